@@ -1,0 +1,53 @@
+# The interface. `make help` lists the targets; everything sets itself up.
+PROFILE ?= mini
+VENV    ?= .venv
+PY      := $(VENV)/bin/python
+TISDISS := $(VENV)/bin/tisdiss
+FIGURES := fig2a fig2e
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check ui lock schema base gpu $(FIGURES)
+
+help:           ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## create .venv and install everything that is locked
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v uv >/dev/null || python3 -m pip install -q --root-user-action=ignore uv
+	@test -x $(PY) || uv venv -q --python ">=3.11" $(VENV)
+	uv pip install -q --python $(PY) -r requirements.lock
+	uv pip install -q --python $(PY) --no-deps -e .
+	@touch $@
+
+demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports/fig2e (about 20 min)
+	$(MAKE) --no-print-directory fig2e PROFILE=mini
+
+$(FIGURES): setup ## run a study at PROFILE=smoke|mini|lab and write its report
+	$(TISDISS) run $@ --profile $(PROFILE)
+	$(TISDISS) report $@ --profile $(PROFILE)
+
+test: setup     ## the default test suite
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q
+
+check: setup    ## formatting, lint, types, schemas
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy tisdiss analysis
+	$(TISDISS) schema | diff - schemas/study.schema.json
+
+ui: setup       ## MLflow in the browser, with a link to each study's charts
+	$(TISDISS) ui
+
+base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; CPU hours)
+	$(TISDISS) run base --profile cpu
+	$(TISDISS) report base --profile cpu
+
+schema: setup   ## write the JSON Schema that editors use for studies
+	$(TISDISS) schema > schemas/study.schema.json
+
+lock:           ## resolve requirements.lock anew from pyproject.toml
+	uv pip compile -q --extra dev --no-header --no-annotate --python-version 3.11 pyproject.toml \
+		-o requirements.lock

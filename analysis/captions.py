@@ -1,0 +1,100 @@
+"""Words that tables, figures and reports share: labels, units, and what the numbers rest on."""
+
+import re
+import unicodedata
+from importlib import resources
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
+
+FEW_SPEAKERS = 10
+"""Below this many test speakers a caption warns that the interval is rough."""
+
+
+def pretty(label: str) -> str:
+    """A label on one line, with the paper's times sign: sep1x2-re1x3 -> sep1×2-re1×3."""
+    line = " ".join(unicodedata.normalize("NFC", label).split())
+    return re.sub(r"(?<=\d)x(?=\d)", "×", line)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown prints as it stands, also in a table cell."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
+
+
+def escape_figure(text: str) -> str:
+    """Text that matplotlib prints as it stands: no mathematics, not hidden from a legend."""
+    escaped = text.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
+
+
+def basis(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
+    """Profile, corpus, seeds, mixtures and speakers: what every figure and table must state."""
+    seeds = sorted({run["seed"] for row in plan["rows"] for run in row["runs"]})
+    named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    return [
+        f"profile {plan['profile']}",
+        f"corpus {plan['corpus']['source']}",
+        named,
+        f"{_span(curve['n_mixtures'])} mixtures",
+        f"{_span(curve['n_speakers'])} speakers",
+    ]
+
+
+def resampled(curve: pd.DataFrame) -> str:
+    """What the interval resamples over."""
+    return "speakers and seeds" if curve["n_seeds"].max() > 1 else "speakers"
+
+
+def caveats(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
+    """Sentences without which the numbers would be misread."""
+    said = []
+    if plan["corpus"].get("note"):
+        said.append(_sentence(plan["corpus"]["note"]))
+    if curve["low"].isna().all():
+        said.append("Too few speakers for an interval.")
+    elif curve["n_speakers"].min() < FEW_SPEAKERS:
+        speakers = _span(curve["n_speakers"])
+        said.append(f"With {speakers} speakers the interval says little about other voices.")
+    if missing := int(curve["n_missing"].sum()):
+        said.append(f"{missing} undefined scores are left out.")
+    if plan["profile"] != "paper":
+        said.append(
+            f"Profile {plan['profile']}: corpus, model and training are smaller than the paper's, "
+            "and so the decibels are not comparable with the paper's."
+        )
+    return said
+
+
+def fill(template: str, filters: dict[str, Any], **values: Any) -> str:
+    """A file of `templates/` with its <<values>> and <% statements %> filled in."""
+    environment = jinja2.Environment(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters |= filters
+    source = (resources.files("analysis") / "templates" / template).read_text("utf-8")
+    return environment.from_string(source).render(**values)
+
+
+def _span(counts: pd.Series) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

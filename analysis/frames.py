@@ -1,0 +1,194 @@
+"""Run folders as tidy frames. The only reader of runs; read `stats.py` next.
+
+A plan, `runs/plans/<study>.<profile>.json`, names the rows of a study and the runs of each row;
+`load_study` follows it to the run folders and returns one frame of runs and one of scores.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+METRICS = ("si_snr", "si_snri", "sdr", "sdri")
+"""Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
+
+USABLE = ("done", "imported")
+"""States of a run whose weights are final; any other run is listed, never averaged over."""
+
+_SCHEMA = 1
+_PLANNED = ("row", "label", "name", "kind", "params", "seed", "identity", "evaluation")
+_FOUND = ("status", "reason", "scored", "steps", "epochs", "seconds", "test_manifest")
+_CODE = ("code_hash", "commit", "dirty")
+
+
+@dataclass(frozen=True)
+class StudyFrames:
+    """A study as it stands on disk.
+
+    `runs` has one line per planned run: row, label, seed, identity, status, steps, seconds, params
+    and so on; `scored` says whether its scores are in. `scores` has one line per mixture, depth
+    and speaker of every scored run, with row, label, seed, identity and n_re_train added.
+    """
+
+    plan: dict[str, Any]
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Rows that miss at least one planned run, in plan order."""
+        whole = self.runs.groupby("row")["scored"].all()
+        return [row["id"] for row in self.plan["rows"] if not whole.get(row["id"], False)]
+
+    @property
+    def complete_scores(self) -> pd.DataFrame:
+        """Scores of the rows that have all their runs: the only ones that may be averaged."""
+        return self.scores[~self.scores["row"].isin(self.incomplete)]
+
+    @property
+    def undefined(self) -> dict[str, int]:
+        """How many scores are not finite, by metric; they count as missing, never as a number."""
+        return {m: int((~np.isfinite(self.scores[m])).sum()) for m in METRICS if m in self.scores}
+
+
+def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
+    """Everything that the run folders hold about a study at one profile.
+
+    Raises ValueError when the study was never planned, when a folder holds another run than the
+    plan names, or when scores of different test sets would be mixed.
+    """
+    runs_dir = Path(runs_dir)
+    plan = read_plan(runs_dir, study, profile)
+    planned = [(row, run) for row in plan["rows"] for run in row["runs"]]
+    records = [_read_run(runs_dir, row, run) for row, run in planned]
+    runs = pd.DataFrame(records, columns=[*_PLANNED, *_FOUND, *_CODE])
+    runs = runs.astype(dict.fromkeys(("steps", "epochs", "params"), "Int64"))
+    _check_test_set(plan, runs[runs["scored"]])
+    scored = [pair for pair, done in zip(planned, runs["scored"], strict=True) if done]
+    parts = [_read_scores(runs_dir, *pair) for pair in scored]
+    scores = pd.concat(parts, ignore_index=True) if parts else _no_scores()
+    _check_mixtures(scores)
+    return StudyFrames(plan, runs, scores)
+
+
+def read_plan(runs_dir: Path, study: str, profile: str) -> dict[str, Any]:
+    """The plan of a study at a profile; a ValueError names the command that makes it."""
+    folder = Path(runs_dir) / "plans"
+    path = folder / f"{study}.{profile}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in folder.glob("*.json"))) or "none"
+        raise ValueError(
+            f"no plan of study {study!r} at profile {profile!r}: run "
+            f"`tisdiss run {study} --profile {profile}` first; plans there are: {there}"
+        )
+    plan = _read_json(path)
+    if plan["schema"] != _SCHEMA:
+        raise ValueError(
+            f"{path} has schema {plan['schema']}, this version reads {_SCHEMA}: run "
+            f"`tisdiss plan {study} --profile {profile}` again"
+        )
+    return plan
+
+
+def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:
+    """One line of the runs frame."""
+    identity = planned["identity"]
+    folder = runs_dir / identity[:10]
+    record = {
+        **{key: row.get(key) for key in ("label", "name", "kind", "params")},
+        **{key: planned[key] for key in ("seed", "identity", "evaluation")},
+        "row": row["id"],
+        "status": "missing",
+    }
+    if (folder / "config.json").is_file():
+        _check_identity(folder / "config.json", identity)
+        environment = _read_json(folder / "environment.json", default={})
+        record["code_hash"] = environment.get("code_hash")
+        record |= {key: environment.get("git", {}).get(key) for key in ("commit", "dirty")}
+        record |= _read_json(folder / "result.json", default={"status": "not started"})
+    path = folder / "evaluations" / planned["evaluation"][:10] / "evaluation.json"
+    record["scored"] = record["status"] in USABLE and path.is_file()
+    if record["status"] in USABLE and not record["scored"]:
+        record["status"] = "not evaluated"
+    if record["scored"]:
+        _check_identity(path, planned["evaluation"])
+        record["test_manifest"] = _read_json(path)["test_manifest"]
+    return record
+
+
+def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
+    folder = runs_dir / planned["identity"][:10] / "evaluations" / planned["evaluation"][:10]
+    scores = pd.read_parquet(folder / "scores.parquet")
+    repeated = scores.duplicated(["mixture_id", "slot", "n_re"])
+    if repeated.any():
+        first = scores[repeated].iloc[0]
+        raise ValueError(
+            f"{folder / 'scores.parquet'} scores mixture {first['mixture_id']!r} at "
+            f"n_re={first['n_re']} more than once: delete the evaluation and run it again"
+        )
+    return scores.assign(
+        row=row["id"],
+        label=row["label"],
+        seed=planned["seed"],
+        identity=planned["identity"],
+        n_re_train=row["n_re_train"],
+    )
+
+
+def _check_identity(path: Path, identity: str) -> None:
+    found = _read_json(path)["identity"]
+    if found != identity:
+        raise ValueError(
+            f"{path} belongs to {found}, the plan asks for {identity}: plan the study again, or "
+            "move the folder away"
+        )
+
+
+def _check_test_set(plan: dict, scored: pd.DataFrame) -> None:
+    """All scores must come from one test set, the plan's where the plan states it."""
+    sets = {
+        f"row {run['row']!r}, seed {run['seed']}": run["test_manifest"]
+        for run in scored.to_dict("records")
+    }
+    if "test_manifest" in plan["corpus"]:
+        sets = {"the plan": plan["corpus"]["test_manifest"]} | sets
+    for where, manifest in sets.items():
+        first = next(iter(sets))
+        if manifest != sets[first]:
+            raise ValueError(
+                f"scores of different test sets cannot be compared: {first} has "
+                f"{sets[first]}, {where} has {manifest}; evaluate both on the same set"
+            )
+
+
+def _check_mixtures(scores: pd.DataFrame) -> None:
+    """Every run must score the same mixtures, or their means would not be comparable."""
+    by_run = {str(run): set(frame["mixture_id"]) for run, frame in scores.groupby("identity")}
+    for run, mixtures in by_run.items():
+        first = next(iter(by_run))
+        if mixtures != by_run[first]:
+            odd = sorted(mixtures ^ by_run[first])
+            raise ValueError(
+                f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(odd)} differ, "
+                f"first {odd[0]!r}): evaluate both on the same number of mixtures"
+            )
+
+
+def _read_json(path: Path, default: dict | None = None) -> dict[str, Any]:
+    """A JSON object; `default` where the file is absent and a default is given."""
+    if default is not None and not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}): delete it and run the study again"
+        ) from error
+
+
+def _no_scores() -> pd.DataFrame:
+    names = ("row", "label", "seed", "identity", "n_re_train", "mixture_id", "slot", "speaker")
+    return pd.DataFrame(columns=[*names, "n_re", *METRICS])

@@ -1,0 +1,252 @@
+"""Tables of scores: one `Table`, printed as LaTeX (booktabs, siunitx), Markdown or CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.captions import (
+    METRIC_LABELS,
+    basis,
+    caveats,
+    escape_markdown,
+    fill,
+    pretty,
+    resampled,
+)
+from analysis.latex import escape_tex
+
+MISSING = "--"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as printed; `text` is None where runs are missing."""
+
+    text: str | None
+    spread: str | None = None
+    """Half the width of the interval."""
+    rank: int = 0
+    """1 for the best of its column, 2 for the second."""
+    pad: str = ""
+    """Characters by which the widest number of the column is longer."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: its heading in Markdown and in LaTeX, and its siunitx format."""
+
+    name: str
+    tex: str
+    format: str
+    cells: tuple[Cell, ...]
+    n_re: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of the study."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether any number of the row has an interval."""
+        return any(cell.spread for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, decided to the last digit but not yet in any markup."""
+
+    study: str
+    profile: str
+    study_hash: str
+    heading: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Table:
+    """Every row of the plan against inference depth, from `stats.depth_curve`.
+
+    A row that is not in `curve` misses runs and prints as missing. The value the paper gives at
+    the training depth has a column of its own where the plan states any.
+    """
+    curve = curve[curve["metric"] == metric]
+    rows = plan["rows"]
+    columns = [
+        _column("trained N_re", r"$N_\mathrm{re}$ (train)", [str(r["n_re_train"]) for r in rows])
+    ]
+    if any(row["params"] is not None for row in rows):
+        params = [_fixed(row["params"] and row["params"] / 1e6) for row in rows]
+        columns.append(_column("params [M]", "Params [M]", params))
+    columns += _depth_columns(curve, plan)
+    paper = [_fixed((row.get("paper") or {}).get(metric)) for row in rows]
+    if any(paper):
+        columns.append(_column("paper", "Paper", paper))
+    cells = zip(*(column.cells for column in columns), strict=True)
+    return Table(
+        study=plan["study"],
+        profile=plan["profile"],
+        study_hash=plan["study_hash"][:10],
+        heading=f"{METRIC_LABELS[metric]} [dB]",
+        caption=_caption(curve, plan, metric, any(paper)),
+        columns=tuple(columns),
+        rows=tuple(Row(pretty(row["label"]), c) for row, c in zip(rows, cells, strict=True)),
+    )
+
+
+def to_tex(table: Table) -> str:
+    """A `table*` that needs booktabs and siunitx and no further setting."""
+    depths = [at for at, column in enumerate(table.columns) if column.n_re is not None]
+    return fill(
+        "table.tex",
+        {"tex": escape_tex, "number": _tex_number, "spread": _tex_spread},
+        table=table,
+        before=table.columns[: depths[0]],
+        depths=len(depths),
+        after=table.columns[depths[-1] + 1 :],
+    )
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table with its caption below: best bold, second in italics."""
+    names = [f"N_re = {c.n_re}" if c.n_re is not None else c.name for c in table.columns]
+    lines = [
+        _pipes([table.heading, *names]),
+        _pipes([":--", *["--:"] * len(names)]),
+        *(
+            _pipes([escape_markdown(row.label), *map(_markdown_number, row.cells)])
+            for row in table.rows
+        ),
+    ]
+    note = escape_markdown(f"{table.caption} Best bold, second in italics.")
+    return "\n".join([*lines, "", note, ""])
+
+
+def to_csv(curves: Sequence[pd.DataFrame], plan: dict[str, Any]) -> str:
+    """All curves, one line per row, metric and depth; rows that miss runs have empty values."""
+    curve = pd.concat(curves, ignore_index=True)
+    there = set(curve["row"])
+    metrics = curve["metric"].unique()
+    absent = [
+        {**{k: row[k] for k in ("label", "n_re_train")}, "row": row["id"], "metric": m, "n_re": n}
+        for row in plan["rows"]
+        if row["id"] not in there
+        for m in metrics
+        for n in plan["evaluate"]["n_re"]
+    ]
+    if absent:
+        curve = pd.concat([curve, pd.DataFrame(absent)], ignore_index=True)
+    counts = [name for name in curve.columns if name.startswith("n_")]
+    curve = curve.astype(dict.fromkeys(counts, "Int64"))
+    return curve.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+
+def _depth_columns(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Column]:
+    cells = []
+    for n_re in plan["evaluate"]["n_re"]:
+        at = curve[curve["n_re"] == n_re].set_index("row")
+        lines = [at.loc[row["id"]] if row["id"] in at.index else None for row in plan["rows"]]
+        texts = [None if line is None else _fixed(line["mean"]) for line in lines]
+        spreads = [None if line is None else _half_width(line) for line in lines]
+        cells.append((n_re, texts, spreads, _ranks(texts)))
+    shape = _shape([text for _, texts, _, _ in cells for text in texts])
+    return [
+        _column(str(n_re), str(n_re), texts, spreads, ranks, n_re=n_re, shape=shape)
+        for n_re, texts, spreads, ranks in cells
+    ]
+
+
+def _column(
+    name: str,
+    tex: str,
+    texts: list[str | None],
+    spreads: list[str | None] | None = None,
+    ranks: list[int] | None = None,
+    *,
+    n_re: int | None = None,
+    shape: tuple[int, int, bool] | None = None,
+) -> Column:
+    digits, decimals, signed = shape or _shape(texts)
+    width = digits + decimals + (decimals > 0) + signed
+    cells = tuple(
+        Cell(text, spread, rank, "0" * (width - len(text)) if text else "")
+        for text, spread, rank in zip(
+            texts, spreads or [None] * len(texts), ranks or [0] * len(texts), strict=True
+        )
+    )
+    form = f"S[table-format={'-' * signed}{digits}{f'.{decimals}' if decimals else ''}]"
+    return Column(name, tex, form, cells, n_re)
+
+
+def _shape(texts: list[str | None]) -> tuple[int, int, bool]:
+    """Digits before and after the point, and whether a sign is needed, to fit all numbers."""
+    there = [text for text in texts if text] or ["0"]
+    digits = max(len(text.lstrip("-").split(".")[0]) for text in there)
+    decimals = max(len(text.partition(".")[2]) for text in there)
+    return digits, decimals, any(text.startswith("-") for text in there)
+
+
+def _ranks(texts: list[str | None]) -> list[int]:
+    """1 for the best and 2 for the second as printed, equals alike; nothing for a lone number."""
+    there = sorted({float(text) for text in texts if text}, reverse=True)
+    if sum(text is not None for text in texts) < 2:
+        return [0] * len(texts)
+    ranks = {value: rank for rank, value in enumerate(there[:2], start=1)}
+    return [ranks.get(float(text), 0) if text else 0 for text in texts]
+
+
+def _fixed(value: float | None) -> str | None:
+    if value is None or np.isnan(value):
+        return None
+    return f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def _half_width(line: pd.Series) -> str | None:
+    return _fixed((line["high"] - line["low"]) / 2)
+
+
+def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool) -> str:
+    said = [
+        f"{METRIC_LABELS[metric]} [dB] by number of reconstructor passes at inference "
+        f"({', '.join(basis(plan, curve))})."
+    ]
+    if curve["low"].notna().any():
+        said.append(f"± is half the width of the 95 % bootstrap interval over {resampled(curve)}.")
+    if set(curve["row"]) != {row["id"] for row in plan["rows"]}:
+        said.append(f"A row of {MISSING} misses runs.")
+    if paper:
+        said.append("Paper: the published value at the training depth.")
+    return " ".join(said + caveats(plan, curve))
+
+
+def _tex_number(cell: Cell) -> str:
+    """A number for an S column; emphasis hides it from siunitx, so it is padded by hand."""
+    if cell.text is None:
+        return f"{{{MISSING}}}"
+    if not cell.rank:
+        return cell.text
+    pad = rf"\phantom{{{cell.pad}}}" if cell.pad else ""
+    command = (r"\textbf", r"\underline")[cell.rank - 1]
+    return f"{{{pad}{command}{{{cell.text.replace('-', '$-$')}}}}}"
+
+
+def _tex_spread(cell: Cell) -> str:
+    return rf"{{\scriptsize$\pm${cell.spread}}}" if cell.spread else ""
+
+
+def _markdown_number(cell: Cell) -> str:
+    if cell.text is None:
+        return MISSING
+    mark = ("", "**", "*")[cell.rank]
+    return f"{mark}{cell.text}{mark}" + (f" ±{cell.spread}" if cell.spread else "")
+
+
+def _pipes(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,96 @@
+"""The depth figure: what it draws, how large, and the same bytes twice."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from analysis.figures import COLOURS, MARKERS, depth_figure, render
+from analysis.frames import load_study
+from analysis.stats import depth_curve
+
+
+@pytest.fixture(scope="module")
+def study(study_folder):
+    """Two whole rows and one that misses its run: a curve and its plan."""
+    folder = study_folder().row("a", {1: 3.0, 2: 5.0, 3: 5.5}, label="sep1x2 $odd_label")
+    folder.row("b", {1: 2.0, 2: 5.5, 3: 7.0}, n_re_train=6).row("c", {1: 1.0}, absent=(0,))
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    return depth_curve(frames.complete_scores, rng=np.random.default_rng(0)), frames.plan
+
+
+@pytest.fixture(scope="module")
+def figure(study):
+    return depth_figure(*study)
+
+
+@pytest.fixture(scope="module")
+def files(figure):
+    return render(figure)
+
+
+def lines(figure):
+    """The curves: lines that a legend names."""
+    return [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+
+
+def test_figure_is_the_same_bytes_twice(study, figure, files):
+    assert set(files) == {"pdf", "png", "svg"}
+    assert render(depth_figure(*study)) == files
+    assert render(figure) == files
+
+
+def test_png_is_one_column_wide_at_300_dpi(files):
+    assert struct.unpack(">I", files["png"][16:20])[0] == round(3.39 * 300)
+
+
+def test_pdf_embeds_its_fonts_as_truetype(files):
+    assert b"/Type3" not in files["pdf"] and b"/FontFile2" in files["pdf"]
+
+
+def test_lines_are_the_means_each_with_its_own_colour_and_marker(figure):
+    a, b = lines(figure)
+    assert a.get_xdata().tolist() == [1, 2, 3]
+    assert a.get_ydata() == pytest.approx([3.0, 5.0, 5.5])
+    assert (a.get_color(), b.get_color()) == COLOURS[:2]
+    assert (a.get_marker(), b.get_marker()) == MARKERS[:2]
+
+
+def test_training_depth_is_marked_only_where_it_was_evaluated(figure):
+    marks = [m for m in figure.axes[0].lines if m.get_linestyle() == "None" and len(m.get_xdata())]
+    assert [mark.get_xdata().tolist() for mark in marks] == [[3]]  # b was trained at 6
+
+
+def test_legend_and_note_say_what_is_drawn(figure):
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[0] == r"sep1×2 \$odd_label"
+    assert names[2:] == [r"$N_\mathrm{re}$ of training", "95% bootstrap over speakers"]
+    note = figure.get_supxlabel()
+    assert "profile mini · corpus prompts · seed 0 · 40 mixtures · 8 speakers" in note
+    assert "unheard recordings of heard voices" in note
+    assert "runs missing: c" in note
+
+
+def test_legend_covers_no_data_however_long(study):
+    curve, plan = study
+    figure = depth_figure(curve.assign(label="a very long name of a variant " * 4), plan)
+    figure.draw_without_rendering()
+    legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    assert legend.y0 >= axes.y1
+    assert legend.width <= figure.bbox.width
+    assert axes.height > 1.4 * figure.dpi
+
+
+def test_band_is_absent_without_an_interval(study):
+    curve, plan = study
+    figure = depth_figure(curve.assign(low=np.nan, high=np.nan), plan)
+    assert len(figure.axes[0].collections) == 0
+    assert "bootstrap" not in " ".join(t.get_text() for t in figure.legends[0].get_texts())
+
+
+def test_labels_name_metric_and_axis(study):
+    curve, plan = study
+    axes = depth_figure(curve.assign(metric="sdri"), plan, metric="sdri").axes[0]
+    assert axes.get_ylabel() == "SDRi [dB]"
+    assert axes.get_xlabel() == r"$N_\mathrm{re}$ (inference)"

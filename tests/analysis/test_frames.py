@@ -1,0 +1,114 @@
+"""Reading a study back: what is there, what is missing, what must not be mixed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.frames import load_study
+from analysis.stats import depth_curve
+
+
+def load(folder, study="fig2e", profile="mini"):
+    return load_study(folder.runs_dir, study, profile)
+
+
+def test_scores_carry_their_row_seed_and_training_depth(study_folder):
+    frames = load(study_folder().row("a", {1: 5.0, 2: 6.0}, n_re_train=2, seeds=(0, 3)))
+    assert len(frames.scores) == 2 * 2 * 40 * 2
+    assert set(frames.scores["seed"]) == {0, 3}
+    assert set(frames.scores["n_re_train"]) == {2}
+    assert frames.runs["steps"].tolist() == [100, 100]
+    assert frames.incomplete == []
+
+
+def test_unplanned_study_names_the_command_and_what_there_is(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    match = r"`tisdiss run fig2a --profile lab` first; plans there are: fig2e\.mini"
+    with pytest.raises(ValueError, match=match):
+        load(folder, "fig2a", "lab")
+
+
+def test_plan_of_another_schema_is_refused(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    folder.plan["schema"] = 2
+    with pytest.raises(ValueError, match="schema 2, this version reads 1"):
+        load(folder.save())
+
+
+def test_missing_and_failed_runs_are_listed_and_leave_the_complete_scores(study_folder):
+    folder = study_folder().row("a", {1: 5.0}).row("b", {1: 6.0}, seeds=(0, 1), absent=(1,))
+    frames = load(folder.row("c", {1: 7.0}, status="diverged"))
+    assert frames.runs["status"].tolist() == ["done", "done", "missing", "diverged"]
+    assert frames.incomplete == ["b", "c"]
+    assert set(frames.complete_scores["row"]) == {"a"}
+    assert set(frames.scores["row"]) == {"a", "b"}
+
+
+def test_finished_run_without_scores_is_not_evaluated(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    next(folder.folder("a").glob("evaluations/*/evaluation.json")).unlink()
+    frames = load(folder)
+    assert frames.runs["status"].tolist() == ["not evaluated"]
+    assert frames.scores.empty
+
+
+def test_imported_weights_count_as_a_run(study_folder):
+    assert load(study_folder().row("base", {1: 5.0}, status="imported")).incomplete == []
+
+
+def test_rows_of_different_test_sets_are_refused_naming_both(study_folder):
+    folder = study_folder().row("a", {1: 5.0}, test_manifest="aaaa")
+    folder.row("b", {1: 5.0}, test_manifest="bbbb")
+    with pytest.raises(ValueError, match="row 'a', seed 0 has aaaa, row 'b', seed 0 has bbbb"):
+        load(folder)
+
+
+def test_scores_of_another_test_set_than_the_plans_are_refused(study_folder):
+    folder = study_folder().row("a", {1: 5.0}, test_manifest="aaaa")
+    folder.plan["corpus"]["test_manifest"] = "cccc"
+    with pytest.raises(ValueError, match="the plan has cccc, row 'a', seed 0 has aaaa"):
+        load(folder.save())
+
+
+def test_runs_that_scored_different_mixtures_are_refused(study_folder):
+    folder = study_folder().row("a", {1: 5.0}).row("b", {1: 5.0}, mixtures=39)
+    with pytest.raises(ValueError, match=r"different mixtures \(1 differ, first 'm0039'"):
+        load(folder)
+
+
+def test_folder_of_another_run_is_refused(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    (folder.folder("a") / "config.json").write_text(json.dumps({"identity": "f" * 64}))
+    with pytest.raises(ValueError, match=r"belongs to fff.*the plan asks for"):
+        load(folder)
+
+
+def test_mixture_scored_twice_is_refused(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    path = next(folder.folder("a").glob("evaluations/*/scores.parquet"))
+    scores = pd.read_parquet(path)
+    pd.concat([scores, scores.tail(1)]).to_parquet(path)
+    with pytest.raises(ValueError, match="mixture 'm0039' at n_re=1 more than once"):
+        load(folder)
+
+
+def test_torn_result_names_the_file(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    (folder.folder("a") / "result.json").write_text('{"status": "do')
+    with pytest.raises(ValueError, match=r"result\.json is not JSON"):
+        load(folder)
+
+
+def test_undefined_scores_are_counted_as_missing(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    path = next(folder.folder("a").glob("evaluations/*/scores.parquet"))
+    scores = pd.read_parquet(path)
+    scores.loc[:2, "si_snri"] = [np.nan, np.inf, np.nan]
+    scores.to_parquet(path)
+    frames = load(folder)
+    assert frames.undefined == {"si_snr": 0, "si_snri": 3, "sdr": 0, "sdri": 0}
+    curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
+    assert curve["n_missing"].item() == 3
+    assert np.isfinite(curve["mean"].item())

@@ -1,0 +1,79 @@
+"""Text made safe for LaTeX, and the check that finds what is not."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.captions import escape_figure, escape_markdown, pretty
+from analysis.latex import check_tex, escape_tex
+
+FRAME = "\\begin{tabular}{lS[table-format=2.2]*{2}{r}}\n%s\n\\end{tabular}"
+
+
+def test_model_names_get_the_times_sign():
+    assert pretty("sep1x2-re1x3-l1x2+3") == "sep1×2-re1×3-l1×2+3"
+    assert pretty("  max  x\nbox ") == "max x box"
+    assert escape_tex(pretty("sep1x2")) == r"sep1$\times$2"
+
+
+def test_specials_are_escaped():
+    assert escape_tex(r"50% & $5_a^b~#{\x}") == (
+        r"50\% \& \$5\_a\textasciicircum{}b\textasciitilde{}\#\{\textbackslash{}x\}"
+    )
+
+
+def test_bracket_and_star_cannot_become_arguments_of_a_row_end():
+    assert escape_tex("[a] *b") == "{[}a] {*}b"
+
+
+def test_two_hyphens_stay_two_hyphens():
+    assert escape_tex("a--b---c-d") == "a-{}-b-{}-{}-c-d"
+
+
+def test_character_without_a_glyph_shows_its_code_point():
+    assert escape_tex("é 中\t") == "é U+4E2D "
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_any_escaped_text_is_accepted_in_a_cell(text):
+    assert check_tex(FRAME % f"{escape_tex(text)} & 1 & 2 & 3 \\\\") == []
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="abx19\\`*_{}[]<>#|~$ ", max_size=20))
+def test_markdown_cell_has_no_bare_pipe(text):
+    escaped = escape_markdown(text)
+    assert escaped.count("\\|") >= text.count("|")
+    assert not escaped.replace("\\\\", "").replace("\\|", "").count("|")
+
+
+def test_figure_text_has_no_mathematics_and_is_not_hidden():
+    assert escape_figure("_a $x$") == r" _a \$x\$"
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (r"\textbf{a", "line 1: { is never closed"),
+        ("a\n}", "line 2: } closes nothing"),
+        (r"\begin{table}\end{center}", r"\\end\{center\} closes nothing"),
+        (r"\begin{table}", r"\\begin\{table\} is never closed"),
+        ("$x", "odd number of \\$"),
+        ("a_b", "_ must be escaped"),
+        ("50 # 3", "# must be escaped"),
+        ("a & b", "& must be escaped"),
+        ("中", "U\\+4E2D has no glyph"),
+        (FRAME % r"a & 1 & 2 \\", "3 columns instead of 4 in row: a & 1 & 2"),
+        (FRAME % r"a & \multicolumn{4}{c}{b} \\", "5 columns instead of 4"),
+    ],
+)
+def test_check_finds(source, problem):
+    with pytest.raises(AssertionError, match=problem):
+        assert not check_tex(source), check_tex(source)
+
+
+def test_check_accepts_rules_comments_spans_and_mathematics():
+    body = "\\toprule\na & \\multicolumn{3}{c}{$x_1^2$} \\\\ % 100 # & {\n\\cmidrule(lr){2-4}\n"
+    body += "b\\_c & {--} & 1 & \\phantom{0}2 \\\\[2pt]\n\\bottomrule"
+    assert check_tex("\\label{tab:a_b}\n" + FRAME % body) == []

@@ -1,0 +1,88 @@
+"""A report folder: complete, reproducible, traceable."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from analysis.report import report
+
+FILES = {"table.tex", "table.md", "table.csv", "scores.parquet", "provenance.json", "README.md"}
+
+
+@pytest.fixture(scope="module")
+def folder(study_folder):
+    """Row a with two seeds, row b without one of its runs."""
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0}, seeds=(0, 1))
+    return folder.row("b", {1: 2.0, 3: 6.0}, seeds=(0, 1), absent=(1,))
+
+
+@pytest.fixture(scope="module")
+def made(folder, tmp_path_factory):
+    """The report of that folder."""
+    out_dir = tmp_path_factory.mktemp("reports")
+    written = report("fig2e", "mini", folder.runs_dir, out_dir)
+    assert {path.parent for path in written} == {out_dir / "fig2e"}
+    return out_dir / "fig2e"
+
+
+def test_report_is_whole_and_the_same_bytes_again(folder, made, tmp_path):
+    written = report("fig2e", "mini", folder.runs_dir, tmp_path)
+    figures = {f"fig2e{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")}
+    assert {path.name for path in written} == FILES | figures
+    assert written[0].name == "fig2e.pdf"
+    assert set((tmp_path / "fig2e").iterdir()) == set(written)
+    for path in written:
+        assert path.read_bytes() == (made / path.name).read_bytes(), path.name
+
+
+def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
+    found = json.loads((made / "provenance.json").read_text())
+    cell = found["cells"]["a.si_snri.re3"]
+    planned = folder.plan["rows"][0]["runs"]
+    assert cell["mean"] == 5.0
+    assert cell["interval"][0] < 5.0 < cell["interval"][1]
+    assert cell["seeds"] == [0, 1]
+    assert cell["runs"] == [run["identity"] for run in planned]
+    assert cell["evaluations"] == [run["evaluation"] for run in planned]
+    assert found["runs"][cell["runs"][0]]["commit"] == "c0ffee"
+    assert found["corpus"]["manifest"] == folder.plan["corpus"]["manifest"]
+    assert found["study_hash"] == folder.plan["study_hash"]
+    assert not any(name.startswith("b.") for name in found["cells"])
+
+
+def test_scores_hold_every_run_also_of_incomplete_rows(made):
+    scores = pd.read_parquet(made / "scores.parquet")
+    assert scores.groupby("row")["seed"].nunique().to_dict() == {"a": 2, "b": 1}
+
+
+def test_page_shows_claim_figure_table_and_what_is_missing(made):
+    page = (made / "README.md").read_text()
+    assert page.startswith("# fig2e: Does deeper training scale further?")
+    assert "**Claim.** fine-tuning at re1x6" in page
+    assert "](fig2e.png)" in page
+    assert (made / "table.md").read_text() in page
+    assert "* b, seed 1 (run " in page
+    assert "`tisdiss report fig2e --profile mini`" in page
+
+
+def test_metric_that_the_study_asks_for_leads(study_folder, tmp_path):
+    folder = study_folder().row("a", {1: 3.0})
+    folder.plan["show"]["y"] = "sdri"
+    written = report("fig2e", "mini", folder.save().runs_dir, tmp_path)
+    assert "fig2e-si_snri.pdf" in {path.name for path in written}
+    assert "SDRi [dB]" in (tmp_path / "fig2e" / "table.md").read_text()
+
+
+def test_study_without_any_complete_row_names_what_to_run(study_folder, tmp_path):
+    folder = study_folder().row("a", {1: 3.0}, status="failed")
+    with pytest.raises(ValueError, match=r"seed 0 \(run .*\): failed.*`tisdiss run fig2e"):
+        report("fig2e", "mini", folder.runs_dir, tmp_path)
+    assert not (tmp_path / "fig2e").exists()
+
+
+def test_analysis_never_loads_torch():
+    code = "import sys, analysis.report; assert not {'torch', 'mlflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

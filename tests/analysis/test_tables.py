@@ -1,0 +1,138 @@
+"""Tables: golden text, what is bold, what is missing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.frames import load_study
+from analysis.latex import check_tex
+from analysis.stats import depth_curve
+from analysis.tables import depth_table, to_csv, to_markdown, to_tex
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def curve_of(rows, **columns):
+    """A curve from {(row, n_re): mean}, with an interval of ±0.25."""
+    frame = pd.DataFrame(
+        [
+            {"row": row, "n_re": n, "mean": m, "low": m - 0.25, "high": m + 0.25}
+            for (row, n), m in rows.items()
+        ]
+    )
+    facts = {"metric": "si_snri", "n_re_train": 1, "seed_sd": np.nan, "n_missing": 0}
+    counts = {"n_mixtures": 200, "n_speakers": 5, "n_seeds": 1}
+    return frame.assign(label=frame["row"], **{**facts, **counts, **columns})
+
+
+def plan_of(*rows, profile="mini", depths=(1, 2), **corpus):
+    return {
+        "study": "fig2x",
+        "profile": profile,
+        "study_hash": "0123456789abcdef",
+        "corpus": {"source": "prompts", "note": "unheard recordings of heard voices", **corpus},
+        "evaluate": {"n_re": list(depths)},
+        "rows": [
+            {"n_re_train": 1, "params": None, "paper": None, "runs": [{"seed": 0}], **row}
+            for row in rows
+        ],
+    }
+
+
+@pytest.fixture
+def frozen():
+    """A curve and a plan with every feature of a table."""
+    plan = plan_of(
+        {"id": "a", "label": "sep1x2-re1x3 & co_1", "params": 8_020_000},
+        {"id": "b", "label": "100% [b]", "params": 310_000, "paper": {"si_snri": 23.94}},
+        {"id": "c", "label": "c", "n_re_train": 6},
+    )
+    means = {("a", 1): 9.414, ("a", 2): 10.05, ("b", 1): 9.0, ("b", 2): -0.5}
+    return curve_of(means), plan
+
+
+def check_golden(name, text):
+    """Compare with a stored file. Regenerate: delete the file and run the test twice."""
+    path = GOLDEN / name
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        pytest.fail(f"{path} was absent and has been written: look at it and run again")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_golden_tex(frozen):
+    check_golden("table.tex", to_tex(depth_table(*frozen)))
+
+
+def test_golden_markdown(frozen):
+    check_golden("table.md", to_markdown(depth_table(*frozen)))
+
+
+def test_golden_csv(frozen):
+    curve, plan = frozen
+    check_golden("table.csv", to_csv([curve], plan))
+
+
+def test_tex_passes_the_check(frozen):
+    assert check_tex(to_tex(depth_table(*frozen))) == []
+
+
+def test_best_is_bold_and_second_underlined_as_printed(frozen):
+    tex = to_tex(depth_table(*frozen))
+    assert r"{\phantom{00}\textbf{9.41}}" in tex  # as wide as -10.05
+    assert r"{\phantom{0}\underline{$-$0.50}}" in tex
+
+
+def test_equal_as_printed_are_both_best():
+    curve = curve_of({("a", 1): 5.001, ("b", 1): 5.004, ("c", 1): 4.0})
+    plan = plan_of(*({"id": i, "label": i} for i in "abc"), depths=(1,))
+    ranks = [row.cells[1].rank for row in depth_table(curve, plan).rows]
+    assert ranks == [1, 1, 2]
+
+
+def test_lone_number_is_neither_best_nor_second():
+    table = depth_table(curve_of({("a", 1): 5.0}), plan_of({"id": "a", "label": "a"}, depths=(1,)))
+    assert table.rows[0].cells[1].rank == 0
+
+
+def test_row_that_misses_one_of_two_runs_prints_as_missing(study_folder):
+    folder = study_folder().row("whole", {1: 5.0}, seeds=(0, 1))
+    folder.row("torn", {1: 9.0}, seeds=(0, 1), absent=(1,))
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    curve = depth_curve(frames.complete_scores, rng=np.random.default_rng(0))
+    table = depth_table(curve, frames.plan)
+    assert [row.cells[-1].text for row in table.rows] == ["5.00", None]
+    assert "torn & 3 & 0.31 & {--} \\\\" in to_tex(table)
+    assert "| torn | 3 | 0.31 | -- |" in to_markdown(table)
+    assert "A row of -- misses runs." in table.caption
+    assert "torn,torn,3,1,si_snri,,,,,,,," in to_csv([curve], frames.plan)
+
+
+def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
+    caption = depth_table(*frozen).caption
+    assert "profile mini, corpus prompts, seed 0, 200 mixtures, 5 speakers" in caption
+    assert "Unheard recordings of heard voices." in caption
+    assert "95 % bootstrap interval over speakers" in caption
+    assert "With 5 speakers the interval says little" in caption
+    assert "not comparable with the paper's" in caption
+
+
+def test_caption_at_the_papers_own_size_makes_no_excuse(frozen):
+    curve, plan = frozen
+    assert "not comparable" not in depth_table(curve, plan | {"profile": "paper"}).caption
+
+
+def test_caption_counts_undefined_scores_and_drawn_seeds():
+    curve = curve_of({("a", 1): 5.0}, n_missing=3, n_seeds=2, n_speakers=18)
+    caption = depth_table(curve, plan_of({"id": "a", "label": "a"}, depths=(1,))).caption
+    assert "3 undefined scores are left out." in caption
+    assert "over speakers and seeds" in caption
+    assert "little" not in caption
+
+
+def test_columns_without_any_value_are_left_out():
+    table = depth_table(curve_of({("a", 1): 5.0}), plan_of({"id": "a", "label": "a"}, depths=(1,)))
+    assert [column.name for column in table.columns] == ["trained N_re", "1"]

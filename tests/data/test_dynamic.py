@@ -1,0 +1,89 @@
+"""Dynamic mixing: every example from its seed alone, of full length, audible."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from tisdiss.data import DynamicMixtures, Source
+from tisdiss.data.audio import active_rms
+
+RATE = 8000
+
+
+def make(source: Source, **changes) -> DynamicMixtures:
+    options = {"n_src": 2, "length": 50, "gain_db": 2.5, "seconds": 0.5, "seed": 0}
+    return DynamicMixtures(source, "train", **(options | changes))
+
+
+def same(a, b) -> bool:
+    return a.id == b.id and a.speakers == b.speakers and torch.equal(a.sources, b.sources)
+
+
+def test_example_does_not_depend_on_what_was_drawn_before(voices):
+    forward = [make(voices).crop(2, i) for i in range(10)]
+    mixtures = make(voices)
+    backward = [mixtures.crop(2, i) for i in reversed(range(10))]
+    assert all(same(a, b) for a, b in zip(forward, reversed(backward), strict=True))
+
+
+def test_another_worker_makes_the_same_example(voices):
+    mixtures = make(voices)
+    copy = pickle.loads(pickle.dumps(mixtures))
+    assert same(copy.crop(1, 7), mixtures.crop(1, 7))
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}, {"i": 1}])
+def test_seed_epoch_and_index_each_change_the_example(voices, other):
+    mixtures = make(voices, seed=other.get("seed", 0))
+    changed = mixtures.crop(other.get("epoch", 0), other.get("i", 0))
+    assert not torch.equal(changed.mixture, make(voices).crop(0, 0).mixture)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.2, 7.0])
+def test_crop_has_exactly_the_asked_length(voices, seconds):
+    example = make(voices).crop(0, 0, seconds)
+    assert example.mixture.shape == (round(seconds * RATE),)
+    assert example.sources.shape == (2, round(seconds * RATE))
+    assert example.samples == round(seconds * RATE)
+
+
+def test_long_crop_is_filled_with_more_of_the_same_speaker(voices):
+    mixtures = make(voices)
+    example = mixtures.crop(0, 0, 3.0)
+    frames = example.sources.unfold(1, 4000, 4000).abs().amax(2)
+    assert frames.min() > 1e-3
+
+
+def test_no_speaker_is_mixed_with_itself_and_all_are_heard(voices):
+    mixtures = make(voices)
+    pairs = [mixtures.crop(0, i, 0.1).speakers for i in range(100)]
+    assert all(a != b for a, b in pairs)
+    assert {s for pair in pairs for s in pair} == {u.speaker for u in voices.split("train")}
+
+
+def test_only_the_training_split_is_heard(voices):
+    train = {u.speaker for u in voices.split("train")}
+    assert all(set(make(voices).crop(0, i, 0.1).speakers) <= train for i in range(30))
+
+
+def test_sum_is_exact_and_gains_stay_in_range(voices):
+    mixtures = make(voices)
+    for i in range(20):
+        example = mixtures.crop(0, i)
+        assert torch.equal(example.mixture, example.sources[0] + example.sources[1])
+        first, second = (active_rms(s.numpy(), RATE) for s in example.sources)
+        assert abs(20 * np.log10(first / second)) < 5.01
+
+
+def test_manifest_knows_every_setting(voices):
+    hashes = {make(voices).manifest_hash}
+    for change in ({"seed": 1}, {"length": 51}, {"gain_db": 2.0}, {"seconds": 1.0}, {"n_src": 3}):
+        hashes.add(make(voices, **change).manifest_hash)
+    assert len(hashes) == 6 and make(voices).manifest_hash in hashes
+
+
+def test_one_speaker_is_not_enough(voices):
+    with pytest.raises(ValueError, match="has 4 speakers; a mixture needs 5 different ones"):
+        make(voices, n_src=5)

@@ -1,0 +1,253 @@
+"""Runs end done, or as a row with their reason; they resume, and never run twice at once."""
+
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.plan import plan
+from tisdiss.harness.run import mean_by_depth, run
+from tisdiss.harness.study import load_study
+
+ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
+
+
+@pytest.fixture
+def make_plan(write_study, corpora, tmp_path):
+    def make(rows=ROWS):
+        study = load_study(write_study(rows))
+        return plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora)
+
+    return make
+
+
+def folder_of(planned, runner, k=0):
+    return RunFolder.of(runner.runs_dir, planned.runs[k].identity)
+
+
+class Diverged(RuntimeError):
+    """Named like the one of tisdiss.train."""
+
+
+def test_a_finished_run_has_all_its_files(make_plan, make_runner):
+    planned, runner = make_plan(), make_runner()
+    outcomes = run(planned, runner=runner, track=False)
+    assert list(outcomes.values()) == ["done"] * 3
+    folder = folder_of(planned, runner)
+    config = folder.read("config.json")
+    assert (config["schema"], config["name"]) == (1, "sep1x2-re1x3-l1+3")
+    assert config["train"]["model"]["block"]["channels"] == 8
+    assert {"python", "torch", "git", "code_hash", "device"} <= set(folder.read("environment.json"))
+    assert folder.read("result.json")["status"] == "done"
+    asked = planned.runs[0].evaluations[0]
+    evaluation = json.loads((folder.evaluation(asked.identity) / "evaluation.json").read_text())
+    assert evaluation["train_identity"] == planned.runs[0].identity
+    assert (evaluation["mixtures"], evaluation["corpus"]) == (2, "synthetic")
+
+
+def test_a_fine_tune_gets_its_parents_weights(make_plan, make_runner):
+    planned, runner = make_plan(), make_runner()
+    run(planned, runner=runner, track=False)
+    parent, child = (folder_of(planned, runner, k) for k in (0, 1))
+    assert child.model_file.read_text() == f"from {parent.model_file}"
+
+
+def test_the_journal_holds_training_and_the_depth_curve(make_plan, make_runner):
+    planned, runner = make_plan(["{id: a}"]), make_runner()
+    run(planned, runner=runner, track=False)
+    events = read_journal(folder_of(planned, runner).journal)
+    assert [event["kind"] for event in events] == ["train"] * 3 + ["depth"] * 4
+    assert events[-1]["step"] == 4
+    assert events[-1]["metrics"] == {"depth/si_snri": 4.0, "depth/sdri": 4.5}
+
+
+def test_what_is_done_is_skipped_with_one_line(make_plan, make_runner):
+    planned = make_plan(["{id: a}"])
+    run(planned, runner=make_runner(), track=False)
+    runner = make_runner(train=None, evaluate=None)
+    assert list(run(planned, runner=runner, track=False).values()) == ["skipped"]
+    (line,) = runner.said
+    assert line.endswith("(demo/a): done before, nothing to do")
+
+
+def test_a_diverged_run_is_a_row_and_the_rest_goes_on(make_plan, make_runner, pretend):
+    def train(config, *args, **options):
+        if config.model.n_re == 3:
+            raise Diverged("step 7: loss is nan")
+        return pretend.train(config, *args, **options)
+
+    planned, runner = make_plan(), make_runner(train=train)
+    outcomes = run(planned, runner=runner, track=False)
+    assert list(outcomes.values()) == ["diverged", "blocked", "done"]
+    result = folder_of(planned, runner).read("result.json")
+    assert result == {"status": "diverged", "reason": "Diverged: step 7: loss is nan"}
+    assert (folder_of(planned, runner).path / "error.txt").is_file()
+
+
+def test_a_diverged_run_is_trained_again_only_when_asked(make_plan, make_runner):
+    def diverge(*args, folder=None, **options):
+        raise Diverged("loss is nan")
+
+    planned = make_plan(["{id: a}"])
+    run(planned, runner=make_runner(train=diverge), track=False)
+    folder = folder_of(planned, make_runner())
+    (folder.path / "checkpoints").mkdir()
+    assert list(run(planned, runner=make_runner(), track=False).values()) == ["diverged"]
+    assert list(run(planned, runner=make_runner(again=True), track=False).values()) == ["done"]
+    assert not (folder.path / "checkpoints").exists()
+    assert (folder.path / "events.diverged-1.jsonl").is_file()
+
+
+def test_a_failed_run_is_tried_again(make_plan, make_runner):
+    def fail(*args, **options):
+        raise OSError("no space left")
+
+    planned = make_plan(["{id: a}"])
+    runner = make_runner(train=fail)
+    assert list(run(planned, runner=runner, track=False).values()) == ["failed"]
+    assert "failed: OSError: no space left" in runner.said[-1]
+    assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
+
+
+def test_a_failed_evaluation_keeps_the_training(make_plan, make_runner):
+    def fail(*args, **options):
+        raise OSError("no space left")
+
+    planned = make_plan(["{id: a}"])
+    run(planned, runner=make_runner(evaluate=fail), track=False)
+    assert folder_of(planned, make_runner()).read("result.json")["status"] == "done"
+    assert make_plan(["{id: a}"]).runs[0].state == "partial"
+    runner = make_runner(train=fail)
+    assert list(run(planned, runner=runner, track=False).values()) == ["done"]
+
+
+def test_an_interrupted_run_resumes(make_plan, make_runner):
+    def interrupt(*args, on_log, **options):
+        on_log({"kind": "train", "step": 1, "epoch": 0, "metrics": {}})
+        raise KeyboardInterrupt
+
+    planned = make_plan(["{id: a}"])
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, runner=make_runner(train=interrupt), track=False)
+    assert make_plan(["{id: a}"]).runs[0].state == "partial"
+    runner = make_runner()
+    run(planned, runner=runner, track=False)
+    assert "goes on" in runner.said[0]
+    assert len(read_journal(folder_of(planned, runner).journal)) == 1 + 3 + 4
+
+
+def test_a_run_whose_time_is_up_resumes_later(make_plan, make_runner):
+    def pause(*args, max_seconds, **options):
+        assert max_seconds == 5
+        return SimpleNamespace(steps=1, epochs=0, best_val=0.0, seconds=5.0, stopped="time")
+
+    planned = make_plan(["{id: a}"])
+    runner = make_runner(train=pause, max_seconds=5)
+    assert list(run(planned, runner=runner, track=False).values()) == ["stopped"]
+    assert make_plan(["{id: a}"]).runs[0].state == "partial"
+
+
+def test_of_two_runners_one_is_refused(make_plan, make_runner, pretend):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(*args, **options):
+        inside.set()
+        assert go_on.wait(timeout=20)
+        return pretend.train(*args, **options)
+
+    planned, outcomes = make_plan(["{id: a}"]), []
+    first = make_runner(train=wait)
+    thread = threading.Thread(target=lambda: outcomes.append(first.run(planned.runs[0])))
+    thread.start()
+    assert inside.wait(timeout=20)
+    second = make_runner()
+    assert second.run(planned.runs[0]) == "held"
+    assert "is held by process" in second.said[0]
+    go_on.set()
+    thread.join()
+    assert outcomes == ["done"]
+
+
+def test_mixtures_that_changed_since_the_plan_are_refused(make_plan, make_runner, corpora):
+    planned = make_plan(["{id: a}"])
+    changed = planned.runs[0].model_copy(update={"data_manifest": "0" * 64})
+    runner = make_runner()
+    assert runner.run(changed) == "failed"
+    assert "training mixtures changed since the plan was made" in runner.said[-1]
+
+
+def test_a_killed_evaluation_leaves_nothing_that_counts(make_plan, make_runner, pretend):
+    def die(*args, **options):
+        pretend.evaluate(*args, **options)
+        raise KeyboardInterrupt
+
+    planned = make_plan(["{id: a}"])
+    with pytest.raises(KeyboardInterrupt):
+        run(planned, runner=make_runner(evaluate=die), track=False)
+    folder = folder_of(planned, make_runner())
+    assert not folder.evaluation(planned.runs[0].evaluations[0].identity).exists()
+    run(planned, runner=make_runner(), track=False)
+    assert [p.name[0] for p in (folder.path / "evaluations").iterdir()] != ["."]
+
+
+def test_shipped_weights_become_an_imported_run(write_study, corpora, tmp_path, make_runner):
+    source = tmp_path / "models/tiny.safetensors"
+    source.parent.mkdir()
+    _write_weights(source)
+    more = "profiles: {smoke: {weights: {tiny: {file: models/tiny.safetensors}}}}\n"
+    study = load_study(write_study(["{id: a, weights: tiny}"], more=more))
+    planned = plan(
+        [study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path, seeds=[0, 1]
+    )
+    (only,) = planned.runs
+    assert (only.identity, only.kind, only.config.epochs) == ("f" * 64, "weights", 9)
+    assert len(planned.studies[0].rows[0].runs) == 1
+    run(planned, runner=make_runner(), track=False)
+    folder = RunFolder.of(tmp_path / "runs", only.identity)
+    assert folder.read("result.json")["status"] == "imported"
+    assert folder.model_file.read_bytes() == source.read_bytes()
+    assert folder.state((only.evaluations[0].identity,)) == "done"
+
+
+def _write_weights(path):
+    from tisdiss.config import ModelConfig, TrainConfig
+
+    config = TrainConfig(epochs=9)
+    about = {"identity": "f" * 64, "data_manifest": "d", "train": config.model_dump(mode="json")}
+    metadata = {"model": ModelConfig().model_dump_json(), "about": json.dumps(about)}
+    head = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head)
+
+
+def test_a_file_that_is_not_weights_is_refused(tmp_path):
+    from tisdiss.harness.shipped import read_shipped
+
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"hello")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        read_shipped(path)
+
+
+def test_means_leave_out_what_is_not_finite(tmp_path):
+    import pandas as pd
+
+    rows = [(1, 2.0), (1, float("inf")), (1, float("nan")), (2, 4.0)]
+    frame = pd.DataFrame(rows, columns=["n_re", "si_snri"]).assign(mixture_id="m", sdri=1.0)
+    frame.to_parquet(tmp_path / "scores.parquet")
+    means, mixtures = mean_by_depth(tmp_path / "scores.parquet")
+    assert {n: m["depth/si_snri"] for n, m in means.items()} == {1: 2.0, 2: 4.0}
+    assert mixtures == 1
+
+
+def test_a_tracker_that_fails_costs_one_line(make_plan, make_runner, monkeypatch):
+    def unreachable(*args, **options):
+        raise ConnectionError("no server\nat all")
+
+    monkeypatch.setattr("tisdiss.harness.tracking.sync", unreachable)
+    runner = make_runner()
+    assert list(run(make_plan(["{id: a}"]), runner=runner).values()) == ["done"]
+    assert runner.said[-1] == (
+        "MLflow is not up to date (no server); `tisdiss sync` brings it up to date"
+    )

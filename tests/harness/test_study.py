@@ -1,0 +1,254 @@
+"""Study files: what they mean, and every mistake at once with its place and the way out."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tisdiss.config import EvalConfig
+from tisdiss.harness.problems import DocumentError
+from tisdiss.harness.profiles import get_profile, load_profiles
+from tisdiss.harness.resolve import resolve_evaluation, resolve_training, resolve_weights
+from tisdiss.harness.study import find_studies, load_study, study_schema
+
+
+def mistakes(path):
+    with pytest.raises(DocumentError) as caught:
+        load_study(path)
+    return [line.removeprefix(f"{path}:") for line in caught.value.lines]
+
+
+def test_a_row_states_only_its_difference(write_study):
+    study = load_study(write_study(["{id: a}", "{id: b, set: {model.n_re: 6, optim.lr: 1e-4}}"]))
+    config = resolve_training(study, study.row("b"), study.at("smoke"), seed=3)
+    assert (config.model.n_re, config.optim.lr, config.seed) == (6, 1e-4, 3)
+    assert config.model.block.channels == 8
+    assert resolve_evaluation(study.at("smoke")) == EvalConfig(n_re=(1, 2, 3, 4))
+
+
+def test_a_paper_name_replaces_the_structure_and_keeps_the_profiles_size(write_study):
+    study = load_study(write_study(["{id: a, model: sep2x1-re2x2-l1+2}"]))
+    model = resolve_training(study, study.row("a"), study.at("smoke"), seed=0).model
+    assert (model.m_sep, model.n_sep, model.m_re, model.n_re) == (2, 1, 2, 2)
+    assert model.block.channels == 8
+
+
+def test_a_fine_tune_has_its_parents_model_and_the_profiles_finetune_settings(write_study):
+    rows = ["{id: a, set: {model.splitter: conv2d}}", "{id: b, init_from: a, model: sep1x2-re1x6}"]
+    more = "profiles: {smoke: {finetune: {epochs: 7}}}\n"
+    study = load_study(write_study(rows, more=more))
+    view = study.at("smoke")
+    parent = resolve_training(study, study.row("a"), view, seed=0)
+    config = resolve_training(study, study.row("b"), view, seed=0, parent=parent.model)
+    assert (config.model.splitter, config.model.n_re) == ("conv2d", 6)
+    assert (parent.epochs, config.epochs) == (2, 7)
+
+
+def test_weights_are_a_file_or_a_model_to_train_as_the_profile_says():
+    smoke, mini = get_profile("smoke"), get_profile("mini")
+    assert mini.meaning("base").file == "models/base.safetensors"
+    assert resolve_weights(mini, "base", seed=0) is None
+    trained = resolve_weights(smoke, "base", seed=4)
+    assert (trained.model.name, trained.seed) == ("sep1x2-re1x3-l1+3", 4)
+
+
+def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_both(write_study):
+    more = "seeds: [5, 6]\nprofiles: {mini: {seeds: 1..3}}\n"
+    study = load_study(write_study(["{id: a}"], more=more))
+    assert [study.at(name).seeds for name in ("smoke", "mini", "lab")] == [(0,), (1, 2, 3), (5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (
+            "{id: a, set: {model.n_ree: 3}}",
+            "6:19: 'model.n_ree': unknown setting; nearest valid name: 'model.n_re'",
+        ),
+        (
+            "{id: a, set: {losses: [last]}}",
+            "6:19: 'losses': unknown setting; nearest valid name: 'model.losses'",
+        ),
+        (
+            "{id: a, set: {model.splitter: swigl}}",
+            "6:35: 'swigl': model.splitter: must be 'swiglu' or 'conv2d'; "
+            "nearest valid name: 'swiglu'",
+        ),
+        ("{id: a, set: {optim.lr: yes}}", "6:29: 'yes': optim.lr: must be a valid number"),
+        ("{id: a, set: {batch_size: true}}", "6:31: True: batch_size: must be a valid integer"),
+        ("{id: a, set: {model.n_re: '3'}}", "6:31: '3': model.n_re: must be a valid integer"),
+        (
+            "{id: a, set: {epochs: 0}}",
+            "6:27: 0: epochs: must be greater than or equal to 1",
+        ),
+        (
+            "{id: a, set: {model.block: {channels: 3}}}",
+            "6:19: 'model.block': this is a group of settings; set its parts: "
+            "model.block.channels, model.block.attention_dim, model.block.n_heads, "
+            "model.block.norm, ...",
+        ),
+        (
+            "{id: a, set: {seed: 3}}",
+            "6:19: 'seed': cannot be set here; use `seeds:` of the study",
+        ),
+        ("{id: a, lable: x}", "6:13: 'lable': unknown key; nearest valid name: 'label'"),
+        ("{id: a/b}", "6:10: 'a/b': must match pattern '^[a-z0-9_+-]{1,64}$'"),
+        ("{label: x}", "6:5: 'id': this key is missing"),
+        (
+            "{id: a, init_from: weights:bse}",
+            "6:24: 'weights:bse': no such row of this study, and no such weights; "
+            "nearest valid name: 'weights:base'",
+        ),
+        (
+            "{id: a, weights: basis}",
+            "6:22: 'basis': no profile says what these weights are; nearest valid name: 'base'",
+        ),
+        (
+            "{id: a, weights: base, set: {epochs: 1}}",
+            "6:28: 'set': has no effect in a row with `weights:`; remove one of the two",
+        ),
+        (
+            "{id: a, use: fig2c/re6}",
+            "6:18: 'fig2c/re6': `use` is reserved, and not available yet; "
+            "repeat the settings: equal settings are one run, trained once",
+        ),
+        (
+            "{id: a, init_from: a}",
+            "6:24: 'a': no such row of this study, and no such weights; valid names: weights:base",
+        ),
+        (
+            "{id: a, set: {model.block.n_heads: 3, model.block.channels: 24}}",
+            "6:65: 24: model.block.channels: attention_dim=8 must be a multiple of twice "
+            "n_heads=3: rotary positions turn channels in pairs (at profile smoke)",
+        ),
+    ],
+)
+def test_a_mistake_in_a_row(write_study, row, line):
+    assert line in mistakes(write_study([row]))
+
+
+def test_paper_name_that_does_not_fit_is_refused(write_study):
+    (line,) = mistakes(write_study(["{id: a, model: sep1x2-re1x3-l1+9}"]))
+    assert line.startswith("6:20: 'sep1x2-re1x3-l1+9': ") and "does not fit" in line
+
+
+def test_doubled_row_id_is_refused(write_study):
+    assert mistakes(write_study(["{id: a}", "{id: a}"])) == [
+        "7:10: 'a': row 1 has this id already; ids are unique in a study"
+    ]
+
+
+def test_rows_that_start_from_each_other_are_refused(write_study):
+    found = mistakes(write_study(["{id: a, init_from: b}", "{id: b, init_from: a}"]))
+    assert found[0] == "6:24: 'b': the rows start from each other; one must come first"
+
+
+def test_a_fine_tune_that_needs_other_parameters_is_refused(write_study):
+    row = "{id: a, init_from: weights:base, set: {model.codec.n_bands: 24}}"
+    assert any(
+        "model.codec.n_bands=24: the weights it starts from have model.codec.n_bands=32" in line
+        for line in mistakes(write_study([row]))
+    )
+
+
+def test_study_is_called_like_its_file(write_study):
+    path = write_study(["{id: a}"], name="demo")
+    other = path.rename(path.with_name("other.yaml"))
+    assert mistakes(other) == [
+        "1:8: 'demo': a study is called like its file; write 'other' or rename the file"
+    ]
+
+
+def test_mistakes_in_other_parts(write_study):
+    more = (
+        "claims: [{id: c, expr: \"row('bb').si_snri > 1\", source: here}]\n"
+        "profiles: {smok: {}, mini: {set: {epoch: 1}}}\n"
+        "seed: [1]\n"
+    )
+    assert mistakes(write_study(["{id: b}"], more=more)) == [
+        "9:24: 'bb': no such row; nearest valid name: 'b'",
+        "10:12: 'smok': unknown profile; nearest valid name: 'smoke'",
+        "10:35: 'epoch': unknown setting; nearest valid name: 'epochs'",
+        "11:1: 'seed': unknown key; nearest valid name: 'seeds'",
+    ]
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_the_file(write_study):
+    rows = [
+        "{id: a, set: {model.n_ree: 3, epochs: 0}}",
+        "{id: b, init_frm: a}",
+        "{id: c, set: {model.block.attention_dim: 30}}",
+    ]
+    found = mistakes(write_study(rows, more="show: {}\ntable: x\n"))
+    assert [line.split(": ")[0] for line in found] == [
+        *["6:19", "6:43", "7:13"],
+        *["8:46", "8:46"],  # two profiles, two numbers of heads
+        *["11:1", "12:1"],
+    ]
+
+
+def test_mistakes_of_several_studies_come_together(tmp_path):
+    (tmp_path / "table1.yaml").write_text("study: table1\n")
+    with pytest.raises(DocumentError) as caught:
+        find_studies(["table1", "tabel2"], tmp_path)
+    assert "title" in str(caught.value)
+    assert caught.value.lines[-1] == "no study 'tabel2'; nearest valid name: 'table1'"
+
+
+def test_unknown_profile_names_the_nearest():
+    with pytest.raises(ValueError, match="no profile 'mni'; nearest valid name: 'mini'"):
+        get_profile("mni")
+
+
+@pytest.mark.parametrize("name", ["fig2a", "fig2e"])
+def test_shipped_studies_load_at_every_profile(repository, name):
+    study = load_study(repository / "studies" / f"{name}.yaml")
+    assert study.claim and {study.at(profile).about for profile in load_profiles()}
+
+
+def test_fig2e_differs_between_control_and_deeper_only_in_depth(repository):
+    study = load_study(repository / "studies/fig2e.yaml")
+    view = study.at("mini")
+    base = resolve_weights(study.at("smoke"), "base", seed=0).model
+    control, deeper = (
+        resolve_training(study, study.row(row), view, seed=0, parent=base)
+        for row in ("re1x3", "re1x6")
+    )
+    assert deeper.model.n_re == 6 and control.optim.lr == 1e-4
+    same = deeper.model.model_copy(update={"n_re": 3})
+    assert deeper.model_copy(update={"model": same}) == control
+
+
+def test_committed_schema_is_current(repository):
+    committed = json.loads((repository / "schemas/study.schema.json").read_text())
+    assert committed == study_schema(), "write it again: tisdiss schema > schemas/study.schema.json"
+
+
+def test_schema_accepts_a_shipped_study_and_refuses_a_typo(repository):
+    jsonschema = pytest.importorskip("jsonschema")
+    text = (repository / "schemas/study.schema.json").read_text()
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    study = {
+        "study": "x",
+        "title": "t",
+        "claim": "c",
+        "base": "sep1x2-re1x3-l1+3",
+        "rows": [{"id": "a", "set": {"model.n_re": 3}}],
+        "evaluate": {"n_re": "1..10"},
+        "show": {"figure": "depth_curve"},
+    }
+    assert validator.is_valid(study)
+    study["rows"][0]["set"] = {"model.n_ree": 3}
+    assert not validator.is_valid(study)
+
+
+def test_planning_needs_no_heavy_import():
+    heavy = ["torch", "mlflow", "pandas", "numpy", "matplotlib"]
+    code = (
+        "import sys, tisdiss.harness.study, tisdiss.harness.plan, tisdiss.harness.identity;"
+        "import tisdiss.harness.run, tisdiss.harness.launch, tisdiss.harness.tracking;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

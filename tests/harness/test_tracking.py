@@ -1,0 +1,181 @@
+"""MLflow as a view of run folders: replayed as often as one likes, never doubled."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from tisdiss.harness import schema
+from tisdiss.harness.folder import Journal, RunFolder
+from tisdiss.harness.tracking import _metrics, default_uri, run_folders, sync, ui_link
+
+IDENTITY = "ab" * 32
+EVALUATION = "cd" * 32
+
+
+def write_run(runs_dir, *, identity=IDENTITY, status="done", study="demo"):
+    """A run folder with a journal, one evaluation and a plan that shows it."""
+    folder = RunFolder.of(runs_dir, identity)
+    train = {"seed": 4, "optim": {"lr": 1e-3}, "data": {"source": "synthetic"}}
+    config = {"identity": identity, "parent": None, "data_manifest": "ef" * 32, "kind": "train"}
+    config |= {"schema": 1, "name": "sep1x2-re1x3-l1+3"}
+    folder.write("config.json", {**config, "train": train})
+    folder.write("result.json", {"status": status, "reason": "epochs"})
+    with Journal(folder.journal) as journal:
+        for step in range(1, 4):
+            values = {"train/loss": 1.0 / step, "train/grad_norm": math.inf if step == 2 else 1.0}
+            journal.append({"kind": "train", "step": step, "epoch": 0, "metrics": values})
+    plan = {"study": study, "profile": "smoke", "title": "A question?", "claim": "It holds."}
+    run = {"seed": 4, "identity": identity, "evaluation": EVALUATION}
+    plan["rows"] = [{"id": "a", "label": "A", "runs": [run]}]
+    (runs_dir / "plans").mkdir(exist_ok=True)
+    (runs_dir / f"plans/{study}.smoke.json").write_text(json.dumps(plan))
+    return folder
+
+
+def write_evaluation(folder, identity=EVALUATION, gain=0.0):
+    scored = folder.evaluation(identity)
+    (scored / "audio/test-0").mkdir(parents=True)
+    (scored / "audio/test-0/mixture.wav").write_bytes(b"RIFF")
+    (scored / "scores.parquet").write_bytes(b"PAR1")
+    (scored / "evaluation.json").write_text(json.dumps({"identity": identity}))
+    with Journal(folder.journal) as journal:
+        for n_re in (1, 2, 3):
+            event = {"kind": "depth", "step": n_re, "epoch": 0, "evaluation": identity}
+            journal.append({**event, "metrics": {"depth/si_snri": n_re + gain}})
+
+
+def event(step, value, ts_ms=5, kind="train", **more):
+    metrics = {"depth/si_snri" if kind == "depth" else "train/loss": value}
+    return {"ts_ms": ts_ms, "kind": kind, "step": step, "epoch": 0, "metrics": metrics, **more}
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """An MLflow database whose tables exist: making them takes seconds, so it is done once."""
+    root = tmp_path_factory.mktemp("template")
+    (root / "runs").mkdir()
+    sync(root / "runs")
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def client(empty_store, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = found.get_experiment_by_name(schema.EXPERIMENT)
+    found.rename_experiment(experiment.experiment_id, "template")
+    return found
+
+
+def runs_of(client):
+    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    return client.search_runs([experiment.experiment_id])
+
+
+def test_the_first_of_two_equal_steps_stays_and_infinity_becomes_missing():
+    metrics, not_finite = _metrics([event(1, 2.0), event(1, 3.0, 9), event(2, math.inf)], None)
+    assert [(m.step, m.timestamp) for m in metrics] == [(1, 5), (2, 5)]
+    assert metrics[0].value == 2.0 and math.isnan(metrics[1].value) and not_finite == 1
+
+
+def test_the_latest_evaluation_is_the_curve_and_the_cells_and_others_are_named():
+    old, new = "1" * 64, "2" * 64
+    events = [event(3, 7.0, kind="depth", evaluation=e) for e in (old, new)]
+    metrics, _ = _metrics(events, new)
+    assert {(m.key, m.step) for m in metrics} == {
+        ("depth.1111111111/si_snri", 3),
+        ("depth/si_snri", 3),
+        ("test/si_snri.re3", 0),
+    }
+
+
+def test_events_without_metrics_are_passed_over():
+    warning = {"ts_ms": 1, "kind": "warning", "step": 1, "epoch": 0, "text": "x"}
+    assert _metrics([warning], None) == ([], 0)
+
+
+def test_database_lies_beside_the_runs_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_uri(tmp_path / "runs") == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert default_uri(tmp_path / "runs") == "http://tracker:5000"
+
+
+def test_run_folders_are_found_and_other_folders_are_not(tmp_path):
+    folder = write_run(tmp_path / "runs")
+    (tmp_path / "runs/notes").mkdir()
+    assert run_folders(tmp_path / "runs") == [folder]
+
+
+def test_a_run_is_shown_whole_and_syncing_twice_doubles_nothing(client, tmp_path):
+    folder = write_run(tmp_path / "runs")
+    write_evaluation(folder)
+    assert str(sync(tmp_path / "runs")).endswith("mlflow.db, 1 updated")
+    assert sync(tmp_path / "runs").updated == 0
+    (run,) = runs_of(client)
+    assert run.info.status == "FINISHED"
+    tags = run.data.tags
+    assert tags["tisdiss.study.demo"] == "a" and tags["tisdiss.identity"] == IDENTITY
+    assert (tags["tisdiss.profile"], tags["tisdiss.not_finite"]) == ("smoke", "1")
+    assert run.data.params["optim.lr"] == "0.001"
+    assert run.data.metrics["test/si_snri.re3"] == 3.0
+    curve = client.get_metric_history(run.info.run_id, "depth/si_snri")
+    assert [(m.step, m.value) for m in curve] == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 3
+    names = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "result.json", "scores.parquet", "audio"} <= names
+
+
+def test_a_run_that_goes_on_is_brought_up_to_date(client, tmp_path):
+    folder = write_run(tmp_path / "runs", status="running")
+    sync(tmp_path / "runs")
+    (before,) = runs_of(client)
+    assert before.info.status == "RUNNING" and "test/si_snri.re3" not in before.data.metrics
+    write_evaluation(folder)
+    folder.write("result.json", {"status": "done", "reason": "epochs"})
+    assert sync(tmp_path / "runs", only=[IDENTITY]).updated == 1
+    (after,) = runs_of(client)
+    assert after.info.run_id == before.info.run_id and after.info.status == "FINISHED"
+    assert len(client.get_metric_history(after.info.run_id, "train/loss")) == 3
+    write_evaluation(folder, "9" * 64, gain=1.0)  # another depth curve takes the place of the first
+    sync(tmp_path / "runs")
+    (rebuilt,) = runs_of(client)
+    curve = client.get_metric_history(rebuilt.info.run_id, "depth/si_snri")
+    assert [m.value for m in curve] == [2.0, 3.0, 4.0]
+
+
+def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):
+    write_run(tmp_path / "runs", study="fig2e")
+    other = write_run(tmp_path / "runs", identity="12" * 32, study="fig2a", status="diverged")
+    sync(tmp_path / "runs")
+    link = ui_link("fig2e", 5001, runs_dir=tmp_path / "runs")
+    experiment = client.get_experiment_by_name(schema.EXPERIMENT).experiment_id
+    start, _, query = link.partition("&searchFilter=")
+    assert start == (
+        f"http://127.0.0.1:5001/#/experiments/{experiment}/runs?compareRunsMode=CHART"
+        "&workflowType=machine_learning"
+    )
+    from urllib.parse import unquote
+
+    (run,) = client.search_runs([experiment], unquote(query))
+    assert run.data.tags["tisdiss.identity"] == IDENTITY
+    (failed,) = client.search_runs([experiment], "attributes.status = 'FAILED'")
+    assert failed.data.tags["tisdiss.identity"] == other.identity
+
+
+@pytest.mark.slow
+def test_several_processes_may_open_a_fresh_database_at_once(tmp_path):
+    write_run(tmp_path / "runs")
+    code = "import sys; from tisdiss.harness.tracking import sync; print(sync(sys.argv[1]).updated)"
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "runs")], stdout=-1, text=True)
+        for _ in range(3)
+    ]
+    updated = [int(child.communicate(timeout=300)[0]) for child in children]
+    assert sorted(updated) == [0, 0, 1]

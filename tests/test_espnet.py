@@ -1,0 +1,257 @@
+"""Released settings and key names to ours, and back."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tisdiss import espnet
+from tisdiss.config import Depth, ModelConfig
+
+TINY = {
+    "emb_dim": 8,
+    "norm_type": "rmsgroupnorm",
+    "num_groups": 4,
+    "n_heads": 2,
+    "attention_dim": 8,
+    "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
+    "ffn_hidden_dim": [4, 6],
+    "repeat_residual_module": True,
+    "reconstructor_repeat_residual_module": False,
+    "encoder_decoder": False,
+    "spliter_loss": True,
+}
+FLAGS = (
+    "encoder_decoder",
+    "encoder_multi_decoder",
+    "encoder_n_layers_multi_decoder",
+    "reconstructor_multi_decoder",
+    "reconstructor_n_layers_multi_decoder",
+    "spliter_loss",
+)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "conv2d splitter": {"spk_spliter_type": "conv2d"},
+    "layernorm, one feed-forward": {
+        "norm_type": "layernorm",
+        "ffn_type": "swiglu_conv1d",
+        "ffn_hidden_dim": 4,
+    },
+    "masked, tf": {"mask": True, "tf_order": "tf", "num_spk": 3},
+    "residual in both": {"reconstructor_repeat_residual_module": True, "encoder_repeat_times": 1},
+    "mel linear": {"band_split": True, "num_bands": 32, "mlp_expansion_factor": 1},
+    "mel conv1d": {
+        "band_split": True,
+        "band_split_encoder_type": "conv1d",
+        "band_split_decoder_type": "conv1d",
+    },
+    "bands conv1d": {
+        "band_split": True,
+        "split_type": "bandsplit",
+        "band_split_encoder_type": "conv1d",
+        "band_split_decoder_type": "conv1d",
+    },
+    "tiger": {"band_split": True, "split_type": "tiger"},
+}
+
+
+def _meta(**settings: Any) -> dict[str, Any]:
+    return {"separator_conf": TINY | settings}
+
+
+def _weights(meta: dict[str, Any]) -> dict[str, Tensor]:
+    """Released names with random values, as the released model would hold them."""
+    torch.manual_seed(0)
+    exported = espnet.export(espnet.build(meta))
+    return {k: v if "rope" in k else torch.randn_like(v) for k, v in exported.items()}
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_export_gives_back_what_was_loaded(settings: dict[str, Any]) -> None:
+    meta = _meta(**settings)
+    weights, model = _weights(meta), espnet.build(meta)
+    espnet.load(model, weights)
+    exported = espnet.export(model)
+    assert list(exported) == list(weights)
+    assert all(torch.equal(exported[k], weights[k]) for k in weights)
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_every_parameter_has_a_released_name(settings: dict[str, Any]) -> None:
+    meta = _meta(**settings)
+    model = espnet.build(meta)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+    espnet.load(model, _weights(meta))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_tiger_keys_have_the_released_shapes() -> None:
+    meta = _meta(band_split=True, split_type="tiger")
+    shapes = {k: tuple(v.shape) for k, v in espnet.export(espnet.build(meta)).items()}
+    assert shapes["separator.tiger_encoder.BN.20.0.weight"] == (4,)
+    assert shapes["separator.tiger_encoder.BN.20.1.weight"] == (8, 4, 1)
+    assert shapes["separator.tiger_decoder.mask.20.0.weight"] == (1,)
+    assert shapes["separator.tiger_decoder.mask.20.1.weight"] == (8, 8, 1)
+
+
+def test_tiger_encoder_rows_are_all_real_then_all_imaginary() -> None:
+    meta = _meta(band_split=True, split_type="tiger")
+    model, weights = espnet.build(meta), _weights(meta)
+    weights["separator.tiger_encoder.BN.17.0.weight"] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    espnet.load(model, weights)
+    rows = slice(2 * 17, 2 * 17 + 4)  # band 17 is the first of width 2
+    assert model.encoder.gamma[rows].tolist() == [1.0, 3.0, 2.0, 4.0]
+
+
+def test_all_mistakes_are_listed_with_the_nearest_name() -> None:
+    weights = _weights(_meta())
+    weights["separator.conv.0.wieght"] = weights.pop("separator.conv.0.weight")
+    weights["separator.conv.1.bias"] = torch.zeros(3)
+    weights["separator.encoder_blocks.0.freq_path.attn.rope.freqs"] *= 1.001
+    with pytest.raises(ValueError) as error:
+        espnet.load(espnet.build(_meta()), weights)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 5
+    assert "  missing separator.conv.0.weight (nearest: separator.conv.0.wieght)" in lines
+    assert "  unexpected separator.conv.0.wieght (nearest: separator.conv.0.weight)" in lines
+    assert "  separator.conv.1.bias has shape (3,), expected (8,)" in lines
+    assert "rope.freqs differs from the rotary frequencies" in str(error.value)
+
+
+def test_a_refused_load_changes_nothing() -> None:
+    model = espnet.build(_meta())
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"missing separator\.conv\.0\.bias"):
+        espnet.load(model, {k: v for k, v in _weights(_meta()).items() if "conv.0.b" not in k})
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_single_sep_block_needs_no_residual_weights(present: bool) -> None:
+    meta = _meta(encoder_repeat_times=1)
+    weights = {k: v for k, v in _weights(meta).items() if present or "concat_block" not in k}
+    espnet.load(espnet.build(meta), weights)
+
+
+def test_two_repetitions_need_the_residual_weights() -> None:
+    weights = {k: v for k, v in _weights(_meta()).items() if "concat_block" not in k}
+    with pytest.raises(ValueError, match=r"missing separator\.concat_block\.0\.weight"):
+        espnet.load(espnet.build(_meta()), weights)
+
+
+def test_a_file_of_released_weights_is_read(tmp_path: Path) -> None:
+    weights = _weights(_meta())
+    torch.save(weights, tmp_path / "valid.loss.ave_5best.pth")
+    model = espnet.load_released(tmp_path / "valid.loss.ave_5best.pth", _meta())
+    assert torch.equal(model.encoder.conv.bias, weights["separator.conv.0.bias"])
+
+
+def _released_depths(flags: dict[str, bool], blocks: tuple[int, int, int, int]) -> list[Depth]:
+    """The released forward pass's conditions, spelt out."""
+    m_sep, n_sep, m_re, n_re = blocks
+    depths = []
+    for i in range(m_sep * n_sep):
+        end, many, layers = i % m_sep == m_sep - 1, *list(flags.values())[1:3]
+        last_pass = i >= (n_sep - 1) * m_sep
+        wanted = (many and end) or (layers and many) or (layers and not many and last_pass)
+        if flags["encoder_decoder"] and (wanted or i == m_sep * n_sep - 1):
+            depths.append(Depth("split" if i == m_sep * n_sep - 1 else "sep", i))
+    if not flags["encoder_decoder"] and flags["spliter_loss"]:
+        depths.append(Depth("split", m_sep * n_sep - 1))
+    for i in range(m_re * n_re):
+        end, many, layers = i % m_re == m_re - 1, *list(flags.values())[3:5]
+        last_pass = i >= (n_re - 1) * m_re
+        wanted = (many and end) or (layers and many) or (layers and not many and last_pass)
+        if wanted or i == m_re * n_re - 1:
+            depths.append(Depth("re", i))
+    return depths
+
+
+@pytest.mark.parametrize("blocks", list(product((1, 2), (1, 3), (1, 2), (1, 3))))
+def test_every_combination_of_flags_decodes_the_released_depths(
+    blocks: tuple[int, int, int, int],
+) -> None:
+    names = ("encoder_n_layers", "encoder_repeat_times")
+    names += ("reconstructor_n_layers", "reconstructor_repeat_times")
+    for values in product((False, True), repeat=len(FLAGS)):
+        flags = dict(zip(FLAGS, values, strict=True))
+        config = espnet.model_config(_meta(**flags, **dict(zip(names, blocks, strict=True))))
+        assert list(config.decoded()) == _released_depths(flags, blocks), (flags, blocks)
+        deeper = (blocks[0], blocks[1] + 1, blocks[2], blocks[3] + 2)
+        assert list(config.decoded(deeper[1], deeper[3])) == _released_depths(flags, deeper)
+
+
+@pytest.mark.parametrize("flags", list(product((False, True), repeat=2)))
+def test_flags_without_early_split(flags: tuple[bool, bool]) -> None:
+    settings = dict(zip(FLAGS[1:3], flags, strict=True)) | {"encoder_decoder": True}
+    settings |= {"reconstructor_n_layers": 0, "encoder_n_layers": 2}
+    depths = espnet.model_config(_meta(**settings)).decoded()
+    wanted = _released_depths(dict.fromkeys(FLAGS, False) | settings, (2, 2, 0, 0))
+    assert list(depths) == wanted
+
+
+def test_the_released_recipe_is_the_paper_model() -> None:
+    recipe = {
+        "separator": "tisdiss",
+        "encoder_conf": {"n_fft": 128, "hop_length": 64},
+        "model_conf": {"normalize_variance": True},
+        "sample_rate": 8000,
+        "separator_conf": {
+            "norm_type": "rmsgroupnorm",
+            "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
+            "ffn_hidden_dim": [384, 384],
+            "reconstructor_repeat_times": 6,
+            "repeat_residual_module": True,
+            "reconstructor_repeat_residual_module": False,
+            "encoder_decoder": False,
+            "encoder_multi_decoder": False,
+            "reconstructor_n_layers_multi_decoder": True,
+            "spliter_loss": True,
+        },
+    }
+    assert espnet.model_config(recipe) == ModelConfig.from_name("sep1x2-re1x6-l1+6")
+
+
+def test_absent_settings_are_the_released_defaults() -> None:
+    config = espnet.model_config({"separator_conf": {}})
+    assert (config.name, config.sep_residual, config.re_residual) == (
+        "sep1x2-re1x3-l1x2+3",
+        False,
+        False,
+    )
+    assert config.block.ffn_hidden == (384,)
+
+
+def test_tf_locoformer_settings() -> None:
+    meta = {"kind": "tflocoformer", "separator_conf": {"n_layers": 3, "n_repeats": 2}}
+    assert espnet.model_config(meta).name == "tf-locoformer-sep3x2-l1"
+    meta["separator_conf"]["decode_each_repeat"] = True
+    assert espnet.model_config(meta).name == "tf-locoformer-sep3x2-l1x2"
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"kind": "sepformer"}, "kind='sepformer': the released separators are tflocoformer, ti"),
+        (_meta(n_head=3), r"does not have: n_head \(nearest: n_heads\)"),
+        (_meta(split_compress=True), "split_compress=True: only False is supported"),
+        (_meta(dropout=0.1), "dropout=0.1: only 0.0 is supported"),
+        (_meta(ffn_type=["conv1d", "conv1d"]), "only type supported is swiglu_conv1d"),
+        (_meta(ffn_hidden_dim=[4]), "give as many widths as types"),
+        (_meta(spk_spliter_type="linear"), "choose swiglu_conv_deconv2d or conv2d"),
+        (_meta(reconstructor_n_layers=0), "set encoder_decoder to True"),
+        (_meta(reconstructor_repeat_times=0), "set both to 0"),
+        (_meta(norm_type="batchnorm"), "batchnorm"),
+        (_meta(band_split=True, band_split_encoder_type="conv1d"), "same kind on both sides"),
+        (_meta(band_split=True, split_type="tiger", sample_rate=16000), "band widths"),
+        (_meta(band_split=True, stft_n_fft=256), "stft_n_fft=256 must equal the STFT's 128"),
+        (_meta() | {"normalize_variance": False}, "always divide by the deviation"),
+    ],
+)
+def test_what_cannot_be_expressed_is_refused_by_name(meta: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        espnet.model_config(meta)

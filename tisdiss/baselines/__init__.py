@@ -1,0 +1,1 @@
+"""Other architectures behind the same forward pass, one file each."""

@@ -1,0 +1,44 @@
+"""TF-Locoformer (Saijo et al., IWAENC 2024), the non-early-split baseline of Tables 1-3.
+
+The separator alone, without residual module and splitter; one transposed convolution makes all
+speakers. Its shared-parameter and every-depth-loss variants (Table 3) are settings: the passes
+n_sep and the loss terms.
+"""
+
+from functools import partial
+
+from torch import nn
+
+from tisdiss.codec import ConvEncoder, JointConvDecoder
+from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
+from tisdiss.separator import Separator, dual_path
+from tisdiss.splitter import NoSplit
+
+
+def tf_locoformer_parts(config: ModelConfig) -> dict[str, nn.Module | None]:
+    """The parts for `TISDiSS`, which runs them like its own."""
+    channels = config.block.channels
+    return {
+        "encoder": ConvEncoder(channels=channels, eps=config.block.eps),
+        "separator": Separator(
+            blocks=config.m_sep, block=partial(dual_path, config.block), residual=None
+        ),
+        "splitter": NoSplit(),
+        "reconstructor": None,
+        "decoder": JointConvDecoder(channels=channels, n_src=config.n_src),
+    }
+
+
+def tf_locoformer(size: str, **changes: object) -> ModelConfig:
+    """The published sizes: "s" (for WHAMR!, n_fft 256), "m" or "l" (n_fft 128)."""
+    sizes = {
+        "s": (4, BlockConfig(channels=96, ffn_hidden=(128, 128), ffn_kernel=8), 256),
+        "m": (6, BlockConfig(), 128),
+        "l": (9, BlockConfig(), 128),
+    }
+    if size not in sizes:
+        raise ValueError(f"TF-Locoformer size {size!r}: there are {', '.join(sizes)}")
+    blocks, block, n_fft = sizes[size]
+    base = ModelConfig.from_name(f"tf-locoformer-sep{blocks}x1-l1").model_dump()
+    codec = CodecConfig(n_fft=n_fft).model_dump()
+    return ModelConfig.model_validate(base | {"block": block.model_dump(), "codec": codec} | changes)

@@ -1,0 +1,92 @@
+"""Weights on disk: whole or absent, checked by hash, never executable.
+
+A model file is safetensors whose metadata rebuilds the model alone: `load_model(path)`. A training
+state is a weights-only torch file beside its SHA-256; a damaged one is passed over for the one
+before it.
+"""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tisdiss.config import ModelConfig
+from tisdiss.files import write_atomic
+from tisdiss.model import TISDiSS
+
+KEPT_STATES = 2
+
+
+def save_model(path: Path, model: TISDiSS, about: dict[str, Any]) -> None:
+    """Write weights, model settings and `about` (what it was trained on) as one safetensors file."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {
+        "format": "tisdiss-1",
+        "model": model.config.model_dump_json(),
+        "about": json.dumps(about, sort_keys=True),
+    }
+    write_atomic(path, save(tensors, metadata))
+
+
+def load_model(path: Path, device: str = "cpu") -> TISDiSS:
+    """The model of a file written by `save_model`, in evaluation mode."""
+    tensors, config, _ = read_model_file(path)
+    model = TISDiSS.from_config(config)
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
+
+
+def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
+    """Weights, settings and notes of a model file; ValueError where it is not one."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+    if metadata.get("format") != "tisdiss-1":
+        raise ValueError(
+            f"{path}: no TISDiSS model (metadata format is {metadata.get('format')!r}, "
+            "'tisdiss-1' is needed)"
+        )
+    config = ModelConfig.model_validate_json(metadata["model"])
+    return tensors, config, json.loads(metadata["about"])
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write a training state and its hash; the last two are kept."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    path = folder / f"state-{step:08d}.pt"
+    write_atomic(path, data)
+    write_atomic(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest() + "\n")
+    for old in _states(folder)[KEPT_STATES:]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".sha256").unlink(missing_ok=True)
+
+
+def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest intact training state (None if there is none), and what was wrong with newer ones."""
+    complaints = []
+    for path in _states(folder):
+        data = path.read_bytes()
+        mark = path.with_suffix(".sha256")
+        if mark.is_file() and mark.read_text().strip() == hashlib.sha256(data).hexdigest():
+            return torch.load(io.BytesIO(data), weights_only=True), complaints
+        complaints.append(f"{path.name} does not match its hash; using the state before it")
+    return None, complaints
+
+
+def _states(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("state-*.pt"), reverse=True)

@@ -1,0 +1,248 @@
+"""The `tisdiss` command: parse, call a function of the same name, print. Heavy imports wait."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Speech separation with a depth dial, and the studies of the TISDiSS paper.\n\n"
+    "Separate a file:    tisdiss separate talk.wav -o out --n-re 6\n\n"
+    "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini",
+)
+
+Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
+Profile = Annotated[str, typer.Option(help="Size: smoke, mini or lab.")]
+RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
+Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
+Speech = Annotated[
+    Path | None, typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False)
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help="Instead of the study's; repeat for several.")
+]
+Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
+
+
+@app.command()
+def plan(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    seed: Seeds = None,
+    row: Rows = None,
+) -> None:
+    """Show which runs studies need, what they share, and what is done. Starts nothing.
+
+    Example: tisdiss plan fig2a fig2e --profile smoke
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.display import plan_table
+
+    Console().print(plan_table(_plan(studies, profile, runs_dir, cache, speech, seed, row)))
+
+
+@app.command()
+def run(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    seed: Seeds = None,
+    row: Rows = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time, a process each.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Torch threads of each run.")] = None,
+    max_minutes: Annotated[
+        float, typer.Option(help="Stop each training after so long; the next call resumes it.")
+    ] = math.inf,
+    again: Annotated[bool, typer.Option(help="Train diverged runs anew.")] = False,
+    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+) -> None:
+    """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
+
+    Example: tisdiss run fig2e --profile mini
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.display import outcome_lines, watching
+    from tisdiss.harness.launch import launch
+    from tisdiss.harness.run import Runner
+
+    console = Console()
+    planned = _plan(studies, profile, runs_dir, cache, speech, seed, row)
+    with watching(console) as watcher:
+        runner = Runner(
+            runs_dir=runs_dir,
+            corpora=Corpora(cache=cache, speech=speech),
+            device=device,
+            threads=threads,
+            max_seconds=max_minutes * 60,
+            again=again,
+            say=watcher.say,
+            watch=watcher,
+        )
+        outcomes = launch(planned, runner=runner, jobs=jobs, track=track)
+    console.print(", ".join(outcome_lines(outcomes)) or "nothing to run")
+    if not set(outcomes.values()) <= {"done", "skipped"}:
+        raise typer.Exit(3)
+
+
+@app.command()
+def status(runs_dir: RunsDir = Path("runs")) -> None:
+    """Show every planned row and how far its runs are.
+
+    Example: tisdiss status
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.display import status_table
+
+    Console().print(status_table(runs_dir))
+
+
+@app.command()
+def report(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of reports; reports/, or build/smoke/ at profile smoke."),
+    ] = None,
+) -> None:
+    """Write figure, tables, scores and provenance of studies that were run.
+
+    Example: tisdiss report fig2e --profile mini
+    """
+    from analysis.report import report as write_report
+
+    folder = out or Path("build/smoke" if profile == "smoke" else "reports")
+    for name in studies:
+        study = Path(name).stem
+        for path in write_report(study, profile, runs_dir, folder):
+            typer.echo(path)
+
+
+@app.command()
+def sync(
+    runs_dir: RunsDir = Path("runs"),
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db.")
+    ] = None,
+) -> None:
+    """Bring MLflow up to date with the run folders; safe to repeat.
+
+    Example: tisdiss sync --uri http://127.0.0.1:5000
+    """
+    from tisdiss.harness.tracking import sync as sync_runs
+
+    typer.echo(sync_runs(runs_dir, uri))
+
+
+@app.command()
+def ui(
+    study: Annotated[str | None, typer.Argument(help="Print the link to this study's charts.")] = (
+        None
+    ),
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Serve MLflow's pages on this machine, with a link to a study's charts.
+
+    Example: tisdiss ui fig2e
+    """
+    from tisdiss.harness.tracking import ui as serve
+    from tisdiss.harness.tracking import ui_link
+
+    names = [study] if study else sorted(p.stem for p in Path("studies").glob("*.yaml"))
+    for name in names:
+        typer.echo(f"{name}: {ui_link(name, port, runs_dir=runs_dir)}")
+    raise typer.Exit(serve(port, runs_dir=runs_dir))
+
+
+@app.command()
+def separate(
+    files: Annotated[list[Path], typer.Argument(help="Sound files: WAV, FLAC, OGG, MP3.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")] = Path(
+        "separated"
+    ),
+    n_re: Annotated[
+        int | None, typer.Option(help="Depth: more repetitions are slower and better; 1 and up.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Separate sound files into one file per speaker.
+
+    Example: tisdiss separate talk.wav -o out --n-re 6
+    """
+    from tisdiss.checkpoint import load_model
+    from tisdiss.separate import separate_file
+    from tisdiss.shipped import base_model
+
+    separator = load_model(model or base_model(), device)
+    for file in files:
+        done = separate_file(separator, file, out, n_re)
+        typer.echo(f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re}:")
+        for path in done.files:
+            typer.echo(f"  {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors.
+
+    Example: tisdiss schema > schemas/study.schema.json
+    """
+    import json
+
+    from tisdiss.harness.study import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore[no-untyped-def]
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.plan import plan as make_plan
+    from tisdiss.harness.study import find_studies
+
+    return make_plan(
+        find_studies(studies),
+        profile,
+        runs_dir=runs_dir,
+        corpora=Corpora(cache=cache, speech=speech),
+        seeds=seed or None,
+        rows=row or None,
+    )
+
+
+def main() -> None:
+    """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
+    try:
+        app()
+    except ValueError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.secho("stopped; the same command goes on from here", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Encoder and decoder: between the complex spectrum and the features (Sec. 2.1).
+
+Encoders turn spectra (batch, frames, bins) into features (batch, frames, bins or bands, channels);
+decoders turn features (batch, n_src, frames, bins or bands, channels), with the mixture's spectrum
+at hand, into spectra (batch, n_src, frames, bins). Band-split codecs are in `bands.py`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tisdiss.bands import (
+    ConvBandDecoder,
+    ConvBandEncoder,
+    LinearBandDecoder,
+    LinearBandEncoder,
+    TigerDecoder,
+    mel_bands,
+    tiger_bands,
+)
+from tisdiss.config import CodecConfig
+
+
+class ConvEncoder(nn.Module):
+    """A 3x3 convolution over real and imaginary part, then global layer norm."""
+
+    def __init__(self, *, channels: int, eps: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, channels, 3, padding=1)
+        self.norm = nn.GroupNorm(1, channels, eps=eps)
+
+    def encode(self, spec: Tensor) -> Tensor:
+        parts = torch.view_as_real(spec).permute(0, 3, 1, 2)  # batch, re|im, frames, bins
+        mapped = self.conv(parts).contiguous()  # channels-last, its norm rounds twice as coarsely
+        return self.norm(mapped).permute(0, 2, 3, 1).contiguous()
+
+
+class ConvDecoder(nn.Module):
+    """A 3x3 transposed convolution to real and imaginary part, the same for every speaker."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.deconv = nn.ConvTranspose2d(channels, 2, 3, padding=1)
+
+    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+        parts = self.deconv(features.flatten(0, 1).permute(0, 3, 1, 2))
+        return _complex(parts.unflatten(0, features.shape[:2]))
+
+
+class JointConvDecoder(nn.Module):
+    """As `ConvDecoder`, but makes all speakers out of one feature map (TF-Locoformer)."""
+
+    def __init__(self, *, channels: int, n_src: int) -> None:
+        super().__init__()
+        self.n_src = n_src
+        self.deconv = nn.ConvTranspose2d(channels, 2 * n_src, 3, padding=1)
+
+    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+        parts = self.deconv(features.squeeze(1).permute(0, 3, 1, 2))
+        return _complex(parts.unflatten(1, (self.n_src, 2)))
+
+
+class MaskDecoder(nn.Module):
+    """Multiplies the mixture's spectrum by what the inner decoder makes: a complex mask."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+        return self.inner.decode(features, spec) * spec.unsqueeze(1)
+
+
+def build_codec(
+    config: CodecConfig, *, channels: int, mask: bool, eps: float
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of one kind; a new codec is a new line here."""
+    match config.kind:
+        case "conv2d":
+            encoder, decoder = ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
+        case "tiger":
+            bands = tiger_bands(n_fft=config.n_fft)
+            encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
+            decoder = TigerDecoder(channels=channels, bands=bands)
+        case _:
+            encoder, decoder = _band_codec(config, channels)
+    return encoder, MaskDecoder(decoder) if mask else decoder
+
+
+def _band_codec(config: CodecConfig, channels: int) -> tuple[nn.Module, nn.Module]:
+    layout, layers = config.kind.split("-")
+    if layout == "mel":
+        bands = mel_bands(
+            n_bands=config.n_bands, n_fft=config.n_fft, sample_rate=config.sample_rate
+        )
+    else:
+        bands = tiger_bands(n_fft=config.n_fft)
+    if layers == "linear":
+        decoder = LinearBandDecoder(channels=channels, bands=bands, expansion=config.expansion)
+        return LinearBandEncoder(channels=channels, bands=bands), decoder
+    return (
+        ConvBandEncoder(channels=channels, bands=bands),
+        ConvBandDecoder(channels=channels, bands=bands),
+    )
+
+
+def _complex(parts: Tensor) -> Tensor:
+    """(batch, n_src, re|im, frames, bins) -> complex (batch, n_src, frames, bins)."""
+    return torch.view_as_complex(parts.permute(0, 1, 3, 4, 2).contiguous())

@@ -1,0 +1,408 @@
+"""What a model, a training and an evaluation are: frozen settings, each with its paper symbol.
+
+`ModelConfig` reads and prints the paper's names: "sep1x2-re1x3-l1+3" (Sec. 3.1). Nothing here
+imports torch, so that planning and `--help` stay instant.
+"""
+
+import re
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+LossTerm = Literal["last", "sep", "split", "re"]
+Decode = Literal["auto", "repetitions", "layers", "last-layers"]
+
+
+class Config(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Depth(NamedTuple):
+    """A place in the network whose features can be decoded: after block `block` of `stage`."""
+
+    stage: Literal["sep", "split", "re"]
+    block: int
+
+
+class BlockConfig(Config):
+    """One Locoformer path; Sep-Blocks have two of them (time, frequency), Re-Blocks three."""
+
+    channels: Positive = 128
+    """D: feature channels."""
+    attention_dim: Positive = 128
+    """Width of q, k and v over all heads."""
+    n_heads: Positive = 4
+    norm: Literal["rmsgroupnorm", "layernorm"] = "rmsgroupnorm"
+    norm_groups: Positive = 4
+    ffn_hidden: tuple[Positive, ...] = (384, 384)
+    """Hidden width of the feed-forward before and after the attention; one entry: after only."""
+    ffn_kernel: Positive = 4
+    ffn_stride: Positive = 1
+    tf_order: Literal["ft", "tf"] = "ft"
+    """Which path comes first: frequency ("ft") or time ("tf")."""
+    eps: float = Field(default=1e-5, gt=0)
+    """Guard of every normalisation in the network."""
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> "BlockConfig":
+        if self.attention_dim % (2 * self.n_heads):
+            raise ValueError(
+                f"attention_dim={self.attention_dim} must be a multiple of twice n_heads="
+                f"{self.n_heads}: rotary positions turn channels in pairs"
+            )
+        if self.norm == "rmsgroupnorm" and self.channels % self.norm_groups:
+            raise ValueError(
+                f"channels={self.channels} must be a multiple of norm_groups={self.norm_groups}"
+            )
+        if len(self.ffn_hidden) not in (1, 2):
+            raise ValueError(
+                f"ffn_hidden={self.ffn_hidden}: give one width (after the attention) or two "
+                "(before, after)"
+            )
+        if self.ffn_stride > self.ffn_kernel:
+            raise ValueError(
+                f"ffn_stride={self.ffn_stride} must not exceed ffn_kernel={self.ffn_kernel}"
+            )
+        return self
+
+
+class CodecConfig(Config):
+    """Waveform to features and back: the STFT grid and the layers next to it."""
+
+    kind: Literal["conv2d", "mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger"] = (
+        "conv2d"
+    )
+    n_fft: Annotated[int, Field(ge=8, multiple_of=2)] = 128
+    hop: Positive = 64
+    sample_rate: Positive = 8000
+    """Hz. The mel layout depends on it; audio at another rate is resampled before the model."""
+    n_bands: Positive = 32
+    """Bands of the mel layout; the others follow from n_fft."""
+    expansion: Positive = 4
+    """Hidden width of the linear band decoders, in units of D."""
+
+    @model_validator(mode="after")
+    def _frames_overlap(self) -> "CodecConfig":
+        if 2 * self.hop > self.n_fft:
+            raise ValueError(f"hop={self.hop} must be at most half of n_fft={self.n_fft}")
+        return self
+
+    @property
+    def bins(self) -> int:
+        """F: one-sided STFT bins."""
+        return self.n_fft // 2 + 1
+
+
+class ModelConfig(Config):
+    """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
+
+    architecture: Literal["tisdiss", "tf-locoformer"] = "tisdiss"
+    n_src: Annotated[int, Field(ge=2, le=8)] = 2
+    """J: speakers to separate."""
+    m_sep: Positive = 1
+    """M_sep: Sep-Blocks in one pass of the separator."""
+    n_sep: Positive = 2
+    """N_sep: passes through the separator, sharing its parameters."""
+    m_re: Annotated[int, Field(ge=0)] = 1
+    """M_re: Re-Blocks in one pass of the reconstructor; 0 means no early split."""
+    n_re: Annotated[int, Field(ge=0)] = 3
+    """N_re: passes through the reconstructor in training; free at inference."""
+    losses: tuple[LossTerm, ...] = ("last", "split", "re")
+    """Which outputs are supervised besides the last one (Eq. 1)."""
+    decode_sep: Decode = "auto"
+    """Which Sep depths the `sep` term covers: the end of each pass ("repetitions"), every block
+    ("layers"), or every block of the last pass ("last-layers"). "auto": every block if there is
+    one pass, the ends of the passes otherwise, as in the paper's rows."""
+    decode_re: Decode = "auto"
+    splitter: Literal["swiglu", "conv2d"] = "swiglu"
+    mask: bool = False
+    """Multiply the mixture's spectrum by the decoder's output instead of taking it directly."""
+    sep_residual: bool = True
+    """Add the encoder's features before every Sep-Block but the first."""
+    re_residual: bool = False
+    block: BlockConfig = BlockConfig()
+    codec: CodecConfig = CodecConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ModelConfig":
+        if (self.m_re == 0) != (self.n_re == 0):
+            raise ValueError(
+                f"m_re={self.m_re}, n_re={self.n_re}: a model without early split has both at 0"
+            )
+        if "last" not in self.losses:
+            raise ValueError(f"losses={list(self.losses)}: 'last' is always supervised; add it")
+        if len(set(self.losses)) != len(self.losses):
+            raise ValueError(f"losses={list(self.losses)}: name each term once")
+        if not self.m_re and {"split", "re"} & set(self.losses):
+            raise ValueError(
+                f"losses={list(self.losses)}: 'split' and 're' need a reconstructor (m_re >= 1)"
+            )
+        if self.architecture == "tf-locoformer" and (
+            self.m_re or self.sep_residual or self.codec.kind != "conv2d" or self.mask
+        ):
+            raise ValueError(
+                "tf-locoformer has no reconstructor, no residual module, no mask and the conv2d "
+                "codec: set m_re=0, n_re=0, sep_residual=false, mask=false, codec.kind=conv2d"
+            )
+        return self
+
+    def decoded(self, n_sep: int | None = None, n_re: int | None = None) -> tuple[Depth, ...]:
+        """Every depth that training supervises, in the order of execution, the last output last.
+
+        Sec. 2.2; the separator's final depth is the split term, or the output itself when there
+        is no early split.
+        """
+        n_sep, n_re = self.check_depth(n_sep, n_re)
+        sep = _side(self.m_sep, n_sep, _resolve(self.decode_sep, self.n_sep))
+        depths = [Depth("sep", i) for i in sep[:-1] if "sep" in self.losses]
+        last_sep = self.m_sep * n_sep - 1
+        if not self.m_re:
+            return (*depths, Depth("split", last_sep))
+        if "split" in self.losses:
+            depths.append(Depth("split", last_sep))
+        re_side = _side(self.m_re, n_re, _resolve(self.decode_re, self.n_re))
+        depths += [Depth("re", i) for i in re_side[:-1] if "re" in self.losses]
+        return (*depths, Depth("re", self.m_re * n_re - 1))
+
+    def check_depth(self, n_sep: int | None, n_re: int | None) -> tuple[int, int]:
+        """The depth to run at, the trained one where None is given."""
+        n_sep = self.n_sep if n_sep is None else n_sep
+        n_re = self.n_re if n_re is None else n_re
+        if n_sep < 1:
+            raise ValueError(f"n_sep={n_sep}: the separator runs at least once; pass n_sep >= 1.")
+        if self.m_re and n_re < 1:
+            raise ValueError(f"n_re={n_re}: the reconstructor runs at least once; pass n_re >= 1.")
+        if not self.m_re and n_re:
+            raise ValueError(
+                f"n_re={n_re}: {self.name} has no reconstructor to repeat; its depth is n_sep."
+            )
+        return n_sep, n_re
+
+    @property
+    def name(self) -> str:
+        """The paper's name, such as "sep1x2-re1x3-l1+3"."""
+        prefix = "tf-locoformer-" if self.architecture == "tf-locoformer" else ""
+        re_part = f"-re{self.m_re}x{self.n_re}" if self.m_re else ""
+        return f"{prefix}sep{self.m_sep}x{self.n_sep}{re_part}-{self._loss_label()}{self._suffix()}"
+
+    def _loss_label(self) -> str:
+        sep_ends = _side(self.m_sep, self.n_sep, _resolve(self.decode_sep, self.n_sep))
+        if not self.m_re:
+            if "sep" not in self.losses:
+                return "l1"
+            per_pass = len(sep_ends) // self.n_sep
+            return f"l{per_pass}x{self.n_sep}"
+        re_ends = _side(self.m_re, self.n_re, _resolve(self.decode_re, self.n_re))
+        by_pass = self.m_re > 1 and len(re_ends) == self.n_re
+        re_label = f"1x{self.n_re}" if by_pass else str(len(re_ends))
+        head = f"1x{len(sep_ends)}+" if "sep" in self.losses else "1+"
+        match ("split" in self.losses or "sep" in self.losses), "re" in self.losses:
+            case True, True:
+                return f"l{head}{re_label}"
+            case True, False:
+                return f"l{head}1"
+            case False, True:
+                return f"l{re_label}"
+        return "l1"
+
+    def _suffix(self) -> str:
+        splitter = "-spksplitconv2d" if self.splitter == "conv2d" else ""
+        return splitter + _CODEC_SUFFIX[self.codec.kind]
+
+    @classmethod
+    def from_name(cls, name: str, base: "ModelConfig | None" = None) -> "ModelConfig":
+        """The model that a paper name means; what the name does not say is taken from `base`."""
+        return (base or cls()).renamed(name)
+
+    def renamed(self, name: str) -> "ModelConfig":
+        """This model with the structure that `name` states and everything else unchanged."""
+        match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
+        if match is None:
+            raise ValueError(
+                f"{name!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
+                "sep6x1-l6x1 or tf-locoformer-sep3x2-l1x2, with an optional "
+                "-spksplitconv2d, -bandsplit or -melbandsplit"
+            )
+        part = match.groupdict()
+        tfl = bool(part["prefix"]) and part["prefix"].startswith("tf")
+        update: dict[str, object] = {
+            "architecture": "tf-locoformer" if tfl else "tisdiss",
+            "m_sep": int(part["m_sep"]),
+            "n_sep": int(part["n_sep"]),
+            "m_re": int(part["m_re"] or 0),
+            "n_re": int(part["n_re"] or 0),
+            "sep_residual": not tfl,
+            "splitter": "conv2d" if "-spksplitconv2d" in part["suffix"] else self.splitter,
+        }
+        update |= _read_losses(name, part["losses"], update)
+        kinds = [kind for kind, text in _CODEC_SUFFIX.items() if text and text in part["suffix"]]
+        if kinds:
+            longest = max(kinds, key=lambda kind: len(_CODEC_SUFFIX[kind]))
+            update["codec"] = self.codec.model_dump() | {"kind": longest}
+        return ModelConfig.model_validate(self.model_dump() | update)
+
+
+_CODEC_SUFFIX = {
+    "conv2d": "",
+    "mel-linear": "-melbandsplit",
+    "mel-conv1d": "-melbandsplit-conv1d",
+    "tiger": "-bandsplit",
+    "bands-linear": "-bandsplit-linear",
+    "bands-conv1d": "-bandsplit-conv1d",
+}
+
+_NAME = re.compile(
+    r"(?P<prefix>tisdiss-|tf-locoformer-)?"
+    r"sep(?P<m_sep>[1-9]\d*)x(?P<n_sep>[1-9]\d*)"
+    r"(?:-re(?P<m_re>[1-9]\d*)x(?P<n_re>[1-9]\d*))?"
+    r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
+    r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
+)
+
+
+def _resolve(decode: Decode, passes: int) -> Decode:
+    if decode != "auto":
+        return decode
+    return "layers" if passes == 1 else "repetitions"
+
+
+def _side(blocks: int, passes: int, decode: Decode) -> list[int]:
+    """Block indices that `decode` selects, always ending with the last one."""
+    last = blocks * passes - 1
+    match decode:
+        case "layers":
+            return list(range(last + 1))
+        case "last-layers":
+            return list(range((passes - 1) * blocks, last + 1))
+    return list(range(blocks - 1, last + 1, blocks))
+
+
+def _read_losses(name: str, label: str | None, shape: dict) -> dict[str, object]:
+    """Loss terms and decoding from "1", "3", "1+3", "1x2+3", "6x1" (Sec. 3.1, Table 3)."""
+    if label is None:
+        default = ("last", "split", "re") if shape["m_re"] else ("last",)
+        return {"losses": default, "decode_sep": "auto", "decode_re": "auto"}
+    if not shape["m_re"]:
+        if label == "1":
+            return {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
+        decode = _read_side(name, label, shape["m_sep"], shape["n_sep"], "separator")
+        return {"losses": ("last", "sep"), "decode_sep": decode, "decode_re": "auto"}
+    front, _, back = label.rpartition("+")
+    update: dict[str, object] = {"decode_sep": "auto", "decode_re": "auto"}
+    terms: tuple[str, ...] = ("last",)
+    if front:
+        terms += ("split",)
+    if front not in ("", "1"):
+        count = front.split("x")[1] if front.startswith("1x") else front
+        update["decode_sep"] = _read_side(
+            name, count, shape["m_sep"], shape["n_sep"], "separator"
+        )
+        terms += ("sep",)
+    if back != "1" or (shape["m_re"] * shape["n_re"] == 1 and front):
+        update["decode_re"] = _read_side(
+            name, back, shape["m_re"], shape["n_re"], "reconstructor"
+        )
+        terms += ("re",)
+    return update | {"losses": terms}
+
+
+def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:
+    """Which decoding a count such as "3", "1x3" or "6x1" states for `blocks` x `passes`."""
+    per_pass, _, times = label.partition("x")
+    decoded = int(per_pass) * int(times) if times else int(per_pass)
+    if decoded == blocks * passes and (not times or int(times) == passes):
+        return "auto" if blocks == 1 or passes == 1 else "layers"
+    if decoded == passes and (not times or int(per_pass) == 1):
+        return "auto" if passes > 1 else "repetitions"
+    raise ValueError(
+        f"{name!r}: 'l{label}' does not fit the {part}, which has {blocks} blocks x {passes} "
+        f"passes; it can be decoded {passes} times (each pass) or {blocks * passes} times"
+    )
+
+
+class LossConfig(Config):
+    """How the supervised outputs are averaged into one number (Eq. 1)."""
+
+    average: Literal["flat", "eq1"] = "flat"
+    """"flat": the plain mean over all decoded outputs, as the released code trains. "eq1": the
+    paper's Eq. 1, where each term is first averaged over its own depths."""
+    weights: dict[LossTerm, Annotated[float, Field(ge=0)]] = {}
+    """λ of each term; 1 where nothing is given."""
+    clamp: float = Field(default=1e-7, ge=0, lt=0.5)
+    """The squared correlation is held in [clamp, 1 - clamp]: 1e-7 bounds the loss at 70 dB."""
+
+
+class OptimConfig(Config):
+    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1)."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    clip_norm: float = Field(default=5.0, gt=0)
+    warmup_steps: Annotated[int, Field(ge=0)] = 2000
+    first_step: Literal["warm", "full"] = "warm"
+    """"full": the first update runs at the full rate and the ramp starts after it, as the released
+    code does; "warm": the ramp starts with the first update, as the paper says."""
+    plateau_factor: float = Field(default=0.5, gt=0, le=1)
+    plateau_patience: Annotated[int, Field(ge=0)] = 3
+    """Halve when more than this many epochs in a row did not improve."""
+    plateau_threshold: float = Field(default=1e-4, ge=0)
+    """Relative improvement that counts. Validation losses are negative decibels, for which the
+    released rule `loss < best * (1 - threshold)` also accepts slightly worse values; kept."""
+    early_stop: Positive = 10
+    """Stop when the best epoch lies more than this many epochs back."""
+
+
+class DataConfig(Config):
+    """Which mixtures a model is trained and tested on."""
+
+    source: Literal["folder", "prompts", "synthetic"] = "folder"
+    sample_rate: Positive = 8000
+    gain_db: float = Field(default=2.5, ge=0)
+    """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
+    segment_seconds: float = Field(default=4.0, gt=0)
+    """Length of a training crop."""
+    min_seconds: float = Field(default=1.0, gt=0)
+    """Shorter utterances are not used for validation and test mixtures."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """Validation and test mixtures are cut to this length."""
+    dynamic: bool = False
+    """Draw new pairs, gains and offsets for every training example (dynamic mixing)."""
+    train_mixtures: Positive = 20000
+    val_mixtures: Positive = 5000
+    test_mixtures: Positive = 3000
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Fixes the mixtures; the training seed does not change them."""
+
+
+class TrainConfig(Config):
+    """Everything that decides the weights of a run; its resolved form is the run's identity."""
+
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    data: DataConfig = DataConfig()
+    batch_size: Positive = 6
+    epochs: Positive = 150
+    steps_per_epoch: Positive | None = None
+    """None: one pass over the training mixtures."""
+    average_best: Positive = 5
+    """The final model is the mean of this many checkpoints with the lowest validation loss."""
+    precision: Literal["float32"] = "float32"
+    seed: Annotated[int, Field(ge=0)] = 0
+    parent: str | None = None
+    """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
+
+
+class EvalConfig(Config):
+    """Which depths are scored on which mixtures; never a reason to train."""
+
+    n_re: tuple[Positive, ...] = tuple(range(1, 11))
+    n_sep: Positive | None = None
+    split: Literal["test", "val"] = "test"
+    mixtures: Positive | None = None
+    """Only the first so many mixtures of the split."""

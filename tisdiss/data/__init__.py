@@ -1,0 +1,21 @@
+"""Speech sources, mixtures of them, and the corpora made of mixtures."""
+
+from tisdiss.data.corpus import Corpus, open_corpus, synthetic
+from tisdiss.data.dynamic import DynamicMixtures
+from tisdiss.data.mixture import Example, Mixture, MixtureSet, fixed_set
+from tisdiss.data.source import Source, Utterance
+from tisdiss.data.speakers import folder
+
+__all__ = [
+    "Corpus",
+    "DynamicMixtures",
+    "Example",
+    "Mixture",
+    "MixtureSet",
+    "Source",
+    "Utterance",
+    "fixed_set",
+    "folder",
+    "open_corpus",
+    "synthetic",
+]

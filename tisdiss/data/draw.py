@@ -1,0 +1,47 @@
+"""Random choices that are the same on every machine, for every number of workers, for ever.
+
+numpy promises the bits of its generators but not what `Generator.integers` makes of them, so the
+few draws that a mixture needs are made from the bits here.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+from numpy.random import PCG64
+
+T = TypeVar("T")
+
+
+class Draw:
+    """A stream of choices that depends on nothing but the given words and numbers."""
+
+    def __init__(self, *seed: str | int) -> None:
+        text = "/".join(map(str, seed))
+        self._bits = PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * (self._bits.random_raw() >> 11) * 2.0**-53
+
+    def integer(self, n: int) -> int:
+        """0 to n - 1; the bias of the remainder is below n / 2**64."""
+        return int(self._bits.random_raw()) % n
+
+    def distinct(self, items: Sequence[T], k: int) -> list[T]:
+        """`k` different positions of `items`, in random order."""
+        chosen: dict[int, None] = {}
+        while len(chosen) < k:
+            chosen[self.integer(len(items))] = None
+        return [items[i] for i in chosen]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        items = list(items)
+        for last in range(len(items) - 1, 0, -1):
+            other = self.integer(last + 1)
+            items[last], items[other] = items[other], items[last]
+        return items
+
+
+def rank(text: str) -> str:
+    """A fixed pseudo-random order of names."""
+    return hashlib.sha256(text.encode()).hexdigest()

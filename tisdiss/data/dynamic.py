@@ -1,0 +1,97 @@
+"""Dynamic mixing: a new mixture for every epoch and index, from nothing but the seed.
+
+Any worker can make any example in any order, and a resumed training sees the same ones.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from tisdiss.data.audio import is_silent
+from tisdiss.data.draw import Draw
+from tisdiss.data.mixture import REDRAWS, Example, crop_samples, gains, mix, voices
+from tisdiss.data.source import Source, Utterance, canonical_hash
+
+
+class DynamicMixtures:
+    """New speakers, utterances, offsets and gains for every (seed, epoch, i): dynamic mixing.
+
+    Speakers are drawn uniformly, then one of their utterances. Where it is shorter than the crop,
+    further utterances of that speaker follow it (the same again when there is no other), so a crop
+    has its full length. A crop in which one source is silent is drawn again.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        split: str,
+        *,
+        n_src: int,
+        length: int,
+        gain_db: float,
+        seconds: float,
+        seed: int,
+    ) -> None:
+        self.source, self.split, self.n_src, self.length = source, split, n_src, length
+        self.gain_db, self.seconds, self.seed = gain_db, seconds, seed
+        self._voices = voices(source.split(split), n_src, f"split {split!r} of {source.name}")
+
+    def __len__(self) -> int:
+        return self.length
+
+    def crop(self, epoch: int, i: int, seconds: float | None = None) -> Example:
+        """Example `i` of an epoch; depends on nothing that was drawn before."""
+        seconds = self.seconds if seconds is None else seconds
+        wanted = crop_samples(seconds, self.source.sample_rate)
+        draw = Draw("dynamic", self.seed, self.split, epoch, i)
+        chosen = draw.distinct(self._voices, self.n_src)
+        parts = [self._part(draw, voice, wanted) for voice in chosen]
+        mixture, sources = mix(
+            parts, gains(draw, self.n_src, self.gain_db), self.source.sample_rate
+        )
+        return Example(
+            torch.from_numpy(mixture),
+            torch.from_numpy(sources),
+            f"{self.split}-e{epoch}-{i}",
+            tuple(v[0].speaker for v in chosen),
+            tuple(v[0].sex for v in chosen),
+            wanted,
+        )
+
+    @cached_property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the source and of everything that decides what is drawn."""
+        return canonical_hash({"source": self.source.manifest_hash, "dynamic": self.recipe()})
+
+    def recipe(self) -> dict:
+        return {
+            "split": self.split,
+            "n_src": self.n_src,
+            "length": self.length,
+            "gain_db": self.gain_db,
+            "seconds": self.seconds,
+            "seed": self.seed,
+        }
+
+    def _part(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:
+        for _ in range(REDRAWS):
+            part = self._window(draw, voice, wanted)
+            if not is_silent(part, self.source.sample_rate):
+                return part
+        raise ValueError(
+            f"speaker {voice[0].speaker!r}: {REDRAWS} crops of {wanted} samples were silent;"
+            " remove the recordings that are mostly silence"
+        )
+
+    def _window(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:
+        first = voice[draw.integer(len(voice))]
+        if first.samples >= wanted:
+            return self.source.read(first, draw.integer(first.samples - wanted + 1), wanted)
+        line = [first]
+        others = [*draw.shuffled([u for u in voice if u is not first]), first]
+        while (total := sum(u.samples for u in line)) < wanted:
+            line.append(others[(len(line) - 1) % len(others)])
+        start = draw.integer(total - wanted + 1)
+        return np.concatenate([self.source.read(u) for u in line])[start : start + wanted]

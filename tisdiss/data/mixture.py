@@ -1,0 +1,256 @@
+"""Mixtures of different speakers, as recipes that are the same on every machine.
+
+A recipe names the utterances, where each starts, and its gain. `MixtureSet` holds a list of recipes
+(validation, test, and training as in the paper); `dynamic.py` draws a new one for every example.
+Both render the same way (`mix`): each source is brought to the same active level over the samples
+that are mixed, then gets its gain, so the realised level difference is the drawn one; the mixture
+is the float32 sum of the sources.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations, product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
+from tisdiss.data.draw import Draw
+from tisdiss.data.source import Source, Utterance, canonical_hash
+
+LEVEL_DBFS = -25.0
+REDRAWS = 100
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A recipe: source k is `samples` samples of utterance k from `starts[k]`, at `gains_db[k]`."""
+
+    id: str
+    utterances: tuple[str, ...]
+    starts: tuple[int, ...]
+    gains_db: tuple[float, ...]
+    samples: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a model sees and should find. `mixture` (samples,), `sources` (n_src, samples).
+
+    `samples` are valid; a crop of a shorter mixture has zeros after them.
+    """
+
+    mixture: Tensor
+    sources: Tensor
+    id: str
+    speakers: tuple[str, ...]
+    sexes: tuple[str, ...]
+    samples: int
+
+
+class MixtureSet:
+    """A fixed list of mixtures of one source."""
+
+    def __init__(self, source: Source, mixtures: Sequence[Mixture], *, seed: int = 0) -> None:
+        self.source = source
+        self.mixtures = tuple(mixtures)
+        self.seed = seed
+        self._utterances = {u.id: u for u in source.utterances}
+
+    def __len__(self) -> int:
+        return len(self.mixtures)
+
+    def __getitem__(self, i: int) -> Example:
+        """The whole mixture."""
+        mixture = self.mixtures[i]
+        return self._example(mixture, *self._render(mixture))
+
+    def crop(self, epoch: int, i: int, seconds: float) -> Example:
+        """A random part of mixture `i`, other in each epoch; zeros follow where it is shorter."""
+        recipe, wanted = self.mixtures[i], crop_samples(seconds, self.source.sample_rate)
+        mixture, sources = self._render(recipe)
+        draw = Draw("crop", self.seed, epoch, i)
+        for _ in range(REDRAWS if recipe.samples > wanted else 1):
+            start = draw.integer(max(0, recipe.samples - wanted) + 1)
+            part = sources[:, start : start + wanted]
+            if not any(is_silent(source, self.source.sample_rate) for source in part):
+                break
+        padding = ((0, 0), (0, wanted - part.shape[1]))
+        return self._example(
+            recipe,
+            np.pad(mixture[None, start : start + wanted], padding)[0],
+            np.pad(part, padding),
+        )
+
+    def rows(self) -> list[dict]:
+        """One row a mixture, with its speakers: the manifest."""
+        return [asdict(m) | {"speakers": self._of(m, "speaker")} for m in self.mixtures]
+
+    @cached_property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the recipes and of the sound they are made of."""
+        return canonical_hash({"source": self.source.manifest_hash, "mixtures": self.rows()})
+
+    def _of(self, mixture: Mixture, attribute: str) -> tuple[str, ...]:
+        return tuple(getattr(self._utterances[u], attribute) for u in mixture.utterances)
+
+    def _render(self, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+        parts = [
+            self.source.read(self._utterances[name], start, mixture.samples)
+            for name, start in zip(mixture.utterances, mixture.starts, strict=True)
+        ]
+        return mix(parts, mixture.gains_db, self.source.sample_rate)
+
+    def _example(self, recipe: Mixture, mixture: np.ndarray, sources: np.ndarray) -> Example:
+        return Example(
+            torch.from_numpy(mixture),
+            torch.from_numpy(sources),
+            recipe.id,
+            self._of(recipe, "speaker"),
+            self._of(recipe, "sex"),
+            min(recipe.samples, len(mixture)),
+        )
+
+
+def crop_samples(seconds: float, sample_rate: int) -> int:
+    if seconds < FRAME_SECONDS:
+        raise ValueError(f"seconds={seconds:g}: a crop has at least {FRAME_SECONDS:g} s")
+    return round(seconds * sample_rate)
+
+
+def mix(
+    parts: Sequence[np.ndarray], gains_db: Sequence[float], sample_rate: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mixture (samples,) and sources (n_src, samples) at equal active level plus their gains.
+
+    Where the mixture's peak exceeds 1, all are divided by it; the mixture stays their exact sum.
+    """
+    sources = np.stack(parts)
+    for source, gain_db in zip(sources, gains_db, strict=True):
+        level = 10 ** ((LEVEL_DBFS + gain_db) / 20)
+        source *= np.float32(level / active_rms(source, sample_rate))
+    mixture = _sum(sources)
+    peak = np.abs(mixture).max()
+    if peak > 1:
+        sources /= peak
+        mixture = _sum(sources)
+    return mixture, sources
+
+
+def _sum(sources: np.ndarray) -> np.ndarray:
+    """In the order of the sources, so that it is the same sum everywhere."""
+    total = sources[0].copy()
+    for source in sources[1:]:
+        total += source
+    return total
+
+
+def gains(draw: Draw, n_src: int, gain_db: float) -> tuple[float, ...]:
+    """(g, -g) for two speakers, independent gains for more; uniform in plus or minus `gain_db`."""
+    drawn = [round(draw.uniform(-gain_db, gain_db), 4) for _ in range(n_src - (n_src == 2))]
+    return (drawn[0], -drawn[0]) if n_src == 2 else tuple(drawn)
+
+
+def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list[Utterance]]:
+    """Utterances by speaker, in the order of their names; at least `n_src` speakers."""
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in sorted(utterances, key=lambda u: u.id):
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    if len(by_speaker) < n_src:
+        raise ValueError(
+            f"{where} has {len(by_speaker)} speakers; a mixture needs {n_src} different ones."
+            " Add speakers, or allow shorter utterances with a smaller min_seconds"
+        )
+    return [by_speaker[speaker] for speaker in sorted(by_speaker)]
+
+
+def fixed_set(
+    source: Source,
+    split: str,
+    *,
+    n_mixtures: int,
+    n_src: int,
+    gain_db: float,
+    min_seconds: float,
+    max_seconds: float | None,
+    seed: int,
+) -> MixtureSet:
+    """`n_mixtures` different tuples of speakers' utterances, cut to the shortest (`min` mode).
+
+    All start at 0, unless `max_seconds` caps the length: then the start is drawn. Utterances
+    shorter than `min_seconds` are left out, and so are mixtures in which a source is silent.
+    """
+    rate = source.sample_rate
+    long_enough = [u for u in source.split(split) if u.samples >= min_seconds * rate]
+    where = f"split {split!r} of {source.name}, with utterances of at least {min_seconds:g} s,"
+    groups = voices(long_enough, n_src, where)
+    cap = None if max_seconds is None else round(max_seconds * rate)
+    draw = Draw("fixed", seed, split)
+    mixtures: list[Mixture] = []
+    for chosen in _tuples(draw, groups, n_src, n_mixtures, where):
+        recipe = _recipe(draw, chosen, f"{split}-{len(mixtures):05d}", gain_db, cap)
+        if _audible(source, chosen, recipe):
+            mixtures.append(recipe)
+        if len(mixtures) == n_mixtures:
+            return MixtureSet(source, mixtures, seed=seed)
+    raise ValueError(
+        f"{where} yields {len(mixtures)} mixtures of audible speech; ask for no more than that"
+    )
+
+
+def _recipe(
+    draw: Draw, chosen: Sequence[Utterance], name: str, gain_db: float, cap: int | None
+) -> Mixture:
+    shortest = min(u.samples for u in chosen)
+    samples = shortest if cap is None else min(shortest, cap)
+    capped = samples < shortest
+    starts = [draw.integer(u.samples - samples + 1) if capped else 0 for u in chosen]
+    levels = gains(draw, len(chosen), gain_db)
+    return Mixture(name, tuple(u.id for u in chosen), tuple(starts), levels, samples)
+
+
+def _audible(source: Source, chosen: Sequence[Utterance], recipe: Mixture) -> bool:
+    return not any(
+        is_silent(source.read(u, start, recipe.samples), source.sample_rate)
+        for u, start in zip(chosen, recipe.starts, strict=True)
+    )
+
+
+def _tuples(
+    draw: Draw, groups: list[list[Utterance]], n_src: int, wanted: int, where: str
+) -> Iterator[list[Utterance]]:
+    """Different tuples: drawn while there are many more than wanted, else all of them, shuffled."""
+    possible = _count([len(group) for group in groups], n_src)
+    if possible < wanted:
+        raise ValueError(
+            f"{where} yields {possible} different mixtures; {wanted} were asked for."
+            " Ask for fewer, or add recordings"
+        )
+    if possible > 2 * wanted:
+        return _drawn(draw, groups, n_src)
+    everything = [list(t) for chosen in combinations(groups, n_src) for t in product(*chosen)]
+    return iter([draw.shuffled(chosen) for chosen in draw.shuffled(everything)])
+
+
+def _count(sizes: Sequence[int], n_src: int) -> int:
+    """How many sets of `n_src` utterances of different speakers there are."""
+    counts = [1] + [0] * n_src
+    for size in sizes:
+        for k in range(n_src, 0, -1):
+            counts[k] += counts[k - 1] * size
+    return counts[n_src]
+
+
+def _drawn(draw: Draw, groups: list[list[Utterance]], n_src: int) -> Iterator[list[Utterance]]:
+    """Speakers uniformly, then an utterance of each; ends when nothing new comes any more."""
+    seen: set[frozenset[str]] = set()
+    repeats = 0
+    while repeats < 10_000:
+        chosen = [group[draw.integer(len(group))] for group in draw.distinct(groups, n_src)]
+        key = frozenset(u.id for u in chosen)
+        repeats = repeats + 1 if key in seen else 0
+        if key not in seen:
+            seen.add(key)
+            yield chosen

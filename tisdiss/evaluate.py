@@ -1,0 +1,160 @@
+"""Scores of one model at many depths on the same mixtures, out of one deepest pass each.
+
+The output at N_re = n is the n-th repetition of any deeper pass, so a whole curve of Fig. 2 costs
+what its deepest point costs.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tisdiss.wave import write_wav
+from tisdiss.checkpoint import load_model
+from tisdiss.config import EvalConfig
+from tisdiss.data.corpus import Corpus
+from tisdiss.data.mixture import Example
+from tisdiss.files import write_atomic
+from tisdiss.metrics import improvements
+from tisdiss.model import TISDiSS
+
+HEARD_DEPTHS = (1, 2, 3, 6, 10)
+"""Depths whose estimates are kept as audio, where they were scored."""
+
+Row = dict[str, Any]
+
+
+def evaluate(
+    model_file: Path,
+    corpus: Corpus,
+    config: EvalConfig,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    audio: int = 3,
+) -> None:
+    """Write scores.parquet and evaluation.json into `folder`, and the audio of a few mixtures.
+
+    One row per mixture, depth and speaker, in dB. Whole utterances, one at a time. Mixtures whose
+    scores are in the folder's journal from an earlier, interrupted call are not computed again.
+    """
+    model = load_model(model_file, device)
+    mixtures = getattr(corpus, config.split)
+    count = min(config.mixtures or len(mixtures), len(mixtures))
+    journal = folder / "scores.jsonl"
+    done = _read_journal(journal)
+    began = time.monotonic()
+    with journal.open("a") as file:
+        for i in range(count):
+            example = mixtures[i]
+            if example.id in done:
+                continue
+            rows, estimates = score(model, example, config)
+            file.write(json.dumps({"id": example.id, "rows": rows}) + "\n")
+            file.flush()
+            done[example.id] = rows
+            if i < audio:
+                write_audio(folder / "audio" / example.id, example, estimates, corpus)
+            on_log(_progress(i + 1, count, rows, began))
+    rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
+    write_table(folder / "scores.parquet", rows)
+    about = {"model": model.config.name, "mixtures": count, "seconds": time.monotonic() - began}
+    write_atomic(folder / "evaluation.json", json.dumps(about, indent=1))
+    journal.unlink()
+
+
+@torch.inference_mode()
+def score(
+    model: TISDiSS, example: Example, config: EvalConfig
+) -> tuple[list[Row], dict[int, Tensor]]:
+    """Rows of one mixture at every depth, and its estimates (n_src, samples) by depth."""
+    device = next(model.parameters()).device
+    mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
+    rows, estimates = [], {}
+    for n_sep, n_re, output in outputs(model, mixture, config):
+        values = {name: value[0].tolist() for name, value in improvements(
+            output, sources, mixture
+        ).items()}
+        estimates[n_re] = output[0].cpu()
+        rows += [
+            {
+                "mixture_id": example.id,
+                "slot": slot,
+                "speaker": example.speakers[slot],
+                "sex": example.sexes[slot],
+                "n_sep": n_sep,
+                "n_re": n_re,
+                "samples": example.samples,
+            }
+            | {name: value[slot] for name, value in values.items()}
+            for slot in range(len(example.speakers))
+        ]
+    return rows, estimates
+
+
+def outputs(
+    model: TISDiSS, mixture: Tensor, config: EvalConfig
+) -> Iterator[tuple[int, int, Tensor]]:
+    """(n_sep, n_re, estimates) at each depth asked for; a model without early split has one."""
+    n_sep = config.n_sep or model.config.n_sep
+    if not model.config.m_re:
+        yield n_sep, 0, model(mixture, n_sep=n_sep)
+        return
+    depths = sorted(set(config.n_re))
+    yield from (
+        (n_sep, n_re, output)
+        for n_re, output in zip(depths, model.repetitions(mixture, depths, n_sep=n_sep), strict=True)
+    )
+
+
+def write_audio(
+    folder: Path, example: Example, estimates: dict[int, Tensor], corpus: Corpus
+) -> None:
+    """The mixture, its sources and the estimates of a few depths, as WAV files."""
+    rate = corpus.source.sample_rate
+    write_wav(folder / "mixture.wav", example.mixture, rate)
+    for j, source in enumerate(example.sources, start=1):
+        write_wav(folder / f"source{j}.wav", source, rate)
+    for n_re in sorted(set(HEARD_DEPTHS) & set(estimates)):
+        for j, estimate in enumerate(estimates[n_re], start=1):
+            write_wav(folder / f"re{n_re}_est{j}.wav", estimate, rate)
+
+
+def write_table(path: Path, rows: list[Row]) -> None:
+    """Rows as one Parquet file, whole or absent."""
+    import pyarrow
+    import pyarrow.parquet
+
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _read_journal(path: Path) -> dict[str, list[Row]]:
+    """Rows by mixture; a last line that a kill cut short is dropped from the file."""
+    if not path.is_file():
+        return {}
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    write_atomic(path, whole + b"\n" if whole else b"")
+    entries = [json.loads(line) for line in whole.splitlines()]
+    return {entry["id"]: entry["rows"] for entry in entries}
+
+
+def _progress(done: int, count: int, rows: list[Row], began: float) -> dict[str, Any]:
+    elapsed = time.monotonic() - began
+    last = [row["si_snri"] for row in rows if row["n_re"] == rows[-1]["n_re"]]
+    return {
+        "kind": "eval",
+        "step": done,
+        "epoch": 0,
+        "metrics": {
+            "eval/mixtures": float(count),
+            "eval/si_snri": sum(last) / len(last),
+            "speed/seconds_left": elapsed / done * (count - done),
+        },
+    }

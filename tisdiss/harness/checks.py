@@ -1,0 +1,136 @@
+"""Mistakes between the words of a study file: names that do not exist, words that exclude others.
+
+Works on the raw data, so that it finds its mistakes even where others are present.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.harness.overrides import settable, value_problems
+from tisdiss.harness.problems import Place, Problem, nearest
+from tisdiss.harness.profiles import check_adjustments, load_profiles
+
+_ROW_REFERENCE = re.compile(r"row\(\s*['\"]([^'\"]*)['\"]\s*\)")
+_ALONE = {
+    "weights": ("model", "set", "init_from", "published"),
+    "published": ("model", "set", "init_from", "paper"),
+}
+"""A row with the key only evaluates or only quotes, so these keys would have no effect."""
+
+
+def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
+    """Every mistake that is not about one word alone; `stem` is the file's name."""
+    rows = [(i, row) for i, row in enumerate(a_list(data.get("rows"))) if isinstance(row, dict)]
+    problems = [
+        *_check_name(data.get("study"), stem),
+        *_check_ids(rows),
+        *_check_profiles(a_dict(data.get("profiles"))),
+        *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
+        *_check_show(a_dict(data.get("show"))),
+        *value_problems(a_dict(data.get("evaluate")), EvalConfig, ("evaluate",)),
+    ]
+    for i, row in rows:
+        problems += _check_row(row, ("rows", i))
+        problems += value_problems(a_dict(row.get("set")), TrainConfig, ("rows", i, "set"))
+    return [*problems, *_check_parents(rows, _weights_names(data))]
+
+
+def _check_name(name: object, stem: str) -> Iterator[Problem]:
+    if isinstance(name, str) and name != stem:
+        rule = "a study is called like its file"
+        yield Problem(("study",), name, rule, f"write '{stem}' or rename the file")
+
+
+def _check_ids(rows: list[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for i, row in rows:
+        name = row.get("id")
+        if isinstance(name, str) and name in seen:
+            rule = f"row {seen[name] + 1} has this id already; ids are unique in a study"
+            yield Problem(("rows", i, "id"), name, rule)
+        elif isinstance(name, str):
+            seen[name] = i
+
+
+def _check_row(row: dict[str, Any], at: Place) -> Iterator[Problem]:
+    if "use" in row:
+        hint = "repeat the settings: equal settings are one run, trained once"
+        yield Problem((*at, "use"), row["use"], "`use` is reserved, and not available yet", hint)
+    for key, others in _ALONE.items():
+        for other in others:
+            if row.get(key) and row.get(other):
+                rule = f"has no effect in a row with `{key}:`; remove one of the two"
+                yield Problem((*at, other), other, rule, at_key=True)
+
+
+def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) -> Iterator[Problem]:
+    trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
+    for i, row in rows:
+        at, parent = ("rows", i, "init_from"), row.get("init_from")
+        if isinstance(row.get("weights"), str) and row["weights"] not in weights:
+            rule = "no profile says what these weights are"
+            yield Problem(
+                ("rows", i, "weights"), row["weights"], rule, nearest(row["weights"], weights)
+            )
+        if not isinstance(parent, str):
+            continue
+        known = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
+        if parent not in known:
+            rule = "no such row of this study, and no such weights"
+            yield Problem(at, parent, rule, nearest(parent, known))
+        elif _descends_from_itself(row, trained):
+            yield Problem(at, parent, "the rows start from each other; one must come first")
+
+
+def _descends_from_itself(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool:
+    parent, steps = row.get("init_from"), 0
+    while isinstance(parent, str) and parent in rows and steps <= len(rows):
+        if parent == row.get("id"):
+            return True
+        parent, steps = rows[parent].get("init_from"), steps + 1
+    return False
+
+
+def _weights_names(data: dict[str, Any]) -> set[str]:
+    ours = [a_dict(a_dict(words).get("weights")) for words in a_dict(data.get("profiles")).values()]
+    given = [profile.weights for profile in load_profiles().values()]
+    return {str(name) for names in (*ours, *given) for name in names}
+
+
+def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, words in adjustments.items():
+        at: Place = ("profiles", name)
+        if name not in load_profiles():
+            hint = nearest(name, load_profiles())
+            problems.append(Problem(at, name, "unknown profile", hint, at_key=True))
+        problems += check_adjustments(words, at)
+    return problems
+
+
+def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
+    for i, claim in enumerate(claims):
+        expr = a_dict(claim).get("expr")
+        for name in _ROW_REFERENCE.findall(expr) if isinstance(expr, str) else ():
+            if name not in ids:
+                yield Problem(("claims", i, "expr"), name, "no such row", nearest(name, ids))
+
+
+def _check_show(show: dict[str, Any]) -> Iterator[Problem]:
+    by, valid = show.get("by"), ("row", *settable(TrainConfig))
+    if isinstance(by, str) and by not in valid:
+        yield Problem(("show", "by"), by, "lines differ in `row` or a setting", nearest(by, valid))
+
+
+def a_dict(value: object) -> dict[str, Any]:
+    """The value if it is a mapping, else an empty one: its kind is complained about elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def a_list(value: object) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,161 @@
+"""What a person sees of plans and running work: tables, and a live line a run.
+
+On a terminal a bar with the time left; elsewhere one plain line per epoch, so that logs stay short.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tisdiss.harness import schema
+from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.identity import short
+from tisdiss.harness.plan import Plan, PlannedRun
+
+STATE_STYLE = {"done": "green", "partial": "yellow", "failed": "red", "new": "cyan"}
+
+
+def plan_table(plan: Plan) -> Table:
+    """Runs in the order in which they are executed, each with the rows that show it."""
+    table = Table(title=f"{len(plan.runs)} runs at profile {plan.profile}", title_justify="left")
+    for column in ("run", "model", "kind", "seed", "shown in", "starts from", "state"):
+        table.add_column(column, overflow="fold")
+    for run in plan.runs:
+        rows = ", ".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)"
+        parent = short(run.parent) if run.parent else ""
+        state = f"[{STATE_STYLE[run.state]}]{run.state}[/]"
+        table.add_row(short(run.identity), run.name, run.kind, str(run.seed), rows, parent, state)
+    return table
+
+
+def status_table(runs_dir: Path) -> Table:
+    """Every planned row of every study and how far its runs are."""
+    table = Table(title=f"studies in {runs_dir}", title_justify="left")
+    for column in ("study", "profile", "row", "run", "seed", "state", "progress"):
+        table.add_column(column, overflow="fold")
+    for path in sorted((Path(runs_dir) / "plans").glob("*.*.json")):
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        for row in plan["rows"]:
+            for run in row["runs"]:
+                folder = RunFolder.of(runs_dir, run["identity"])
+                state = folder.state((run["evaluation"],))
+                table.add_row(
+                    plan["study"],
+                    plan["profile"],
+                    row["id"],
+                    short(run["identity"]),
+                    str(run["seed"]),
+                    f"[{STATE_STYLE[state]}]{state}[/]",
+                    _progress_of(folder),
+                )
+    return table
+
+
+def _progress_of(folder: RunFolder) -> str:
+    result = folder.read("result.json")
+    if result.get("reason") and result.get("status") not in ("done", "imported"):
+        return result["reason"]
+    events = read_journal(folder.journal) if folder.journal.is_file() else []
+    return _line(events[-1]) if events else ""
+
+
+class Watcher:
+    """Turns the events of runs into a progress bar, or into plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[line]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self.tasks: dict[str, Any] = {}
+        self.last_plain = 0.0
+
+    def __call__(self, planned: PlannedRun, event: dict[str, Any]) -> None:
+        if event["kind"] == schema.EVENT_DEPTH:
+            return
+        if self.console.is_terminal:
+            self._bar(planned, event)
+        elif event["kind"] == "epoch" or time.monotonic() - self.last_plain > 60:
+            self.last_plain = time.monotonic()
+            self.say(f"{short(planned.identity)} {_line(event)}")
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _bar(self, planned: PlannedRun, event: dict[str, Any]) -> None:
+        if event["kind"] == "eval":
+            name, total = f"{planned.name} evaluate", event["metrics"]["eval/mixtures"]
+        else:
+            name = f"{planned.name} {'fine-tune' if planned.parent else 'train'}"
+            total = planned.config.epochs * (_steps(planned) or 1)
+        task = self.tasks.get(name)
+        if task is None:
+            task = self.tasks[name] = self.progress.add_task(name, total=total, line="")
+        self.progress.update(task, completed=event["step"], line=_line(event))
+        if event["step"] >= total:
+            self.progress.remove_task(self.tasks.pop(name))
+
+
+def _steps(planned: PlannedRun) -> int:
+    config = planned.config
+    return config.steps_per_epoch or -(-config.data.train_mixtures // config.batch_size)
+
+
+def _line(event: dict[str, Any]) -> str:
+    """An event as a few words: where it stands, loss or score, time left."""
+    metrics = event.get("metrics", {})
+    if event["kind"] == schema.EVENT_DEPTH:
+        return f"scored up to N_re {event['step']}"
+    parts = [f"{event['kind']} {event['step']}" if event["kind"] == "eval" else ""]
+    if event["kind"] in ("train", "epoch"):
+        parts = [f"epoch {event['epoch']} step {event['step']}"]
+    for key, text in (
+        (schema.TRAIN_LOSS, "loss {:.2f} dB"),
+        (schema.VAL_LOSS, "validation loss {:.2f} dB"),
+        (schema.VAL_SI_SNRI, "SI-SNRi {:.2f} dB"),
+        ("eval/si_snri", "SI-SNRi {:.2f} dB"),
+    ):
+        if key in metrics:
+            parts.append(text.format(metrics[key]))
+    if schema.SECONDS_LEFT in metrics:
+        parts.append(f"{_clock(metrics[schema.SECONDS_LEFT])} left")
+    return ", ".join(part for part in parts if part)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watcher]:
+    """A watcher whose bar is drawn while the block runs."""
+    watcher = Watcher(console)
+    if not console.is_terminal:
+        yield watcher
+        return
+    with watcher.progress:
+        yield watcher
+
+
+def outcome_lines(outcomes: dict[str, str]) -> Sequence[str]:
+    """How many runs ended how."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return [f"{count} {outcome}" for outcome, count in sorted(counts.items())]

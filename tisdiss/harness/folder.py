@@ -1,0 +1,203 @@
+"""A run folder, `runs/<first digits of the identity>/`: the truth about a run.
+
+    config.json environment.json result.json   what was asked for, where it ran, how it ended
+    events.jsonl                               the journal, appended only
+    model.safetensors evaluations/             weights, and one folder per evaluation identity
+    lock                                       who is working on it
+
+Every file but the journal is replaced whole. Read `run.py` for who writes what and when.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tisdiss.files import write_atomic
+from tisdiss.harness.identity import short
+
+Status = Literal["running", "done", "imported", "failed", "diverged"]
+FINAL: tuple[Status, ...] = ("done", "imported")
+"""The weights are final and may be evaluated."""
+BROKEN: tuple[Status, ...] = ("failed", "diverged")
+
+State = Literal["new", "partial", "done", "failed"]
+"""How far a run is: `partial` has been started, or misses an evaluation that is now asked for."""
+
+
+class RunHeldError(RuntimeError):
+    """Another process is working on the run."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+    identity: str
+
+    @classmethod
+    def of(cls, runs_dir: Path, identity: str) -> RunFolder:
+        return cls(Path(runs_dir) / short(identity), identity)
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "events.jsonl"
+
+    def evaluation(self, identity: str) -> Path:
+        """The folder of an evaluation; it exists only when the evaluation is complete."""
+        return self.path / "evaluations" / short(identity)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the folder, {} where it is absent."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def write(self, name: str, data: dict[str, Any]) -> None:
+        """Replace a JSON file of the folder."""
+        write_atomic(self.path / name, json_text(data))
+
+    def check(self) -> None:
+        """Refuse a folder that belongs to another run with the same first digits."""
+        found = self.read("config.json").get("identity", self.identity)
+        if found != self.identity:
+            raise ValueError(
+                f"{self.path} holds run {found}, not {self.identity}: move that folder away"
+            )
+
+    def state(self, evaluations: tuple[str, ...] = ()) -> State:
+        """How far the run is, given the evaluations that are asked for."""
+        if not (self.path / "config.json").is_file():
+            return "new"
+        self.check()
+        status = self.read("result.json").get("status", "running")
+        if status in BROKEN:
+            return "failed"
+        complete = status in FINAL and all(self.has_evaluation(e) for e in evaluations)
+        return "done" if complete else "partial"
+
+    def has_evaluation(self, identity: str) -> bool:
+        path = self.evaluation(identity) / "evaluation.json"
+        return path.is_file() and json.loads(path.read_text())["identity"] == identity
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Be the only one who works on the run; raises RunHeldError that names who does.
+
+        The kernel gives the lock back when its process ends, however it ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _lock(descriptor):
+                who = self._holder()
+                raise RunHeldError(
+                    f"run {short(self.identity)} is held by {who}; wait for it, or stop it"
+                )
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json_text(_this_process()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> str | None:
+        """Who is working on the run right now, in words; None if nobody is."""
+        if not (self.path / "lock").is_file():
+            return None
+        descriptor = os.open(self.path / "lock", os.O_RDWR)
+        try:
+            return None if _lock(descriptor) else self._holder()
+        finally:
+            os.close(descriptor)
+
+    def _holder(self) -> str:
+        try:
+            return "process {pid} on {host} since {since}".format(**self.read("lock"))
+        except (json.JSONDecodeError, KeyError):  # it is being written
+            return "another process"
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _this_process() -> dict[str, Any]:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+
+
+def json_text(data: Any) -> str:
+    """JSON as we store it: indented, in the order given, with a final newline."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+class Journal:
+    """Appends events; a line is on the disk when `append` returns.
+
+    A kill can tear the last line: it is cut off before the next is written.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            _cut_torn_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Write {"ts_ms", "kind", "step", "epoch", "metrics", ...}; returns it with its time."""
+        event = {"ts_ms": time.time_ns() // 1_000_000, **event}
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return event
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """All events; a torn last line is dropped, any other bad line is an error with its number."""
+    if not path.is_file():
+        return []
+    *lines, rest = path.read_bytes().split(b"\n")
+    events = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}:{number}: not a JSON event ({error}); the journal was damaged: restore "
+                "it, or delete the run folder and run again"
+            ) from error
+        events.append(event)
+    del rest  # without a newline at its end: torn, or being written now
+    return events

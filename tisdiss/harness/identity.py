@@ -1,0 +1,105 @@
+"""What makes two runs the same run. Two identities, never one.
+
+The *train identity* covers everything that decides the weights: the resolved training config, the
+training and validation mixtures, and the parent of a fine-tune. The *evaluation identity* covers a
+train identity, the rule that picks the checkpoint, the evaluation config and the scored mixtures.
+So a new depth or a larger test set is never a reason to train.
+
+Hashed is what is resolved, never a difference from defaults. A field with
+`json_schema_extra={"identity": False}` does not count. A field added after runs exist carries
+`{"since": value}`, the value that all earlier runs had, and does not count while it equals it: old
+runs keep their identity. Defaults do not change once runs exist; a test pins some identities.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from tisdiss.config import EvalConfig, TrainConfig
+
+SCHEMA = 1
+CHECKPOINT_RULE = "final"
+"""Which weights are evaluated: `model.safetensors`, the mean of the best checkpoints."""
+
+SHORT = 10
+"""Hex digits shown to people and used as folder names; files hold all 64."""
+
+_EVALUATION_ONLY = frozenset({"data.test_mixtures"})
+"""Settings of a training config that only decide what is scored."""
+
+_IN_ANY_ORDER = frozenset({"model.losses"})
+"""Lists that mean the same in any order."""
+
+
+class HasManifest(Protocol):
+    """A set of mixtures, or whatever else is identified by a hash."""
+
+    @property
+    def manifest_hash(self) -> str: ...
+
+
+class CorpusLike(Protocol):
+    """What an identity needs of a `tisdiss.data.Corpus`."""
+
+    @property
+    def train(self) -> HasManifest: ...
+    @property
+    def val(self) -> HasManifest: ...
+
+
+def train_identity(config: TrainConfig, data_manifest: str) -> str:
+    """64 hex digits; equal for runs that would give the same weights. Includes `config.parent`."""
+    semantic = canonical(config)
+    parent = semantic.pop("parent", None)
+    return sha256_of({"schema": SCHEMA, "train": semantic, "data": data_manifest, "parent": parent})
+
+
+def evaluation_identity(trained: str, config: EvalConfig, test_manifest: str) -> str:
+    """64 hex digits; equal for evaluations that would give the same scores."""
+    return sha256_of(
+        {
+            "schema": SCHEMA,
+            "train": trained,
+            "checkpoint": CHECKPOINT_RULE,
+            "evaluate": canonical(config),
+            "test": test_manifest,
+        }
+    )
+
+
+def training_manifest(corpus: CorpusLike) -> str:
+    """The hash of the mixtures that a training sees; the test set is not among them."""
+    return sha256_of({"train": corpus.train.manifest_hash, "val": corpus.val.manifest_hash})
+
+
+def canonical(config: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """The settings that count, as plain data."""
+    plain = config.model_dump(mode="json")
+    result: dict[str, Any] = {}
+    for name, info in type(config).model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        path, value = prefix + name, getattr(config, name)
+        if extra.get("identity") is False or path in _EVALUATION_ONLY:
+            continue
+        if "since" in extra and plain[name] == extra["since"]:
+            continue
+        if isinstance(value, BaseModel):
+            result[name] = canonical(value, f"{path}.")
+        else:
+            result[name] = sorted(plain[name]) if path in _IN_ANY_ORDER else plain[name]
+    return result
+
+
+def sha256_of(data: Any) -> str:
+    """The hash of plain data, independent of the order of keys; NaN and infinity are refused."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def short(identity: str) -> str:
+    """The digits that people see."""
+    return identity[:SHORT]

@@ -1,0 +1,334 @@
+"""Studies in, the runs they need out, each once and parents first. Nothing is trained here.
+
+`plan` reads study objects, run folders and corpora, and writes nothing; `Plan.save` writes
+`runs/plans/<study>.<profile>.json`, from which analysis knows which runs make which row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.files import write_atomic
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.folder import RunFolder, State, json_text
+from tisdiss.harness.identity import (
+    SCHEMA,
+    evaluation_identity,
+    sha256_of,
+    short,
+    train_identity,
+    training_manifest,
+)
+from tisdiss.harness.overrides import override
+from tisdiss.harness.profiles import Profile, Words
+from tisdiss.harness.resolve import resolve_evaluation, resolve_training, resolve_weights
+from tisdiss.harness.shipped import read_shipped, weights_path
+from tisdiss.harness.study import Row, Study
+
+Kind = Literal["train", "finetune", "weights"]
+
+
+class PlannedEvaluation(Words):
+    """Some weights scored at some depths on some mixtures."""
+
+    identity: str
+    config: EvalConfig
+    data: DataConfig
+    test_manifest: str
+
+
+class Member(Words):
+    """A place where a run is shown."""
+
+    study: str
+    row: str
+    profile: str
+
+
+class PlannedRun(Words):
+    """One training (or import of shipped weights) with the evaluations asked of it."""
+
+    identity: str
+    kind: Kind
+    config: TrainConfig
+    data_manifest: str
+    parent: str | None = None
+    file: str | None = None
+    """Shipped weights, for kind "weights"."""
+    evaluations: tuple[PlannedEvaluation, ...] = ()
+    members: tuple[Member, ...] = ()
+    state: State = "new"
+
+    @property
+    def name(self) -> str:
+        return self.config.model.name
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    def __str__(self) -> str:
+        rows = ", ".join(sorted({f"{m.study}/{m.row}" for m in self.members})) or "parent only"
+        return f"{short(self.identity)} {self.name} seed {self.seed} ({rows})"
+
+
+class RowRun(Words):
+    """A seed of a row: which run, and which of its evaluations."""
+
+    seed: int
+    identity: str
+    evaluation: str
+
+
+class PlannedRow(Words):
+    """A row of a study with its runs, one a seed."""
+
+    id: str
+    label: str
+    name: str
+    kind: Kind
+    n_re_train: int
+    n_sep_train: int
+    params: int | None
+    paper: dict[str, float] | None
+    runs: tuple[RowRun, ...]
+
+
+class PlannedStudy(Words):
+    """A study at a profile, as analysis reads it from `runs/plans/`."""
+
+    study: str
+    profile: str
+    rows: tuple[PlannedRow, ...]
+    content: dict[str, Any]
+    """The rest of the file: title, claim, corpus, evaluate, show, published rows, claims."""
+
+    def document(self) -> dict[str, Any]:
+        head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
+        return {**head, **self.content, "rows": [row.model_dump(mode="json") for row in self.rows]}
+
+
+class Plan(Words):
+    """The runs of some studies at one profile, parents before children, and the studies."""
+
+    profile: str
+    runs: tuple[PlannedRun, ...]
+    studies: tuple[PlannedStudy, ...]
+
+    @property
+    def todo(self) -> tuple[PlannedRun, ...]:
+        """Runs that are not done."""
+        return tuple(run for run in self.runs if run.state != "done")
+
+    def run(self, identity: str) -> PlannedRun:
+        """The run whose identity starts with the given digits."""
+        found = [run for run in self.runs if run.identity.startswith(identity)]
+        if len(found) != 1:
+            there = ", ".join(short(run.identity) for run in self.runs)
+            raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
+        return found[0]
+
+    def save(self, runs_dir: Path) -> list[Path]:
+        """Write one file per study; returns their paths."""
+        paths = []
+        for study in self.studies:
+            path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
+            write_atomic(path, json_text(study.document()))
+            paths.append(path)
+        return paths
+
+
+def plan(
+    studies: Sequence[Study],
+    profile: str,
+    *,
+    runs_dir: Path = Path("runs"),
+    corpora: Corpora | None = None,
+    root: Path = Path("."),
+    seeds: Sequence[int] | None = None,
+    rows: Sequence[str] | None = None,
+) -> Plan:
+    """What has to be run so that the studies can be shown at a profile.
+
+    `root` is where the `file:` of shipped weights is relative to; `seeds` replaces those of the
+    studies; `rows` keeps only these rows. Equal runs of different rows or studies are planned once.
+    """
+    planner = _Planner(profile, Path(root), corpora or Corpora())
+    planned = [planner.add(study, seeds=seeds, rows=rows) for study in studies]
+    runs = tuple(_with_state(run, Path(runs_dir)) for run in planner.runs.values())
+    return Plan(profile=profile, runs=runs, studies=tuple(planned))
+
+
+def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
+    asked = tuple(evaluation.identity for evaluation in run.evaluations)
+    state = RunFolder.of(runs_dir, run.identity).state(asked)
+    return run.model_copy(update={"state": state})
+
+
+@dataclass
+class _Planner:
+    profile: str
+    root: Path
+    corpora: Corpora
+    runs: dict[str, PlannedRun] = field(default_factory=dict)
+
+    def add(
+        self, study: Study, *, seeds: Sequence[int] | None, rows: Sequence[str] | None
+    ) -> PlannedStudy:
+        view = study.at(self.profile)
+        chosen = [study.row(row_id) for row_id in rows] if rows else study.rows
+        planned = [
+            self._row(study, row, view, seeds or view.seeds or (0,))
+            for row in chosen
+            if not row.published
+        ]
+        return PlannedStudy(
+            study=study.study,
+            profile=self.profile,
+            rows=tuple(planned),
+            content=self._content(study, view),
+        )
+
+    def _row(self, study: Study, row: Row, view: Profile, seeds: Sequence[int]) -> PlannedRow:
+        runs: dict[str, RowRun] = {}
+        for seed in seeds:
+            run = self._run(study, row, view, seed)
+            evaluation = self._evaluation(run, view)
+            member = Member(study=study.study, row=row.id, profile=self.profile)
+            self._note(run.identity, evaluation, member)
+            own = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
+            runs.setdefault(run.identity, own)  # shipped weights are one run, whatever the seed
+        model = run.config.model
+        return PlannedRow(
+            id=row.id,
+            label=row.label or model.name,
+            name=model.name,
+            kind=run.kind,
+            n_re_train=model.n_re,
+            n_sep_train=model.n_sep,
+            params=count_parameters(model),
+            paper=row.paper or None,
+            runs=tuple(runs.values()),
+        )
+
+    def _run(self, study: Study, row: Row, view: Profile, seed: int) -> PlannedRun:
+        parent = self._parent(study, row, view, seed)
+        if row.weights:
+            assert parent is not None
+            return parent
+        model = parent.config.model if parent else None
+        config = resolve_training(study, row, view, seed=seed, parent=model)
+        return self._training(config, parent)
+
+    def _parent(self, study: Study, row: Row, view: Profile, seed: int) -> PlannedRun | None:
+        if row.parent is None:
+            return None
+        if not row.parent.startswith("weights:"):
+            return self._run(study, study.row(row.parent), view, seed)
+        name = row.parent.removeprefix("weights:")
+        trained = resolve_weights(view, name, seed=seed)
+        return self._training(trained, None) if trained else self._shipped(view, name)
+
+    def _training(self, config: TrainConfig, parent: PlannedRun | None) -> PlannedRun:
+        config = config.model_copy(update={"parent": parent.identity if parent else None})
+        manifest = training_manifest(self.corpora.open(config.data, config.model.n_src))
+        return self._keep(
+            PlannedRun(
+                identity=train_identity(config, manifest),
+                kind="finetune" if parent else "train",
+                config=config,
+                data_manifest=manifest,
+                parent=config.parent,
+            )
+        )
+
+    def _shipped(self, view: Profile, name: str) -> PlannedRun:
+        file = view.meaning(name).file
+        assert file is not None
+        identity, config, manifest = read_shipped(weights_path(file, self.root))
+        return self._keep(
+            PlannedRun(
+                identity=identity, kind="weights", config=config, data_manifest=manifest, file=file
+            )
+        )
+
+    def _keep(self, run: PlannedRun) -> PlannedRun:
+        return self.runs.setdefault(run.identity, run)
+
+    def _evaluation(self, run: PlannedRun, view: Profile) -> PlannedEvaluation:
+        config = resolve_evaluation(view)
+        data = run.config.data if run.kind != "weights" else profile_data(view)
+        corpus = self.corpora.open(data, run.config.model.n_src)
+        manifest = getattr(corpus, config.split).manifest_hash
+        return PlannedEvaluation(
+            identity=evaluation_identity(run.identity, config, manifest),
+            config=config,
+            data=data,
+            test_manifest=manifest,
+        )
+
+    def _note(self, identity: str, evaluation: PlannedEvaluation, member: Member) -> None:
+        run = self.runs[identity]
+        known = {e.identity for e in run.evaluations}
+        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in known else ())
+        members = run.members + ((member,) if member not in run.members else ())
+        self.runs[identity] = run.model_copy(
+            update={"evaluations": evaluations, "members": members}
+        )
+
+    def _content(self, study: Study, view: Profile) -> dict[str, Any]:
+        shown = {(study.study, self.profile)}
+        ours = [r for r in self.runs.values() if shown & {(m.study, m.profile) for m in r.members}]
+        quoted = [row for row in study.rows if row.published]
+        return {
+            "title": study.title,
+            "claim": study.claim,
+            "base": study.base,
+            "corpus": self._corpus(ours, view),
+            "evaluate": resolve_evaluation(view).model_dump(mode="json"),
+            "show": study.show.model_dump(mode="json"),
+            "claims": [claim.model_dump(mode="json") for claim in study.claims],
+            "published": [
+                row.model_dump(mode="json", include={"id", "label", "published", "source"})
+                for row in quoted
+            ],
+            "study_hash": sha256_of(study.model_dump(mode="json")),
+        }
+
+    def _corpus(self, runs: Sequence[PlannedRun], view: Profile) -> dict[str, Any]:
+        """What the study is scored on, as every figure and table states it."""
+        run = next(iter(runs), None)
+        if run is None:
+            return {}
+        evaluation = run.evaluations[0]
+        corpus = self.corpora.open(evaluation.data, run.config.model.n_src)
+        scored = corpus.source.split(evaluation.config.split)
+        return {
+            "source": corpus.source.name,
+            "manifest": corpus.manifest_hash,
+            "test_manifest": evaluation.test_manifest,
+            "speakers_test": len({utterance.speaker for utterance in scored}),
+            "note": "; ".join(note for note in (view.note, corpus.source.note) if note),
+        }
+
+
+def profile_data(view: Profile) -> DataConfig:
+    """The corpus of a profile, on which shipped weights are scored."""
+    return override(TrainConfig(), view.set).data
+
+
+@cache
+def count_parameters(config: ModelConfig) -> int:
+    """Trainable numbers of a model. The random state of the caller is left as it was."""
+    import torch
+
+    from tisdiss.model import TISDiSS
+
+    with torch.random.fork_rng(devices=[]):
+        model = TISDiSS.from_config(config)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,122 @@
+"""Profiles: the same study at several sizes, as data (`profiles.yaml`).
+
+A profile changes corpus, width and steps, never a study's question: a row's own words win over it.
+A study may adjust a profile for itself, with the same words, under its key `profiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.harness.document import Document, read_document
+from tisdiss.harness.overrides import validated, value_problems
+from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
+
+PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class Words(BaseModel):
+    """A part of a file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WeightsFrom(Words):
+    """What `weights:<name>` means at a profile: a shipped file, or a run of this plan."""
+
+    file: str | None = Field(default=None, description="safetensors file, relative to the project")
+    train: str | None = Field(
+        default=None,
+        description="paper name of a model that is trained from scratch first, at this profile",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> WeightsFrom:
+        if (self.file is None) == (self.train is None):
+            raise ValueError("give either `file:` (shipped weights) or `train:` (a paper name)")
+        return self
+
+
+class Adjustments(Words):
+    """What a profile changes; a study may give the same words for one profile."""
+
+    set: dict[str, Any] = Field(default={}, description="dotted settings of the training")
+    finetune: dict[str, Any] = Field(default={}, description="further settings of fine-tunes only")
+    evaluate: dict[str, Any] = Field(default={}, description="settings of the evaluation")
+    seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
+    weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
+
+
+class Profile(Adjustments):
+    """One size at which every study can run."""
+
+    about: str = Field(description="one line: what it runs on and how long it takes")
+    note: str = Field(default="", description="printed with every figure and table")
+
+    def adjusted(self, by: Adjustments) -> Profile:
+        """This profile with a study's adjustments, which win."""
+        return self.model_copy(
+            update={
+                "set": {**self.set, **by.set},
+                "finetune": {**self.finetune, **by.finetune},
+                "evaluate": {**self.evaluate, **by.evaluate},
+                "weights": {**self.weights, **by.weights},
+                "seeds": by.seeds or self.seeds,
+            }
+        )
+
+    def meaning(self, weights: str) -> WeightsFrom:
+        """What `weights:<name>` stands for here."""
+        if weights not in self.weights:
+            raise ValueError(
+                f"'weights:{weights}': this profile does not say what they are; "
+                f"{nearest(weights, self.weights)}"
+            )
+        return self.weights[weights]
+
+
+@cache
+def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
+    """The profiles by name, in the order of the file; raises DocumentError with every mistake."""
+    document = read_document(path)
+    data = document.data if isinstance(document.data, dict) else {}
+    problems, profiles = list(document.problems), {}
+    for name, words in data.items():
+        try:
+            profiles[name] = validated(Profile, words if isinstance(words, dict) else {})
+        except ValidationError as error:
+            problems += problems_of(error, Profile, (name,))
+        problems += check_adjustments(words, (name,))
+    _refuse(document, problems)
+    return profiles
+
+
+def _refuse(document: Document, problems: list[Problem]) -> None:
+    if problems:
+        raise DocumentError(document.lines(problems))
+
+
+def get_profile(name: str) -> Profile:
+    """A profile by name; the error names the others."""
+    profiles = load_profiles()
+    if name not in profiles:
+        raise ValueError(f"no profile '{name}'; {nearest(name, profiles)}")
+    return profiles[name]
+
+
+def check_adjustments(words: Any, at: Place) -> list[Problem]:
+    """Mistakes in the dotted settings of a profile or of a study's adjustments to one."""
+    problems: list[Problem] = []
+    for key, model in (("set", TrainConfig), ("finetune", TrainConfig), ("evaluate", EvalConfig)):
+        changes = words.get(key) if isinstance(words, dict) else None
+        if isinstance(changes, dict):
+            problems += value_problems(changes, model, (*at, key))
+    return problems

@@ -1,0 +1,361 @@
+"""Runs of a plan, executed one after the other into their run folders.
+
+For each run: take its lease, write config.json and environment.json, train (which resumes by
+itself), evaluate what is asked for, write result.json; then show it to MLflow. A run that diverges
+or fails is a row with its reason, and the others go on. Ctrl-C leaves a folder that resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tisdiss.files import write_atomic
+from tisdiss.harness import schema
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.environment import describe_environment
+from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, RunHeldError, json_text
+from tisdiss.harness.identity import SCHEMA, short, training_manifest
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.shipped import weights_path
+
+Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "blocked"]
+"""`skipped`: was done before. `stopped`: its time was up, it resumes. `held`: another process has
+it. `blocked`: its parent has no weights."""
+
+Say = Callable[[str], None]
+Watch = Callable[[PlannedRun, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """How and where runs are executed; none of it changes a result's identity."""
+
+    runs_dir: Path = Path("runs")
+    root: Path = Path(".")
+    corpora: Corpora = field(default_factory=Corpora)
+    device: str = "cpu"
+    threads: int | None = None
+    max_seconds: float = math.inf
+    """Each training is stopped, and resumes with the next call, after this time."""
+    again: bool = False
+    """Train diverged runs again; otherwise they stay a row with their reason."""
+    say: Say = print
+    watch: Watch | None = None
+    """Sees every event as it is logged, for a progress display."""
+    train: Callable[..., Any] | None = None
+    evaluate: Callable[..., Any] | None = None
+    """Stand-ins for `tisdiss.train.train` and `tisdiss.evaluate.evaluate`."""
+
+    def run(self, planned: PlannedRun) -> Outcome:
+        """Bring one run up to date; never raises for what goes wrong inside it."""
+        folder = RunFolder.of(self.runs_dir, planned.identity)
+        asked = tuple(evaluation.identity for evaluation in planned.evaluations)
+        try:
+            with folder.lease():
+                if folder.state(asked) == "done":
+                    self.say(f"{planned}: done before, nothing to do")
+                    return "skipped"
+                return self._run(planned, folder)
+        except RunHeldError as error:
+            self.say(f"{planned}: {error}")
+            return "held"
+
+    def _run(self, planned: PlannedRun, folder: RunFolder) -> Outcome:
+        result = folder.read("result.json")
+        if result.get("status") == "diverged" and not self.again:
+            self.say(f"{planned}: diverged before ({result['reason']}); --again trains it anew")
+            return "diverged"
+        if result.get("status") == "diverged":
+            _start_anew(folder)
+        parent = self._parent_model(planned)
+        if planned.parent and parent is None:
+            self.say(f"{planned}: its parent {short(planned.parent)} has no weights yet; skipped")
+            return "blocked"
+        self._describe(planned, folder)
+        try:
+            with Journal(folder.journal) as journal:
+                return self._work(planned, folder, parent, journal)
+        except KeyboardInterrupt:
+            self.say(f"{planned}: interrupted; the same command goes on from here")
+            raise
+        except Exception as error:
+            # By name, for torch is not imported just to find out that nothing was trained.
+            diverged = type(error).__name__ == "Diverged"
+            return self._broken(planned, folder, "diverged" if diverged else "failed", error)
+
+    def _work(
+        self, planned: PlannedRun, folder: RunFolder, parent: Path | None, journal: Journal
+    ) -> Outcome:
+        on_log = self._logger(planned, journal)
+        if folder.read("result.json").get("status") not in FINAL:
+            if planned.kind == "weights":
+                self._import(planned, folder)
+            else:
+                self._train(planned, folder, parent, on_log)
+                if folder.read("result.json")["status"] not in FINAL:
+                    self.say(f"{planned}: time is up; the same command goes on from here")
+                    return "stopped"
+        for evaluation in planned.evaluations:
+            if not folder.has_evaluation(evaluation.identity):
+                self._evaluate(planned, folder, evaluation, on_log)
+        self.say(f"{planned}: done, in {folder.path}")
+        return "done"
+
+    def _parent_model(self, planned: PlannedRun) -> Path | None:
+        if planned.parent is None:
+            return None
+        parent = RunFolder.of(self.runs_dir, planned.parent)
+        ready = parent.read("result.json").get("status") in FINAL and parent.model_file.is_file()
+        return parent.model_file if ready else None
+
+    def _describe(self, planned: PlannedRun, folder: RunFolder) -> None:
+        """What is asked for and where it runs; a run that resumes elsewhere lists both."""
+        folder.check()
+        now = describe_environment(device=self.device, threads=self.threads)
+        first = folder.read("environment.json")
+        resumed = [*first.get("resumed", []), now]
+        same = first and now in ({k: v for k, v in first.items() if k != "resumed"}, *resumed[:-1])
+        if not same:
+            folder.write("environment.json", {**first, "resumed": resumed} if first else now)
+        folder.write(
+            "config.json",
+            {
+                "schema": SCHEMA,
+                "identity": planned.identity,
+                "parent": planned.parent,
+                "data_manifest": planned.data_manifest,
+                "name": planned.name,
+                "kind": planned.kind,
+                "train": planned.config.model_dump(mode="json"),
+            },
+        )
+
+    def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[dict[str, Any]], None]:
+        def on_log(event: dict[str, Any]) -> None:
+            written = journal.append(event)
+            if self.watch:
+                self.watch(planned, written)
+
+        return on_log
+
+    def _train(
+        self,
+        planned: PlannedRun,
+        folder: RunFolder,
+        parent: Path | None,
+        on_log: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Train to the end, or until the time is up."""
+        folder.write("result.json", {"status": "running", "reason": None})
+        corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
+        _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
+        self.say(f"{planned}: {'goes on' if folder.journal.stat().st_size else 'starts'}")
+        result = (self.train or _core_train(self.threads))(
+            planned.config,
+            corpus,
+            folder.path,
+            parent=parent,
+            device=self.device,
+            on_log=on_log,
+            max_seconds=self.max_seconds,
+            about=about_weights(planned),
+        )
+        status = "running" if result.stopped == "time" else "done"
+        numbers = {k: getattr(result, k) for k in ("steps", "epochs", "best_val", "seconds")}
+        folder.write("result.json", {"status": status, "reason": result.stopped, **numbers})
+
+    def _import(self, planned: PlannedRun, folder: RunFolder) -> None:
+        """Make shipped weights a run folder like any other."""
+        assert planned.file is not None
+        write_atomic(folder.model_file, weights_path(planned.file, self.root).read_bytes())
+        folder.write("result.json", {"status": "imported", "reason": f"from {planned.file}"})
+
+    def _evaluate(
+        self,
+        planned: PlannedRun,
+        folder: RunFolder,
+        asked: PlannedEvaluation,
+        on_log: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Score into a folder aside, which resumes, and takes its final name when complete."""
+        corpus = self.corpora.open(asked.data, planned.config.model.n_src)
+        scored = getattr(corpus, asked.config.split)
+        _check_manifest("scored mixtures", scored.manifest_hash, asked.test_manifest)
+        final = folder.evaluation(asked.identity)
+        aside = final.with_name(f".{final.name}.partial")
+        shutil.rmtree(final, ignore_errors=True)
+        aside.mkdir(parents=True, exist_ok=True)
+        self.say(f"{planned}: evaluates N_re {_depths(asked)} on {corpus.source.name}")
+        evaluate = self.evaluate or _core_evaluate()
+        evaluate(folder.model_file, corpus, asked.config, aside, device=self.device, on_log=on_log)
+        means, mixtures = mean_by_depth(aside / "scores.parquet")
+        for n_re, metrics in means.items():
+            on_log(
+                {
+                    "kind": schema.EVENT_DEPTH,
+                    "step": n_re,
+                    "epoch": 0,
+                    "metrics": metrics,
+                    "evaluation": asked.identity,
+                }
+            )
+        written = aside / "evaluation.json"
+        document = json.loads(written.read_text()) if written.is_file() else {}
+        document |= {
+            "identity": asked.identity,
+            "train_identity": planned.identity,
+            "config": asked.config.model_dump(mode="json"),
+            "test_manifest": asked.test_manifest,
+            "corpus": corpus.source.name,
+            "mixtures": mixtures,
+        }
+        write_atomic(written, json_text(document))
+        aside.rename(final)
+
+    def _broken(
+        self, planned: PlannedRun, folder: RunFolder, status: Outcome, error: BaseException
+    ) -> Outcome:
+        """Keep the reason beside the run; finished weights stay finished."""
+        reason = f"{type(error).__name__}: {error}"
+        write_atomic(folder.path / "error.txt", "".join(traceback.format_exception(error)))
+        if folder.read("result.json").get("status") not in FINAL:
+            folder.write("result.json", {"status": status, "reason": reason})
+        self.say(f"{planned}: {status}: {reason} (details: {folder.path / 'error.txt'})")
+        return status
+
+
+def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]:
+    """Bring every run of a plan up to date; returns how each ended, by identity.
+
+    `track` shows each finished run to MLflow; if that fails, one line says so and work goes on.
+    """
+    plan.save(runner.runs_dir)
+    outcomes: dict[str, Outcome] = {}
+    for planned in plan.runs:
+        outcomes[planned.identity] = runner.run(planned)
+        if track and outcomes[planned.identity] in ("done", "stopped", *BROKEN):
+            show_in_mlflow(runner.runs_dir, planned.identity, runner.say)
+    return outcomes
+
+
+def show_in_mlflow(runs_dir: Path, identity: str, say: Say) -> None:
+    """Sync one run; a tracker that is down costs a line of output, never a run."""
+    try:
+        from tisdiss.harness.tracking import sync
+
+        sync(runs_dir, only=[identity])
+    except Exception as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        say(f"MLflow is not up to date ({first[0]}); `tisdiss sync` brings it up to date")
+
+
+def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
+    """Mean scores at each N_re over mixtures and speakers, and how many mixtures there are.
+
+    Values that are not finite count as missing.
+    """
+    import pandas as pd
+
+    scores = pd.read_parquet(scores_file)
+    columns = [column for column in schema.DEPTH_METRICS if column in scores]
+    finite = scores[columns].where(scores[columns].abs() < float("inf"))
+    by_depth = {}
+    for n_re in sorted(int(n) for n in scores["n_re"].unique()):
+        means = finite[scores["n_re"] == n_re].mean()
+        by_depth[n_re] = {schema.depth_metric(c): float(means[c]) for c in columns}
+    return by_depth, int(scores["mixture_id"].nunique())
+
+
+def _depths(asked: PlannedEvaluation) -> str:
+    return ", ".join(str(n_re) for n_re in asked.config.n_re)
+
+
+def _check_manifest(what: str, found: str, planned: str) -> None:
+    if found != planned:
+        raise ValueError(
+            f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
+            "now): plan again"
+        )
+
+
+def _start_anew(folder: RunFolder) -> None:
+    """Forget the checkpoints of a diverged attempt; its journal is kept under another name."""
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    attempts = len(list(folder.path.glob("events.diverged-*.jsonl")))
+    if folder.journal.is_file():
+        folder.journal.rename(folder.path / f"events.diverged-{attempts + 1}.jsonl")
+    folder.write("result.json", {"status": "running", "reason": None})
+
+
+def about_weights(planned: PlannedRun) -> dict[str, Any]:
+    """What a file of weights says about its origin; `shipped.read_shipped` reads it back."""
+    return {
+        "identity": planned.identity,
+        "data_manifest": planned.data_manifest,
+        "train": planned.config.model_dump(mode="json"),
+    }
+
+
+def _core_train(threads: int | None) -> Callable[..., Any]:
+    import torch
+
+    from tisdiss.train import train
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return train
+
+
+def _core_evaluate() -> Callable[..., Any]:
+    from tisdiss.evaluate import evaluate
+
+    return evaluate
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Execute one run of a saved queue: the process that `launch` starts."""
+    parser = argparse.ArgumentParser(prog="python -m tisdiss.harness.run", description=main.__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("identity")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--root", type=Path, default=Path("."))
+    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--speech", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--max-seconds", type=float, default=math.inf)
+    parser.add_argument("--again", action="store_true")
+    given = parser.parse_args(arguments)
+    plan = Plan.model_validate_json(given.plan.read_text(encoding="utf-8"))
+    runner = Runner(
+        runs_dir=given.runs_dir,
+        root=given.root,
+        corpora=Corpora(cache=given.cache, speech=given.speech),
+        device=given.device,
+        threads=given.threads,
+        max_seconds=given.max_seconds,
+        again=given.again,
+    )
+    return EXIT_CODES[runner.run(plan.run(given.identity))]
+
+
+EXIT_CODES: dict[Outcome, int] = {
+    "done": 0,
+    "skipped": 0,
+    "failed": 3,
+    "diverged": 4,
+    "held": 5,
+    "blocked": 6,
+    "stopped": 7,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

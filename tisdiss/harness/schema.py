@@ -1,0 +1,88 @@
+"""Every name that is logged, tagged or tabulated. The only place where such a string is made.
+
+Metrics of the journal and of MLflow; decibels unless said otherwise, higher is better for scores.
+"""
+
+from __future__ import annotations
+
+# --- metrics of training, step = optimiser step -------------------------------------------------
+TRAIN_LOSS = "train/loss"
+TRAIN_LR = "train/lr"
+TRAIN_GRAD_NORM = "train/grad_norm"
+TRAIN_LOSS_AT = "train/loss."
+"""Prefix; then a supervised depth: last, split2, re1 and so on."""
+VAL_LOSS = "val/loss"
+VAL_SI_SNRI = "val/si_snri"
+"""At the trained depth, over the validation mixtures."""
+SPEED = "speed/audio_seconds_per_second"
+SECONDS_LEFT = "speed/seconds_left"
+
+# --- metrics of evaluation ----------------------------------------------------------------------
+DEPTH_METRICS = ("si_snri", "sdri")
+"""Columns of scores.parquet that become curves over N_re."""
+
+
+def depth_metric(column: str, evaluation: str | None = None) -> str:
+    """A curve over N_re: its step is N_re, not a training step.
+
+    `evaluation` names one that is not the run's latest, by its short identity.
+    """
+    return f"depth.{evaluation}/{column}" if evaluation else f"depth/{column}"
+
+
+def cell_metric(column: str, n_re: int) -> str:
+    """One number of a paper table, such as test/si_snri.re3."""
+    return f"test/{column}.re{n_re}"
+
+
+# --- kinds of journal events --------------------------------------------------------------------
+EVENT_DEPTH = "depth"
+"""Mean scores at one N_re (= step) of the evaluation named in the event."""
+
+# --- columns of scores.parquet: one row per mixture, depth and speaker --------------------------
+SCORE_COLUMNS = (
+    "mixture_id",
+    "slot",
+    "speaker",
+    "sex",
+    "n_sep",
+    "n_re",
+    "samples",
+    "si_snr",
+    "si_snri",
+    "sdr",
+    "sdri",
+    "mixture_si_snr",
+    "mixture_sdr",
+)
+
+# --- MLflow -------------------------------------------------------------------------------------
+EXPERIMENT = "tisdiss"
+EXPERIMENT_KIND_TAG = "mlflow.experimentKind"
+EXPERIMENT_KIND = "custom_model_development"
+NOTE_TAG = "mlflow.note.content"
+RUN_NAME_TAG = "mlflow.runName"
+GIT_COMMIT_TAG = "mlflow.source.git.commit"
+
+TAG_IDENTITY = "tisdiss.identity"
+TAG_PARENT = "tisdiss.parent"
+TAG_KIND = "tisdiss.kind"
+TAG_NAME = "tisdiss.name"
+TAG_PROFILE = "tisdiss.profile"
+TAG_SEED = "tisdiss.seed"
+TAG_STATUS = "tisdiss.status"
+TAG_REASON = "tisdiss.reason"
+TAG_DATA = "tisdiss.data_manifest"
+TAG_DIRTY = "tisdiss.git.dirty"
+TAG_CODE = "tisdiss.code_hash"
+TAG_NOT_FINITE = "tisdiss.not_finite"
+"""How many logged values were infinite or undefined; MLflow holds NaN for them."""
+TAG_EVALUATION = "tisdiss.evaluation"
+"""The evaluation whose curve is called depth/..."""
+TAG_SYNCED = "tisdiss.synced"
+"""How much of the run folder is in MLflow already."""
+
+
+def study_tag(study: str) -> str:
+    """Tag of the runs that a study shows; its value is the row id."""
+    return f"tisdiss.study.{study}"

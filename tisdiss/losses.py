@@ -1,0 +1,77 @@
+"""The training objective: permutation-invariant SI-SNR at several depths (Sec. 2.2, Eq. 1).
+
+Losses are in dB, lower is better, and take (estimates, sources).
+"""
+
+import itertools
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from tisdiss.config import Depth, LossConfig
+
+
+def pair_losses(estimates: Tensor, sources: Tensor, *, clamp: float) -> Tensor:
+    """Negative SI-SNR of every source against every estimate, in dB.
+
+    estimates (..., n_src, samples), sources (batch, n_src, samples) -> (..., source, estimate).
+    The squared correlation is held in [clamp, 1 - clamp]; outside the gradient is zero, and a
+    silent signal gives the upper bound.
+    """
+    estimates, sources = _unit(estimates), _unit(sources)
+    correlation = (sources @ estimates.transpose(-1, -2)).square()
+    correlation = correlation.clamp(clamp, 1 - clamp)
+    return 10 * torch.log10((1 - correlation) / correlation)
+
+
+def pit_loss(pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """The best permutation's mean of (..., source, estimate) pair losses, and that permutation.
+
+    Returns losses (...) and indices (..., n_src): source j is paired with estimate index[j].
+    """
+    n_src = pairs.shape[-1]
+    orders = _permutations(n_src).to(pairs.device)
+    rows = torch.arange(n_src, device=pairs.device)
+    means = pairs[..., rows, orders].mean(dim=-1)  # ..., permutation
+    best, which = means.min(dim=-1)
+    return best, orders[which]
+
+
+def multi_depth_loss(
+    estimates: Tensor, sources: Tensor, depths: Sequence[Depth], config: LossConfig
+) -> tuple[Tensor, Tensor]:
+    """The number to minimise, and the PIT loss of every depth (Eq. 1).
+
+    estimates (depth, batch, n_src, samples). Each depth and utterance finds its own permutation.
+    """
+    pairs = pair_losses(estimates, sources, clamp=config.clamp)
+    by_depth = pit_loss(pairs)[0].mean(dim=-1)
+    weights = by_depth.new_tensor(depth_weights(depths, config))
+    return (weights * by_depth).sum(), by_depth
+
+
+def depth_weights(depths: Sequence[Depth], config: LossConfig) -> list[float]:
+    """Weight of each depth in the total; the last depth is the `last` term.
+
+    "flat": lambda / number of depths. "eq1": lambda / (K * depths of that term), K terms active.
+    """
+    terms = [depth.stage for depth in depths[:-1]] + ["last"]
+    scale = [config.weights.get(term, 1.0) for term in terms]
+    if config.average == "flat":
+        return [weight / len(terms) for weight in scale]
+    active = len(set(terms))
+    return [
+        weight / (active * terms.count(term)) for term, weight in zip(terms, scale, strict=True)
+    ]
+
+
+def _unit(signals: Tensor) -> Tensor:
+    centred = signals - signals.mean(dim=-1, keepdim=True)
+    return centred / torch.linalg.vector_norm(centred, dim=-1, keepdim=True).clamp(min=1e-6)
+
+
+@lru_cache
+def _permutations(n_src: int) -> Tensor:
+    return torch.tensor(list(itertools.permutations(range(n_src))))

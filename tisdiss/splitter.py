@@ -1,0 +1,46 @@
+"""The splitter: one feature map becomes one per speaker (Sec. 2.1; Fig. 2h compares the two)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SwiGLUSplitter(nn.Module):
+    """Convolution, SwiGLU, transposed convolution over time and frequency.
+
+    (batch, frames, bins, channels) -> (batch, n_src, frames, bins, channels).
+    """
+
+    def __init__(self, channels: int, *, n_src: int) -> None:
+        super().__init__()
+        self.n_src = n_src
+        hidden = 2 * channels * n_src
+        self.conv = nn.Conv2d(channels, 2 * hidden, 3, padding=1)
+        self.deconv = nn.ConvTranspose2d(hidden, channels * n_src, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        value, gate = self.conv(features.permute(0, 3, 1, 2)).chunk(2, dim=1)
+        return _by_speaker(self.deconv(value * F.silu(gate)), self.n_src)
+
+
+class ConvSplitter(nn.Module):
+    """A single convolution: an eighth of the parameters. Shapes as `SwiGLUSplitter`."""
+
+    def __init__(self, channels: int, *, n_src: int) -> None:
+        super().__init__()
+        self.n_src = n_src
+        self.conv = nn.Conv2d(channels, channels * n_src, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return _by_speaker(self.conv(features.permute(0, 3, 1, 2)), self.n_src)
+
+
+class NoSplit(nn.Module):
+    """Hands the one feature map on, for a decoder that makes all speakers of it."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.unsqueeze(1)
+
+
+def _by_speaker(features: Tensor, n_src: int) -> Tensor:
+    """(batch, n_src * channels, frames, bins), speaker-major, to channels-last per speaker."""
+    return features.unflatten(1, (n_src, -1)).permute(0, 1, 3, 4, 2).contiguous()

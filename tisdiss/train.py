@@ -1,0 +1,328 @@
+"""The training loop of the paper (Sec. 3.1), from top to bottom.
+
+AdamW, linear warm-up, halving on a plateau, early stop, gradient clipping, and the mean of the best
+checkpoints as the result. A training resumes from its folder by itself and then ends with the very
+same weights (on the same machine, torch and thread count): everything that decides the next step is
+in `State`, and every example follows from (seed, epoch, index) alone.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tisdiss.checkpoint import load_state, read_model_file, save_model, save_state
+from tisdiss.config import LossConfig, OptimConfig, TrainConfig
+from tisdiss.data.corpus import Corpus
+from tisdiss.data.mixture import Example
+from tisdiss.losses import multi_depth_loss
+from tisdiss.metrics import best_permutation, reorder, si_snr
+from tisdiss.model import TISDiSS
+
+SAVE_SECONDS = 60.0
+LOG_SECONDS = 5.0
+
+Log = Callable[[dict[str, Any]], None]
+
+
+class Diverged(RuntimeError):
+    """The loss or the gradient is not finite any more; repeating the run would not help."""
+
+
+@dataclass
+class State:
+    """Exactly what a checkpoint holds."""
+
+    model: TISDiSS
+    optimiser: torch.optim.AdamW
+    step: int = 0
+    epoch: int = 0
+    base_lr: float = 0.0
+    """Rate before warm-up; the plateau rule halves it."""
+    plateau_best: float = math.inf
+    bad_epochs: int = 0
+    best: list[tuple[float, int, dict[str, Tensor]]] = field(default_factory=list)
+    """(validation loss, epoch, weights) of the best epochs, best first."""
+    seconds: float = 0.0
+    skipped: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        plain = {k: v for k, v in vars(self).items() if k not in ("model", "optimiser")}
+        return plain | {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved.pop("model"))
+        self.optimiser.load_state_dict(saved.pop("optimiser"))
+        vars(self).update(saved)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended; `stopped` is "epochs", "early" or "time"."""
+
+    steps: int
+    epochs: int
+    best_val: float
+    seconds: float
+    stopped: str
+
+
+def train(
+    config: TrainConfig,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    parent: Path | None = None,
+    device: str = "cpu",
+    on_log: Log = lambda record: None,
+    max_seconds: float = math.inf,
+    about: dict[str, Any] | None = None,
+) -> TrainResult:
+    """Train into `folder`, going on where an earlier call was stopped; writes model.safetensors.
+
+    `parent` is the model file whose weights start a fine-tuning. `about` goes into the metadata of
+    the result. Raises `Diverged` when the loss stays non-finite.
+    """
+    checkpoints = folder / "checkpoints"
+    state = start(config, parent, device)
+    saved, complaints = load_state(checkpoints)
+    if saved is not None:
+        state.restore(saved)
+    for complaint in complaints:
+        on_log({"kind": "warning", "step": state.step, "epoch": state.epoch, "text": complaint})
+    steps = config.steps_per_epoch or math.ceil(len(corpus.train) / config.batch_size)
+    clock = _Clock(state, max_seconds)
+    stopped = "epochs"
+    while state.epoch < config.epochs:
+        state.model.train()
+        while state.step < (state.epoch + 1) * steps:
+            batch = training_batch(corpus, config, state.epoch, state.step % steps, device)
+            metrics = train_step(state, *batch, config)
+            if clock.due("log", LOG_SECONDS) or state.step == 1:
+                on_log(_record("train", state, metrics | clock.speed(config, steps)))
+            if clock.due("save", SAVE_SECONDS) or clock.over():
+                clock.stamp()
+                save_state(checkpoints, state.step, state.as_dict())
+            if clock.over():
+                break
+        if clock.over():
+            stopped = "time"
+            break
+        metrics = validate(state.model, corpus, config, device)
+        finish_epoch(state, metrics["val/loss"], config)
+        clock.stamp()
+        save_state(checkpoints, state.step, state.as_dict())
+        on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config.optim)}))
+        if state.epoch - state.best[0][1] > config.optim.early_stop:
+            stopped = "early"
+            break
+    return _finish(state, folder, stopped, about or {})
+
+
+def start(config: TrainConfig, parent: Path | None, device: str) -> State:
+    """A fresh state: seeded weights, or the parent's where one is given."""
+    torch.manual_seed(config.seed)
+    model = TISDiSS.from_config(config.model)
+    if parent is not None:
+        tensors, parent_model, _ = read_model_file(parent)
+        _check_parent(config, parent_model)
+        model.load_state_dict(tensors)
+    model.to(device)
+    optim = config.optim
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+        weight_decay=optim.weight_decay,
+        foreach=True,
+    )
+    return State(model, optimiser, base_lr=optim.lr)
+
+
+def _check_parent(config: TrainConfig, parent: Any) -> None:
+    """A parent may differ in what has no weights: passes, losses, decoding."""
+    free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
+    ours, theirs = config.model.model_dump() | free, parent.model_dump() | free
+    differ = sorted(key for key in ours if ours[key] != theirs[key])
+    if differ:
+        raise ValueError(
+            f"{config.model.name} cannot start from {parent.name}: they differ in "
+            f"{', '.join(differ)}; only the passes and the losses may change in fine-tuning"
+        )
+
+
+def training_batch(
+    corpus: Corpus, config: TrainConfig, epoch: int, index: int, device: str
+) -> tuple[Tensor, Tensor]:
+    """Mixtures (batch, samples) and sources (batch, n_src, samples) of one step of one epoch."""
+    order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    shuffled = torch.randperm(len(corpus.train), generator=order)
+    first = index * config.batch_size
+    chosen = [int(shuffled[i % len(shuffled)]) for i in range(first, first + config.batch_size)]
+    examples = [corpus.train.crop(epoch, i, config.data.segment_seconds) for i in chosen]
+    return _stack(examples, device)
+
+
+def train_step(
+    state: State, mixture: Tensor, sources: Tensor, config: TrainConfig
+) -> dict[str, float]:
+    """One update: estimates at every supervised depth, loss, backward, clip, step.
+
+    A non-finite gradient skips the update, as in the released code; too many in a row raise.
+    """
+    depths = config.model.decoded()
+    estimates = state.model.all_depths(mixture)
+    loss, by_depth = multi_depth_loss(estimates, sources, depths, config.loss)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.clip_norm)
+    lr = current_lr(state, config.optim)
+    if torch.isfinite(norm):
+        for group in state.optimiser.param_groups:
+            group["lr"] = lr
+        state.optimiser.step()
+        state.skipped = 0
+    else:
+        state.skipped += 1
+        if state.skipped >= 10:
+            raise Diverged(
+                f"step {state.step}: {state.skipped} updates in a row had a non-finite gradient "
+                f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
+            )
+    state.step += 1
+    names = [f"train/loss.{depth.stage}{depth.block + 1}" for depth in depths[:-1]]
+    each = dict(zip([*names, "train/loss.last"], by_depth.tolist(), strict=True))
+    return {"train/loss": loss.item(), "train/lr": lr, "train/grad_norm": norm.item()} | each
+
+
+def current_lr(state: State, optim: OptimConfig) -> float:
+    """The rate of the next update: linear warm-up over `warmup_steps`, then the halved base."""
+    updates = state.step
+    if optim.first_step == "full":
+        if updates == 0:
+            return state.base_lr
+        updates -= 1
+    return state.base_lr * min(1.0, (updates + 1) / max(1, optim.warmup_steps))
+
+
+def finish_epoch(state: State, val_loss: float, config: TrainConfig) -> None:
+    """Count the epoch, keep its weights if they are among the best, halve the rate on a plateau."""
+    state.epoch += 1
+    if not math.isfinite(val_loss):
+        raise Diverged(f"epoch {state.epoch}: validation loss is {val_loss}")
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in _weights(state.model)}
+    ranked = sorted([*state.best, (val_loss, state.epoch, weights)], key=lambda entry: entry[:2])
+    state.best = ranked[: config.average_best]
+    apply_plateau(state, val_loss, config.optim)
+
+
+def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
+    """Halve the base rate when more than `plateau_patience` epochs in a row were not better.
+
+    A cut that falls into the warm-up has no effect: the ramp goes on to the full rate.
+    """
+    if val_loss < state.plateau_best * (1 - optim.plateau_threshold):
+        state.plateau_best, state.bad_epochs = val_loss, 0
+        return
+    state.bad_epochs += 1
+    if state.bad_epochs > optim.plateau_patience:
+        state.bad_epochs = 0
+        if state.step >= optim.warmup_steps:
+            state.base_lr *= optim.plateau_factor
+
+
+@torch.inference_mode()
+def validate(
+    model: TISDiSS, corpus: Corpus, config: TrainConfig, device: str
+) -> dict[str, float]:
+    """Loss and SI-SNRi (dB) over the validation mixtures, one at a time, without padding."""
+    model.eval()
+    depths = config.model.decoded()
+    losses, gains = [], []
+    for i in range(len(corpus.val)):
+        mixture, sources = _stack([corpus.val[i]], device)
+        estimates = model.all_depths(mixture)
+        losses.append(multi_depth_loss(estimates, sources, depths, config.loss)[0])
+        last = reorder(estimates[-1], best_permutation(estimates[-1], sources))
+        base = si_snr(mixture.unsqueeze(1).expand_as(sources), sources)
+        gains.append((si_snr(last, sources) - base).mean())
+    return {
+        "val/loss": float(torch.stack(losses).mean()),
+        "val/si_snri": float(torch.stack(gains).mean()),
+    }
+
+
+def average(best: list[tuple[float, int, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """The arithmetic mean of the kept weights, tensor by tensor."""
+    states = [weights for _, _, weights in best]
+    return {
+        name: torch.stack([weights[name].double() for weights in states]).mean(0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }
+
+
+def _finish(state: State, folder: Path, stopped: str, about: dict[str, Any]) -> TrainResult:
+    if state.best:
+        state.model.load_state_dict(average(state.best), strict=True)
+    best_val = state.best[0][0] if state.best else math.nan
+    result = TrainResult(state.step, state.epoch, best_val, round(state.seconds, 1), stopped)
+    if stopped != "time":
+        training = vars(result) | {"averaged_epochs": [epoch for _, epoch, _ in state.best]}
+        save_model(folder / "model.safetensors", state.model, about | {"training": training})
+    return result
+
+
+def _stack(examples: list[Example], device: str) -> tuple[Tensor, Tensor]:
+    mixture = torch.stack([example.mixture for example in examples])
+    sources = torch.stack([example.sources for example in examples])
+    return mixture.to(device), sources.to(device)
+
+
+def _weights(model: TISDiSS) -> list[tuple[str, Tensor]]:
+    return list(model.state_dict().items())
+
+
+def _record(kind: str, state: State, metrics: dict[str, float]) -> dict[str, Any]:
+    return {"kind": kind, "step": state.step, "epoch": state.epoch, "metrics": metrics}
+
+
+class _Clock:
+    """Wall time: what is due, how fast it goes, whether the time is up."""
+
+    def __init__(self, state: State, max_seconds: float) -> None:
+        self.state, self.max_seconds = state, max_seconds
+        self.began = self.stamped = time.monotonic()
+        self.last = {"log": self.began, "save": self.began}
+        self.first_step = state.step
+
+    def due(self, what: str, interval: float) -> bool:
+        now = time.monotonic()
+        if now - self.last[what] < interval:
+            return False
+        self.last[what] = now
+        return True
+
+    def over(self) -> bool:
+        return time.monotonic() - self.began >= self.max_seconds
+
+    def stamp(self) -> None:
+        """Add the time since the last stamp to the state."""
+        now = time.monotonic()
+        self.state.seconds += now - self.stamped
+        self.stamped = now
+
+    def speed(self, config: TrainConfig, steps_per_epoch: int) -> dict[str, float]:
+        elapsed = max(time.monotonic() - self.began, 1e-9)
+        done = self.state.step - self.first_step
+        audio = done * config.batch_size * config.data.segment_seconds
+        left = config.epochs * steps_per_epoch - self.state.step
+        return {
+            "speed/audio_seconds_per_second": audio / elapsed,
+            "speed/seconds_left": left * elapsed / max(done, 1),
+        }
