@@ -91,7 +91,7 @@ def test_tiger_bands_partition_the_spectrum(n_fft: int) -> None:
 
 def test_linear_encoder_is_rms_norm_then_linear(layout: bands.Bands) -> None:
     encoder, spec = _random(bands.LinearBandEncoder(channels=CHANNELS, bands=layout)), _spec()
-    features = encoder.encode(spec)
+    features = encoder(spec)
     for number, band in enumerate(layout):
         rows, x = _rows(layout, number), _values(spec, band)
         x = x / x.norm(dim=-1, keepdim=True) * (2 * len(band)) ** 0.5 * encoder.gamma[rows]
@@ -111,13 +111,13 @@ def test_linear_decoder_is_a_gated_mlp_and_sums_overlaps(layout: bands.Bands) ->
             for half in (0, 1)
         )
         outputs.append(value * gate.sigmoid())
-    torch.testing.assert_close(decoder.decode(features, _spec()), _added(layout, outputs))
+    torch.testing.assert_close(decoder(features, _spec()), _added(layout, outputs))
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_conv_encoder_is_group_norm_then_conv1d(layout: bands.Bands, kernel_size: int) -> None:
     encoder = bands.ConvBandEncoder(channels=CHANNELS, bands=layout, kernel_size=kernel_size)
-    features = _random(encoder).encode(spec := _spec())
+    features = _random(encoder)(spec := _spec())
     for number, band in enumerate(layout):
         rows, x = _rows(layout, number), _values(spec, band).transpose(1, 2)
         x = functional.group_norm(x, 1, encoder.gamma[rows], encoder.beta[rows], eps=1e-8)
@@ -134,7 +134,7 @@ def test_conv_decoder_is_a_transposed_conv1d(layout: bands.Bands) -> None:
         weight = decoder.weight[rows].transpose(0, 1)
         x = functional.conv_transpose1d(x, weight, decoder.bias[rows], padding=1)
         outputs.append(x.transpose(1, 2).unflatten(0, (2, N_SRC)))
-    torch.testing.assert_close(decoder.decode(features, _spec()), _added(layout, outputs))
+    torch.testing.assert_close(decoder(features, _spec()), _added(layout, outputs))
 
 
 def test_tiger_mask_is_the_gated_value_shifted_to_sum_to_one() -> None:
@@ -150,20 +150,20 @@ def test_tiger_mask_is_the_gated_value_shifted_to_sum_to_one() -> None:
     expected = torch.stack(
         [(1 + masks[:, 0] - masks[:, 1]) / 2, (1 + masks[:, 1] - masks[:, 0]) / 2], 1
     )
-    torch.testing.assert_close(decoder.decode(features, spec), expected * spec[:, None])
+    torch.testing.assert_close(decoder(features, spec), expected * spec[:, None])
 
 
 def test_tiger_estimates_sum_to_their_own_mixture() -> None:
     decoder = _random(bands.TigerDecoder(channels=CHANNELS, bands=LAYOUTS["tiger"]))
     spec = _spec(batch=3)
-    estimates = decoder.decode(_features(LAYOUTS["tiger"], batch=3), spec)
+    estimates = decoder(_features(LAYOUTS["tiger"], batch=3), spec)
     torch.testing.assert_close(estimates.sum(1), spec)
     assert not torch.allclose(estimates[:, 0], spec / 2)
 
 
 def test_tiger_masks_have_gradients() -> None:
     decoder = _random(bands.TigerDecoder(channels=CHANNELS, bands=LAYOUTS["tiger"]))
-    estimates = decoder.decode(_features(LAYOUTS["tiger"]), _spec())
+    estimates = decoder(_features(LAYOUTS["tiger"]), _spec())
     estimates[:, 0].abs().sum().backward()
     assert all(parameter.grad.abs().sum() > 1e-3 for parameter in decoder.parameters())
 
@@ -171,8 +171,8 @@ def test_tiger_masks_have_gradients() -> None:
 def test_tiger_streams_depend_on_their_own_utterance_alone() -> None:
     decoder = _random(bands.TigerDecoder(channels=CHANNELS, bands=LAYOUTS["tiger"]))
     features, spec = _features(LAYOUTS["tiger"]), _spec()
-    both = decoder.decode(features, spec)
-    alone = decoder.decode(features[1:], spec[1:])
+    both = decoder(features, spec)
+    alone = decoder(features[1:], spec[1:])
     torch.testing.assert_close(both[1:], alone)
 
 

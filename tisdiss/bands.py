@@ -151,7 +151,7 @@ class LinearBandEncoder(nn.Module):
     def reset_parameters(self) -> None:
         _xavier(self.weight, self.map.per_row(2 * self.map.widths), self.weight.shape[1])
 
-    def encode(self, spec: Tensor) -> Tensor:
+    def forward(self, spec: Tensor) -> Tensor:
         x = functional.normalize(self.map.split(spec), dim=-1)
         scale = self.map.pad(self.gamma) * (2 * self.map.widths).to(x.dtype).sqrt()[:, None]
         weight = scale[..., None] * self.map.pad(self.weight)
@@ -179,7 +179,7 @@ class LinearBandDecoder(nn.Module):
         _xavier(self.weight_mid, hidden, hidden)
         _xavier(self.weight_out, self.map.per_row(4 * self.map.widths), hidden)
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         x = features.flatten(0, 2).transpose(0, 1)  # (bands, frames of all streams, channels)
         x = torch.baddbmm(self.bias_in[:, None], x, self.weight_in).tanh()
         x = torch.baddbmm(self.bias_mid[:, None], x, self.weight_mid).tanh()
@@ -210,7 +210,7 @@ class ConvBandEncoder(nn.Module):
         fan_in = kernel_size * self.map.per_row(2 * self.map.widths)
         _xavier(self.weight, fan_in, kernel_size * channels)
 
-    def encode(self, spec: Tensor) -> Tensor:
+    def forward(self, spec: Tensor) -> Tensor:
         kernel_size, frames = self.weight.shape[2], spec.shape[1]
         x = self._norm(self.map.split(spec))
         x = functional.pad(x, (0, 0, 0, 0, kernel_size // 2, kernel_size // 2))
@@ -243,7 +243,7 @@ class ConvBandDecoder(nn.Module):
         fan_in = kernel_size * self.map.per_row(2 * self.map.widths)
         _xavier(self.weight, fan_in, kernel_size * channels)
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         n_taps, frames = self.weight.shape[2], features.shape[2]
         taps = torch.einsum("bstnc,nick->kbstni", features, self.map.pad(self.weight))
         taps = functional.pad(taps, (0, 0, 0, 0, n_taps // 2, n_taps // 2))
@@ -272,7 +272,7 @@ class TigerDecoder(nn.Module):
     def reset_parameters(self) -> None:
         _xavier(self.weight, self.map.per_row(4 * self.map.widths), self.weight.shape[2])
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         x = functional.prelu(features.flatten(0, 2), self.slope).view_as(features)
         x = torch.einsum("bstnc,nigc->gbstni", x, self.map.pad(self.weight))
         value, gate = x + self.map.pad(self.bias).movedim(-1, 0)[:, None, None, None]

@@ -24,7 +24,7 @@ KEPT_STATES = 2
 
 
 def save_model(path: Path, model: TISDiSS, about: dict[str, Any]) -> None:
-    """Write weights, model settings and `about` (what it was trained on) as one safetensors file."""
+    """Write weights, settings and `about` (what it was trained on) as one safetensors file."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     metadata = {
         "format": "tisdiss-1",
@@ -76,8 +76,8 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest intact training state (None if there is none), and what was wrong with newer ones."""
-    complaints = []
+    """The newest intact training state, None without one, and what was wrong with newer ones."""
+    complaints: list[str] = []
     for path in _states(folder):
         data = path.read_bytes()
         mark = path.with_suffix(".sha256")

@@ -24,7 +24,8 @@ Profile = Annotated[str, typer.Option(help="Size: smoke, mini or lab.")]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 Speech = Annotated[
-    Path | None, typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False)
+    Path | None,
+    typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False),
 ]
 Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help="Instead of the study's; repeat for several.")
@@ -177,9 +178,9 @@ def ui(
 @app.command()
 def separate(
     files: Annotated[list[Path], typer.Argument(help="Sound files: WAV, FLAC, OGG, MP3.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")] = Path(
-        "separated"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")
+    ] = Path("separated"),
     n_re: Annotated[
         int | None, typer.Option(help="Depth: more repetitions are slower and better; 1 and up.")
     ] = None,

@@ -28,7 +28,7 @@ class ConvEncoder(nn.Module):
         self.conv = nn.Conv2d(2, channels, 3, padding=1)
         self.norm = nn.GroupNorm(1, channels, eps=eps)
 
-    def encode(self, spec: Tensor) -> Tensor:
+    def forward(self, spec: Tensor) -> Tensor:
         parts = torch.view_as_real(spec).permute(0, 3, 1, 2)  # batch, re|im, frames, bins
         mapped = self.conv(parts).contiguous()  # channels-last, its norm rounds twice as coarsely
         return self.norm(mapped).permute(0, 2, 3, 1).contiguous()
@@ -41,7 +41,7 @@ class ConvDecoder(nn.Module):
         super().__init__()
         self.deconv = nn.ConvTranspose2d(channels, 2, 3, padding=1)
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         parts = self.deconv(features.flatten(0, 1).permute(0, 3, 1, 2))
         return _complex(parts.unflatten(0, features.shape[:2]))
 
@@ -54,7 +54,7 @@ class JointConvDecoder(nn.Module):
         self.n_src = n_src
         self.deconv = nn.ConvTranspose2d(channels, 2 * n_src, 3, padding=1)
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         parts = self.deconv(features.squeeze(1).permute(0, 3, 1, 2))
         return _complex(parts.unflatten(1, (self.n_src, 2)))
 
@@ -66,24 +66,26 @@ class MaskDecoder(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def decode(self, features: Tensor, spec: Tensor) -> Tensor:
-        return self.inner.decode(features, spec) * spec.unsqueeze(1)
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
+        return self.inner(features, spec) * spec.unsqueeze(1)
 
 
 def build_codec(
     config: CodecConfig, *, channels: int, mask: bool, eps: float
 ) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder of one kind; a new codec is a new line here."""
-    match config.kind:
-        case "conv2d":
-            encoder, decoder = ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
-        case "tiger":
-            bands = tiger_bands(n_fft=config.n_fft)
-            encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
-            decoder = TigerDecoder(channels=channels, bands=bands)
-        case _:
-            encoder, decoder = _band_codec(config, channels)
+    encoder, decoder = _codec(config, channels, eps)
     return encoder, MaskDecoder(decoder) if mask else decoder
+
+
+def _codec(config: CodecConfig, channels: int, eps: float) -> tuple[nn.Module, nn.Module]:
+    if config.kind == "conv2d":
+        return ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
+    if config.kind == "tiger":
+        bands = tiger_bands(n_fft=config.n_fft)
+        encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
+        return encoder, TigerDecoder(channels=channels, bands=bands)
+    return _band_codec(config, channels)
 
 
 def _band_codec(config: CodecConfig, channels: int) -> tuple[nn.Module, nn.Module]:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tisdiss.wave import write_wav
 from tisdiss.checkpoint import load_model
 from tisdiss.config import EvalConfig
 from tisdiss.data.corpus import Corpus
@@ -21,6 +20,7 @@ from tisdiss.data.mixture import Example
 from tisdiss.files import write_atomic
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.wave import write_wav
 
 HEARD_DEPTHS = (1, 2, 3, 6, 10)
 """Depths whose estimates are kept as audio, where they were scored."""
@@ -77,9 +77,10 @@ def score(
     mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
     rows, estimates = [], {}
     for n_sep, n_re, output in outputs(model, mixture, config):
-        values = {name: value[0].tolist() for name, value in improvements(
-            output, sources, mixture
-        ).items()}
+        values = {
+            name: value[0].tolist()
+            for name, value in improvements(output, sources, mixture).items()
+        }
         estimates[n_re] = output[0].cpu()
         rows += [
             {
@@ -108,7 +109,9 @@ def outputs(
     depths = sorted(set(config.n_re))
     yield from (
         (n_sep, n_re, output)
-        for n_re, output in zip(depths, model.repetitions(mixture, depths, n_sep=n_sep), strict=True)
+        for n_re, output in zip(
+            depths, model.repetitions(mixture, depths, n_sep=n_sep), strict=True
+        )
     )
 
 

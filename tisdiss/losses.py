@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from tisdiss.config import Depth, LossConfig
+from tisdiss.config import Depth, LossConfig, LossTerm
 
 
 def pair_losses(estimates: Tensor, sources: Tensor, *, clamp: float) -> Tensor:
@@ -57,7 +57,7 @@ def depth_weights(depths: Sequence[Depth], config: LossConfig) -> list[float]:
 
     "flat": lambda / number of depths. "eq1": lambda / (K * depths of that term), K terms active.
     """
-    terms = [depth.stage for depth in depths[:-1]] + ["last"]
+    terms: list[LossTerm] = [*(depth.stage for depth in depths[:-1]), "last"]
     scale = [config.weights.get(term, 1.0) for term in terms]
     if config.average == "flat":
         return [weight / len(terms) for weight in scale]

@@ -1,4 +1,4 @@
-"""Scores in dB, higher is better, computed in float64; arguments are (estimates, sources[, mixture])."""
+"""Scores in dB, higher is better, in float64; arguments are (estimates, sources[, mixture])."""
 
 import torch
 from torch import Tensor

@@ -15,6 +15,7 @@ from tisdiss.baselines.tf_locoformer import tf_locoformer_parts
 from tisdiss.codec import build_codec
 from tisdiss.config import Depth, ModelConfig
 from tisdiss.layers import Residual
+from tisdiss.parts import Parts
 from tisdiss.reconstructor import Reconstructor, triple_path
 from tisdiss.separator import Separator, dual_path
 from tisdiss.splitter import ConvSplitter, SwiGLUSplitter
@@ -24,30 +25,21 @@ from tisdiss.stft import STFT
 class TISDiSS(nn.Module):
     """Separates a mixture (batch, samples) into (batch, n_src, samples), at any depth."""
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        *,
-        encoder: nn.Module,
-        separator: Separator,
-        splitter: nn.Module,
-        reconstructor: Reconstructor | None,
-        decoder: nn.Module,
-    ) -> None:
+    def __init__(self, config: ModelConfig, parts: Parts) -> None:
         super().__init__()
         self.config = config
         self.stft = STFT(n_fft=config.codec.n_fft, hop=config.codec.hop)
-        self.encoder = encoder
-        self.separator = separator
-        self.splitter = splitter
-        self.reconstructor = reconstructor
-        self.decoder = decoder
+        self.encoder = parts.encoder
+        self.separator = parts.separator
+        self.splitter = parts.splitter
+        self.reconstructor = parts.reconstructor
+        self.decoder = parts.decoder
         self.apply(_initialise)
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> "TISDiSS":
         """A freshly initialised model; seed torch before for repeatable weights."""
-        return cls(config, **_PARTS[config.architecture](config))
+        return cls(config, _PARTS[config.architecture](config))
 
     def forward(
         self,
@@ -99,8 +91,8 @@ class TISDiSS(nn.Module):
         samples = mixture.shape[-1]
         scale = _deviation(mixture)
         spectrum = self.stft(mixture / scale, lengths)
-        for features in self._features(self.encoder.encode(spectrum), depths, n_sep):
-            estimates = self.decoder.decode(features, spectrum)
+        for features in self._features(self.encoder(spectrum), depths, n_sep):
+            estimates = self.decoder(features, spectrum)
             yield self.stft.inverse(estimates, samples) * scale.unsqueeze(-1)
 
     def _features(
@@ -126,30 +118,27 @@ class TISDiSS(nn.Module):
                 yield refined
 
 
-def tisdiss_parts(config: ModelConfig) -> dict[str, nn.Module | None]:
-    """The five parts of TISDiSS (Fig. 1a); what a variant does not use is not built."""
+def tisdiss_parts(config: ModelConfig) -> Parts:
+    """The five parts of TISDiSS; what a variant does not use is not built."""
     block = config.block
     encoder, decoder = build_codec(
         config.codec, channels=block.channels, mask=config.mask, eps=block.eps
     )
     residual = Residual(block.channels) if _uses_residual(config) else None
-    return {
-        "encoder": encoder,
-        "separator": Separator(
-            blocks=config.m_sep,
-            block=partial(dual_path, block),
-            residual=residual if config.sep_residual else None,
-        ),
-        "splitter": _SPLITTERS[config.splitter](block.channels, n_src=config.n_src),
-        "reconstructor": Reconstructor(
-            blocks=config.m_re,
-            block=partial(triple_path, block),
-            residual=residual if config.re_residual else None,
-        )
-        if config.m_re
-        else None,
-        "decoder": decoder,
-    }
+    separator = Separator(
+        blocks=config.m_sep,
+        block=partial(dual_path, block),
+        residual=residual if config.sep_residual else None,
+    )
+    splitter = _SPLITTERS[config.splitter](block.channels, n_src=config.n_src)
+    if not config.m_re:
+        return Parts(encoder, separator, splitter, decoder)
+    reconstructor = Reconstructor(
+        blocks=config.m_re,
+        block=partial(triple_path, block),
+        residual=residual if config.re_residual else None,
+    )
+    return Parts(encoder, separator, splitter, decoder, reconstructor)
 
 
 def _uses_residual(config: ModelConfig) -> bool:
@@ -166,7 +155,9 @@ def _deviation(mixture: Tensor) -> Tensor:
 
 def _initialise(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases; scales, slopes and band codecs keep their own."""
-    if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
+    if isinstance(
+        module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+    ):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tisdiss.wave import read_wave, resample, write_wav
 from tisdiss.model import TISDiSS
+from tisdiss.wave import read_wave, resample, write_wav
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ def separate(model: TISDiSS, mixture: Tensor, rate: int, n_re: int | None = None
     return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1]))
 
 
-def separate_file(
-    model: TISDiSS, source: Path, folder: Path, n_re: int | None = None
-) -> Separated:
+def separate_file(model: TISDiSS, source: Path, folder: Path, n_re: int | None = None) -> Separated:
     """Separate one sound file into `folder`/<name>_speaker1.wav and so on."""
     mixture, rate = read_wave(source)
     estimates = separate(model, mixture, rate, n_re)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tisdiss.checkpoint import load_state, read_model_file, save_model, save_state
-from tisdiss.config import LossConfig, OptimConfig, TrainConfig
+from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.losses import multi_depth_loss
@@ -88,6 +88,7 @@ def train(
     `parent` is the model file whose weights start a fine-tuning. `about` goes into the metadata of
     the result. Raises `Diverged` when the loss stays non-finite.
     """
+    set_precision(config.precision)
     checkpoints = folder / "checkpoints"
     state = start(config, parent, device)
     saved, complaints = load_state(checkpoints)
@@ -143,6 +144,12 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
         foreach=True,
     )
     return State(model, optimiser, base_lr=optim.lr)
+
+
+def set_precision(precision: str) -> None:
+    """Allow or forbid TF32 products on a GPU, for the whole process."""
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def _check_parent(config: TrainConfig, parent: Any) -> None:
@@ -238,9 +245,7 @@ def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
 
 
 @torch.inference_mode()
-def validate(
-    model: TISDiSS, corpus: Corpus, config: TrainConfig, device: str
-) -> dict[str, float]:
+def validate(model: TISDiSS, corpus: Corpus, config: TrainConfig, device: str) -> dict[str, float]:
     """Loss and SI-SNRi (dB) over the validation mixtures, one at a time, without padding."""
     model.eval()
     depths = config.model.decoded()

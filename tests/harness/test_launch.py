@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tisdiss.harness.launch import _child_command, launch
+from tisdiss.harness.launch import _child_command, _spawn, launch
 from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.run import EXIT_CODES, main
 from tisdiss.harness.study import load_study
@@ -73,6 +73,24 @@ def test_no_queue_is_left_behind_and_the_plan_is(planned, make_runner, tmp_path)
 def test_one_job_runs_in_this_process(planned, make_runner):
     outcomes = launch(planned, runner=make_runner(), jobs=1, track=False)
     assert set(outcomes.values()) == {"done"}
+
+
+def test_children_stop_with_the_command_that_started_them(planned, make_runner, monkeypatch):
+    started = []
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    def spawn(*arguments):
+        started.append(_spawn(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr("tisdiss.harness.launch._Pool._collect", interrupt)
+    monkeypatch.setattr("tisdiss.harness.launch._spawn", spawn)
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(KeyboardInterrupt):
+        launch(planned, runner=make_runner(), jobs=3, track=False, command=lambda *_: command)
+    assert [child.returncode for child in started] == [-15, -15, -15]
 
 
 def test_no_job_at_all_is_refused(planned, make_runner):

@@ -7,26 +7,24 @@ n_sep and the loss terms.
 
 from functools import partial
 
-from torch import nn
-
 from tisdiss.codec import ConvEncoder, JointConvDecoder
 from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
+from tisdiss.parts import Parts
 from tisdiss.separator import Separator, dual_path
 from tisdiss.splitter import NoSplit
 
 
-def tf_locoformer_parts(config: ModelConfig) -> dict[str, nn.Module | None]:
+def tf_locoformer_parts(config: ModelConfig) -> Parts:
     """The parts for `TISDiSS`, which runs them like its own."""
     channels = config.block.channels
-    return {
-        "encoder": ConvEncoder(channels=channels, eps=config.block.eps),
-        "separator": Separator(
+    return Parts(
+        encoder=ConvEncoder(channels=channels, eps=config.block.eps),
+        separator=Separator(
             blocks=config.m_sep, block=partial(dual_path, config.block), residual=None
         ),
-        "splitter": NoSplit(),
-        "reconstructor": None,
-        "decoder": JointConvDecoder(channels=channels, n_src=config.n_src),
-    }
+        splitter=NoSplit(),
+        decoder=JointConvDecoder(channels=channels, n_src=config.n_src),
+    )
 
 
 def tf_locoformer(size: str, **changes: object) -> ModelConfig:
@@ -41,4 +39,6 @@ def tf_locoformer(size: str, **changes: object) -> ModelConfig:
     blocks, block, n_fft = sizes[size]
     base = ModelConfig.from_name(f"tf-locoformer-sep{blocks}x1-l1").model_dump()
     codec = CodecConfig(n_fft=n_fft).model_dump()
-    return ModelConfig.model_validate(base | {"block": block.model_dump(), "codec": codec} | changes)
+    return ModelConfig.model_validate(
+        base | {"block": block.model_dump(), "codec": codec} | changes
+    )

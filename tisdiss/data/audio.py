@@ -38,10 +38,17 @@ class Decoded:
     converted: tuple[str, ...]
 
 
-def decode(path: Path, sample_rate: int, min_seconds: float = MIN_SECONDS) -> Decoded:
-    """The file as mono at `sample_rate`; raises `Refused` with the rule that it breaks."""
-    signal, rate = _read(path)
+def decode(
+    path: Path, sample_rate: int, min_seconds: float = MIN_SECONDS, channel: int | None = None
+) -> Decoded:
+    """The file as mono at `sample_rate`; raises `Refused` with the rule that it breaks.
+
+    `channel` is the one to take of several; None takes their mean.
+    """
+    signal, rate = read(path)
     converted = []
+    if channel is not None:
+        signal = signal[:, [min(channel, signal.shape[1] - 1)]]
     if signal.shape[1] > 1:
         converted.append("several channels: their mean was taken")
     mono = signal.mean(axis=1)
@@ -59,7 +66,7 @@ def decode(path: Path, sample_rate: int, min_seconds: float = MIN_SECONDS) -> De
     return Decoded(pcm, exponent, tuple(converted))
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
+def read(path: Path) -> tuple[np.ndarray, int]:
     """All channels as float64 (samples, channels), and the file's rate."""
     if path.stat().st_size == 0:
         raise Refused("empty")

@@ -132,7 +132,7 @@ def build(
         for u in kept
         for e in [store.entries[u.id]]
     )
-    report = _report(utterances, sample_rate, rule) | {
+    report = report_of(utterances, sample_rate, rule) | {
         "files": len(kept) + sum(row["count"] for row in refused.rows.values()),
         "refused": dict(sorted(refused.rows.items())),
         "converted": dict(sorted(converted.rows.items())),
@@ -140,7 +140,8 @@ def build(
     return Source(name, sample_rate, utterances, report, store, note or hash_note)
 
 
-def _report(utterances: tuple[Utterance, ...], sample_rate: int, rule: str) -> dict:
+def report_of(utterances: tuple[Utterance, ...], sample_rate: int, rule: str) -> dict:
+    """Counts of speakers, utterances and hours, in all and in each split."""
     splits = {}
     for split in SPLITS:
         rows = [u for u in utterances if u.split == split]

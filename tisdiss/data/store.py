@@ -10,11 +10,12 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from tisdiss.files import write_atomic
 
 FORMAT = 3  # of the files here and of the rules in audio.py
 AHEAD = 64  # files decoded in advance of the writer
+CHUNK = 2000  # files in one of the stores of a large corpus
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,21 @@ class Store:
         return np.multiply(raw, np.float32(2.0 ** (entry.exponent - 15)), dtype=np.float32)
 
 
+class JoinedStore(Store):
+    """Several stores, of different files, that read as one."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.entries = {name: entry for store in stores for name, entry in store.entries.items()}
+        self._stores = list(stores)
+        self._of = {name: i for i, store in enumerate(stores) for name in store.entries}
+
+    def __getstate__(self) -> dict:
+        return self.__dict__
+
+    def read(self, name: str, start: int = 0, samples: int | None = None) -> np.ndarray:
+        return self._stores[self._of[name]].read(name, start, samples)
+
+
 def digest(pcm: np.ndarray, exponent: int) -> str:
     """SHA-256 of the decoded samples: two files with equal sound have equal digests."""
     return hashlib.sha256(f"{exponent}:".encode() + pcm.astype("<i2").tobytes()).hexdigest()
@@ -79,10 +96,12 @@ def open_store(
     sample_rate: int,
     cache: Path,
     min_seconds: float = MIN_SECONDS,
+    channel: int | None = None,
 ) -> Store:
     """The store of these files below `root`, decoded now unless the cache has it."""
     names = sorted(names)
-    key = _key(root, names, sample_rate, min_seconds)
+    rules = (sample_rate, min_seconds, *(() if channel is None else (channel,)))
+    key = _key(root, names, rules)
     index, pcm = cache / f"{key}.json", cache / f"{key}.pcm"
     entries = _read_index(index, pcm)
     if entries is None:
@@ -90,10 +109,35 @@ def open_store(
         with locked(cache / f"{key}.lock"):
             entries = _read_index(index, pcm)
             if entries is None:
-                entries = _decode_all(root, names, sample_rate, min_seconds, pcm)
+                entries = _decode_all(root, names, rules, pcm)
                 rows = {name: asdict(entry) for name, entry in entries.items()}
                 write_atomic(index, json.dumps(rows))
     return Store(pcm, entries)
+
+
+def open_joined(
+    root: Path,
+    names: Sequence[str],
+    *,
+    sample_rate: int,
+    cache: Path,
+    channel: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> JoinedStore:
+    """Like `open_store`, for many thousand files: in parts, so that a kill costs one part only.
+
+    No file is too short here. `on_progress` gets the number of files that are ready, and of all.
+    """
+    names, stores = sorted(names), []
+    for first in range(0, len(names), CHUNK):
+        part = names[first : first + CHUNK]
+        stores.append(
+            open_store(
+                root, part, sample_rate=sample_rate, cache=cache, min_seconds=0.0, channel=channel
+            )
+        )
+        on_progress(first + len(part), len(names))
+    return JoinedStore(stores)
 
 
 def _read_index(index: Path, pcm: Path) -> dict[str, Entry] | None:
@@ -106,10 +150,10 @@ def _read_index(index: Path, pcm: Path) -> dict[str, Entry] | None:
     return entries if whole else None
 
 
-def _key(root: Path, names: Sequence[str], sample_rate: int, min_seconds: float) -> str:
+def _key(root: Path, names: Sequence[str], rules: tuple[Any, ...]) -> str:
     stats = [(name, (root / name).stat()) for name in names]
     files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    text = json.dumps([FORMAT, sample_rate, min_seconds, files])
+    text = json.dumps([FORMAT, *rules, files])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -122,11 +166,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _decode_all(
-    root: Path, names: Sequence[str], sample_rate: int, min_seconds: float, pcm: Path
+    root: Path, names: Sequence[str], rules: tuple[Any, ...], pcm: Path
 ) -> dict[str, Entry]:
     def attempt(name: str) -> Decoded | Refused:
         try:
-            return decode(root / name, sample_rate, min_seconds)
+            return decode(root / name, *rules)
         except Refused as refusal:
             return refusal
 

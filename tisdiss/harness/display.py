@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def watching(console: Console) -> Iterator[Watcher]:
         yield watcher
 
 
-def outcome_lines(outcomes: dict[str, str]) -> Sequence[str]:
+def outcome_lines(outcomes: Mapping[str, str]) -> Sequence[str]:
     """How many runs ended how."""
     counts: dict[str, int] = {}
     for outcome in outcomes.values():

@@ -101,24 +101,16 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if not _lock(descriptor):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
                 who = self._holder()
                 raise RunHeldError(
                     f"run {short(self.identity)} is held by {who}; wait for it, or stop it"
-                )
+                ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json_text(_this_process()).encode(), 0)
             yield
-        finally:
-            os.close(descriptor)
-
-    def holder(self) -> str | None:
-        """Who is working on the run right now, in words; None if nobody is."""
-        if not (self.path / "lock").is_file():
-            return None
-        descriptor = os.open(self.path / "lock", os.O_RDWR)
-        try:
-            return None if _lock(descriptor) else self._holder()
         finally:
             os.close(descriptor)
 
@@ -127,14 +119,6 @@ class RunFolder:
             return "process {pid} on {host} since {since}".format(**self.read("lock"))
         except (json.JSONDecodeError, KeyError):  # it is being written
             return "another process"
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _this_process() -> dict[str, Any]:

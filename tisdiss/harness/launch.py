@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from tisdiss.files import write_atomic
+from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, RunFolder
 from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.plan import Plan, PlannedRun
@@ -76,16 +77,16 @@ class _Pool:
         self.queue = _save_queue(plan, runner.runs_dir)
 
     def work(self) -> dict[str, Outcome]:
-        try:
-            while self.waiting or self.working:
-                self._start_ready()
-                self._collect()
-                time.sleep(POLL_SECONDS)
-        except BaseException:
-            self._stop()
-            raise
-        finally:
-            self.queue.unlink(missing_ok=True)
+        with termination_as_exit():
+            try:
+                while self.waiting or self.working:
+                    self._start_ready()
+                    self._collect()
+                    time.sleep(POLL_SECONDS)
+            finally:  # on Ctrl-C the children stop too; their folders resume
+                for _, child in self.working.values():
+                    stop_group(child)
+                self.queue.unlink(missing_ok=True)
         return self.outcomes
 
     def _start_ready(self) -> None:
@@ -120,20 +121,16 @@ class _Pool:
             if self.track and outcome in ("done", "stopped", *BROKEN):
                 show_in_mlflow(self.runner.runs_dir, identity, self.runner.say)
 
-    def _stop(self) -> None:
-        """Let the children stop as by Ctrl-C; their folders resume."""
-        for _, child in self.working.values():
-            child.terminate()
-        for _, child in self.working.values():
-            try:
-                child.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
 
 def _spawn(command: list[str], env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 def _outcome(code: int) -> Outcome:

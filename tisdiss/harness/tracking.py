@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from tisdiss.harness import schema
+from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, FINAL, RunFolder, read_journal
 from tisdiss.harness.identity import SHORT, short
 
@@ -394,5 +395,10 @@ def ui(port: int = PORT, *, runs_dir: Path = Path("runs")) -> int:
     command += ["--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", default_uri(runs_dir)]
     # A clean folder: the server imports what lies in its own, such as a file called types.py.
-    with tempfile.TemporaryDirectory() as clean:
-        return subprocess.call(command, cwd=clean, env={**os.environ, **quiet})
+    with tempfile.TemporaryDirectory() as clean, termination_as_exit():
+        environment = {**os.environ, **quiet}
+        server = subprocess.Popen(command, cwd=clean, env=environment, start_new_session=True)
+        try:
+            return server.wait()
+        finally:
+            stop_group(server)

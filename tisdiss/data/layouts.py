@@ -1,0 +1,205 @@
+"""How the paper's corpora lie on disk: folders, official counts, what a mixture's name says.
+
+Only facts about the corpora, as their authors' scripts write them. `stored.py` reads mixtures by
+these, `doctor.py` checks folders against them, and `prepare.py` writes the same layouts.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of a corpus: its split, the official number of mixtures of two, and lengths.
+
+    `mean_seconds` is the range in which the mean length of its mixtures must lie in `min` mode.
+    """
+
+    folder: str
+    split: str
+    mixtures: int
+    mean_seconds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Sub-folders of a part: the mixture, what to find in it, and what it is the sum of."""
+
+    mixture: str
+    sources: tuple[str, ...]
+    heard: tuple[str, ...]
+    noise: str = ""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return (self.mixture, *self.sources)
+
+    @property
+    def summands(self) -> tuple[str, ...]:
+        return (*self.heard, self.noise) if self.noise else self.heard
+
+
+@dataclass(frozen=True)
+class Level:
+    """SI-SNR and SDR of the unprocessed test mixtures, in dB; None where no figure is known."""
+
+    si_snr: float
+    sdr: float | None = None
+    sure: bool = True
+    """False: quoted by others with other rounding; a difference is a warning, no failure."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One corpus."""
+
+    name: str
+    title: str
+    folders: tuple[str, ...]
+    """Where the parts may lie below the given folder; {k} is the rate in kHz, {n} n_src."""
+    parts: tuple[Part, ...]
+    mixtures: dict[str, str]
+    """Mixture folder by condition; the first one is the corpus' own."""
+    source: str
+    heard: dict[str, str] = field(default_factory=dict)
+    """Folder of the sources as they are heard in the mixture, where it is not `source`."""
+    voice: str = ""
+    """Pattern of an utterance in a mixture's name; its group is the speaker."""
+    gains: bool = False
+    """Whether names carry each utterance's gain in dB."""
+    levels: dict[str, Level] = field(default_factory=dict)
+    closed: bool = False
+    """Whether training speakers are heard in validation, by design."""
+    example: str = ""
+
+    def condition(self, asked: str | None) -> str:
+        """The asked condition, or the corpus' own; ValueError where it has no such mixtures."""
+        own = next(iter(self.mixtures))
+        if asked is not None and asked not in self.mixtures:
+            raise ValueError(
+                f"condition={asked!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
+                f" one of them, or leave it out for {own}"
+            )
+        return asked or own
+
+    def roles(self, condition: str, n_src: int) -> Roles:
+        sources = tuple(self.source.format(i + 1) for i in range(n_src))
+        heard = tuple(
+            self.heard.get(condition, self.source).format(i + 1) for i in range(n_src)
+        )
+        noise = "noise" if condition.startswith("noisy") else ""
+        return Roles(self.mixtures[condition], sources, heard, noise)
+
+    def speakers(self, stem: str) -> tuple[str, ...]:
+        """The speakers that a mixture's name tells, in the order of the sources."""
+        return tuple(m[1] for m in re.finditer(self.voice, stem))
+
+    def find(self, root: Path, *, sample_rate: int, n_src: int, condition: str) -> Path:
+        """The folder of the parts, at `root` or in one of the usual places below it."""
+        root, rate = Path(root), sample_rate // 1000
+        mixture = self.mixtures[condition]
+        for candidate in self._places(root, rate, n_src):
+            if any((candidate / part.folder / mixture).is_dir() for part in self.parts):
+                return candidate
+        raise ValueError(f"{root}: no {self.title} found{self._near(root, rate, n_src)}.\n{self.example}")
+
+    def _places(self, root: Path, rate: int, n_src: int, mode: str = "min") -> list[Path]:
+        names = [f.format(k=rate, n=n_src).replace("/min", f"/{mode}") for f in self.folders]
+        return [root, *(root / name for name in names)]
+
+    def _near(self, root: Path, rate: int, n_src: int) -> str:
+        """What is there instead, where it is one of the usual other versions."""
+        for other, mode in ((16 if rate == 8 else 8, "min"), (rate, "max"), (16, "max")):
+            for place in self._places(root, other, n_src, mode)[1:]:
+                if place.is_dir():
+                    return (
+                        f" in its wav{rate}k/min version; {place.relative_to(root)} is there, which"
+                        " is another one. Make the 8 kHz 'min' version: `tisdiss data prepare`"
+                    )
+        return ""
+
+
+WSJ0_PARTS = (
+    Part("tr", "train", 20000, (4.0, 7.5)),
+    Part("cv", "val", 5000, (4.0, 7.5)),
+    Part("tt", "test", 3000, (4.0, 7.5)),
+)
+WSJ0_VOICE = r"(?:^|_)([0-9a-z]{3})[0-9a-z]{5}(?=_)"
+
+WSJ0_2MIX = Layout(
+    name="wsj0-2mix",
+    title="WSJ0-2mix",
+    folders=("wav{k}k/min", "{n}speakers/wav{k}k/min", "wsj0-mix/{n}speakers/wav{k}k/min"),
+    parts=WSJ0_PARTS,
+    mixtures={"clean": "mix"},
+    source="s{}",
+    voice=WSJ0_VOICE,
+    gains=True,
+    levels={"clean": Level(0.0, 0.15)},
+    closed=True,
+    example="""\
+WSJ0-2mix lies as its scripts write it, and the folder to give is the one that holds wav8k:
+    wav8k/min/{tr,cv,tt}/{mix,s1,s2}/445c0206_0.60431_22gc0105_-0.60431.wav""",
+)
+
+LIBRI2MIX = Layout(
+    name="libri2mix",
+    title="Libri2Mix",
+    folders=("wav{k}k/min", "Libri{n}Mix/wav{k}k/min"),
+    parts=(
+        Part("train-360", "train", 50800, (8.0, 16.0)),
+        Part("train-100", "train", 13900, (8.0, 16.0)),
+        Part("dev", "val", 3000, (3.5, 9.0)),
+        Part("test", "test", 3000, (3.5, 9.0)),
+    ),
+    mixtures={"clean": "mix_clean", "noisy": "mix_both"},
+    source="s{}",
+    voice=r"(?:^|_)(\d+)-\d+-\d+",
+    levels={"clean": Level(0.0), "noisy": Level(-2.0, sure=False)},
+    example="""\
+Libri2Mix lies as LibriMix writes it, and the folder to give is the one that holds Libri2Mix:
+    Libri2Mix/wav8k/min/{train-360,train-100,dev,test}/{mix_clean,s1,s2}/\
+4077-13754-0001_5142-33396-0065.wav""",
+)
+
+WHAMR = Layout(
+    name="whamr",
+    title="WHAMR!",
+    folders=("wav{k}k/min", "whamr/wav{k}k/min"),
+    parts=WSJ0_PARTS,
+    mixtures={
+        "noisy-reverberant": "mix_both_reverb",
+        "noisy": "mix_both_anechoic",
+        "reverberant": "mix_clean_reverb",
+        "clean": "mix_clean_anechoic",
+    },
+    source="s{}_anechoic",
+    heard={"noisy-reverberant": "s{}_reverb", "reverberant": "s{}_reverb"},
+    voice=WSJ0_VOICE,
+    levels={"noisy-reverberant": Level(-6.1, -3.5, sure=False)},
+    closed=True,
+    example="""\
+WHAMR! lies as its scripts write it, and the folder to give is the one that holds wav8k:
+    wav8k/min/{tr,cv,tt}/{mix_both_reverb,s1_anechoic,s2_anechoic}/\
+445c0206_0.60431_22gc0105_-0.60431.wav
+To check sums, and to mix dynamically, s1_reverb, s2_reverb and noise are used too.""",
+)
+
+LAYOUTS = {layout.name: layout for layout in (WSJ0_2MIX, LIBRI2MIX, WHAMR)}
+
+
+def layout_of(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise ValueError(f"no stored corpus {name!r}; there are: {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+def stems(folder: Path) -> list[str]:
+    """Names, without suffix, of the mixtures in a folder; hidden files are no mixtures."""
+    if not folder.is_dir():
+        return []
+    return sorted(p.stem for p in folder.iterdir() if p.suffix == ".wav" and p.name[0] != ".")
