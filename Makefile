@@ -51,3 +51,6 @@ schema: setup   ## write the JSON Schema that editors use for studies
 lock:           ## resolve requirements.lock anew from pyproject.toml
 	uv pip compile -q --extra dev --no-header --no-annotate --python-version 3.11 pyproject.toml \
 		-o requirements.lock
+
+gpu-dry: setup  ## what scripts/gpu_run.sh does on a GPU, on this CPU at profile smoke
+	OMP_NUM_THREADS=1 $(PY) scripts/gpu_run.py --dry-run --out build/gpu --minutes 2 fig2a

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tisdiss.config import BlockConfig
+from tisdiss.fused import rms_group_norm, swiglu
 
 
 class RMSGroupNorm(nn.Module):
@@ -27,10 +28,7 @@ class RMSGroupNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        grouped = x.unflatten(-1, (self.groups, -1))
-        root = torch.linalg.vector_norm(grouped, dim=-1, keepdim=True)
-        root = root / math.sqrt(grouped.shape[-1])
-        return (grouped / (root + self.eps)).flatten(-2) * self.scale
+        return rms_group_norm(x, self.scale, groups=self.groups, eps=self.eps)
 
 
 def rotary_frequencies(head_dim: int, device: torch.device | None = None) -> Tensor:
@@ -47,12 +45,6 @@ def rotation(length: int, head_dim: int, like: Tensor) -> Tensor:
     return torch.polar(torch.ones_like(angle), angle)
 
 
-def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn each pair of neighbouring channels (2i, 2i+1), read as a complex number."""
-    pairs = torch.view_as_complex(x.to(turn.real.dtype).unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
-
-
 class Attention(nn.Module):
     """Multi-head self-attention with rotary positions, no bias and no mask."""
 
@@ -63,12 +55,31 @@ class Attention(nn.Module):
         self.out = nn.Linear(attention_dim, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1))  # rows, length, 3, heads, head_dim
-        turn = rotation(x.shape[1], qkv.shape[-1], x)[:, None, None]
-        q, k = rotate(qkv[:, :, :2], turn).permute(2, 0, 3, 1, 4)
-        v = qkv[:, :, 2].transpose(1, 2)
-        heads = F.scaled_dot_product_attention(q, k, v)  # rows, heads, length, head_dim
-        return self.out(heads.transpose(1, 2).flatten(-2))
+        qkv = self._rotated(self.qkv(x)).unflatten(-1, (3, self.n_heads, -1))
+        q, k, v = qkv.transpose(1, 3).unbind(2)  # each rows, heads, length, head_dim
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(-2))
+
+    def _rotated(self, qkv: Tensor) -> Tensor:
+        """Turn neighbouring channels (2i, 2i+1) of q and k, read as a complex number.
+
+        One product over all of q, k and v, in one sweep: v is turned by nothing, and q takes the
+        1 / sqrt(head_dim) of the scores along.
+        """
+        head_dim = qkv.shape[-1] // (3 * self.n_heads)
+        turn = rotation(qkv.shape[1], head_dim, qkv).repeat(1, self.n_heads)
+        turn = torch.cat([turn / math.sqrt(head_dim), turn, torch.ones_like(turn)], dim=-1)
+        pairs = torch.view_as_complex(qkv.to(turn.real.dtype).unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * turn).flatten(-2).to(qkv.dtype)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax of q k^T (already scaled), times v; all (rows, heads, length, head_dim).
+
+    Short sequences are quicker with their small score matrices written out.
+    """
+    if q.shape[-2] <= 64:
+        return torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
 
 
 class FeedForward(nn.Module):
@@ -82,26 +93,47 @@ class FeedForward(nn.Module):
         self.deconv = nn.ConvTranspose1d(hidden, channels, kernel, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 1 and x.shape[1] < self.kernel:
+            return self._dense(x)
+        return self._convolved(x)
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        """2-D convolutions over height 1: they keep the channels last, without transposed copies.
+
+        Biases are added after: the gradient of a convolution's own bias costs as much as its
+        input's.
+        """
         length = x.shape[1]
         edge = self.kernel - self.stride
         steps = math.ceil((length + 2 * edge - self.kernel) / self.stride)
         uneven = steps * self.stride + self.kernel - length - 2 * edge
         if uneven:
             x = F.pad(x, (0, 0, 0, uneven))
-        # A 2-D convolution over height 1 keeps the channels last: no transposed copy is made.
         plane = x.transpose(1, 2).unsqueeze(2)  # rows, channels, 1, length
-        hidden = F.conv2d(
-            plane, _plane(self.conv.weight), self.conv.bias, (1, self.stride), (0, edge)
-        )
-        value, gate = hidden.permute(0, 2, 3, 1).chunk(2, dim=-1)
-        out = F.conv_transpose2d(
-            (value * F.silu(gate)).permute(0, 3, 1, 2),
-            _plane(self.deconv.weight),
-            self.deconv.bias,
-            (1, self.stride),
-            (0, edge),
-        )
+        step, padding = (1, self.stride), (0, edge)
+        hidden = F.conv2d(plane, _plane(self.conv.weight), None, step, padding)
+        hidden = hidden.add_(self.conv.bias[:, None, None])
+        gated = swiglu(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        out = F.conv_transpose2d(gated, _plane(self.deconv.weight), None, step, padding)
+        out = out.add_(self.deconv.bias[:, None, None])
         return out.squeeze(2).transpose(1, 2)[:, :length]
+
+    def _dense(self, x: Tensor) -> Tensor:
+        """The same on a length below the kernel's, where most taps fall outside: two matrices."""
+        length, (double, channels, kernel) = x.shape[1], self.conv.weight.shape
+        steps = length + kernel - 1
+        tap = torch.arange(length) + kernel - 1 - torch.arange(steps)[:, None]  # steps, length
+        tap = torch.where((tap >= 0) & (tap < kernel), tap, kernel).flatten().to(x.device)
+        shape = (steps, length)
+        # (value | gate, hidden, channels, steps, length)
+        conv = F.pad(self.conv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
+        conv = conv.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
+        bias = self.conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
+        hidden = F.linear(x.flatten(1), conv, bias)
+        deconv = F.pad(self.deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
+        deconv = deconv.permute(3, 1, 2, 0).reshape(length * channels, -1)
+        out = F.linear(swiglu(hidden), deconv, self.deconv.bias.repeat(length))
+        return out.unflatten(1, (length, channels))
 
 
 def _plane(weight: Tensor) -> Tensor:

@@ -70,6 +70,14 @@ def test_no_queue_is_left_behind_and_the_plan_is(planned, make_runner, tmp_path)
     assert [p.name for p in (tmp_path / "runs/plans").iterdir()] == ["demo.smoke.json"]
 
 
+def test_what_is_done_gets_no_child(planned, make_runner, tmp_path):
+    done = planned.runs[0].model_copy(update={"state": "done"})
+    planned = planned.model_copy(update={"runs": (done, *planned.runs[1:])})
+    command = pretending_child(tmp_path / "log", {})
+    outcomes = launch(planned, runner=make_runner(), jobs=4, track=False, command=command)
+    assert outcomes[done.identity] == "skipped" and "a starts" not in (tmp_path / "log").read_text()
+
+
 def test_one_job_runs_in_this_process(planned, make_runner):
     outcomes = launch(planned, runner=make_runner(), jobs=1, track=False)
     assert set(outcomes.values()) == {"done"}

@@ -211,6 +211,24 @@ def test_shipped_weights_become_an_imported_run(write_study, corpora, tmp_path, 
     assert folder.state((only.evaluations[0].identity,)) == "done"
 
 
+def test_weights_that_were_trained_here_keep_their_folder(
+    write_study, corpora, tmp_path, make_runner
+):
+    (tmp_path / "models").mkdir()
+    _write_weights(tmp_path / "models/tiny.safetensors")
+    more = "profiles: {smoke: {weights: {tiny: {file: models/tiny.safetensors}}}}\n"
+    study = load_study(write_study(["{id: a, weights: tiny}"], more=more))
+    folder = RunFolder.of(tmp_path / "runs", "f" * 64)
+    trained = {"identity": "f" * 64, "parent": "e" * 64, "kind": "finetune"}
+    folder.write("config.json", trained)
+    folder.write("result.json", {"status": "done", "reason": "epochs"})
+    folder.model_file.write_text("trained here")
+    planned = plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path)
+    assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
+    assert folder.read("config.json") == trained
+    assert folder.model_file.read_text() == "trained here"
+
+
 def _write_weights(path):
     from tisdiss.config import ModelConfig, TrainConfig
 

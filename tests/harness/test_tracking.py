@@ -150,6 +150,18 @@ def test_a_run_that_goes_on_is_brought_up_to_date(client, tmp_path):
     assert [m.value for m in curve] == [2.0, 3.0, 4.0]
 
 
+def test_a_run_that_was_made_anew_takes_the_place_of_the_old_one(client, tmp_path):
+    folder = write_run(tmp_path / "runs")
+    sync(tmp_path / "runs")
+    folder.journal.unlink()
+    with Journal(folder.journal) as journal:
+        values = {"ts_ms": 5, "kind": "train", "step": 1, "epoch": 0}
+        journal.append({**values, "metrics": {"train/loss": 7.0}})
+    sync(tmp_path / "runs")
+    (run,) = runs_of(client)
+    assert [m.value for m in client.get_metric_history(run.info.run_id, "train/loss")] == [7.0]
+
+
 def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):
     write_run(tmp_path / "runs", study="fig2e")
     other = write_run(tmp_path / "runs", identity="12" * 32, study="fig2a", status="diverged")

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
 from numpy.random import PCG64
 
 T = TypeVar("T")
@@ -26,6 +27,14 @@ class Draw:
     def integer(self, n: int) -> int:
         """0 to n - 1; the bias of the remainder is below n / 2**64."""
         return int(self._bits.random_raw()) % n
+
+    def normal(self, count: int) -> np.ndarray:
+        """Float64 Gaussian noise of unit variance; machines agree to the last digits, not the last."""
+        pairs = (count + 1) // 2
+        bits = (self._bits.random_raw(2 * pairs) >> np.uint64(11)).astype(np.float64)
+        radius = np.sqrt(-2 * np.log((bits[:pairs] + 1) * 2.0**-53))
+        angle = bits[pairs:] * (2 * np.pi * 2.0**-53)
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
 
     def distinct(self, items: Sequence[T], k: int) -> list[T]:
         """`k` different positions of `items`, in random order."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tisdiss.data.audio import is_silent
+from tisdiss.data.condition import Acoustics
 from tisdiss.data.draw import Draw
 from tisdiss.data.mixture import REDRAWS, Example, crop_samples, gains, mix, voices
 from tisdiss.data.source import Source, Utterance, canonical_hash
@@ -33,9 +34,11 @@ class DynamicMixtures:
         gain_db: float,
         seconds: float,
         seed: int,
+        acoustics: Acoustics | None = None,
     ) -> None:
         self.source, self.split, self.n_src, self.length = source, split, n_src, length
         self.gain_db, self.seconds, self.seed = gain_db, seconds, seed
+        self.acoustics = acoustics
         self._voices = voices(source.split(split), n_src, f"split {split!r} of {source.name}")
 
     def __len__(self) -> int:
@@ -51,11 +54,15 @@ class DynamicMixtures:
         mixture, sources = mix(
             parts, gains(draw, self.n_src, self.gain_db), self.source.sample_rate
         )
+        speakers = tuple(v[0].speaker for v in chosen)
+        if self.acoustics:
+            own = Draw("acoustics", self.seed, self.split, epoch, i)
+            mixture, sources = self.acoustics.apply(own, sources, speakers)
         return Example(
             torch.from_numpy(mixture),
             torch.from_numpy(sources),
             f"{self.split}-e{epoch}-{i}",
-            tuple(v[0].speaker for v in chosen),
+            speakers,
             tuple(v[0].sex for v in chosen),
             wanted,
         )
@@ -63,7 +70,10 @@ class DynamicMixtures:
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 of the source and of everything that decides what is drawn."""
-        return canonical_hash({"source": self.source.manifest_hash, "dynamic": self.recipe()})
+        plain = {"source": self.source.manifest_hash, "dynamic": self.recipe()}
+        if self.acoustics:
+            plain["acoustics"] = self.acoustics.manifest()
+        return canonical_hash(plain)
 
     def recipe(self) -> dict:
         return {

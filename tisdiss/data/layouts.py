@@ -88,9 +88,7 @@ class Layout:
 
     def roles(self, condition: str, n_src: int) -> Roles:
         sources = tuple(self.source.format(i + 1) for i in range(n_src))
-        heard = tuple(
-            self.heard.get(condition, self.source).format(i + 1) for i in range(n_src)
-        )
+        heard = tuple(self.heard.get(condition, self.source).format(i + 1) for i in range(n_src))
         noise = "noise" if condition.startswith("noisy") else ""
         return Roles(self.mixtures[condition], sources, heard, noise)
 
@@ -105,7 +103,9 @@ class Layout:
         for candidate in self._places(root, rate, n_src):
             if any((candidate / part.folder / mixture).is_dir() for part in self.parts):
                 return candidate
-        raise ValueError(f"{root}: no {self.title} found{self._near(root, rate, n_src)}.\n{self.example}")
+        raise ValueError(
+            f"{root}: no {self.title} found{self._near(root, rate, n_src)}.\n{self.example}"
+        )
 
     def _places(self, root: Path, rate: int, n_src: int, mode: str = "min") -> list[Path]:
         names = [f.format(k=rate, n=n_src).replace("/min", f"/{mode}") for f in self.folders]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
+from tisdiss.data.condition import Acoustics
 from tisdiss.data.draw import Draw
 from tisdiss.data.source import Source, Utterance, canonical_hash
 
@@ -53,8 +54,15 @@ class Example:
 class MixtureSet:
     """A fixed list of mixtures of one source."""
 
-    def __init__(self, source: Source, mixtures: Sequence[Mixture], *, seed: int = 0) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: Source,
+        mixtures: Sequence[Mixture],
+        *,
+        seed: int = 0,
+        acoustics: Acoustics | None = None,
+    ) -> None:
+        self.source, self.acoustics = source, acoustics
         self.mixtures = tuple(mixtures)
         self.seed = seed
         self._utterances = {u.id: u for u in source.utterances}
@@ -91,7 +99,10 @@ class MixtureSet:
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 of the recipes and of the sound they are made of."""
-        return canonical_hash({"source": self.source.manifest_hash, "mixtures": self.rows()})
+        plain = {"source": self.source.manifest_hash, "mixtures": self.rows()}
+        if self.acoustics:
+            plain |= {"acoustics": self.acoustics.manifest(), "seed": self.seed}
+        return canonical_hash(plain)
 
     def _of(self, mixture: Mixture, attribute: str) -> tuple[str, ...]:
         return tuple(getattr(self._utterances[u], attribute) for u in mixture.utterances)
@@ -101,7 +112,11 @@ class MixtureSet:
             self.source.read(self._utterances[name], start, mixture.samples)
             for name, start in zip(mixture.utterances, mixture.starts, strict=True)
         ]
-        return mix(parts, mixture.gains_db, self.source.sample_rate)
+        clean = mix(parts, mixture.gains_db, self.source.sample_rate)
+        if not self.acoustics:
+            return clean
+        draw = Draw("acoustics", self.seed, mixture.id)
+        return self.acoustics.apply(draw, clean[1], self._of(mixture, "speaker"))
 
     def _example(self, recipe: Mixture, mixture: np.ndarray, sources: np.ndarray) -> Example:
         return Example(
@@ -131,15 +146,15 @@ def mix(
     for source, gain_db in zip(sources, gains_db, strict=True):
         level = 10 ** ((LEVEL_DBFS + gain_db) / 20)
         source *= np.float32(level / active_rms(source, sample_rate))
-    mixture = _sum(sources)
+    mixture = add(sources)
     peak = np.abs(mixture).max()
     if peak > 1:
         sources /= peak
-        mixture = _sum(sources)
+        mixture = add(sources)
     return mixture, sources
 
 
-def _sum(sources: np.ndarray) -> np.ndarray:
+def add(sources: np.ndarray) -> np.ndarray:
     """In the order of the sources, so that it is the same sum everywhere."""
     total = sources[0].copy()
     for source in sources[1:]:
@@ -176,6 +191,7 @@ def fixed_set(
     min_seconds: float,
     max_seconds: float | None,
     seed: int,
+    acoustics: Acoustics | None = None,
 ) -> MixtureSet:
     """`n_mixtures` different tuples of speakers' utterances, cut to the shortest (`min` mode).
 
@@ -194,7 +210,7 @@ def fixed_set(
         if _audible(source, chosen, recipe):
             mixtures.append(recipe)
         if len(mixtures) == n_mixtures:
-            return MixtureSet(source, mixtures, seed=seed)
+            return MixtureSet(source, mixtures, seed=seed, acoustics=acoustics)
     raise ValueError(
         f"{where} yields {len(mixtures)} mixtures of audible speech; ask for no more than that"
     )

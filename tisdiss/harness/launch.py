@@ -70,13 +70,17 @@ class _Pool:
     """Children that work, and runs that wait for a slot or for their parent."""
 
     def __init__(self, plan: Plan, runner: Runner, jobs: int, track: bool, command: Command):
-        self.runner, self.jobs, self.track, self.command = runner, jobs, track, command
-        self.waiting = list(plan.runs)
+        self.plan, self.runner, self.jobs = plan, runner, jobs
+        self.track, self.command = track, command
+        self.waiting = list(plan.todo)
         self.working: dict[str, tuple[PlannedRun, subprocess.Popen[bytes]]] = {}
-        self.outcomes: dict[str, Outcome] = {}
+        done = [run for run in plan.runs if run not in self.waiting]
+        self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
         self.queue = _save_queue(plan, runner.runs_dir)
 
     def work(self) -> dict[str, Outcome]:
+        for identity in self.outcomes:
+            self.runner.say(f"{self.plan.run(identity)}: done before, nothing to do")
         with termination_as_exit():
             try:
                 while self.waiting or self.working:

@@ -125,12 +125,14 @@ class Runner:
         same = first and now in ({k: v for k, v in first.items() if k != "resumed"}, *resumed[:-1])
         if not same:
             folder.write("environment.json", {**first, "resumed": resumed} if first else now)
+        if folder.read("config.json"):
+            return  # also where shipped weights are those of a run that was trained here
         folder.write(
             "config.json",
             {
                 "schema": SCHEMA,
                 "identity": planned.identity,
-                "parent": planned.parent,
+                "parent": planned.config.parent,
                 "data_manifest": planned.data_manifest,
                 "name": planned.name,
                 "kind": planned.kind,

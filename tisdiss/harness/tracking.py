@@ -188,14 +188,17 @@ def _sync_run(
 
 
 def _find(client: MlflowClient, experiment: str, view: _View) -> Run | None:
-    """The run of this identity: the oldest if a crash made two, none if its curve is outdated."""
+    """The run of this identity: the oldest if a crash made two, none if the folder is another.
+
+    A folder that was trained anew, or whose latest evaluation is another one, gets a new run.
+    """
     query = f"tags.`{schema.TAG_IDENTITY}` = '{view.tags[schema.TAG_IDENTITY]}'"
     found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"])
     latest = view.tags.get(schema.TAG_EVALUATION)
     keep = None
     for run in found:
-        outdated = run.data.tags.get(schema.TAG_EVALUATION, latest) != latest
-        if keep is None and not outdated:
+        same_curve = run.data.tags.get(schema.TAG_EVALUATION, latest) == latest
+        if keep is None and same_curve and run.info.start_time == view.started:
             keep = run
         else:
             client.delete_run(run.info.run_id)

@@ -1,0 +1,134 @@
+"""One command for a borrowed GPU: check parity, time a training step, then train until time is up.
+
+    python scripts/gpu_run.py --out OUT --speech SPEECH --minutes 25 fig2a
+
+Everything worth keeping ends up in OUT: parity.md, speed.md, runs.tar.gz (configs, journals,
+weights and scores of every run; training states too when they fit) and the reports of the studies.
+Interrupted runs resume when OUT's runs folder is given again. `--dry-run` does the same on a CPU at
+profile smoke, in about a minute.
+"""
+
+import argparse
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "parity")]
+
+import measure
+from analysis.report import report
+from tisdiss import espnet
+from tisdiss.config import ModelConfig, TrainConfig
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.overrides import override
+from tisdiss.harness.plan import plan
+from tisdiss.harness.profiles import get_profile
+from tisdiss.harness.run import Runner
+from tisdiss.harness.run import run as run_plan
+from tisdiss.harness.study import find_studies
+from tisdiss.train import set_precision, start, train_step
+
+
+def parity(device: str) -> str:
+    """Largest deviation of float32 on the device from float64 on the CPU, per golden file."""
+    set_precision("float32")
+    lines = ["| file | deviation from float64, relative to the peak |", "|---|---|"]
+    for path in measure.golden_files():
+        meta, golden = measure.read(path)
+        model = espnet.build(meta)
+        weights = {k.removeprefix("sd/"): v for k, v in golden.items() if k.startswith("sd/")}
+        espnet.load(model, weights)
+        mixture = torch.as_tensor(golden["mix"])
+        lengths = torch.as_tensor(golden["lens"])
+        with torch.inference_mode():
+            quick = model.to(device).all_depths(mixture.to(device), lengths.to(device)).cpu()
+            exact = model.to("cpu").double().all_depths(mixture.double(), lengths)
+        deviation = (quick.double() - exact).abs().max() / exact.abs().max()
+        lines.append(f"| {path.stem} | {deviation:.1e} |")
+    return "\n".join(lines) + "\n"
+
+
+def step_times(device: str, profile: str) -> str:
+    """Milliseconds of a training step of the profile's base, in each precision (median of 10)."""
+    base = override(TrainConfig(), get_profile(profile).set)
+    lines = [
+        "| precision | batch | crop [s] | ms a step | peak memory [GiB] |",
+        "|---|---|---|---|---|",
+    ]
+    for precision in ("float32", "tf32"):
+        set_precision(precision)
+        config = base.model_copy(
+            update={"model": ModelConfig.from_name("sep1x2-re1x3", base.model)}
+        )
+        state = start(config, None, device)
+        samples = round(config.data.segment_seconds * config.data.sample_rate)
+        sources = torch.randn(config.batch_size, config.model.n_src, samples, device=device)
+        times = []
+        for _ in range(13):
+            began = time.perf_counter()
+            train_step(state, sources.sum(1), sources, config)
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - began))
+        memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else 0.0
+        lines.append(
+            f"| {precision} | {config.batch_size} | {config.data.segment_seconds:g} "
+            f"| {sorted(times[3:])[5]:.1f} | {memory:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def pack(runs: Path, target: Path, limit_bytes: int) -> None:
+    """Everything of the runs but training states; those too where the archive stays small."""
+    with tarfile.open(target, "w:gz") as archive:
+        for path in sorted(p for p in runs.rglob("*") if p.is_file()):
+            state = path.parent.name == "checkpoints"
+            if not state or target.stat().st_size + path.stat().st_size < limit_bytes:
+                archive.add(path, path.relative_to(runs.parent))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--speech", type=Path)
+    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--profile", default="lab")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dry-run", action="store_true")
+    given = parser.parse_args()
+    began = time.monotonic()
+    device, profile = ("cpu", "smoke") if given.dry_run else (given.device, given.profile)
+    given.out.mkdir(parents=True, exist_ok=True)
+    for name, text in (("parity.md", parity(device)), ("speed.md", step_times(device, profile))):
+        (given.out / name).write_text(f"{torch.__version__}, {device_name(device)}\n\n{text}")
+        print(text, flush=True)
+    corpora = Corpora(cache=given.out / "cache", speech=given.speech)
+    for study in given.studies:
+        runs = given.out / "runs"
+        planned = plan(find_studies([study], ROOT / "studies"), profile, runs_dir=runs,
+                       corpora=corpora, seeds=given.seed, root=ROOT)  # fmt: skip
+        for number, single in enumerate(planned.todo):
+            left = given.minutes * 60 - (time.monotonic() - began)
+            share = max(0.0, left) / (len(planned.todo) - number)
+            runner = Runner(runs_dir=runs, root=ROOT, corpora=corpora, device=device,
+                            max_seconds=share)  # fmt: skip
+            run_plan(planned.model_copy(update={"runs": (single,)}), runner=runner, track=False)
+            pack(runs, given.out / "runs.tar.gz", 14 * 2**20)
+        try:
+            report(study, profile, runs, given.out / "reports")
+        except ValueError as error:
+            print(f"{study}: no report yet ({error})", flush=True)
+
+
+def device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device.startswith("cuda") else "CPU"
+
+
+if __name__ == "__main__":
+    main()

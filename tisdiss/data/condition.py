@@ -1,0 +1,59 @@
+"""Noisy and reverberant conditions of any source: what is done to a mixture's clean sources.
+
+The clean sources stay the references. Each is heard through the response of its place in a room
+(`rooms.py`), and noise (`noise.py`) is added at a drawn SNR: the active level of the loudest clean
+source over the level of the noise, as in WHAM!.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.signal import oaconvolve
+
+from tisdiss.data.audio import active_rms
+from tisdiss.data.draw import Draw
+from tisdiss.data.noise import Noise
+from tisdiss.data.rooms import Rooms
+
+
+@dataclass(frozen=True)
+class Acoustics:
+    """Rooms and noise of one split; either may be absent."""
+
+    sample_rate: int
+    rooms: Rooms | None = None
+    noise: Noise | None = None
+    snr_db: tuple[float, float] = (-6.0, 3.0)
+
+    def apply(
+        self, draw: Draw, sources: np.ndarray, speakers: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mixture (samples,) and its anechoic sources (n_src, samples), float32.
+
+        Where the mixture's peak exceeds 1, all are divided by it.
+        """
+        samples = sources.shape[1]
+        heard = sources
+        if self.rooms:
+            responses = self.rooms.responses(draw.integer(len(self.rooms)))
+            heard = oaconvolve(sources, responses, axes=1)[:, :samples].astype(np.float32)
+        mixture = heard.sum(axis=0, dtype=np.float32)
+        if self.noise:
+            snr_db = draw.uniform(*self.snr_db)
+            noise = self.noise.samples(draw, samples, speakers)
+            loudest = max(active_rms(source, self.sample_rate) for source in sources)
+            level = float(np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
+            mixture += noise * np.float32(loudest * 10 ** (-snr_db / 20) / max(level, 1e-9))
+        peak = max(np.float32(1), np.abs(mixture).max())
+        return mixture / peak, sources / peak
+
+    def manifest(self) -> dict[str, Any]:
+        """All that decides what is heard."""
+        plain: dict[str, Any] = {}
+        if self.rooms:
+            plain["rooms"] = self.rooms.manifest()
+        if self.noise:
+            plain |= {"noise": self.noise.manifest(), "snr_db": list(self.snr_db)}
+        return plain
