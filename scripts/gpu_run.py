@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "parity")]
 
 import measure
+
 from analysis.report import report
 from tisdiss import espnet
 from tisdiss.config import ModelConfig, TrainConfig

@@ -21,15 +21,16 @@ from tisdiss.harness.shipped import read_shipped
 CARD = """\
 # base.safetensors
 
-{name}: {params} parameters, {size:.1f} MB, STFT {n_fft}/{hop} at {rate} Hz, {codec} codec, masked.
-Made by `make base` (study `base`, profile `cpu`); run {identity}, which went on from run {parent}.
+{name}: {params} parameters, {size:.1f} MB, STFT {n_fft}/{hop} at {rate} Hz, {codec} codec,
+masked. Made by `make base` (study `base`, profile `cpu`): run {identity}, which went on from run
+{parent}.
 
 | | |
 |---|---|
-| speech | {speakers} training speakers, dynamic mixing of two at ±2.5 dB, {seconds:g}-second crops |
+| speech | {speakers} training speakers, dynamic mixing of pairs, crops of {seconds:g} s |
 | data manifest | `{manifest}` |
 | training | {lines} |
-| threads | one CPU thread of a shared two-core machine; seeds {seeds} |
+| seed, threads | {seeds}, 1 |
 
 SI-SNRi [dB] by N_re at inference, mean and 95 % interval (bootstrap over speakers):
 
@@ -40,9 +41,9 @@ what the architecture reaches at the paper's size.
 
 ## The speech behind it
 
-Excerpts at 8 kHz of LibriSpeech (© 2014 Vassil Panayotov, CC BY 4.0, openslr.org/12), speechocean762
-(Zhang et al., Interspeech 2021, CC BY 4.0, openslr.org/101), CSTR VCTK Corpus (University of
-Edinburgh, CC BY 4.0) and AISHELL-3 (Shi et al., 2020, Apache-2.0, openslr.org/93). Changed:
+Excerpts at 8 kHz of LibriSpeech (© 2014 Vassil Panayotov, CC BY 4.0, openslr.org/12),
+speechocean762 (Zhang et al., Interspeech 2021, CC BY 4.0, openslr.org/101), CSTR VCTK Corpus
+(University of Edinburgh, CC BY 4.0) and AISHELL-3 (Shi et al., 2020, Apache-2.0, openslr.org/93). Changed:
 resampled, trimmed, levelled, mixed.
 """
 

@@ -5,19 +5,26 @@ imports torch, so that planning and `--help` stay instant.
 """
 
 import re
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 LossTerm = Literal["last", "sep", "split", "re"]
 Decode = Literal["auto", "repetitions", "layers", "last-layers"]
+Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
 
 
 class Config(BaseModel):
     """A frozen group of settings; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _later(value: Any) -> Any:
+    """A field that was added after runs existed, with the value that all of those had."""
+    plain = list(value) if isinstance(value, tuple) else value
+    return Field(default=value, json_schema_extra={"since": plain})
 
 
 class Depth(NamedTuple):
@@ -356,7 +363,11 @@ class OptimConfig(Config):
 class DataConfig(Config):
     """Which mixtures a model is trained and tested on."""
 
-    source: Literal["folder", "prompts", "synthetic"] = "folder"
+    source: Literal[
+        "folder", "prompts", "synthetic", "librispeech", "wsj0-2mix", "libri2mix", "whamr"
+    ] = "folder"
+    """The last three are stored corpora: gains, seconds and noise are theirs, and the numbers of
+    mixtures say how many are used at most."""
     sample_rate: Positive = 8000
     gain_db: float = Field(default=2.5, ge=0)
     """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
@@ -373,6 +384,27 @@ class DataConfig(Config):
     test_mixtures: Positive = 3000
     seed: Annotated[int, Field(ge=0)] = 0
     """Fixes the mixtures; the training seed does not change them."""
+    condition: Condition | None = _later(None)
+    """What is heard beside the clean speech; the references stay clean and anechoic. None: what
+    the corpus is for (noisy and reverberant in WHAMR!, clean elsewhere)."""
+    noise: Literal["mixed", "speech-shaped", "babble", "folder"] = _later("mixed")
+    """Which noise; "mixed": speech-shaped or babble, "folder": recordings (environment NOISE)."""
+    snr_db: tuple[float, float] = _later((-6.0, 3.0))
+    """Range of the loudest clean source's active level over the noise, as in WHAM!."""
+    t60_seconds: tuple[float, float] = _later((0.1, 1.0))
+    """Range of the reverberation time of the simulated rooms, as in WHAMR!."""
+    rooms: Positive = _later(200)
+    """How many rooms training mixtures are heard in; validation and test have a quarter each."""
+    train_set: Literal["train-360", "train-100"] = _later("train-360")
+    """Training part of Libri2Mix."""
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> "DataConfig":
+        for name in ("snr_db", "t60_seconds"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}=({low:g}, {high:g}): give (least, most)")
+        return self
 
 
 class TrainConfig(Config):

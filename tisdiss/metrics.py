@@ -46,21 +46,24 @@ def reorder(estimates: Tensor, order: Tensor) -> Tensor:
 def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
     """Signal-to-distortion ratio of BSS-eval v3 (512-tap filter), in dB.
 
-    Both are (..., samples) in the same source order; returns (...). A silent source gives NaN, a
-    silent estimate -inf. Values above about 100 dB are rounding.
+    Both are (..., samples) in the same source order; returns (...). A silent source, and a sample
+    that is not finite, give NaN, a silent estimate -inf. Values above about 100 dB are rounding,
+    up to +inf for a perfect estimate.
 
     Vincent et al., "Performance measurement in blind audio source separation", 2006.
     """
     from torchmetrics.functional.audio import signal_distortion_ratio
 
-    estimates, sources = estimates.double(), sources.double()
-    value = signal_distortion_ratio(estimates, sources, filter_length=FILTER_TAPS, zero_mean=False)
-    silent_source = sources.square().sum(-1) == 0
-    silent_estimate = estimates.square().sum(-1) == 0
-    value = torch.where(silent_estimate, torch.full_like(value, -torch.inf), value)
-    perfect = value.isnan() & ~silent_source
-    value = torch.where(perfect, torch.full_like(value, torch.inf), value)
-    return torch.where(silent_source, torch.full_like(value, torch.nan), value)
+    estimates, sources = _at_full_scale(estimates), _at_full_scale(sources)
+    finite = (estimates.isfinite() & sources.isfinite()).all(-1)
+    defined = finite & (sources != 0).any(-1)
+    value = signal_distortion_ratio(
+        torch.where(defined.unsqueeze(-1), estimates, 0.0),
+        torch.where(defined.unsqueeze(-1), sources, 1.0),
+        filter_length=FILTER_TAPS,
+    )
+    value = torch.where(value.isnan(), torch.inf, value)  # rounding took the coherence above 1
+    return torch.where(defined, value, torch.nan)
 
 
 def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[str, Tensor]:
@@ -71,14 +74,27 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
     """
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
-    base = {"si_snr": si_snr(unprocessed, sources), "sdr": sdr(unprocessed, sources)}
-    scores = {"si_snr": si_snr(ordered, sources), "sdr": sdr(ordered, sources)}
-    return scores | {
-        "si_snri": scores["si_snr"] - base["si_snr"],
-        "sdri": scores["sdr"] - base["sdr"],
-        "mixture_si_snr": base["si_snr"],
-        "mixture_sdr": base["sdr"],
+    reached = {"si_snr": si_snr(ordered, sources), "sdr": sdr(ordered, sources)}
+    before = {"si_snr": si_snr(unprocessed, sources), "sdr": sdr(unprocessed, sources)}
+    return {
+        "si_snr": reached["si_snr"],
+        "si_snri": reached["si_snr"] - before["si_snr"],
+        "sdr": reached["sdr"],
+        "sdri": reached["sdr"] - before["sdr"],
+        "mixture_si_snr": before["si_snr"],
+        "mixture_sdr": before["sdr"],
     }
+
+
+def _at_full_scale(signals: Tensor) -> Tensor:
+    """In float64 with a peak of 1, silence added up to the filter's length.
+
+    torchmetrics takes a norm below 1e-6 for silence, and wraps the lags of shorter signals around.
+    """
+    signals = signals.double()
+    signals = torch.nn.functional.pad(signals, (0, max(0, FILTER_TAPS - signals.shape[-1])))
+    peak = signals.abs().amax(-1, keepdim=True)
+    return torch.where(peak > 0, signals / peak, signals)
 
 
 def _centred(signals: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import pytest
 
 from tisdiss.harness import schema
 from tisdiss.harness.folder import Journal, RunFolder
-from tisdiss.harness.tracking import _metrics, default_uri, run_folders, sync, ui_link
+from tisdiss.harness.tracking import default_uri, run_folders, sync, ui_link
+from tisdiss.harness.view import metrics_of
 
 IDENTITY = "ab" * 32
 EVALUATION = "cd" * 32
@@ -79,7 +80,7 @@ def runs_of(client):
 
 
 def test_the_first_of_two_equal_steps_stays_and_infinity_becomes_missing():
-    metrics, not_finite = _metrics([event(1, 2.0), event(1, 3.0, 9), event(2, math.inf)], None)
+    metrics, not_finite = metrics_of([event(1, 2.0), event(1, 3.0, 9), event(2, math.inf)], None)
     assert [(m.step, m.timestamp) for m in metrics] == [(1, 5), (2, 5)]
     assert metrics[0].value == 2.0 and math.isnan(metrics[1].value) and not_finite == 1
 
@@ -87,7 +88,7 @@ def test_the_first_of_two_equal_steps_stays_and_infinity_becomes_missing():
 def test_the_latest_evaluation_is_the_curve_and_the_cells_and_others_are_named():
     old, new = "1" * 64, "2" * 64
     events = [event(3, 7.0, kind="depth", evaluation=e) for e in (old, new)]
-    metrics, _ = _metrics(events, new)
+    metrics, _ = metrics_of(events, new)
     assert {(m.key, m.step) for m in metrics} == {
         ("depth.1111111111/si_snri", 3),
         ("depth/si_snri", 3),
@@ -97,7 +98,7 @@ def test_the_latest_evaluation_is_the_curve_and_the_cells_and_others_are_named()
 
 def test_events_without_metrics_are_passed_over():
     warning = {"ts_ms": 1, "kind": "warning", "step": 1, "epoch": 0, "text": "x"}
-    assert _metrics([warning], None) == ([], 0)
+    assert metrics_of([warning], None) == ([], 0)
 
 
 def test_database_lies_beside_the_runs_unless_the_environment_says_otherwise(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """A corpus: one source and its training, validation and test mixtures, as a config asks."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,12 +9,20 @@ import numpy as np
 
 from tisdiss.config import DataConfig
 from tisdiss.data.audio import quantise
+from tisdiss.data.condition import Acoustics
 from tisdiss.data.draw import Draw
 from tisdiss.data.dynamic import DynamicMixtures
+from tisdiss.data.in_place import open_stored
+from tisdiss.data.layouts import LAYOUTS
+from tisdiss.data.librispeech import ADVICE as librispeech_advice
+from tisdiss.data.librispeech import librispeech
 from tisdiss.data.mixture import MixtureSet, fixed_set
+from tisdiss.data.noise import open_noise
+from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Listed, Source, Tally, build, canonical_hash
 from tisdiss.data.speakers import LAYOUT, folder
 from tisdiss.data.store import Entry, Store, digest
+from tisdiss.data.stored import DynamicStored, StoredMixtures
 
 
 @dataclass(frozen=True)
@@ -22,9 +30,9 @@ class Corpus:
     """What a model is trained, chosen and tested on."""
 
     source: Source
-    train: MixtureSet | DynamicMixtures
-    val: MixtureSet
-    test: MixtureSet
+    train: MixtureSet | DynamicMixtures | StoredMixtures | DynamicStored
+    val: MixtureSet | StoredMixtures
+    test: MixtureSet | StoredMixtures
     config: DataConfig
 
     @cached_property
@@ -32,16 +40,43 @@ class Corpus:
         """SHA-256 of the sound, the three sets and the settings that made them."""
         return canonical_hash(
             {
-                "config": self.config.model_dump(mode="json"),
+                "config": _settings(self.config),
                 "source": self.source.manifest_hash,
                 "sets": [s.manifest_hash for s in (self.train, self.val, self.test)],
             }
         )
 
 
-def open_corpus(config: DataConfig, n_src: int, *, speech: Path | None, cache: Path) -> Corpus:
-    """The corpus of a config. `speech` is the folder of speakers (None: environment SPEECH)."""
+def _settings(config: DataConfig) -> dict:
+    """Plain data without the settings that were added later and have the value of all before."""
+    fields = type(config).model_fields
+    since = {
+        name: extra["since"]
+        for name, field in fields.items()
+        if isinstance(extra := field.json_schema_extra, dict) and "since" in extra
+    }
+    plain = config.model_dump(mode="json")
+    return {k: v for k, v in plain.items() if k not in since or since[k] != v}
+
+
+def open_corpus(
+    config: DataConfig, n_src: int, *, speech: Path | None, cache: Path, noise: Path | None = None
+) -> Corpus:
+    """The corpus of a config.
+
+    `speech` is where it lies: a folder of speakers, or a stored corpus. None: the environment's
+    WSJ0_2MIX, LIBRI2MIX, WHAMR or LIBRISPEECH for these, else SPEECH. `noise` is a folder of
+    recordings, None: the environment's NOISE.
+    """
+    if config.source in LAYOUTS:
+        return _open_stored(config, n_src, _root(config, speech), cache)
     source = open_source(config, speech=speech, cache=cache)
+    if config.condition not in (None, "clean"):
+        source = replace(source, note="; ".join(filter(None, (source.note, _spoken(config)))))
+    noise = noise or (Path(os.environ["NOISE"]) if os.environ.get("NOISE") else None)
+
+    def acoustics(split: str) -> Acoustics | None:
+        return _acoustics(config, source, split, n_src, noise, cache)
 
     def fixed(split: str, n_mixtures: int, max_seconds: float | None) -> MixtureSet:
         return fixed_set(
@@ -53,10 +88,11 @@ def open_corpus(config: DataConfig, n_src: int, *, speech: Path | None, cache: P
             min_seconds=config.min_seconds,
             max_seconds=max_seconds,
             seed=config.seed,
+            acoustics=acoustics(split),
         )
 
     train = (
-        _dynamic(source, config, n_src)
+        _dynamic(source, config, n_src, acoustics("train"))
         if config.dynamic
         else fixed("train", config.train_mixtures, None)
     )
@@ -65,7 +101,9 @@ def open_corpus(config: DataConfig, n_src: int, *, speech: Path | None, cache: P
     return Corpus(source, train, val, test, config)
 
 
-def _dynamic(source: Source, config: DataConfig, n_src: int) -> DynamicMixtures:
+def _dynamic(
+    source: Source, config: DataConfig, n_src: int, acoustics: Acoustics | None
+) -> DynamicMixtures:
     return DynamicMixtures(
         source,
         "train",
@@ -74,7 +112,54 @@ def _dynamic(source: Source, config: DataConfig, n_src: int) -> DynamicMixtures:
         gain_db=config.gain_db,
         seconds=config.segment_seconds,
         seed=config.seed,
+        acoustics=acoustics,
     )
+
+
+def _open_stored(config: DataConfig, n_src: int, root: Path, cache: Path) -> Corpus:
+    source, sets = open_stored(config, n_src, root=root, cache=cache)
+    train: StoredMixtures | DynamicStored = sets["train"]
+    if config.dynamic:
+        train = DynamicStored(
+            sets["train"],
+            length=config.train_mixtures,
+            gain_db=config.gain_db,
+            seconds=config.segment_seconds,
+        )
+    return Corpus(source, train, sets["val"], sets["test"], config)
+
+
+def _acoustics(
+    config: DataConfig, source: Source, split: str, n_src: int, noise: Path | None, cache: Path
+) -> Acoustics | None:
+    """Rooms and noise of a split, as the condition asks; None where all is clean."""
+    condition = config.condition or "clean"
+    if condition == "clean":
+        return None
+    rooms = added = None
+    if condition.endswith("reverberant"):
+        rooms = open_rooms(
+            split,
+            config.rooms if split == "train" else -(-config.rooms // 4),
+            n_src=n_src,
+            t60_seconds=config.t60_seconds,
+            sample_rate=config.sample_rate,
+            seed=config.seed,
+            cache=cache,
+        )
+    if condition.startswith("noisy"):
+        added = open_noise(config.noise, source, split, n_src=n_src, folder=noise, cache=cache)
+    return Acoustics(config.sample_rate, rooms, added, config.snr_db)
+
+
+def _spoken(config: DataConfig) -> str:
+    """The condition in words, for every figure made of it."""
+    words = []
+    if config.condition != "noisy":
+        words.append("simulated rooms, T60 {:g}-{:g} s".format(*config.t60_seconds))
+    if config.condition != "reverberant":
+        words.append("{} noise, SNR {:g} to {:g} dB".format(config.noise, *config.snr_db))
+    return ", ".join(words)
 
 
 def open_source(config: DataConfig, *, speech: Path | None, cache: Path) -> Source:
@@ -85,10 +170,23 @@ def open_source(config: DataConfig, *, speech: Path | None, cache: Path) -> Sour
         from tisdiss.data.prompts import prompts
 
         return prompts(sample_rate=config.sample_rate, cache=cache)
-    root = speech or os.environ.get("SPEECH")
-    if not root:
+    root = _root(config, speech)
+    if config.source == "librispeech":
+        return librispeech(root, sample_rate=config.sample_rate, cache=cache)
+    return folder(root, sample_rate=config.sample_rate, cache=cache)
+
+
+def _root(config: DataConfig, speech: Path | None) -> Path:
+    """Where the corpus lies: as given, else by its own variable, else by SPEECH."""
+    own = config.source.upper().replace("-", "_")
+    root = speech or os.environ.get(own) or os.environ.get("SPEECH")
+    if root:
+        return Path(root)
+    if config.source == "folder":
         raise ValueError(f"no speech was given: set SPEECH=/path/to/speakers.\n{LAYOUT}")
-    return folder(Path(root), sample_rate=config.sample_rate, cache=cache)
+    stored = config.source in LAYOUTS
+    example = LAYOUTS[config.source].example if stored else librispeech_advice
+    raise ValueError(f"no corpus was given: set {own}=/path/to/it.\n{example}")
 
 
 def synthetic(

@@ -29,7 +29,7 @@ class Draw:
         return int(self._bits.random_raw()) % n
 
     def normal(self, count: int) -> np.ndarray:
-        """Float64 Gaussian noise of unit variance; machines agree to the last digits, not the last."""
+        """Float64 Gaussian noise; machines agree but for the last bit of logarithm and cosine."""
         pairs = (count + 1) // 2
         bits = (self._bits.random_raw(2 * pairs) >> np.uint64(11)).astype(np.float64)
         radius = np.sqrt(-2 * np.log((bits[:pairs] + 1) * 2.0**-53))

@@ -7,9 +7,6 @@ these, `doctor.py` checks folders against them, and `prepare.py` writes the same
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""LibriSpeech as a source of speech, as it lies when its archives are unpacked.
+
+    LibriSpeech/dev-clean/84/121123/84-121123-0000.flac
+
+`download.py` fetches it. With a training, the dev and the test part there, those are the splits
+(the official ones, no speaker in two); with fewer parts a hash splits the speakers that are there.
+"""
+
+from pathlib import Path
+
+from tisdiss.data.source import Listed, Source, Tally, build
+from tisdiss.data.store import open_joined
+
+SPLIT_OF = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"} | {
+    "dev-clean": "val",
+    "test-clean": "test",
+}
+ADVICE = """\
+Give the folder LibriSpeech, with dev-clean and others in it, or fetch a part:
+    tisdiss data download librispeech dev-clean"""
+
+
+def librispeech(root: Path, *, sample_rate: int, cache: Path) -> Source:
+    """Every utterance of the parts that are there; sexes from SPEAKERS.TXT."""
+    home = next((p for p in (Path(root), Path(root) / "LibriSpeech") if _parts(p)), None)
+    if home is None:
+        raise ValueError(f"{root} holds no LibriSpeech.\n{ADVICE}")
+    parts, sexes = _parts(home), _sexes(home / "SPEAKERS.TXT")
+    official = {SPLIT_OF[part] for part in parts} == {"train", "val", "test"}
+    listed = [
+        Listed(
+            path.relative_to(home).as_posix(),
+            path.parts[-3],
+            SPLIT_OF[part] if official else "",
+            sexes.get(path.parts[-3], ""),
+        )
+        for part in parts
+        for path in sorted((home / part).glob("*/*/*.flac"))
+        if not path.is_symlink()
+    ]
+    store = open_joined(home, [u.id for u in listed], sample_rate=sample_rate, cache=cache)
+    return build("librispeech", listed, store, Tally(), sample_rate=sample_rate)
+
+
+def _parts(home: Path) -> list[str]:
+    return [part for part in SPLIT_OF if any((home / part).glob("*/*/*.flac"))]
+
+
+def _sexes(path: Path) -> dict[str, str]:
+    """Speaker -> "f" or "m", from lines such as "84   | F | dev-clean | ..."."""
+    if not path.is_file():
+        return {}
+    rows = (line.split("|") for line in path.read_text(encoding="utf-8").splitlines())
+    return {
+        row[0].strip(): row[1].strip().lower()
+        for row in rows
+        if len(row) > 2 and row[0].strip().isdigit()
+    }
