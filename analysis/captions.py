@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from analysis.frames import corpora
+
 METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
 
 FEW_SPEAKERS = 10
@@ -37,11 +39,26 @@ def basis(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
     named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     return [
         f"profile {plan['profile']}",
-        f"corpus {plan['corpus']['source']}",
+        _corpora(plan),
         named,
         f"{_span(curve['n_mixtures'])} mixtures",
         f"{_span(curve['n_speakers'])} speakers",
     ]
+
+
+def _corpora(plan: dict[str, Any]) -> str:
+    names = list(dict.fromkeys(_named(corpus) for _, corpus in corpora(plan)))
+    return f"{'corpus' if len(names) == 1 else 'corpora'} {' and '.join(names)}"
+
+
+def _named(corpus: dict[str, Any]) -> str:
+    label, source = corpus.get("label"), corpus["source"]
+    return source if label in (None, source) else f"{label} ({source})"
+
+
+def notes(plan: dict[str, Any]) -> list[str]:
+    """What the plan says about its corpora, each once."""
+    return list(dict.fromkeys(corpus["note"] for _, corpus in corpora(plan) if corpus.get("note")))
 
 
 def resampled(curve: pd.DataFrame) -> str:
@@ -52,8 +69,7 @@ def resampled(curve: pd.DataFrame) -> str:
 def caveats(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
     """Sentences without which the numbers would be misread."""
     said = []
-    if plan["corpus"].get("note"):
-        said.append(_sentence(plan["corpus"]["note"]))
+    said += [_sentence(note) for note in notes(plan)]
     if curve["low"].isna().all():
         said.append("Too few speakers for an interval.")
     elif curve["n_speakers"].min() < FEW_SPEAKERS:

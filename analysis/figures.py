@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.captions import METRIC_LABELS, basis, escape_figure, pretty, resampled
+from analysis.captions import METRIC_LABELS, basis, escape_figure, notes, pretty, resampled
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
@@ -47,31 +47,57 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
     trained at. A variant that is not in `curve` misses runs and is named below the axes.
     """
     curve = curve[curve["metric"] == metric]
-    with _style():
+    with style():
         figure = Figure()
         axes = figure.add_subplot()
-        handles, absent = [], []
-        for at, row in enumerate(plan["rows"]):
-            line = curve[curve["row"] == row["id"]].sort_values("n_re")
-            if line.empty:
-                absent.append(pretty(row["label"]))
-            else:
-                handles.append(_variant(axes, line, COLOURS[at % 8], MARKERS[at % 8]))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+        handles, absent = draw_depths(axes, curve, plan)
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        axes.margins(x=0.03, y=0.06)
-        _note(figure, plan, curve, absent)
-        _legend(figure, handles + _keys(curve))
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, so that drawing again moves nothing
+        note(figure, plan, curve, absent)
+        legend(figure, handles + _keys(curve, plan))
+        settle(figure)
     return figure
+
+
+def draw_depths(
+    axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]
+) -> tuple[list[Artist], list[str]]:
+    """The curves of a study into given axes; their handles, and the labels of rows without one."""
+    handles: list[Artist] = []
+    absent = []
+    for row, look in looks(plan):
+        line = curve[curve["row"] == row["id"]].sort_values("n_re")
+        if line.empty:
+            absent.append(pretty(row["label"]))
+        elif not row["n_re_train"]:
+            handles.append(_level(axes, line, look))
+        else:
+            handles.append(_variant(axes, line, look))
+    if (plan.get("show") or {}).get("equal_cost"):
+        _box_equal_costs(axes, curve, plan)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    axes.margins(x=0.03, y=0.06)
+    return handles, absent
+
+
+def looks(plan: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every row of a study with its colour and marker, the same in all figures of the study."""
+    return [
+        (row, {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]})
+        for at, row in enumerate(plan["rows"])
+    ]
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out once, so that drawing it again moves nothing."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def render(figure: Figure) -> dict[str, bytes]:
     """The figure as PDF, PNG (300 dpi) and SVG; the same bytes on every call."""
     files = {}
-    with _style():
+    with style():
         for form in FORMATS:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=_METADATA[form])
@@ -80,7 +106,8 @@ def render(figure: Figure) -> dict[str, bytes]:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """The paper's look, for as long as a figure is drawn or written."""
     with (
         resources.as_file(resources.files("analysis") / "paper.mplstyle") as path,
         matplotlib.style.context(["default", path]),
@@ -88,66 +115,112 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _variant(axes: Axes, line: pd.DataFrame, colour: str, marker: str) -> Line2D:
+def _variant(axes: Axes, line: pd.DataFrame, look: dict[str, Any]) -> Line2D:
     """One curve with its band and the mark of its training depth."""
-    if line["low"].notna().any():
-        ends = line["low"], line["high"]
-        axes.fill_between(line["n_re"], *ends, color=colour, alpha=0.12, lw=0)
-        for end in ends:
-            axes.plot(line["n_re"], end, color=colour, alpha=0.35, lw=0.4)
-    label = textwrap.fill(escape_figure(pretty(line["label"].iloc[0])), _LEGEND_CHARACTERS)
-    (handle,) = axes.plot(
-        line["n_re"], line["mean"], color=colour, marker=marker, mfc="white", label=label
-    )
+    band(axes, line["n_re"], line, look["color"])
+    label = legend_label(line["label"].iloc[0])
+    (handle,) = axes.plot(line["n_re"], line["mean"], mfc="white", label=label, **look)
     trained = line[line["n_re"] == line["n_re_train"]]
-    axes.plot(trained["n_re"], trained["mean"], **_trained(marker, colour))
+    axes.plot(trained["n_re"], trained["mean"], **trained_mark(**look))
     return handle
 
 
-def _trained(marker: str, colour: str) -> dict[str, Any]:
+def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
+    """The interval of a curve, where there is one."""
+    if line["low"].notna().any():
+        ends = line["low"], line["high"]
+        axes.fill_between(x, *ends, color=colour, alpha=0.12, lw=0)
+        for end in ends:
+            axes.plot(x, end, color=colour, alpha=0.35, lw=0.4)
+
+
+def legend_label(label: str) -> str:
+    """A row's label as a legend shows it."""
+    return textwrap.fill(escape_figure(pretty(label)), _LEGEND_CHARACTERS)
+
+
+def _level(axes: Axes, line: pd.DataFrame, look: dict[str, Any]) -> Line2D:
+    """A variant without a depth to choose: a level across the figure."""
+    label = legend_label(line["label"].iloc[0])
+    return axes.axhline(line["mean"].iloc[0], color=look["color"], ls="--", lw=0.9, label=label)
+
+
+def _box_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> None:
+    """Boxes around points of different rows that cost the same; one colour a cost."""
+    costs: dict[int, list[tuple[str, int]]] = {}
+    for row in plan["rows"]:
+        for n_re, macs in (row.get("macs") or {}).items():
+            costs.setdefault(macs, []).append((row["id"], int(n_re)))
+    shared = [points for _, points in sorted(costs.items()) if len({r for r, _ in points}) > 1]
+    for at, points in enumerate(shared):
+        colour = COLOURS[2 + at % (len(COLOURS) - 2)]
+        for row, n_re in points:
+            line = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
+            box: dict[str, Any] = {
+                "marker": "s",
+                "ms": 9.5,
+                "mfc": "none",
+                "mec": colour,
+                "mew": 1.0,
+            }
+            axes.plot(line["n_re"], line["mean"], ls="none", zorder=4, clip_on=False, **box)
+
+
+def trained_mark(marker: str, color: str) -> dict[str, Any]:
+    """The mark of a depth at which a variant was trained."""
     return {
         "ls": "none",
         "marker": marker,
         "ms": 5.4,
-        "mfc": colour,
+        "mfc": color,
         "mec": "black",
         "mew": 0.7,
         "zorder": 3,
     }
 
 
-def _keys(curve: pd.DataFrame) -> list[Artist]:
+def _keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
     """What the marks mean that all variants share."""
     keys: list[Artist] = []
     if (curve["n_re"] == curve["n_re_train"]).any():
-        keys.append(Line2D([], [], label=r"$N_\mathrm{re}$ of training", **_trained("o", "0.6")))
+        keys.append(
+            Line2D([], [], label=r"$N_\mathrm{re}$ of training", **trained_mark("o", "0.6"))
+        )
     if curve["low"].notna().any():
         label = f"95% bootstrap over {resampled(curve)}"
         keys.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+    if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
+        box = Patch(facecolor="none", edgecolor="0.4", label="boxes of a colour: equal cost")
+        keys.append(box)
     return keys
 
 
-def _legend(figure: Figure, handles: list[Artist]) -> None:
+def legend(figure: Figure, handles: list[Artist]) -> None:
     """Above the axes, in as many columns as fit; the figure grows by it, the axes do not shrink."""
+    if not handles:
+        return
     height = figure.get_figheight()
     figure.set_figheight(3 * height)  # room to measure any legend
-    for columns in (3, 2, 1):
-        legend = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+    for columns in range(min(6, len(handles)), 0, -1):
+        made = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
         figure.draw_without_rendering()
-        extent = legend.get_window_extent()
+        extent = made.get_window_extent()
         if columns == 1 or extent.width <= figure.bbox.width:
             break
-        legend.remove()
+        made.remove()
     figure.set_figheight(height + extent.height / figure.dpi)
 
 
-def _note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list[str]) -> None:
+def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list[str]) -> None:
     """What the numbers rest on, in small print below the axes."""
     lines = [" · ".join(basis(plan, curve))]
-    if plan["corpus"].get("note"):
-        lines.append(pretty(plan["corpus"]["note"]))
+    lines += [pretty(note) for note in notes(plan)]
     if absent:
         lines.append(f"runs missing: {', '.join(absent)}")
-    lines = [part for line in lines for part in textwrap.wrap(escape_figure(line), 84)]
+    lines = [
+        part
+        for line in lines
+        for part in textwrap.wrap(escape_figure(line), int(25 * figure.get_figwidth()))
+    ]
     figure.supxlabel("\n".join(lines), fontsize=_NOTE_SIZE, color=_GREY, x=0.99, ha="right")
     figure.set_figheight(figure.get_figheight() + (len(lines) - 1) * 1.2 * _NOTE_SIZE / 72)

@@ -19,9 +19,9 @@ USABLE = ("done", "imported")
 """States of a run whose weights are final; any other run is listed, never averaged over."""
 
 _SCHEMA = 1
-_PLANNED = ("row", "label", "name", "kind", "params", "seed", "identity", "evaluation")
+_PLANNED = ("row", "label", "name", "kind", "corpus", "params", "seed", "identity", "evaluation")
 _FOUND = ("status", "reason", "scored", "steps", "epochs", "seconds", "test_manifest")
-_CODE = ("code_hash", "commit", "dirty")
+_CODE = ("code_hash", "commit", "dirty", "config")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class StudyFrames:
 
     `runs` has one line per planned run: row, label, seed, identity, status, steps, seconds, params
     and so on; `scored` says whether its scores are in. `scores` has one line per mixture, depth
-    and speaker of every scored run, with row, label, seed, identity and n_re_train added.
+    and speaker of every scored run, with row, label, corpus, seed, identity and n_re_train added.
+    `corpus` is the part that a corpus plays in the study, such as "clean"; rows that are scored on
+    different ones are never compared.
     """
 
     plan: dict[str, Any]
@@ -99,12 +101,14 @@ def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:
     folder = runs_dir / identity[:10]
     record = {
         **{key: row.get(key) for key in ("label", "name", "kind", "params")},
+        "corpus": role(row),
         **{key: planned[key] for key in ("seed", "identity", "evaluation")},
         "row": row["id"],
         "status": "missing",
     }
     if (folder / "config.json").is_file():
         _check_identity(folder / "config.json", identity)
+        record["config"] = _read_json(folder / "config.json").get("train")
         environment = _read_json(folder / "environment.json", default={})
         record["code_hash"] = environment.get("code_hash")
         record |= {key: environment.get("git", {}).get(key) for key in ("commit", "dirty")}
@@ -132,10 +136,23 @@ def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
     return scores.assign(
         row=row["id"],
         label=row["label"],
+        corpus=role(row),
         seed=planned["seed"],
         identity=planned["identity"],
         n_re_train=row["n_re_train"],
     )
+
+
+def role(row: dict[str, Any]) -> str:
+    """Which of the study's corpora a row is scored on; empty where a study has only one."""
+    return row.get("corpus") or ""
+
+
+def corpora(plan: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every corpus that rows are scored on: its role and what the plan says of it."""
+    said = plan.get("corpora") or {}
+    used = dict.fromkeys(role(row) for row in plan["rows"])
+    return [(name, said.get(name) or plan["corpus"]) for name in used]
 
 
 def _check_identity(path: Path, identity: str) -> None:
@@ -148,33 +165,35 @@ def _check_identity(path: Path, identity: str) -> None:
 
 
 def _check_test_set(plan: dict, scored: pd.DataFrame) -> None:
-    """All scores must come from one test set, the plan's where the plan states it."""
-    sets = {
-        f"row {run['row']!r}, seed {run['seed']}": run["test_manifest"]
-        for run in scored.to_dict("records")
-    }
-    if "test_manifest" in plan["corpus"]:
-        sets = {"the plan": plan["corpus"]["test_manifest"]} | sets
-    for where, manifest in sets.items():
-        first = next(iter(sets))
-        if manifest != sets[first]:
-            raise ValueError(
-                f"scores of different test sets cannot be compared: {first} has "
-                f"{sets[first]}, {where} has {manifest}; evaluate both on the same set"
-            )
+    """Scores of a corpus must come from one test set, the plan's where the plan states it."""
+    for name, corpus in corpora(plan):
+        sets = {
+            f"row {run['row']!r}, seed {run['seed']}": run["test_manifest"]
+            for run in scored[scored["corpus"] == name].to_dict("records")
+        }
+        if "test_manifest" in corpus:
+            sets = {"the plan": corpus["test_manifest"]} | sets
+        for where, manifest in sets.items():
+            first = next(iter(sets))
+            if manifest != sets[first]:
+                raise ValueError(
+                    f"scores of different test sets cannot be compared: {first} has "
+                    f"{sets[first]}, {where} has {manifest}; evaluate both on the same set"
+                )
 
 
 def _check_mixtures(scores: pd.DataFrame) -> None:
     """Every run must score the same mixtures, or their means would not be comparable."""
-    by_run = {str(run): set(frame["mixture_id"]) for run, frame in scores.groupby("identity")}
-    for run, mixtures in by_run.items():
-        first = next(iter(by_run))
-        if mixtures != by_run[first]:
-            odd = sorted(mixtures ^ by_run[first])
-            raise ValueError(
-                f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(odd)} differ, "
-                f"first {odd[0]!r}): evaluate both on the same number of mixtures"
-            )
+    for _, frame in scores.groupby("corpus"):
+        by_run = {str(run): set(part["mixture_id"]) for run, part in frame.groupby("identity")}
+        for run, mixtures in by_run.items():
+            first = next(iter(by_run))
+            if mixtures != by_run[first]:
+                odd = sorted(mixtures ^ by_run[first])
+                raise ValueError(
+                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(odd)} "
+                    f"differ, first {odd[0]!r}): evaluate both on the same number of mixtures"
+                )
 
 
 def _read_json(path: Path, default: dict | None = None) -> dict[str, Any]:
@@ -190,5 +209,5 @@ def _read_json(path: Path, default: dict | None = None) -> dict[str, Any]:
 
 
 def _no_scores() -> pd.DataFrame:
-    names = ("row", "label", "seed", "identity", "n_re_train", "mixture_id", "slot", "speaker")
-    return pd.DataFrame(columns=[*names, "n_re", *METRICS])
+    names = ("row", "label", "corpus", "seed", "identity", "n_re_train", "mixture_id", "slot")
+    return pd.DataFrame(columns=[*names, "speaker", "n_re", *METRICS])

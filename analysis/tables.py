@@ -42,7 +42,8 @@ class Column:
     tex: str
     format: str
     cells: tuple[Cell, ...]
-    n_re: int | None = None
+    group: str = ""
+    """A heading above, shared with the neighbours of the same group; Markdown puts it before."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Row:
 
     label: str
     cells: tuple[Cell, ...]
+    rule: str | None = None
+    """What a rule above the row says; None for no rule, empty for a bare one."""
 
     @property
     def has_spread(self) -> bool:
@@ -65,10 +68,26 @@ class Table:
     study: str
     profile: str
     study_hash: str
+    name: str
+    """What the label in LaTeX is made of; unlike in all tables of a document."""
     heading: str
+    """Above the first column."""
+    corner: str
+    """The same in Markdown, where it may say more."""
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, int, int]]:
+        """Headings over several columns: text, first and last column, the label's being 1."""
+        spans: list[tuple[str, int, int]] = []
+        for at, column in enumerate(self.columns, start=2):
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1], at)
+            else:
+                spans.append((column.group, at, at))
+        return spans if any(column.group for column in self.columns) else []
 
 
 def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Table:
@@ -78,48 +97,52 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
     the training depth has a column of its own where the plan states any.
     """
     curve = curve[curve["metric"] == metric]
-    rows = plan["rows"]
+    rows = [row for row in plan["rows"] if row["n_re_train"]]
     columns = [
-        _column("trained N_re", r"$N_\mathrm{re}$ (train)", [str(r["n_re_train"]) for r in rows])
+        column("trained N_re", r"$N_\mathrm{re}$ (train)", [str(r["n_re_train"]) for r in rows])
     ]
     if any(row["params"] is not None for row in rows):
-        params = [_fixed(row["params"] and row["params"] / 1e6) for row in rows]
-        columns.append(_column("params [M]", "Params [M]", params))
-    columns += _depth_columns(curve, plan)
-    paper = [_fixed((row.get("paper") or {}).get(metric)) for row in rows]
+        params = [fixed(row["params"] and row["params"] / 1e6) for row in rows]
+        columns.append(column("params [M]", "Params [M]", params))
+    columns += _depth_columns(curve, plan, rows, metric)
+    paper = [fixed(quoted(row.get("paper"), metric, row["n_re_train"], row)) for row in rows]
     if any(paper):
-        columns.append(_column("paper", "Paper", paper))
+        columns.append(column("paper", "Paper", paper))
     cells = zip(*(column.cells for column in columns), strict=True)
     return Table(
         study=plan["study"],
         profile=plan["profile"],
         study_hash=plan["study_hash"][:10],
-        heading=f"{METRIC_LABELS[metric]} [dB]",
+        name=plan["study"],
+        heading="Variant",
+        corner=f"{METRIC_LABELS[metric]} [dB]",
         caption=_caption(curve, plan, metric, any(paper)),
         columns=tuple(columns),
         rows=tuple(Row(pretty(row["label"]), c) for row, c in zip(rows, cells, strict=True)),
     )
 
 
+def quoted(
+    values: dict[str, float] | None, metric: str, n_re: int, row: dict[str, Any]
+) -> float | None:
+    """A number that was reported, for one depth; one without a depth is for the trained one."""
+    values = values or {}
+    if n_re == row.get("n_re_train", n_re) and metric in values:
+        return values[metric]
+    return values.get(f"{metric}.re{n_re}")
+
+
 def to_tex(table: Table) -> str:
     """A `table*` that needs booktabs and siunitx and no further setting."""
-    depths = [at for at, column in enumerate(table.columns) if column.n_re is not None]
-    return fill(
-        "table.tex",
-        {"tex": escape_tex, "number": _tex_number, "spread": _tex_spread},
-        table=table,
-        before=table.columns[: depths[0]],
-        depths=len(depths),
-        after=table.columns[depths[-1] + 1 :],
-    )
+    filters = {"tex": escape_tex, "number": _tex_number, "spread": _tex_spread, "group": _tex_group}
+    return fill("table.tex", filters, table=table)
 
 
 def to_markdown(table: Table) -> str:
     """A pipe table with its caption below: best bold, second in italics."""
-    names = [f"N_re = {c.n_re}" if c.n_re is not None else c.name for c in table.columns]
     lines = [
-        _pipes([table.heading, *names]),
-        _pipes([":--", *["--:"] * len(names)]),
+        _pipes([table.corner, *(column.name for column in table.columns)]),
+        _pipes([":--", *["--:"] * len(table.columns)]),
         *(
             _pipes([escape_markdown(row.label), *map(_markdown_number, row.cells)])
             for row in table.rows
@@ -148,41 +171,50 @@ def to_csv(curves: Sequence[pd.DataFrame], plan: dict[str, Any]) -> str:
     return curve.to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
 
-def _depth_columns(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Column]:
+def _depth_columns(
+    curve: pd.DataFrame, plan: dict[str, Any], rows: list[dict[str, Any]], metric: str
+) -> list[Column]:
     cells = []
     for n_re in plan["evaluate"]["n_re"]:
-        at = curve[curve["n_re"] == n_re].set_index("row")
-        lines = [at.loc[row["id"]] if row["id"] in at.index else None for row in plan["rows"]]
-        texts = [None if line is None else _fixed(line["mean"]) for line in lines]
-        spreads = [None if line is None else _half_width(line) for line in lines]
-        cells.append((n_re, texts, spreads, _ranks(texts)))
+        lines = [line_at(curve, row["id"], n_re) for row in rows]
+        texts = [None if line is None else fixed(line["mean"]) for line in lines]
+        spreads = [None if line is None else half_width(line) for line in lines]
+        cells.append((n_re, texts, spreads, ranks(texts)))
     shape = _shape([text for _, texts, _, _ in cells for text in texts])
+    group = f"{METRIC_LABELS[metric]} [dB] at N_re (inference)"
     return [
-        _column(str(n_re), str(n_re), texts, spreads, ranks, n_re=n_re, shape=shape)
-        for n_re, texts, spreads, ranks in cells
+        column(f"N_re = {n_re}", str(n_re), texts, spreads, best, group=group, shape=shape)
+        for n_re, texts, spreads, best in cells
     ]
 
 
-def _column(
+def line_at(curve: pd.DataFrame, row: str, n_re: int) -> pd.Series | None:
+    """The line of a curve for a row and depth, if it is there."""
+    found = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
+    return None if found.empty else found.iloc[0]
+
+
+def column(
     name: str,
     tex: str,
     texts: list[str | None],
     spreads: list[str | None] | None = None,
-    ranks: list[int] | None = None,
+    best: list[int] | None = None,
     *,
-    n_re: int | None = None,
+    group: str = "",
     shape: tuple[int, int, bool] | None = None,
 ) -> Column:
+    """A column of numbers, wide enough for all of them (or for `shape`)."""
     digits, decimals, signed = shape or _shape(texts)
     width = digits + decimals + (decimals > 0) + signed
     cells = tuple(
         Cell(text, spread, rank, "0" * (width - len(text)) if text else "")
         for text, spread, rank in zip(
-            texts, spreads or [None] * len(texts), ranks or [0] * len(texts), strict=True
+            texts, spreads or [None] * len(texts), best or [0] * len(texts), strict=True
         )
     )
     form = f"S[table-format={'-' * signed}{digits}{f'.{decimals}' if decimals else ''}]"
-    return Column(name, tex, form, cells, n_re)
+    return Column(name, tex, form, cells, group)
 
 
 def _shape(texts: list[str | None]) -> tuple[int, int, bool]:
@@ -193,23 +225,25 @@ def _shape(texts: list[str | None]) -> tuple[int, int, bool]:
     return digits, decimals, any(text.startswith("-") for text in there)
 
 
-def _ranks(texts: list[str | None]) -> list[int]:
+def ranks(texts: list[str | None]) -> list[int]:
     """1 for the best and 2 for the second as printed, equals alike; nothing for a lone number."""
     there = sorted({float(text) for text in texts if text}, reverse=True)
     if sum(text is not None for text in texts) < 2:
         return [0] * len(texts)
-    ranks = {value: rank for rank, value in enumerate(there[:2], start=1)}
-    return [ranks.get(float(text), 0) if text else 0 for text in texts]
+    places = {value: rank for rank, value in enumerate(there[:2], start=1)}
+    return [places.get(float(text), 0) if text else 0 for text in texts]
 
 
-def _fixed(value: float | None) -> str | None:
+def fixed(value: float | None) -> str | None:
+    """Two decimals, and no negative zero; None for what is not known."""
     if value is None or np.isnan(value):
         return None
     return f"{value:.2f}".replace("-0.00", "0.00")
 
 
-def _half_width(line: pd.Series) -> str | None:
-    return _fixed((line["high"] - line["low"]) / 2)
+def half_width(line: pd.Series) -> str | None:
+    """Half the width of the interval of a line of a curve."""
+    return fixed((line["high"] - line["low"]) / 2)
 
 
 def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool) -> str:
@@ -219,11 +253,15 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
     ]
     if curve["low"].notna().any():
         said.append(f"± is half the width of the 95 % bootstrap interval over {resampled(curve)}.")
-    if set(curve["row"]) != {row["id"] for row in plan["rows"]}:
+    if {row["id"] for row in plan["rows"] if row["n_re_train"]} - set(curve["row"]):
         said.append(f"A row of {MISSING} misses runs.")
     if paper:
         said.append("Paper: the published value at the training depth.")
     return " ".join(said + caveats(plan, curve))
+
+
+def _tex_group(text: str) -> str:
+    return escape_tex(text).replace(r"N\_re", r"$N_\mathrm{re}$")
 
 
 def _tex_number(cell: Cell) -> str:
@@ -231,7 +269,7 @@ def _tex_number(cell: Cell) -> str:
     if cell.text is None:
         return f"{{{MISSING}}}"
     if not cell.rank:
-        return cell.text
+        return escape_tex(cell.text)
     pad = rf"\phantom{{{cell.pad}}}" if cell.pad else ""
     command = (r"\textbf", r"\underline")[cell.rank - 1]
     return f"{{{pad}{command}{{{cell.text.replace('-', '$-$')}}}}}"

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tisdiss import bands
+from tisdiss import band_layouts, bands
 
 CHANNELS, N_SRC, FRAMES = 6, 2, 7
 LAYOUTS = {
-    "mel": bands.mel_bands(n_bands=32, n_fft=128, sample_rate=8000),
-    "tiger": bands.tiger_bands(n_fft=128),
+    "mel": band_layouts.mel_bands(n_bands=32, n_fft=128, sample_rate=8000),
+    "tiger": band_layouts.tiger_bands(n_fft=128),
 }
 
 
@@ -28,7 +28,7 @@ def _spec(batch: int = 2) -> Tensor:
     return torch.randn(batch, FRAMES, 65, dtype=torch.complex128)
 
 
-def _features(layout: bands.Bands, batch: int = 2) -> Tensor:
+def _features(layout: band_layouts.Bands, batch: int = 2) -> Tensor:
     return torch.randn(batch, N_SRC, FRAMES, len(layout), CHANNELS, dtype=torch.float64)
 
 
@@ -44,12 +44,12 @@ def _values(spec: Tensor, band: tuple[int, ...]) -> Tensor:
     return torch.view_as_real(spec[..., list(band)]).flatten(-2)
 
 
-def _rows(layout: bands.Bands, number: int) -> slice:
+def _rows(layout: band_layouts.Bands, number: int) -> slice:
     first = 2 * sum(len(band) for band in layout[:number])
     return slice(first, first + 2 * len(layout[number]))
 
 
-def _added(layout: bands.Bands, outputs: list[Tensor]) -> Tensor:
+def _added(layout: band_layouts.Bands, outputs: list[Tensor]) -> Tensor:
     """Put the bands' values (..., 2 x width) into a spectrum, summing overlaps."""
     spec = torch.zeros(*outputs[0].shape[:-1], 65, dtype=torch.complex128)
     for band, output in zip(layout, outputs, strict=True):
@@ -66,7 +66,7 @@ def test_mel_layout_has_the_published_widths() -> None:
 
 @pytest.mark.parametrize(("n_bands", "n_fft", "rate"), [(25, 128, 8000), (33, 256, 16000)])
 def test_mel_bands_cover_every_bin_once_or_twice(n_bands: int, n_fft: int, rate: int) -> None:
-    layout = bands.mel_bands(n_bands=n_bands, n_fft=n_fft, sample_rate=rate)
+    layout = band_layouts.mel_bands(n_bands=n_bands, n_fft=n_fft, sample_rate=rate)
     members = [k for band in layout for k in band]
     assert len(layout) == n_bands
     assert all(1 <= members.count(k) <= 2 for k in range(n_fft // 2 + 1))
@@ -74,22 +74,22 @@ def test_mel_bands_cover_every_bin_once_or_twice(n_bands: int, n_fft: int, rate:
 
 def test_too_many_mel_bands_are_refused_with_the_way_out() -> None:
     with pytest.raises(ValueError, match=r"100 mel bands at n_fft=128: empty bands \[.*use fewer"):
-        bands.mel_bands(n_bands=100, n_fft=128, sample_rate=8000)
+        band_layouts.mel_bands(n_bands=100, n_fft=128, sample_rate=8000)
 
 
 @pytest.mark.parametrize(("n_fft", "unit"), [(128, 1), (256, 2), (512, 4)])
 def test_tiger_widths_scale_with_n_fft(n_fft: int, unit: int) -> None:
-    widths = [len(band) for band in bands.tiger_bands(n_fft=n_fft)]
+    widths = [len(band) for band in band_layouts.tiger_bands(n_fft=n_fft)]
     assert widths == [1] + 16 * [unit] + 8 * [2 * unit] + 8 * [4 * unit]
 
 
 @pytest.mark.parametrize("n_fft", [8, 64, 96, 192, 320])
 def test_tiger_bands_partition_the_spectrum(n_fft: int) -> None:
-    layout = bands.tiger_bands(n_fft=n_fft)
+    layout = band_layouts.tiger_bands(n_fft=n_fft)
     assert [k for band in layout for k in band] == list(range(n_fft // 2 + 1))
 
 
-def test_linear_encoder_is_rms_norm_then_linear(layout: bands.Bands) -> None:
+def test_linear_encoder_is_rms_norm_then_linear(layout: band_layouts.Bands) -> None:
     encoder, spec = _random(bands.LinearBandEncoder(channels=CHANNELS, bands=layout)), _spec()
     features = encoder(spec)
     for number, band in enumerate(layout):
@@ -99,7 +99,7 @@ def test_linear_encoder_is_rms_norm_then_linear(layout: bands.Bands) -> None:
         torch.testing.assert_close(features[:, :, number], expected)
 
 
-def test_linear_decoder_is_a_gated_mlp_and_sums_overlaps(layout: bands.Bands) -> None:
+def test_linear_decoder_is_a_gated_mlp_and_sums_overlaps(layout: band_layouts.Bands) -> None:
     decoder = _random(bands.LinearBandDecoder(channels=CHANNELS, bands=layout, expansion=2))
     features, outputs = _features(layout), []
     for number in range(len(layout)):
@@ -115,7 +115,9 @@ def test_linear_decoder_is_a_gated_mlp_and_sums_overlaps(layout: bands.Bands) ->
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
-def test_conv_encoder_is_group_norm_then_conv1d(layout: bands.Bands, kernel_size: int) -> None:
+def test_conv_encoder_is_group_norm_then_conv1d(
+    layout: band_layouts.Bands, kernel_size: int
+) -> None:
     encoder = bands.ConvBandEncoder(channels=CHANNELS, bands=layout, kernel_size=kernel_size)
     features = _random(encoder)(spec := _spec())
     for number, band in enumerate(layout):
@@ -126,7 +128,7 @@ def test_conv_encoder_is_group_norm_then_conv1d(layout: bands.Bands, kernel_size
         torch.testing.assert_close(features[:, :, number], x.transpose(1, 2))
 
 
-def test_conv_decoder_is_a_transposed_conv1d(layout: bands.Bands) -> None:
+def test_conv_decoder_is_a_transposed_conv1d(layout: band_layouts.Bands) -> None:
     decoder = _random(bands.ConvBandDecoder(channels=CHANNELS, bands=layout))
     features, outputs = _features(layout), []
     for number in range(len(layout)):
@@ -176,7 +178,7 @@ def test_tiger_streams_depend_on_their_own_utterance_alone() -> None:
     torch.testing.assert_close(both[1:], alone)
 
 
-def test_initial_weights_are_xavier_uniform_per_band(layout: bands.Bands) -> None:
+def test_initial_weights_are_xavier_uniform_per_band(layout: band_layouts.Bands) -> None:
     decoder = bands.ConvBandDecoder(channels=CHANNELS, bands=layout)
     for number, band in enumerate(layout):
         bound = (6 / (3 * (2 * len(band) + CHANNELS))) ** 0.5

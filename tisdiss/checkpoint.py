@@ -25,7 +25,8 @@ KEPT_STATES = 2
 
 def save_model(path: Path, model: TISDiSS, about: dict[str, Any]) -> None:
     """Write weights, settings and `about` (what it was trained on) as one safetensors file."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    # Copies, for the format refuses tensors that two parts share, as residual modules may.
+    tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {
         "format": "tisdiss-1",
         "model": model.config.model_dump_json(),
@@ -38,8 +39,27 @@ def load_model(path: Path, device: str = "cpu") -> TISDiSS:
     """The model of a file written by `save_model`, in evaluation mode."""
     tensors, config, _ = read_model_file(path)
     model = TISDiSS.from_config(config)
+    load_weights(model, tensors, path)
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
+    return model.eval()
+
+
+def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill a model with the weights of a file; ValueError unless all names and shapes are equal."""
+    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+    if wrong:
+        raise ValueError(
+            f"{path}: {len(wrong)} tensors do not fit {model.config.name}, such as {wrong[0]}: "
+            f"{theirs.get(wrong[0], 'absent')} in the file, {ours.get(wrong[0], 'absent')} in the "
+            "model; take a file of the same structure"
+        )
     model.load_state_dict(tensors)
-    return model.to(device).eval()
 
 
 def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
@@ -58,8 +78,11 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[st
             f"{path}: no TISDiSS model (metadata format is {metadata.get('format')!r}, "
             "'tisdiss-1' is needed)"
         )
-    config = ModelConfig.model_validate_json(metadata["model"])
-    return tensors, config, json.loads(metadata["about"])
+    try:
+        config = ModelConfig.model_validate_json(metadata["model"])
+        return tensors, config, json.loads(metadata["about"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: metadata that cannot be read ({error})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -71,12 +94,14 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
     write_atomic(path, data)
     write_atomic(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest() + "\n")
     for old in _states(folder)[KEPT_STATES:]:
-        old.unlink(missing_ok=True)
-        old.with_suffix(".sha256").unlink(missing_ok=True)
+        _discard(old)
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest intact training state, None without one, and what was wrong with newer ones."""
+    """The newest intact training state, None without one, and what was wrong with newer ones.
+
+    Those are removed, lest they count as states that are kept.
+    """
     complaints: list[str] = []
     for path in _states(folder):
         data = path.read_bytes()
@@ -84,7 +109,13 @@ def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         if mark.is_file() and mark.read_text().strip() == hashlib.sha256(data).hexdigest():
             return torch.load(io.BytesIO(data), weights_only=True), complaints
         complaints.append(f"{path.name} does not match its hash; using the state before it")
+        _discard(path)
     return None, complaints
+
+
+def _discard(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_suffix(".sha256").unlink(missing_ok=True)
 
 
 def _states(folder: Path) -> list[Path]:

@@ -194,9 +194,10 @@ def separate(
     Example: tisdiss separate talk.wav -o out --n-re 6
     """
     from tisdiss.checkpoint import load_model
-    from tisdiss.separate import separate_file
+    from tisdiss.separate import check_names, separate_file
     from tisdiss.shipped import base_model
 
+    check_names(files)
     separator = load_model(model or base_model(), device)
     for file in files:
         done = separate_file(separator, file, out, n_re)
@@ -237,7 +238,7 @@ def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
     try:
         app()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -8,14 +8,13 @@ at hand, into spectra (batch, n_src, frames, bins). Band-split codecs are in `ba
 import torch
 from torch import Tensor, nn
 
+from tisdiss.band_layouts import mel_bands, tiger_bands
 from tisdiss.bands import (
     ConvBandDecoder,
     ConvBandEncoder,
     LinearBandDecoder,
     LinearBandEncoder,
     TigerDecoder,
-    mel_bands,
-    tiger_bands,
 )
 from tisdiss.config import CodecConfig
 

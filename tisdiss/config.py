@@ -196,24 +196,28 @@ class ModelConfig(Config):
         return f"{prefix}sep{self.m_sep}x{self.n_sep}{re_part}-{self._loss_label()}{self._suffix()}"
 
     def _loss_label(self) -> str:
-        sep_ends = _side(self.m_sep, self.n_sep, _resolve(self.decode_sep, self.n_sep))
+        """How many outputs are supervised: before the "+" up to the splitter's, then the rest."""
+        decode = _resolve(self.decode_sep, self.n_sep)
+        ends = len(_side(self.m_sep, self.n_sep, decode)) if "sep" in self.losses else 1
+        last_only = decode == "last-layers" and self.n_sep > 1
         if not self.m_re:
-            if "sep" not in self.losses:
-                return "l1"
-            per_pass = len(sep_ends) // self.n_sep
-            return f"l{per_pass}x{self.n_sep}"
-        re_ends = _side(self.m_re, self.n_re, _resolve(self.decode_re, self.n_re))
-        by_pass = self.m_re > 1 and len(re_ends) == self.n_re
-        re_label = f"1x{self.n_re}" if by_pass else str(len(re_ends))
-        head = f"1x{len(sep_ends)}+" if "sep" in self.losses else "1+"
-        match ("split" in self.losses or "sep" in self.losses), "re" in self.losses:
-            case True, True:
-                return f"l{head}{re_label}"
-            case True, False:
-                return f"l{head}1"
-            case False, True:
-                return f"l{re_label}"
-        return "l1"
+            passes = 1 if last_only else self.n_sep
+            return f"l{ends // passes}x{passes}" if "sep" in self.losses else "l1"
+        if "split" not in self.losses:  # the paper has no name for "sep" without "split"
+            head = f"{ends - 1}sep+" if ends > 1 else ""
+        elif ends == 1:
+            head = "1+"
+        else:
+            head = f"{ends}x1+" if last_only else f"1x{ends}+"
+        return f"l{head}{self._re_label()}"
+
+    def _re_label(self) -> str:
+        decode = _resolve(self.decode_re, self.n_re)
+        ends = len(_side(self.m_re, self.n_re, decode)) if "re" in self.losses else 1
+        if decode == "last-layers" and self.n_re > 1 and ends > 1:
+            return f"{ends}x1"
+        by_pass = "re" in self.losses and self.m_re > 1 and ends == self.n_re
+        return f"1x{ends}" if by_pass else str(ends)
 
     def _suffix(self) -> str:
         splitter = "-spksplitconv2d" if self.splitter == "conv2d" else ""
@@ -241,7 +245,7 @@ class ModelConfig(Config):
             "n_sep": int(part["n_sep"]),
             "m_re": int(part["m_re"] or 0),
             "n_re": int(part["n_re"] or 0),
-            "sep_residual": not tfl,
+            "sep_residual": not tfl and (self.sep_residual or self.architecture != "tisdiss"),
             "splitter": "conv2d" if "-spksplitconv2d" in part["suffix"] else self.splitter,
         }
         update |= _read_losses(name, part["losses"], update)
@@ -320,9 +324,13 @@ def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> De
         return "auto" if blocks == 1 or passes == 1 else "layers"
     if decoded == passes and (not times or int(per_pass) == 1):
         return "auto" if passes > 1 else "repetitions"
+    if times == "1" and decoded == blocks:
+        return "last-layers"
+    counts = {passes: "the end of each pass", blocks * passes: "every block"}
+    ways = " or ".join(f"{count} ({what})" for count, what in counts.items())
     raise ValueError(
-        f"{name!r}: 'l{label}' does not fit the {part}, which has {blocks} blocks x {passes} "
-        f"passes; it can be decoded {passes} times (each pass) or {blocks * passes} times"
+        f"{name!r}: 'l{label}' does not fit the {part} of {blocks} x {passes} (blocks x passes), "
+        f"where {ways} can be decoded"
     )
 
 
@@ -430,7 +438,7 @@ class TrainConfig(Config):
 class EvalConfig(Config):
     """Which depths are scored on which mixtures; never a reason to train."""
 
-    n_re: tuple[Positive, ...] = tuple(range(1, 11))
+    n_re: Annotated[tuple[Positive, ...], Field(min_length=1)] = tuple(range(1, 11))
     n_sep: Positive | None = None
     split: Literal["test", "val"] = "test"
     mixtures: Positive | None = None

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tisdiss.band_layouts import tiger_bands
 from tisdiss.bands import (
     ConvBandDecoder,
     ConvBandEncoder,
     LinearBandDecoder,
     LinearBandEncoder,
     TigerDecoder,
-    tiger_bands,
 )
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
 from tisdiss.layers import Path as LocoformerPath

@@ -46,21 +46,23 @@ def evaluate(
     model = load_model(model_file, device)
     mixtures = getattr(corpus, config.split)
     count = min(config.mixtures or len(mixtures), len(mixtures))
+    folder.mkdir(parents=True, exist_ok=True)
     journal = folder / "scores.jsonl"
     done = _read_journal(journal)
-    began = time.monotonic()
+    began, resumed = time.monotonic(), len(done)
     with journal.open("a") as file:
         for i in range(count):
             example = mixtures[i]
             if example.id in done:
                 continue
             rows, estimates = score(model, example, config)
+            if i < audio:
+                write_audio(folder / "audio" / example.id, example, estimates, corpus)
             file.write(json.dumps({"id": example.id, "rows": rows}) + "\n")
             file.flush()
             done[example.id] = rows
-            if i < audio:
-                write_audio(folder / "audio" / example.id, example, estimates, corpus)
-            on_log(_progress(i + 1, count, rows, began))
+            pace = (time.monotonic() - began) / (len(done) - resumed)
+            on_log(_progress(i + 1, count, rows, pace))
     rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
     write_table(folder / "scores.parquet", rows)
     about = {"model": model.config.name, "mixtures": count, "seconds": time.monotonic() - began}
@@ -148,8 +150,8 @@ def _read_journal(path: Path) -> dict[str, list[Row]]:
     return {entry["id"]: entry["rows"] for entry in entries}
 
 
-def _progress(done: int, count: int, rows: list[Row], began: float) -> dict[str, Any]:
-    elapsed = time.monotonic() - began
+def _progress(done: int, count: int, rows: list[Row], pace: float) -> dict[str, Any]:
+    """What is logged after a mixture; `pace` is in seconds a mixture."""
     last = [row["si_snri"] for row in rows if row["n_re"] == rows[-1]["n_re"]]
     return {
         "kind": "eval",
@@ -158,6 +160,6 @@ def _progress(done: int, count: int, rows: list[Row], began: float) -> dict[str,
         "metrics": {
             "eval/mixtures": float(count),
             "eval/si_snri": sum(last) / len(last),
-            "speed/seconds_left": elapsed / done * (count - done),
+            "speed/seconds_left": pace * (count - done),
         },
     }

@@ -17,7 +17,7 @@ class _RMSGroupNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, groups: int, eps: float) -> Tensor:
-        flat, member = x.flatten(0, -2), _membership(scale, groups)
+        flat, member = x.flatten(0, -2), membership(groups, scale.numel(), like=scale)
         size = scale.numel() // groups
         root = (flat.square() @ member.t()).div_(size).sqrt_()  # positions, groups
         inverse = (root + eps).reciprocal_()
@@ -28,8 +28,9 @@ class _RMSGroupNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, root, inverse = ctx.saved_tensors
-        member = _membership(scale, root.shape[1])
-        size = scale.numel() // root.shape[1]
+        groups = root.shape[1]
+        member = membership(groups, scale.numel(), like=scale)
+        size = scale.numel() // groups
         grad, flat = grad.reshape(-1, x.shape[-1]), x.flatten(0, -2)
         product = grad * flat
         scale_grad = (member * (inverse.t() @ product)).sum(0)
@@ -44,11 +45,10 @@ def rms_group_norm(x: Tensor, scale: Tensor, *, groups: int, eps: float) -> Tens
     return _RMSGroupNorm.apply(x, scale, groups, eps)
 
 
-def _membership(scale: Tensor, groups: int) -> Tensor:
-    """(groups, channels): one where the channel belongs to the group."""
-    return torch.eye(groups, dtype=scale.dtype, device=scale.device).repeat_interleave(
-        scale.numel() // groups, dim=1
-    )
+def membership(groups: int, channels: int, *, like: Tensor) -> Tensor:
+    """(groups, channels): one where the channel belongs to the group, zero elsewhere."""
+    group = torch.eye(groups, dtype=like.dtype, device=like.device)
+    return group.repeat_interleave(channels // groups, dim=1)
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -56,7 +56,7 @@ class _SwiGLU(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor) -> Tensor:
         ctx.save_for_backward(hidden)
         value, gate = hidden.chunk(2, dim=-1)
-        return F.silu(gate).mul_(value)
+        return F.silu(gate.contiguous(), inplace=True).mul_(value)
 
     @staticmethod
     @once_differentiable
@@ -65,10 +65,11 @@ class _SwiGLU(torch.autograd.Function):
         value, gate = hidden.chunk(2, dim=-1)
         hidden_grad = torch.empty_like(hidden)
         value_grad, gate_grad = hidden_grad.chunk(2, dim=-1)
+        gate = gate.contiguous()  # functions of one strided half run unvectorised at some widths
         active = F.silu(gate)
         torch.mul(grad, active, out=value_grad)
         torch.mul(grad, value, out=active)
-        torch.ops.aten.silu_backward.grad_input(active, gate, grad_input=gate_grad)
+        gate_grad.copy_(torch.ops.aten.silu_backward(active, gate))
         return hidden_grad
 
 

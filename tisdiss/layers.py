@@ -6,13 +6,19 @@ every axis it does not look along. Saijo et al., "TF-Locoformer", IWAENC 2024; S
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tisdiss.config import BlockConfig
-from tisdiss.fused import rms_group_norm, swiglu
+from tisdiss.fused import membership, rms_group_norm, swiglu
+from tisdiss.products import product
+
+CACHED_POSITIONS = 4000
+"""Positions (row x length) that a path works on at a time where no gradient is asked for."""
 
 
 class RMSGroupNorm(nn.Module):
@@ -28,7 +34,8 @@ class RMSGroupNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return rms_group_norm(x, self.scale, groups=self.groups, eps=self.eps)
+        with torch.autocast(x.device.type, enabled=False):
+            return rms_group_norm(x, self.scale, groups=self.groups, eps=self.eps)
 
 
 def rotary_frequencies(head_dim: int, device: torch.device | None = None) -> Tensor:
@@ -55,9 +62,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(attention_dim, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self._rotated(self.qkv(x)).unflatten(-1, (3, self.n_heads, -1))
-        q, k, v = qkv.transpose(1, 3).unbind(2)  # each rows, heads, length, head_dim
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(-2))
+        qkv = self._rotated(product(x, self.qkv.weight))
+        attend = _attend_pair if x.shape[1] == 2 else _attend
+        return product(attend(qkv, self.n_heads), self.out.weight)
 
     def _rotated(self, qkv: Tensor) -> Tensor:
         """Turn neighbouring channels (2i, 2i+1) of q and k, read as a complex number.
@@ -72,14 +79,20 @@ class Attention(nn.Module):
         return torch.view_as_real(pairs * turn).flatten(-2).to(qkv.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Softmax of q k^T (already scaled), times v; all (rows, heads, length, head_dim).
+def _attend(qkv: Tensor, n_heads: int) -> Tensor:
+    """Softmax of the scores q k^T, times v; (rows, length, q | k | v) -> (rows, length, v)."""
+    q, k, v = qkv.unflatten(-1, (3, n_heads, -1)).transpose(1, 3).unbind(2)
+    heads = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # rows, heads, length, head_dim
+    return heads.transpose(1, 2).flatten(-2)
 
-    Short sequences are quicker with their small score matrices written out.
-    """
-    if q.shape[-2] <= 64:
-        return torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+def _attend_pair(qkv: Tensor, n_heads: int) -> Tensor:
+    """The same over two positions, where the softmax is a sigmoid of the scores' difference."""
+    q, k, v = qkv.unflatten(-1, (3, -1)).unbind(2)  # each rows, 2, attention_dim
+    head = membership(n_heads, q.shape[-1], like=q)
+    (k0, k1), (v0, v1) = k.split(1, dim=1), v.split(1, dim=1)
+    first = torch.sigmoid(product(q * (k0 - k1), head))  # rows, 2, heads
+    return torch.addcmul(v1, product(first, head.t()), v0 - v1)
 
 
 class FeedForward(nn.Module):
@@ -129,10 +142,10 @@ class FeedForward(nn.Module):
         conv = F.pad(self.conv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         conv = conv.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
         bias = self.conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
-        hidden = F.linear(x.flatten(1), conv, bias)
+        hidden = product(x.flatten(1), conv, bias)
         deconv = F.pad(self.deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         deconv = deconv.permute(3, 1, 2, 0).reshape(length * channels, -1)
-        out = F.linear(swiglu(hidden), deconv, self.deconv.bias.repeat(length))
+        out = product(swiglu(hidden), deconv, self.deconv.bias.repeat(length))
         return out.unflatten(1, (length, channels))
 
 
@@ -147,6 +160,11 @@ class Path(nn.Module):
     (rows, length, channels) -> the same shape. With one entry in `ffn_hidden` the first
     feed-forward is absent.
     """
+
+    recompute = False
+    """Keep only the input for the gradient and compute the rest again (`set_recompute`)."""
+    bf16 = False
+    """Matrix products in bfloat16; norms, rotations and sums stay in float32 (`set_bf16`)."""
 
     def __init__(
         self,
@@ -173,10 +191,42 @@ class Path(nn.Module):
         self.after = feed_forwards[-1]
 
     def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():
+            if not torch.is_grad_enabled():
+                return self._by_rows(x)
+            if self.recompute:
+                return checkpoint(self._whole, x, use_reentrant=False, preserve_rng_state=False)
+            return self._whole(x)
+
+    def _whole(self, x: Tensor) -> Tensor:
         if self.before is not None:
             x = x + self.before(x)
         x = x + self.attention(x)
         return x + self.after(x)
+
+    def _by_rows(self, x: Tensor) -> Tensor:
+        """The same, some rows at a time: what lies between input and output stays in the cache."""
+        rows = max(1, CACHED_POSITIONS // x.shape[1])
+        if x.device.type != "cpu" or len(x) <= rows:
+            return self._whole(x)
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for part, result in zip(x.split(rows), out.split(rows), strict=True):
+            result.copy_(self._whole(part))
+        return out
+
+
+def set_recompute(model: nn.Module, on: bool) -> None:
+    """Train with about a twentieth of the memory, for a third more products."""
+    for module in model.modules():
+        if isinstance(module, Path):
+            module.recompute = on
+
+
+def set_bf16(model: nn.Module, on: bool) -> None:
+    """Run the paths' matrix products in bfloat16: about 1e-2 of the peak is lost."""
+    for module in model.modules():
+        if isinstance(module, Path):
+            module.bf16 = on
 
 
 class Residual(nn.Module):

@@ -71,8 +71,8 @@ class TISDiSS(nn.Module):
         n_sep: int | None = None,
     ) -> Iterator[Tensor]:
         """Outputs at each ascending N_re of `n_re`, out of one pass, as soon as each is ready."""
-        if list(n_re) != sorted(set(n_re)):
-            raise ValueError(f"n_re={list(n_re)}: give each depth once, in ascending order")
+        if not n_re or list(n_re) != sorted(set(n_re)):
+            raise ValueError(f"n_re={list(n_re)}: give depths, each once and in ascending order")
         ends = [self.config.decoded(n_sep, n)[-1] for n in n_re]
         return self.outputs(mixture, ends, lengths, n_sep)
 
@@ -88,6 +88,8 @@ class TISDiSS(nn.Module):
         The mixture is divided by its standard deviation first and the outputs are multiplied by
         it. Frames past `lengths` are silenced; nothing else is masked.
         """
+        if mixture.dim() != 2:
+            raise ValueError(f"mixture of shape {tuple(mixture.shape)}: give (batch, samples)")
         samples = mixture.shape[-1]
         scale = _deviation(mixture)
         spectrum = self.stft(mixture / scale, lengths)

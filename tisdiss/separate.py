@@ -4,6 +4,7 @@ Whole files in one pass; what goes in at any rate and channel count comes out mo
 came in.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def separate(model: TISDiSS, mixture: Tensor, rate: int, n_re: int | None = None
     estimates = model(padded.to(device)[None], n_re=n_re)[0, :, : len(wave)].cpu()
     back = resample(estimates, own, rate)[:, : len(mixture)]
     return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1]))
+
+
+def check_names(sources: Sequence[Path]) -> None:
+    """Refuse files whose outputs would have the same names."""
+    names = [Path(source).stem for source in sources]
+    for source, name in zip(sources, names, strict=True):
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{source}: {names.count(name)} of the files are called {name!r} and would "
+                "overwrite each other's speakers; separate them into different folders (-o)"
+            )
 
 
 def separate_file(model: TISDiSS, source: Path, folder: Path, n_re: int | None = None) -> Separated:

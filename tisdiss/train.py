@@ -16,11 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tisdiss.checkpoint import load_state, read_model_file, save_model, save_state
-from tisdiss.config import OptimConfig, TrainConfig
+from tisdiss.checkpoint import (
+    load_state,
+    load_weights,
+    read_model_file,
+    save_model,
+    save_state,
+)
+from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
+from tisdiss.distributed import ALONE, Ranks, ranks
 from tisdiss.losses import multi_depth_loss
+from tisdiss.memory import keep_freed_memory
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 
@@ -81,48 +89,52 @@ def train(
     device: str = "cpu",
     on_log: Log = lambda record: None,
     max_seconds: float = math.inf,
+    stop: Callable[[], bool] = lambda: False,
     about: dict[str, Any] | None = None,
 ) -> TrainResult:
     """Train into `folder`, going on where an earlier call was stopped; writes model.safetensors.
 
-    `parent` is the model file whose weights start a fine-tuning. `about` goes into the metadata of
-    the result. Raises `Diverged` when the loss stays non-finite.
+    `parent` is the model file whose weights start a fine-tuning. `stop` is asked after each step
+    whether to save and return. `about` goes into the metadata of the result. Raises `Diverged` when
+    the loss stays non-finite. Processes that torchrun started each call this with the same values.
     """
+    peers = ranks()
     set_precision(config.precision)
+    if device == "cpu":
+        keep_freed_memory()
     checkpoints = folder / "checkpoints"
     state = start(config, parent, device)
-    saved, complaints = load_state(checkpoints)
+    saved, complaints = peers.in_turn(lambda: load_state(checkpoints))
     if saved is not None:
         state.restore(saved)
     for complaint in complaints:
         on_log({"kind": "warning", "step": state.step, "epoch": state.epoch, "text": complaint})
     steps = config.steps_per_epoch or math.ceil(len(corpus.train) / config.batch_size)
     clock = _Clock(state, max_seconds)
-    stopped = "epochs"
-    while state.epoch < config.epochs:
+    while state.epoch < config.epochs and not stalled(state, config.optim):
         state.model.train()
         while state.step < (state.epoch + 1) * steps:
-            batch = training_batch(corpus, config, state.epoch, state.step % steps, device)
-            metrics = train_step(state, *batch, config)
+            batch = training_batch(corpus, config, state.epoch, state.step % steps, device, peers)
+            metrics = train_step(state, *batch, config, peers)
             if clock.due("log", LOG_SECONDS) or state.step == 1:
                 on_log(_record("train", state, metrics | clock.speed(config, steps)))
-            if clock.due("save", SAVE_SECONDS) or clock.over():
-                clock.stamp()
-                save_state(checkpoints, state.step, state.as_dict())
-            if clock.over():
-                break
-        if clock.over():
-            stopped = "time"
-            break
-        metrics = validate(state.model, corpus, config, device)
+            time_is_up = peers.any(clock.over() or stop())
+            if time_is_up or clock.due("save", SAVE_SECONDS):
+                _save(state, checkpoints, clock, peers)
+            if time_is_up:
+                return _result(state, "time")
+        metrics = validate(state.model, corpus, config, device, peers)
         finish_epoch(state, metrics["val/loss"], config)
-        clock.stamp()
-        save_state(checkpoints, state.step, state.as_dict())
+        _save(state, checkpoints, clock, peers)
         on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config.optim)}))
-        if state.epoch - state.best[0][1] > config.optim.early_stop:
-            stopped = "early"
-            break
-    return _finish(state, folder, stopped, about or {})
+    stopped = "early" if stalled(state, config.optim) else "epochs"
+    return _finish(state, folder, stopped, about or {}, peers)
+
+
+def _save(state: State, checkpoints: Path, clock: "_Clock", peers: Ranks) -> None:
+    clock.stamp()
+    if peers.first:
+        save_state(checkpoints, state.step, state.as_dict())
 
 
 def start(config: TrainConfig, parent: Path | None, device: str) -> State:
@@ -132,7 +144,7 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
     if parent is not None:
         tensors, parent_model, _ = read_model_file(parent)
         _check_parent(config, parent_model)
-        model.load_state_dict(tensors)
+        load_weights(model, tensors, parent)
     model.to(device)
     optim = config.optim
     optimiser = torch.optim.AdamW(
@@ -152,11 +164,11 @@ def set_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def _check_parent(config: TrainConfig, parent: Any) -> None:
+def _check_parent(config: TrainConfig, parent: ModelConfig) -> None:
     """A parent may differ in what has no weights: passes, losses, decoding."""
     free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
-    ours, theirs = config.model.model_dump() | free, parent.model_dump() | free
-    differ = sorted(key for key in ours if ours[key] != theirs[key])
+    ours, theirs = (_leaves(model.model_dump() | free) for model in (config.model, parent))
+    differ = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
     if differ:
         raise ValueError(
             f"{config.model.name} cannot start from {parent.name}: they differ in "
@@ -164,20 +176,42 @@ def _check_parent(config: TrainConfig, parent: Any) -> None:
         )
 
 
+def _leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        flat |= _leaves(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
 def training_batch(
-    corpus: Corpus, config: TrainConfig, epoch: int, index: int, device: str
+    corpus: Corpus,
+    config: TrainConfig,
+    epoch: int,
+    index: int,
+    device: str,
+    peers: Ranks = ALONE,
 ) -> tuple[Tensor, Tensor]:
-    """Mixtures (batch, samples) and sources (batch, n_src, samples) of one step of one epoch."""
+    """Mixtures (batch, samples) and sources (batch, n_src, samples) of one step of one epoch.
+
+    Of several ranks each gets its share of the batch.
+    """
     order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     shuffled = torch.randperm(len(corpus.train), generator=order)
     first = index * config.batch_size
     chosen = [int(shuffled[i % len(shuffled)]) for i in range(first, first + config.batch_size)]
-    examples = [corpus.train.crop(epoch, i, config.data.segment_seconds) for i in chosen]
+    mine = peers.share(chosen)
+    examples = [corpus.train.crop(epoch, i, config.data.segment_seconds) for i in mine]
     return _stack(examples, device)
 
 
 def train_step(
-    state: State, mixture: Tensor, sources: Tensor, config: TrainConfig
+    state: State,
+    mixture: Tensor,
+    sources: Tensor,
+    config: TrainConfig,
+    peers: Ranks = ALONE,
 ) -> dict[str, float]:
     """One update: estimates at every supervised depth, loss, backward, clip, step.
 
@@ -188,6 +222,10 @@ def train_step(
     loss, by_depth = multi_depth_loss(estimates, sources, depths, config.loss)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    loss, by_depth = loss.detach(), by_depth.detach()
+    peers.average(
+        [*(p.grad for p in state.model.parameters() if p.grad is not None), loss, by_depth]
+    )
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.clip_norm)
     lr = current_lr(state, config.optim)
     if torch.isfinite(norm):
@@ -244,13 +282,24 @@ def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
             state.base_lr *= optim.plateau_factor
 
 
+def stalled(state: State, optim: OptimConfig) -> bool:
+    """Whether the best epoch lies so far back that training stops early."""
+    return bool(state.best) and state.epoch - state.best[0][1] > optim.early_stop
+
+
 @torch.inference_mode()
-def validate(model: TISDiSS, corpus: Corpus, config: TrainConfig, device: str) -> dict[str, float]:
+def validate(
+    model: TISDiSS,
+    corpus: Corpus,
+    config: TrainConfig,
+    device: str,
+    peers: Ranks = ALONE,
+) -> dict[str, float]:
     """Loss and SI-SNRi (dB) over the validation mixtures, one at a time, without padding."""
     model.eval()
     depths = config.model.decoded()
     losses, gains = [], []
-    for i in range(len(corpus.val)):
+    for i in peers.indices(len(corpus.val)):
         mixture, sources = _stack([corpus.val[i]], device)
         estimates = model.all_depths(mixture)
         losses.append(multi_depth_loss(estimates, sources, depths, config.loss)[0])
@@ -258,8 +307,8 @@ def validate(model: TISDiSS, corpus: Corpus, config: TrainConfig, device: str) -
         base = si_snr(mixture.unsqueeze(1).expand_as(sources), sources)
         gains.append((si_snr(last, sources) - base).mean())
     return {
-        "val/loss": float(torch.stack(losses).mean()),
-        "val/si_snri": float(torch.stack(gains).mean()),
+        "val/loss": float(peers.gather(losses, len(corpus.val)).mean()),
+        "val/si_snri": float(peers.gather(gains, len(corpus.val)).mean()),
     }
 
 
@@ -272,15 +321,21 @@ def average(best: list[tuple[float, int, dict[str, Tensor]]]) -> dict[str, Tenso
     }
 
 
-def _finish(state: State, folder: Path, stopped: str, about: dict[str, Any]) -> TrainResult:
-    if state.best:
-        state.model.load_state_dict(average(state.best), strict=True)
-    best_val = state.best[0][0] if state.best else math.nan
-    result = TrainResult(state.step, state.epoch, best_val, round(state.seconds, 1), stopped)
-    if stopped != "time":
-        training = vars(result) | {"averaged_epochs": [epoch for _, epoch, _ in state.best]}
+def _finish(
+    state: State, folder: Path, stopped: str, about: dict[str, Any], peers: Ranks
+) -> TrainResult:
+    """Write the mean of the best weights as the result."""
+    state.model.load_state_dict(average(state.best))
+    result = _result(state, stopped)
+    training = vars(result) | {"averaged_epochs": [epoch for _, epoch, _ in state.best]}
+    if peers.first:
         save_model(folder / "model.safetensors", state.model, about | {"training": training})
     return result
+
+
+def _result(state: State, stopped: str) -> TrainResult:
+    best_val = state.best[0][0] if state.best else math.nan
+    return TrainResult(state.step, state.epoch, best_val, round(state.seconds, 1), stopped)
 
 
 def _stack(examples: list[Example], device: str) -> tuple[Tensor, Tensor]:

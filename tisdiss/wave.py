@@ -26,10 +26,10 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
         raise ValueError(f"{path}: no such sound file")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw samples, no header
+        reason = getattr(error, "error_string", error)
         raise ValueError(
-            f"{path}: not a sound file that can be read ({error.error_string}); "
-            "WAV, FLAC, OGG and MP3 can"
+            f"{path}: not a sound file that can be read ({reason}); WAV, FLAC, OGG and MP3 can"
         ) from error
     if not len(samples):
         raise ValueError(f"{path}: no samples in it")

@@ -43,7 +43,7 @@ def fabricate_scores(
             "si_snri": value + offset[i, slot],
             "sdr": value + offset[i, slot] + 0.5,
             "sdri": value + offset[i, slot] + 0.4,
-            "mixture_si_snr": 0.0,
+            "mixture_si_snr": (1 - 2 * slot) * (i % 11 - 5) / 2,
             "mixture_sdr": 0.1,
         }
         for n_re, value in depths.items()
@@ -89,6 +89,7 @@ class StudyFolder:
         params: int | None = 310_000,
         test_manifest: str = digest("test"),
         absent: Sequence[int] = (),
+        corpus: str = "",
         **size: int,
     ) -> "StudyFolder":
         """Add a row with all its runs; the seeds in `absent` are planned but not on disk."""
@@ -106,6 +107,7 @@ class StudyFolder:
                 "label": label or row,
                 "name": "sep1x2-re1x3-l1+3",
                 "kind": "train",
+                "corpus": corpus,
                 "n_re_train": n_re_train,
                 "n_sep_train": 2,
                 "params": params,

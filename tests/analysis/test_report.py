@@ -9,7 +9,11 @@ import pytest
 
 from analysis.report import report
 
-FILES = {"table.tex", "table.md", "table.csv", "scores.parquet", "provenance.json", "README.md"}
+FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
+    "provenance.json",
+    "README.md",
+}
+FIGURES = ("", "-sdri", "-difficulty", "-change")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def made(folder, tmp_path_factory):
 
 def test_report_is_whole_and_the_same_bytes_again(folder, made, tmp_path):
     written = report("fig2e", "mini", folder.runs_dir, tmp_path)
-    figures = {f"fig2e{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")}
+    figures = {f"fig2e{s}.{f}" for s in FIGURES for f in ("pdf", "png", "svg")}
     assert {path.name for path in written} == FILES | figures
     assert written[0].name == "fig2e.pdf"
     assert set((tmp_path / "fig2e").iterdir()) == set(written)

@@ -135,4 +135,4 @@ def test_caption_counts_undefined_scores_and_drawn_seeds():
 
 def test_columns_without_any_value_are_left_out():
     table = depth_table(curve_of({("a", 1): 5.0}), plan_of({"id": "a", "label": "a"}, depths=(1,)))
-    assert [column.name for column in table.columns] == ["trained N_re", "1"]
+    assert [column.name for column in table.columns] == ["trained N_re", "N_re = 1"]

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from tisdiss.harness.folder import Journal, RunFolder, RunHeldError, read_journal
+from tisdiss.harness.folder import Journal, RunFolder, read_journal
+from tisdiss.harness.lease import RunHeldError
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import sys
 
 import pytest
 
-from tisdiss.harness.launch import _child_command, _spawn, launch
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.launch import _spawn, _workers, launch
 from tisdiss.harness.plan import Plan, plan
-from tisdiss.harness.run import EXIT_CODES, main
 from tisdiss.harness.study import load_study
+from tisdiss.harness.worker import EXIT_CODES, TRY_AGAIN, main
 
 ROWS = [
     "{id: a}",
@@ -33,7 +34,7 @@ def planned(write_study, corpora, tmp_path):
 
 
 def pretending_child(log, codes):
-    def command(queue, run):
+    def command(queue, run, code_file):
         assert Plan.model_validate_json(queue.read_text()).run(run.identity) == run
         (row,) = {member.row for member in run.members}
         return [sys.executable, "-c", CHILD, str(log), row, str(codes.get(row, 0))]
@@ -55,13 +56,38 @@ def test_children_start_after_their_parents_and_no_more_than_asked(planned, make
 
 def test_how_a_child_ended_is_told_by_its_exit_code(planned, make_runner, tmp_path):
     codes = {"a": EXIT_CODES["diverged"], "b": EXIT_CODES["blocked"], "c": 99}
-    runner = make_runner()
     command = pretending_child(tmp_path / "log", codes)
-    outcomes = launch(planned, runner=runner, jobs=4, track=False, command=command)
+    outcomes = launch(planned, runner=make_runner(), jobs=4, tries=1, track=False, command=command)
     assert [outcomes[run.identity] for run in planned.runs] == [
         *["diverged", "blocked"],
         *["failed", "done"],
     ]
+
+
+@pytest.mark.parametrize("code", [99, TRY_AGAIN, -9])
+def test_a_worker_that_crashes_is_started_again_but_not_for_ever(
+    planned, make_runner, tmp_path, code
+):
+    script = f"import os, sys; os.kill(os.getpid(), 9) if {code} < 0 else sys.exit({code})"
+    planned = planned.model_copy(update={"runs": planned.runs[:1]})
+    runner = make_runner()
+    command = lambda *_: [sys.executable, "-S", "-c", script]  # noqa: E731
+    outcomes = launch(planned, runner=runner, jobs=2, tries=2, track=False, command=command)
+    assert list(outcomes.values()) == ["failed"]
+    assert sum("is started again and resumes" in line for line in runner.said) == 1
+    folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
+    reason = (
+        "was killed (signal 9), 2 times" if code < 0 else f"crashed (exit code {code}), 2 times"
+    )
+    assert folder.read("result.json") == {"status": "failed", "reason": reason}
+
+
+def test_a_worker_without_a_sign_of_life_is_killed(planned, make_runner):
+    planned = planned.model_copy(update={"runs": planned.runs[:1]})
+    runner = make_runner(lease_seconds=0.5)
+    command = lambda *_: ["sleep", "60"]  # noqa: E731
+    outcomes = launch(planned, runner=runner, jobs=2, tries=1, track=False, command=command)
+    assert list(outcomes.values()) == ["failed"] and "was killed" not in runner.said[0]
 
 
 def test_no_queue_is_left_behind_and_the_plan_is(planned, make_runner, tmp_path):
@@ -106,12 +132,12 @@ def test_no_job_at_all_is_refused(planned, make_runner):
         launch(planned, runner=make_runner(), jobs=0)
 
 
-def test_a_real_child_understands_its_command_line(planned, make_runner, tmp_path, capsys):
+def test_a_real_worker_understands_its_command_line(planned, make_runner, tmp_path, capsys):
     runner = make_runner(again=True, max_seconds=7.0, threads=1)
     launch(planned, runner=runner, jobs=1, track=False)
-    queue = tmp_path / "queue"
+    queue, code_file = tmp_path / "queue", tmp_path / "code"
     queue.write_text(planned.model_dump_json())
-    _, _, module, *arguments = _child_command(runner)(queue, planned.runs[0])
-    assert module == "tisdiss.harness.run"
-    assert main(arguments) == 0  # it was done before
-    assert "done before" in capsys.readouterr().out
+    _, _, module, *arguments = _workers(runner, 1)(queue, planned.runs[0], code_file)
+    assert module == "tisdiss.harness.worker"
+    assert main([*arguments[: arguments.index("--parent")], "--again"]) == 0  # it was done before
+    assert "done before" in capsys.readouterr().out and code_file.read_text() == "0\n"

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-import torch
 
-from tisdiss.config import ModelConfig
-from tisdiss.harness.plan import Plan, count_parameters, plan
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.run import run
 from tisdiss.harness.study import load_study
 
@@ -102,7 +101,14 @@ def test_published_rows_are_quoted_and_not_run(make_plan):
     assert len(planned.runs) == 1 and list(rows_of(planned)) == ["a"]
     document = planned.studies[0].document()
     assert document["published"] == [
-        {"id": "q", "label": "Other", "published": {"si_snri": 23.8}, "source": "there"}
+        {
+            "id": "q",
+            "label": "Other",
+            "published": {"si_snri": 23.8},
+            "source": "there",
+            "corpus": "clean",
+            "marks": None,
+        }
     ]
 
 
@@ -157,7 +163,96 @@ def test_run_is_found_by_its_first_digits(make_plan):
         planned.run("0000")
 
 
-def test_counting_parameters_leaves_the_random_state_alone():
-    before = torch.get_rng_state()
-    assert count_parameters(ModelConfig()) == 8_011_779
-    assert torch.equal(torch.get_rng_state(), before)
+def test_used_row_is_the_other_studys_run_with_its_own_depths_and_looks(
+    write_study, corpora, tmp_path
+):
+    write_study(["{id: a, label: A, set: {epochs: 1}, paper: {si_snri.re2: 1.5}}"], name="one")
+    more = "profiles: {smoke: {evaluate: {n_re: 1..6}, set: {batch_size: 1}}}\n"
+    rows = ["{id: u, use: one/a}", "{id: b, set: {epochs: 1}}"]
+    two = load_study(write_study(rows, name="two", more=more))
+    planned = plan([two], "smoke", runs_dir=tmp_path, corpora=corpora)
+    used, own = planned.runs
+    assert (used.config.epochs, used.config.batch_size, own.config.batch_size) == (1, 2, 1)
+    assert used.evaluations[0].config.n_re == (1, 2, 3, 4, 5, 6)
+    row = rows_of(planned)["u"]
+    assert (row.label, row.paper, row.at) == ("A", {"si_snri.re2": 1.5}, (2,))
+
+
+def test_fine_tune_of_a_used_row_starts_from_its_run(write_study, corpora, tmp_path):
+    one = load_study(write_study(["{id: a, set: {epochs: 1}}"], name="one"))
+    rows = ["{id: u, use: one/a}", "{id: b, init_from: u, model: sep1x2-re1x6}"]
+    two = load_study(write_study(rows, name="two"))
+    parent, child = plan([one, two], "smoke", runs_dir=tmp_path, corpora=corpora).runs
+    assert child.parent == parent.identity
+    assert [member.study for member in parent.members] == ["one", "two"]
+
+
+def test_a_corpus_role_is_what_the_profile_says(make_plan):
+    rows = ["{id: a}", "{id: b, corpus: noisy-reverberant}", "{id: c, corpus: large-clean}"]
+    planned = make_plan(rows)
+    conditions = [(run.config.data.condition, run.config.data.seed) for run in planned.runs]
+    assert conditions == [(None, 0), ("noisy-reverberant", 0), (None, 1)]
+    document = planned.studies[0].document()
+    assert [row["corpus"] for row in document["rows"]] == [
+        "clean",
+        "noisy-reverberant",
+        "large-clean",
+    ]
+    manifests = {role: told["test_manifest"] for role, told in document["corpora"].items()}
+    assert len(manifests) == 3 and document["corpus"] == document["corpora"]["clean"]
+
+
+def test_corpus_of_the_study_holds_for_its_rows(make_plan):
+    planned = make_plan(["{id: a}", "{id: b, corpus: clean}"], more="corpus: large-clean\n")
+    assert [run.config.data.seed for run in planned.runs] == [1, 0]
+
+
+def test_a_model_without_early_split_is_scored_at_its_trained_depth_alone(make_plan):
+    planned = make_plan(["{id: a, model: sep1x6-l1x6}"])
+    assert planned.runs[0].evaluations[0].config.n_re == ()
+    row = rows_of(planned)["a"]
+    assert (row.at, list(row.macs)) == ((0,), [0])
+
+
+def test_baseline_takes_its_codec_from_the_row_where_the_profile_has_another(make_plan):
+    row = "{id: a, model: tf-locoformer-sep3x2-l1x2, set: {model.codec.kind: conv2d, %s}}"
+    (run,) = make_plan([row % "model.mask: false"], profile="mini").runs
+    assert (run.config.model.codec.kind, run.config.model.codec.n_fft) == ("conv2d", 256)
+    with pytest.raises(ValueError, match=r"tf-locoformer has no .* mask .*at profile mini, cpu"):
+        make_plan(["{id: a, model: tf-locoformer-sep3x2-l1x2}"], profile="mini")
+
+
+def test_row_says_its_cost_and_its_marks(make_plan):
+    row = rows_of(make_plan(["{id: a, at: [1, 3], marks: {es: true}}"]))["a"]
+    assert (row.at, row.marks.es, row.marks.ml) == ((1, 3), True, False)
+    assert list(row.macs) == [1, 2, 3, 4]
+    assert row.macs[3] - row.macs[2] == row.macs[2] - row.macs[1] > 0
+
+
+def test_plan_file_keeps_the_order_of_trained_and_published_rows(make_plan):
+    quoted = "{id: q, published: {si_snri: 1}, source: there, corpus: large-clean}"
+    document = make_plan(["{id: a}", quoted, "{id: b}"]).studies[0].document()
+    assert document["order"] == ["a", "q", "b"]
+    assert document["published"][0]["corpus"] == "large-clean"
+
+
+class NoCorpora(Corpora):
+    def open(self, data, n_src):
+        raise ValueError(f"no corpus was given: set {data.source.upper()}=/path/to/it")
+
+
+def test_without_the_corpus_the_plan_shows_runs_but_is_neither_saved_nor_run(
+    write_study, make_runner, tmp_path
+):
+    study = load_study(write_study(["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}"]))
+    planned = plan([study], "paper", runs_dir=tmp_path, corpora=NoCorpora())
+    assert [(run.name, run.code) for run in planned.runs] == [
+        ("sep1x2-re1x3-l1+3", "?"),
+        ("sep1x2-re1x6-l1+6", "?"),
+    ]
+    (reason,) = planned.unknown
+    assert reason == (
+        "corpus 'wsj0-2mix' cannot be opened: no corpus was given: set WSJ0-2MIX=/path/to/it"
+    )
+    with pytest.raises(ValueError, match="no corpus was given"):
+        run(planned, runner=make_runner(), track=False)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ class MixtureSet:
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 of the recipes and of the sound they are made of."""
-        plain = {"source": self.source.manifest_hash, "mixtures": self.rows()}
+        plain: dict[str, Any] = {"source": self.source.manifest_hash, "mixtures": self.rows()}
         if self.acoustics:
             plain |= {"acoustics": self.acoustics.manifest(), "seed": self.seed}
         return canonical_hash(plain)

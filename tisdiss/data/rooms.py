@@ -64,7 +64,7 @@ def _rounded(point: Sequence[float]) -> tuple[float, float, float]:
 
 def impulse_responses(room: Room, sample_rate: int) -> np.ndarray:
     """Float64 (n_src, taps): the direct sound is 1 at sample 0, reflections follow."""
-    taps = ceil(DECAY_KEPT * room.t60 * sample_rate)
+    taps = _taps(room, sample_rate)
     whole, direct = _simulate(room, sample_rate, _order(room)), _simulate(room, sample_rate, 0)
     result = np.zeros((len(room.talkers), taps))
     for row, talker, echoes, first in zip(result, room.talkers, whole, direct, strict=True):
@@ -78,6 +78,10 @@ def impulse_responses(room: Room, sample_rate: int) -> np.ndarray:
         row[: len(part)] = np.rint(part / STEP) * STEP
         row[0] = 1.0
     return result
+
+
+def _taps(room: Room, sample_rate: int) -> int:
+    return round(DECAY_KEPT * room.t60 * sample_rate)
 
 
 def _simulate(room: Room, sample_rate: int, order: int) -> list[np.ndarray]:
@@ -182,7 +186,7 @@ def open_rooms(
 def _write(
     path: Path, rooms: Sequence[Room], sample_rate: int, on_progress: Callable[[int, int], None]
 ) -> None:
-    longest = max(ceil(DECAY_KEPT * room.t60 * sample_rate) for room in rooms)
+    longest = max(_taps(room, sample_rate) for room in rooms)
     bank = np.zeros((len(rooms), len(rooms[0].talkers), longest), np.float32)
     for i, room in enumerate(rooms):
         responses = impulse_responses(room, sample_rate)

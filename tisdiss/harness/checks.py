@@ -5,21 +5,21 @@ Works on the raw data, so that it finds its mistakes even where others are prese
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.harness.expression import parse, rows_of
 from tisdiss.harness.overrides import settable, value_problems
 from tisdiss.harness.problems import Place, Problem, nearest
-from tisdiss.harness.profiles import check_adjustments, load_profiles
+from tisdiss.harness.profiles import DEFAULT_CORPUS, check_adjustments, load_profiles
 
-_ROW_REFERENCE = re.compile(r"row\(\s*['\"]([^'\"]*)['\"]\s*\)")
 _ALONE = {
+    "use": ("model", "set", "init_from", "weights", "published", "corpus"),
     "weights": ("model", "set", "init_from", "published"),
-    "published": ("model", "set", "init_from", "paper"),
+    "published": ("model", "set", "init_from", "paper", "at"),
 }
-"""A row with the key only evaluates or only quotes, so these keys would have no effect."""
+"""A row with the key is as elsewhere, only evaluates or only quotes: these keys have no effect."""
 
 
 def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
@@ -28,6 +28,7 @@ def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
     problems = [
         *_check_name(data.get("study"), stem),
         *_check_ids(rows),
+        *_check_corpus(data.get("corpus"), ("corpus",)),
         *_check_profiles(a_dict(data.get("profiles"))),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
         *_check_show(a_dict(data.get("show"))),
@@ -57,9 +58,8 @@ def _check_ids(rows: list[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:
 
 
 def _check_row(row: dict[str, Any], at: Place) -> Iterator[Problem]:
-    if "use" in row:
-        hint = "repeat the settings: equal settings are one run, trained once"
-        yield Problem((*at, "use"), row["use"], "`use` is reserved, and not available yet", hint)
+    if isinstance(row.get("corpus"), str):
+        yield from _check_corpus(row["corpus"], (*at, "corpus"))
     for key, others in _ALONE.items():
         for other in others:
             if row.get(key) and row.get(other):
@@ -101,6 +101,13 @@ def _weights_names(data: dict[str, Any]) -> set[str]:
     return {str(name) for names in (*ours, *given) for name in names}
 
 
+def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
+    roles = {name for profile in load_profiles().values() for name in profile.corpora}
+    if isinstance(role, str) and role not in {DEFAULT_CORPUS, *roles}:
+        rule = "no profile says what plays this corpus' role"
+        yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
+
+
 def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
     problems: list[Problem] = []
     for name, words in adjustments.items():
@@ -114,10 +121,17 @@ def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
 
 def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
     for i, claim in enumerate(claims):
-        expr = a_dict(claim).get("expr")
-        for name in _ROW_REFERENCE.findall(expr) if isinstance(expr, str) else ():
+        expr, at = a_dict(claim).get("expr"), ("claims", i, "expr")
+        if not isinstance(expr, str) or not expr:
+            continue  # its kind is complained about elsewhere
+        try:
+            named = rows_of(parse(expr))
+        except ValueError as error:
+            yield Problem(at, expr, str(error))
+            continue
+        for name in named:
             if name not in ids:
-                yield Problem(("claims", i, "expr"), name, "no such row", nearest(name, ids))
+                yield Problem(at, name, "no such row", nearest(name, ids))
 
 
 def _check_show(show: dict[str, Any]) -> Iterator[Problem]:

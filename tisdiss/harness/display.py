@@ -87,7 +87,9 @@ class Watcher:
     def __call__(self, planned: PlannedRun, event: dict[str, Any]) -> None:
         if event["kind"] == schema.EVENT_DEPTH:
             return
-        if self.console.is_terminal:
+        if event["kind"] == "warning":
+            self.say(f"{short(planned.identity)} warning: {event['text']}")
+        elif self.console.is_terminal:
             self._bar(planned, event)
         elif event["kind"] == "epoch" or time.monotonic() - self.last_plain > 60:
             self.last_plain = time.monotonic()

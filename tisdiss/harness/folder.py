@@ -10,19 +10,17 @@ Every file but the journal is replaced whole. Read `run.py` for who writes what 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tisdiss.files import write_atomic
 from tisdiss.harness.identity import short
+from tisdiss.harness.lease import LEASE_SECONDS, held
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
 FINAL: tuple[Status, ...] = ("done", "imported")
@@ -31,10 +29,6 @@ BROKEN: tuple[Status, ...] = ("failed", "diverged")
 
 State = Literal["new", "partial", "done", "failed"]
 """How far a run is: `partial` has been started, or misses an evaluation that is now asked for."""
-
-
-class RunHeldError(RuntimeError):
-    """Another process is working on the run."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,10 @@ class RunFolder:
     @property
     def journal(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
 
     def evaluation(self, identity: str) -> Path:
         """The folder of an evaluation; it exists only when the evaluation is complete."""
@@ -92,38 +90,9 @@ class RunFolder:
         path = self.evaluation(identity) / "evaluation.json"
         return path.is_file() and json.loads(path.read_text())["identity"] == identity
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Be the only one who works on the run; raises RunHeldError that names who does.
-
-        The kernel gives the lock back when its process ends, however it ends.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                who = self._holder()
-                raise RunHeldError(
-                    f"run {short(self.identity)} is held by {who}; wait for it, or stop it"
-                ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json_text(_this_process()).encode(), 0)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _holder(self) -> str:
-        try:
-            return "process {pid} on {host} since {since}".format(**self.read("lock"))
-        except (json.JSONDecodeError, KeyError):  # it is being written
-            return "another process"
-
-
-def _this_process() -> dict[str, Any]:
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    def lease(self, seconds: float = LEASE_SECONDS) -> AbstractContextManager[None]:
+        """Be the only one who works on the run; raises RunHeldError that names who does."""
+        return held(self.lock_file, f"run {short(self.identity)}", seconds)
 
 
 def json_text(data: Any) -> str:

@@ -1,29 +1,35 @@
-"""Runs of a plan on this machine: in this process, or several at a time, a process each.
+"""Runs of a plan on this machine: in this process, or several at a time, a worker process each.
 
-A child gets a plan file and an identity, and needs nothing else; its output goes to `output.log`
-in the run folder. Parents are finished before their children start.
+Parents are finished before their children start. A worker that crashes, is killed or shows no sign
+of life is started again a few times and resumes; one that failed by itself, or diverged, is not.
+`slurm.py` does the same on many machines.
 """
 
 from __future__ import annotations
 
-import math
 import os
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tisdiss.files import write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, RunFolder
 from tisdiss.harness.identity import sha256_of, short
+from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import EXIT_CODES, Outcome, Runner, run, show_in_mlflow
+from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
+from tisdiss.harness.worker import command_line, outcome_of
 
-Command = Callable[[Path, PlannedRun], list[str]]
+Command = Callable[[Path, PlannedRun, Path], list[str]]
+"""The command line of a worker, from the plan file, the run and where to leave the exit code."""
+
 POLL_SECONDS = 0.2
+TRIES = 3
+"""How often a run is started that crashes."""
 
 
 def launch(
@@ -31,52 +37,70 @@ def launch(
     *,
     runner: Runner,
     jobs: int = 1,
+    processes: int = 1,
+    tries: int = TRIES,
     track: bool = True,
     command: Command | None = None,
 ) -> dict[str, Outcome]:
     """Bring every run of a plan up to date, `jobs` at a time; how each ended, by identity.
 
-    `command` makes the command line of a child from the plan file and the run; for tests.
+    `processes` train each run together (torchrun). `command` makes the command line of a worker;
+    for tests.
     """
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: at least one run at a time; pass jobs >= 1")
-    if jobs == 1:
+    if processes < 1:
+        raise ValueError(f"processes={processes}: a run needs one; pass processes >= 1")
+    if jobs == processes == 1 and command is None:
         return run(plan, runner=runner, track=track)
     plan.save(runner.runs_dir)
-    pool = _Pool(plan, runner, jobs, track, command or _child_command(runner))
-    return pool.work()
+    return _Pool(plan, runner, jobs, tries, track, command or _workers(runner, processes)).work()
 
 
-def _child_command(runner: Runner) -> Command:
-    def command(queue: Path, planned: PlannedRun) -> list[str]:
-        options = {
-            "--runs-dir": runner.runs_dir,
-            "--root": runner.root,
-            "--cache": runner.corpora.cache,
-            "--speech": runner.corpora.speech,
-            "--device": runner.device,
-            "--threads": runner.threads,
-            "--max-seconds": runner.max_seconds if math.isfinite(runner.max_seconds) else None,
-        }
-        line = [sys.executable, "-m", "tisdiss.harness.run", str(queue), planned.identity]
-        for name, value in options.items():
-            line += [] if value is None else [name, str(value)]
-        return [*line, "--again"] if runner.again else line
+def _workers(runner: Runner, processes: int) -> Command:
+    def command(queue: Path, planned: PlannedRun, code_file: Path) -> list[str]:
+        line = command_line(queue, planned, runner, code_file, processes)
+        # torchrun stands between us and its workers
+        return line if processes > 1 else [*line, "--parent", str(os.getpid())]
 
     return command
 
 
-class _Pool:
-    """Children that work, and runs that wait for a slot or for their parent."""
+@dataclass
+class _Worker:
+    """A process at work on a run."""
 
-    def __init__(self, plan: Plan, runner: Runner, jobs: int, track: bool, command: Command):
+    planned: PlannedRun
+    process: subprocess.Popen[bytes]
+    folder: RunFolder
+    code_file: Path
+    started: float
+
+    def code(self) -> int | None:
+        """Its exit code, None while it works; torchrun hides it, so the file comes first."""
+        code = self.process.poll()
+        if code is None or not self.code_file.is_file():
+            return code
+        return int(self.code_file.read_text())
+
+    def silent(self) -> float:
+        return min(silent_seconds(self.folder.lock_file), time.time() - self.started)
+
+
+class _Pool:
+    """Workers, and runs that wait for a slot or for their parent."""
+
+    def __init__(
+        self, plan: Plan, runner: Runner, jobs: int, tries: int, track: bool, command: Command
+    ):
         self.plan, self.runner, self.jobs = plan, runner, jobs
-        self.track, self.command = track, command
+        self.tries, self.track, self.command = tries, track, command
         self.waiting = list(plan.todo)
-        self.working: dict[str, tuple[PlannedRun, subprocess.Popen[bytes]]] = {}
+        self.working: dict[str, _Worker] = {}
+        self.tried: dict[str, int] = {}
         done = [run for run in plan.runs if run not in self.waiting]
         self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
-        self.queue = _save_queue(plan, runner.runs_dir)
+        self.queue = save_queue(plan, runner.runs_dir)
 
     def work(self) -> dict[str, Outcome]:
         for identity in self.outcomes:
@@ -87,9 +111,10 @@ class _Pool:
                     self._start_ready()
                     self._collect()
                     time.sleep(POLL_SECONDS)
-            finally:  # on Ctrl-C the children stop too; their folders resume
-                for _, child in self.working.values():
-                    stop_group(child)
+            finally:  # on Ctrl-C the workers stop too; their folders resume
+                for worker in self.working.values():
+                    stop_group(worker.process)
+                    worker.code_file.unlink(missing_ok=True)
                 self.queue.unlink(missing_ok=True)
         return self.outcomes
 
@@ -108,43 +133,62 @@ class _Pool:
         folder.path.mkdir(parents=True, exist_ok=True)
         threads = self.runner.threads or max(1, (os.cpu_count() or 1) // self.jobs)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        with (folder.path / "output.log").open("ab") as log:
-            child = _spawn(self.command(self.queue, planned), environment, log)
-        self.working[planned.identity] = (planned, child)
-        self.runner.say(f"{planned}: started, output in {folder.path / 'output.log'}")
+        code_file = self.queue.with_name(f"{self.queue.name}-{short(planned.identity)}")
+        code_file.unlink(missing_ok=True)
+        log = folder.path / "output.log"
+        process = _spawn(self.command(self.queue, planned, code_file), environment, log)
+        self.working[planned.identity] = _Worker(planned, process, folder, code_file, time.time())
+        self.tried[planned.identity] = self.tried.get(planned.identity, 0) + 1
+        self.runner.say(f"{planned}: started, output in {log}")
 
     def _collect(self) -> None:
-        for identity, (planned, child) in list(self.working.items()):
-            code = child.poll()
+        for identity, worker in list(self.working.items()):
+            if worker.silent() > self.runner.lease_seconds:
+                os.killpg(worker.process.pid, signal.SIGKILL)
+                worker.process.wait()
+            code = worker.code()
             if code is None:
                 continue
             del self.working[identity]
-            outcome = _outcome(code)
-            self.outcomes[identity] = outcome
-            self.runner.say(f"{planned}: {outcome}")
-            if self.track and outcome in ("done", "stopped", *BROKEN):
-                show_in_mlflow(self.runner.runs_dir, identity, self.runner.say)
+            worker.code_file.unlink(missing_ok=True)
+            self._ended(worker, code)
+
+    def _ended(self, worker: _Worker, code: int) -> None:
+        planned, outcome = worker.planned, outcome_of(code)
+        if outcome is None:
+            how = f"crashed (exit code {code})" if code >= 0 else f"was killed (signal {-code})"
+            if self.tried[planned.identity] < self.tries:
+                self.runner.say(f"{planned}: {how}; it is started again and resumes")
+                self.waiting.insert(0, planned)
+                return
+            outcome = give_up(worker.folder, f"{how}, {self.tries} times")
+        self.outcomes[planned.identity] = outcome
+        self.runner.say(f"{planned}: {outcome}")
+        if self.track and outcome in ("done", "stopped", *BROKEN):
+            show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
 
 
-def _spawn(command: list[str], env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+def give_up(folder: RunFolder, reason: str) -> Outcome:
+    """Make a run that keeps crashing a row with its reason; finished weights stay finished."""
+    if folder.read("result.json").get("status", "running") == "running":
+        folder.write("result.json", {"status": "failed", "reason": reason})
+    return "failed"
 
 
-def _outcome(code: int) -> Outcome:
-    """What a child's exit code means; any unknown one, such as a kill, is a failure."""
-    outcomes = {number: outcome for outcome, number in EXIT_CODES.items() if number}
-    return outcomes.get(code, "failed") if code else "done"
+def _spawn(command: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
-def _save_queue(plan: Plan, runs_dir: Path) -> Path:
-    """The whole plan as a file for the children, named after its content."""
+def save_queue(plan: Plan, runs_dir: Path) -> Path:
+    """The whole plan as a file for the workers, named after its content and this process."""
     text = plan.model_dump_json()
     path = Path(runs_dir) / "plans" / f"queue-{short(sha256_of(text))}-{os.getpid()}"
     write_atomic(path, text)

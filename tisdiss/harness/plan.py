@@ -1,20 +1,22 @@
 """Studies in, the runs they need out, each once and parents first. Nothing is trained here.
 
 `plan` reads study objects, run folders and corpora, and writes nothing; `Plan.save` writes
-`runs/plans/<study>.<profile>.json`, from which analysis knows which runs make which row.
+`runs/plans/<study>.<profile>.json`, from which analysis knows which runs make which row. Where a
+corpus cannot be opened the plan still says what there is to do and what it costs, but not which of
+it is done: such a plan cannot be saved or run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import DataConfig, EvalConfig, TrainConfig
 from tisdiss.files import write_atomic
 from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.cost import macs_per_second, parameters
 from tisdiss.harness.folder import RunFolder, State, json_text
 from tisdiss.harness.identity import (
     SCHEMA,
@@ -24,11 +26,18 @@ from tisdiss.harness.identity import (
     train_identity,
     training_manifest,
 )
-from tisdiss.harness.overrides import override
 from tisdiss.harness.profiles import Profile, Words
-from tisdiss.harness.resolve import resolve_evaluation, resolve_training, resolve_weights
+from tisdiss.harness.resolve import (
+    resolve_data,
+    resolve_evaluation,
+    resolve_training,
+    resolve_weights,
+)
 from tisdiss.harness.shipped import read_shipped, weights_path
-from tisdiss.harness.study import Row, Study
+from tisdiss.harness.study import Marks, Row, Study
+
+if TYPE_CHECKING:
+    from tisdiss.data import Corpus
 
 Kind = Literal["train", "finetune", "weights"]
 
@@ -63,6 +72,8 @@ class PlannedRun(Words):
     evaluations: tuple[PlannedEvaluation, ...] = ()
     members: tuple[Member, ...] = ()
     state: State = "new"
+    unknown: str | None = None
+    """Why its mixtures, and with them its identity, are not known."""
 
     @property
     def name(self) -> str:
@@ -72,9 +83,14 @@ class PlannedRun(Words):
     def seed(self) -> int:
         return self.config.seed
 
+    @property
+    def code(self) -> str:
+        """What a person sees of the identity."""
+        return "?" if self.unknown else short(self.identity)
+
     def __str__(self) -> str:
         rows = ", ".join(sorted({f"{m.study}/{m.row}" for m in self.members})) or "parent only"
-        return f"{short(self.identity)} {self.name} seed {self.seed} ({rows})"
+        return f"{self.code} {self.name} seed {self.seed} ({rows})"
 
 
 class RowRun(Words):
@@ -92,9 +108,16 @@ class PlannedRow(Words):
     label: str
     name: str
     kind: Kind
+    corpus: str
+    """The role of what it hears; scores of different roles are never compared."""
     n_re_train: int
     n_sep_train: int
+    at: tuple[int, ...]
+    """N_re of its lines in a table; 0 without early split."""
     params: int | None
+    macs: dict[int, int]
+    """Multiply-adds for a second of sound, by N_re."""
+    marks: Marks | None
     paper: dict[str, float] | None
     runs: tuple[RowRun, ...]
 
@@ -106,7 +129,7 @@ class PlannedStudy(Words):
     profile: str
     rows: tuple[PlannedRow, ...]
     content: dict[str, Any]
-    """The rest of the file: title, claim, corpus, evaluate, show, published rows, claims."""
+    """The rest of the file: title, claim, corpora, evaluate, show, published rows, claims."""
 
     def document(self) -> dict[str, Any]:
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
@@ -133,8 +156,15 @@ class Plan(Words):
             raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
         return found[0]
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Why the identity of some runs is not known, each reason once."""
+        return tuple(dict.fromkeys(run.unknown for run in self.runs if run.unknown))
+
     def save(self, runs_dir: Path) -> list[Path]:
         """Write one file per study; returns their paths."""
+        if self.unknown:
+            raise ValueError("\n".join(self.unknown))
         paths = []
         for study in self.studies:
             path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
@@ -165,6 +195,8 @@ def plan(
 
 
 def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
+    if run.unknown:
+        return run
     asked = tuple(evaluation.identity for evaluation in run.evaluations)
     state = RunFolder.of(runs_dir, run.identity).state(asked)
     return run.model_copy(update={"state": state})
@@ -176,6 +208,8 @@ class _Planner:
     root: Path
     corpora: Corpora
     runs: dict[str, PlannedRun] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why a corpus could not be opened, by its config."""
 
     def add(
         self, study: Study, *, seeds: Sequence[int] | None, rows: Sequence[str] | None
@@ -183,40 +217,50 @@ class _Planner:
         view = study.at(self.profile)
         chosen = [study.row(row_id) for row_id in rows] if rows else study.rows
         planned = [
-            self._row(study, row, view, seeds or view.seeds or (0,))
+            self._row(study, study.shown(row), view, seeds or view.seeds or (0,))
             for row in chosen
             if not row.published
         ]
+        content = self._content(study, view, planned)
+        content["order"] = [row.id for row in chosen]
         return PlannedStudy(
             study=study.study,
             profile=self.profile,
             rows=tuple(planned),
-            content=self._content(study, view),
+            content=content,
         )
 
     def _row(self, study: Study, row: Row, view: Profile, seeds: Sequence[int]) -> PlannedRow:
         runs: dict[str, RowRun] = {}
+        corpus = study.corpus_of(row)
         for seed in seeds:
-            run = self._run(study, row, view, seed)
-            evaluation = self._evaluation(run, view)
+            run = self._run(study, row, seed)
+            evaluation = self._evaluation(run, view, corpus)
             member = Member(study=study.study, row=row.id, profile=self.profile)
             self._note(run.identity, evaluation, member)
             own = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
             runs.setdefault(run.identity, own)  # shipped weights are one run, whatever the seed
         model = run.config.model
+        scored = evaluation.config.n_re or (model.n_re,)
         return PlannedRow(
             id=row.id,
             label=row.label or model.name,
             name=model.name,
             kind=run.kind,
+            corpus=corpus,
             n_re_train=model.n_re,
             n_sep_train=model.n_sep,
-            params=count_parameters(model),
+            at=row.at or _depths_in(row.paper) or (model.n_re,),
+            params=parameters(model),
+            macs={n_re: macs_per_second(model, n_re) for n_re in scored},
+            marks=row.marks,
             paper=row.paper or None,
             runs=tuple(runs.values()),
         )
 
-    def _run(self, study: Study, row: Row, view: Profile, seed: int) -> PlannedRun:
+    def _run(self, study: Study, row: Row, seed: int) -> PlannedRun:
+        study, row = study.origin(row)
+        view = study.at(self.profile)
         parent = self._parent(study, row, view, seed)
         if row.weights:
             assert parent is not None
@@ -229,14 +273,15 @@ class _Planner:
         if row.parent is None:
             return None
         if not row.parent.startswith("weights:"):
-            return self._run(study, study.row(row.parent), view, seed)
+            return self._run(study, study.row(row.parent), seed)
         name = row.parent.removeprefix("weights:")
         trained = resolve_weights(view, name, seed=seed)
         return self._training(trained, None) if trained else self._shipped(view, name)
 
     def _training(self, config: TrainConfig, parent: PlannedRun | None) -> PlannedRun:
         config = config.model_copy(update={"parent": parent.identity if parent else None})
-        manifest = training_manifest(self.corpora.open(config.data, config.model.n_src))
+        corpus, missing = self._open(config.data, config.model.n_src)
+        manifest = training_manifest(corpus) if corpus else _unknown(config.data)
         return self._keep(
             PlannedRun(
                 identity=train_identity(config, manifest),
@@ -244,6 +289,7 @@ class _Planner:
                 config=config,
                 data_manifest=manifest,
                 parent=config.parent,
+                unknown=missing or (parent.unknown if parent else None),
             )
         )
 
@@ -260,11 +306,24 @@ class _Planner:
     def _keep(self, run: PlannedRun) -> PlannedRun:
         return self.runs.setdefault(run.identity, run)
 
-    def _evaluation(self, run: PlannedRun, view: Profile) -> PlannedEvaluation:
-        config = resolve_evaluation(view)
-        data = run.config.data if run.kind != "weights" else profile_data(view)
-        corpus = self.corpora.open(data, run.config.model.n_src)
-        manifest = getattr(corpus, config.split).manifest_hash
+    def _open(self, data: DataConfig, n_src: int) -> tuple[Corpus | None, str | None]:
+        """The corpus, or why there is none."""
+        key = data.model_dump_json()
+        if key not in self.missing:
+            try:
+                return self.corpora.open(data, n_src), None
+            except (ValueError, OSError) as error:
+                self.missing[key] = f"corpus '{data.source}' cannot be opened: {error}"
+        return None, self.missing[key]
+
+    def _evaluation(self, run: PlannedRun, view: Profile, role: str) -> PlannedEvaluation:
+        config = resolve_evaluation(view, run.config.model)
+        data = run.config.data if run.kind != "weights" else resolve_data(view, role)
+        corpus, missing = self._open(data, run.config.model.n_src)
+        if missing:
+            self.runs[run.identity] = run.model_copy(update={"unknown": missing})
+        scored = getattr(corpus, config.split, None)
+        manifest = scored.manifest_hash if scored else _unknown(data)
         return PlannedEvaluation(
             identity=evaluation_identity(run.identity, config, manifest),
             config=config,
@@ -281,54 +340,57 @@ class _Planner:
             update={"evaluations": evaluations, "members": members}
         )
 
-    def _content(self, study: Study, view: Profile) -> dict[str, Any]:
-        shown = {(study.study, self.profile)}
-        ours = [r for r in self.runs.values() if shown & {(m.study, m.profile) for m in r.members}]
+    def _content(self, study: Study, view: Profile, rows: Sequence[PlannedRow]) -> dict[str, Any]:
+        roles = {row.corpus: row for row in reversed(rows)}
+        corpora = {role: self._corpus(row, view) for role, row in sorted(roles.items())}
         quoted = [row for row in study.rows if row.published]
+        used = [study.origin(row) for row in study.rows if row.use]
+        elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
         return {
             "title": study.title,
             "claim": study.claim,
             "base": study.base,
-            "corpus": self._corpus(ours, view),
+            "corpus": corpora[rows[0].corpus] if rows else {},
+            "corpora": corpora,
             "evaluate": resolve_evaluation(view).model_dump(mode="json"),
             "show": study.show.model_dump(mode="json"),
             "claims": [claim.model_dump(mode="json") for claim in study.claims],
-            "published": [
-                row.model_dump(mode="json", include={"id", "label", "published", "source"})
-                for row in quoted
-            ],
-            "study_hash": sha256_of(study.model_dump(mode="json")),
+            "published": [_published(study, row) for row in quoted],
+            "study_hash": sha256_of([study.model_dump(mode="json"), elsewhere]),
         }
 
-    def _corpus(self, runs: Sequence[PlannedRun], view: Profile) -> dict[str, Any]:
-        """What the study is scored on, as every figure and table states it."""
-        run = next(iter(runs), None)
-        if run is None:
-            return {}
-        evaluation = run.evaluations[0]
-        corpus = self.corpora.open(evaluation.data, run.config.model.n_src)
+    def _corpus(self, row: PlannedRow, view: Profile) -> dict[str, Any]:
+        """What the rows of a role are scored on, as every figure and table states it."""
+        role = view.role(row.corpus)
+        said = {"label": role.label}
+        run = self.runs[row.runs[0].identity]
+        evaluation = next(e for e in run.evaluations if e.identity == row.runs[0].evaluation)
+        corpus, _ = self._open(evaluation.data, run.config.model.n_src)
+        if corpus is None:
+            return said
         scored = corpus.source.split(evaluation.config.split)
+        notes = (view.note, role.note, corpus.source.note)
         return {
+            **said,
             "source": corpus.source.name,
             "manifest": corpus.manifest_hash,
             "test_manifest": evaluation.test_manifest,
             "speakers_test": len({utterance.speaker for utterance in scored}),
-            "note": "; ".join(note for note in (view.note, corpus.source.note) if note),
+            "note": "; ".join(note for note in notes if note),
         }
 
 
-def profile_data(view: Profile) -> DataConfig:
-    """The corpus of a profile, on which shipped weights are scored."""
-    return override(TrainConfig(), view.set).data
+def _published(study: Study, row: Row) -> dict[str, Any]:
+    """A row that is quoted."""
+    told = row.model_dump(mode="json", include={"id", "label", "published", "source", "marks"})
+    return {**told, "corpus": study.corpus_of(row)}
 
 
-@cache
-def count_parameters(config: ModelConfig) -> int:
-    """Trainable numbers of a model. The random state of the caller is left as it was."""
-    import torch
+def _depths_in(values: dict[str, float]) -> tuple[int, ...]:
+    """The depths that the paper reports, such as 3 and 5 of si_snri.re3 and si_snri.re5."""
+    return tuple(sorted({int(key.partition(".re")[2]) for key in values if ".re" in key}))
 
-    from tisdiss.model import TISDiSS
 
-    with torch.random.fork_rng(devices=[]):
-        model = TISDiSS.from_config(config)
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+def _unknown(data: DataConfig) -> str:
+    """In place of a manifest: equal for equal corpora, and equal to no real one."""
+    return sha256_of({"not opened": data.model_dump(mode="json")})

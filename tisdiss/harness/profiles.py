@@ -45,6 +45,18 @@ class WeightsFrom(Words):
         return self
 
 
+class CorpusRole(Words):
+    """What plays the role of one of the paper's corpora at a profile."""
+
+    label: str = Field(default="", description="as tables head its columns")
+    set: dict[str, Any] = Field(default={}, description="dotted settings, after the profile's own")
+    note: str = Field(default="", description="printed with every figure and table")
+
+
+DEFAULT_CORPUS = "clean"
+"""The role of WSJ0-2mix, which every profile fills with its own settings."""
+
+
 class Adjustments(Words):
     """What a profile changes; a study may give the same words for one profile."""
 
@@ -53,13 +65,16 @@ class Adjustments(Words):
     evaluate: dict[str, Any] = Field(default={}, description="settings of the evaluation")
     seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
     weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
+    note: str = Field(default="", description="printed with every figure and table")
 
 
 class Profile(Adjustments):
     """One size at which every study can run."""
 
     about: str = Field(description="one line: what it runs on and how long it takes")
-    note: str = Field(default="", description="printed with every figure and table")
+    corpora: dict[str, CorpusRole] = Field(
+        default={}, description="meaning of a study's or row's `corpus:`"
+    )
 
     def adjusted(self, by: Adjustments) -> Profile:
         """This profile with a study's adjustments, which win."""
@@ -70,6 +85,7 @@ class Profile(Adjustments):
                 "evaluate": {**self.evaluate, **by.evaluate},
                 "weights": {**self.weights, **by.weights},
                 "seeds": by.seeds or self.seeds,
+                "note": "; ".join(note for note in (self.note, by.note) if note),
             }
         )
 
@@ -81,6 +97,17 @@ class Profile(Adjustments):
                 f"{nearest(weights, self.weights)}"
             )
         return self.weights[weights]
+
+    def role(self, corpus: str) -> CorpusRole:
+        """What the corpus of a row is here."""
+        if corpus == DEFAULT_CORPUS:
+            return self.corpora.get(corpus, CorpusRole())
+        if corpus not in self.corpora:
+            raise ValueError(
+                f"corpus '{corpus}': this profile does not say what it is; "
+                f"{nearest(corpus, [DEFAULT_CORPUS, *self.corpora])}"
+            )
+        return self.corpora[corpus]
 
 
 @cache
@@ -95,8 +122,15 @@ def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
         except ValidationError as error:
             problems += problems_of(error, Profile, (name,))
         problems += check_adjustments(words, (name,))
+        for role, meaning in _roles(words).items():
+            problems += check_adjustments(meaning, (name, "corpora", role))
     _refuse(document, problems)
     return profiles
+
+
+def _roles(words: Any) -> dict[str, Any]:
+    corpora = words.get("corpora") if isinstance(words, dict) else None
+    return corpora if isinstance(corpora, dict) else {}
 
 
 def _refuse(document: Document, problems: list[Problem]) -> None:

@@ -1,20 +1,20 @@
 """What a row means at a profile: words in, resolved configs out.
 
-The order, later wins: defaults, the profile, the study's base (or, for a fine-tune, the parent's
-model and the profile's `finetune`), the row's `model`, the row's `set`.
+The order, later wins: defaults, the profile, what plays the corpus' role there, the study's base
+(or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and `set`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from tisdiss.config import EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
-from tisdiss.harness.profiles import Profile, load_profiles
+from tisdiss.harness.profiles import DEFAULT_CORPUS, Profile, load_profiles
 
 if TYPE_CHECKING:
     from tisdiss.harness.study import Row, Study
@@ -28,9 +28,15 @@ def resolve_training(
 ) -> TrainConfig:
     """The training of a row. `parent` is the model whose weights start it, None from scratch.
 
-    `profile` is the one the study sees, `study.at(name)`.
+    `profile` is the one the study sees, `study.at(name)`; a row that uses another study's is asked
+    for there, `study.origin(row)`.
     """
-    config = _from_scratch(profile, row.model or study.base, seed)
+    heard = profile.role(row.corpus or study.corpus)
+    given = {**profile.set, **heard.set}
+    # Of the profile's settings, those that the row sets anew never apply: the structure that the
+    # name states may not allow them.
+    given |= {path: row.set[path] for path in given if path in row.set}
+    config = _named(given, row.model or study.base, seed)
     if parent is not None:
         model = parent.renamed(row.model) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
@@ -43,16 +49,29 @@ def resolve_training(
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
     """The training that makes `weights:<name>` at a profile; None if they are a shipped file."""
     meaning = profile.meaning(name)
-    return _from_scratch(profile, meaning.train, seed) if meaning.train else None
+    return _named(_default(profile), meaning.train, seed) if meaning.train else None
 
 
-def resolve_evaluation(profile: Profile) -> EvalConfig:
-    """The depths and mixtures of a study at a profile, `study.at(name)`."""
-    return override(EvalConfig(), profile.evaluate)
+def resolve_evaluation(profile: Profile, model: ModelConfig | None = None) -> EvalConfig:
+    """The depths and mixtures of a study at a profile, `study.at(name)`.
+
+    A model without early split is scored at its trained depth only: it has no N_re.
+    """
+    config = override(EvalConfig(), profile.evaluate)
+    return config if model is None or model.m_re else config.model_copy(update={"n_re": ()})
 
 
-def _from_scratch(profile: Profile, name: str, seed: int) -> TrainConfig:
-    config = override(TrainConfig(), profile.set)
+def resolve_data(profile: Profile, corpus: str) -> DataConfig:
+    """What is heard in a corpus' role at a profile, for weights that were trained elsewhere."""
+    return override(TrainConfig(), {**profile.set, **profile.role(corpus).set}).data
+
+
+def _default(profile: Profile) -> dict[str, Any]:
+    return {**profile.set, **profile.role(DEFAULT_CORPUS).set}
+
+
+def _named(given: dict[str, Any], name: str, seed: int) -> TrainConfig:
+    config = override(TrainConfig(), given)
     return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
 
 
@@ -97,14 +116,15 @@ def _only_at(problem: Problem, names: list[str]) -> Problem:
 
 def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Problem]:
     problems: list[Problem] = []
-    profile = study.at(profile_name)
     for row, index in zip(study.rows, places, strict=True):
+        owner, origin = study.origin(row)
         try:
-            parent = _parent_model(study, row, profile)
+            parent = _parent_model(study, row, profile_name)
         except ValueError:
             continue  # its parent's row has the mistake
         try:
-            _model_of(study, row, profile, parent)
+            model = _model_of(owner, origin, owner.at(profile_name), parent)
+            _check_shown_depths(study, row, study.at(profile_name), model)
         except ValidationError as error:
             problems += override_problems(error, row.set, ("rows", index, "set"))
         except ValueError as error:
@@ -112,15 +132,18 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
     return problems
 
 
-def _parent_model(study: Study, row: Row, profile: Profile) -> ModelConfig | None:
+def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | None:
     """The model a row starts from, with shipped weights taken to be the study's base."""
+    study, row = study.origin(row)
     if row.parent is None:
         return None
+    profile = study.at(profile_name)
     if row.parent.startswith("weights:"):
         trained = resolve_weights(profile, row.parent.removeprefix("weights:"), seed=0)
-        return (trained or _from_scratch(profile, study.base, 0)).model
-    parent = study.row(row.parent)
-    return _model_of(study, parent, profile, _parent_model(study, parent, profile))
+        return (trained or _named(_default(profile), study.base, 0)).model
+    owner, parent = study.origin(study.row(row.parent))
+    above = _parent_model(owner, parent, profile_name)
+    return _model_of(owner, parent, owner.at(profile_name), above)
 
 
 def _model_of(
@@ -129,3 +152,16 @@ def _model_of(
     if row.published or row.weights:
         return parent
     return resolve_training(study, row, profile, seed=0, parent=parent).model
+
+
+def _check_shown_depths(
+    study: Study, row: Row, profile: Profile, model: ModelConfig | None
+) -> None:
+    """A table can only show what is scored."""
+    shown = study.shown(row).at or ()
+    if shown and model is not None and not model.m_re:
+        raise ValueError(f"at={list(shown)}: {model.name} has no reconstructor to repeat; drop it")
+    scored = resolve_evaluation(profile).n_re
+    for n_re in shown:
+        if n_re not in scored:
+            raise ValueError(f"at={list(shown)}: N_re = {n_re} is not among `evaluate:` n_re")

@@ -7,7 +7,6 @@ or fails is a row with its reason, and the others go on. Ctrl-C leaves a folder 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import shutil
@@ -21,17 +20,26 @@ from tisdiss.files import write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import describe_environment
-from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, RunHeldError, json_text
+from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, json_text
 from tisdiss.harness.identity import SCHEMA, short, training_manifest
+from tisdiss.harness.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.harness.shipped import weights_path
 
 Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "blocked"]
-"""`skipped`: was done before. `stopped`: its time was up, it resumes. `held`: another process has
-it. `blocked`: its parent has no weights."""
+"""`skipped`: was done before. `stopped`: it was asked to stop or its time was up, it resumes.
+`held`: another process has it. `blocked`: its parent has no weights."""
 
 Say = Callable[[str], None]
 Watch = Callable[[PlannedRun, dict[str, Any]], None]
+
+
+class StopRun(Exception):
+    """Raised by a `watch`: leave the run as it is, to be resumed if it is ever asked for again."""
+
+
+def never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,13 @@ class Runner:
     """Train diverged runs again; otherwise they stay a row with their reason."""
     say: Say = print
     watch: Watch | None = None
-    """Sees every event as it is logged, for a progress display."""
+    """Sees every event as it is logged, for a progress display; may raise StopRun."""
+    on_error: Callable[[Exception], None] | None = None
+    """Sees what a run failed or diverged with."""
+    stop: Callable[[], bool] = never
+    """Asked after each training step whether to save and leave the rest for later."""
+    lease_seconds: float = LEASE_SECONDS
+    """Without a sign of life for so long this process counts as hung, and may be killed."""
     train: Callable[..., Any] | None = None
     evaluate: Callable[..., Any] | None = None
     """Stand-ins for `tisdiss.train.train` and `tisdiss.evaluate.evaluate`."""
@@ -59,7 +73,7 @@ class Runner:
         folder = RunFolder.of(self.runs_dir, planned.identity)
         asked = tuple(evaluation.identity for evaluation in planned.evaluations)
         try:
-            with folder.lease():
+            with folder.lease(self.lease_seconds):
                 if folder.state(asked) == "done":
                     self.say(f"{planned}: done before, nothing to do")
                     return "skipped"
@@ -86,6 +100,10 @@ class Runner:
         except KeyboardInterrupt:
             self.say(f"{planned}: interrupted; the same command goes on from here")
             raise
+        except StopRun as reason:
+            folder.write("result.json", {"status": "running", "reason": str(reason)})
+            self.say(f"{planned}: {reason}")
+            return "stopped"
         except Exception as error:
             # By name, for torch is not imported just to find out that nothing was trained.
             diverged = type(error).__name__ == "Diverged"
@@ -101,7 +119,7 @@ class Runner:
             else:
                 self._train(planned, folder, parent, on_log)
                 if folder.read("result.json")["status"] not in FINAL:
-                    self.say(f"{planned}: time is up; the same command goes on from here")
+                    self.say(f"{planned}: stopped; the same command goes on from here")
                     return "stopped"
         for evaluation in planned.evaluations:
             if not folder.has_evaluation(evaluation.identity):
@@ -160,7 +178,7 @@ class Runner:
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
         self.say(f"{planned}: {'goes on' if folder.journal.stat().st_size else 'starts'}")
-        result = (self.train or _core_train(self.threads))(
+        result = (self.train or core_train(self.threads))(
             planned.config,
             corpus,
             folder.path,
@@ -168,6 +186,7 @@ class Runner:
             device=self.device,
             on_log=on_log,
             max_seconds=self.max_seconds,
+            stop=self.stop,
             about=about_weights(planned),
         )
         status = "running" if result.stopped == "time" else "done"
@@ -223,9 +242,11 @@ class Runner:
         aside.rename(final)
 
     def _broken(
-        self, planned: PlannedRun, folder: RunFolder, status: Outcome, error: BaseException
+        self, planned: PlannedRun, folder: RunFolder, status: Outcome, error: Exception
     ) -> Outcome:
         """Keep the reason beside the run; finished weights stay finished."""
+        if self.on_error:
+            self.on_error(error)
         reason = f"{type(error).__name__}: {error}"
         write_atomic(folder.path / "error.txt", "".join(traceback.format_exception(error)))
         if folder.read("result.json").get("status") not in FINAL:
@@ -306,7 +327,7 @@ def about_weights(planned: PlannedRun) -> dict[str, Any]:
     }
 
 
-def _core_train(threads: int | None) -> Callable[..., Any]:
+def core_train(threads: int | None) -> Callable[..., Any]:
     import torch
 
     from tisdiss.train import train
@@ -320,44 +341,3 @@ def _core_evaluate() -> Callable[..., Any]:
     from tisdiss.evaluate import evaluate
 
     return evaluate
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Execute one run of a saved queue: the process that `launch` starts."""
-    parser = argparse.ArgumentParser(prog="python -m tisdiss.harness.run", description=main.__doc__)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("identity")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--root", type=Path, default=Path("."))
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("--speech", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--max-seconds", type=float, default=math.inf)
-    parser.add_argument("--again", action="store_true")
-    given = parser.parse_args(arguments)
-    plan = Plan.model_validate_json(given.plan.read_text(encoding="utf-8"))
-    runner = Runner(
-        runs_dir=given.runs_dir,
-        root=given.root,
-        corpora=Corpora(cache=given.cache, speech=given.speech),
-        device=given.device,
-        threads=given.threads,
-        max_seconds=given.max_seconds,
-        again=given.again,
-    )
-    return EXIT_CODES[runner.run(plan.run(given.identity))]
-
-
-EXIT_CODES: dict[Outcome, int] = {
-    "done": 0,
-    "skipped": 0,
-    "failed": 3,
-    "diverged": 4,
-    "held": 5,
-    "blocked": 6,
-    "stopped": 7,
-}
-
-if __name__ == "__main__":
-    raise SystemExit(main())

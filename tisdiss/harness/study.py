@@ -1,7 +1,7 @@
 """The words a study file may use. One file = one table or figure; data only.
 
     study, title, claim   name (that of the file), question, the sentence it tests
-    base                  the paper's name of the model from which rows differ
+    base, corpus          the paper's name of the model from which rows differ; what it hears
     rows                  one line of the table or curve of the figure each (`Row`)
     evaluate, seeds       at which depths; how often
     claims, show          what is to be decided; how it is drawn
@@ -13,10 +13,11 @@ nearest valid name. Read `plan.py` next.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
 
 from tisdiss.config import EvalConfig, ModelConfig, TrainConfig
 from tisdiss.harness.checks import a_dict, a_list, check_study
@@ -24,6 +25,7 @@ from tisdiss.harness.document import RANGE, read_document
 from tisdiss.harness.overrides import settable, validated
 from tisdiss.harness.problems import DocumentError, Problem, nearest, problems_of
 from tisdiss.harness.profiles import (
+    DEFAULT_CORPUS,
     Adjustments,
     Profile,
     Seeds,
@@ -41,9 +43,18 @@ def _paper_name(text: str) -> str:
 
 StudyName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 RowId = Annotated[str, Field(pattern=r"^[a-z0-9_+-]{1,64}$")]
+RowOfAnother = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}/[a-z0-9_+-]{1,64}$")]
 PaperName = Annotated[str, AfterValidator(_paper_name)]
 Values = dict[Annotated[str, Field(pattern=r"^[a-z_]+(\.re[0-9]+)?$")], float]
 """Numbers that others reported, by column: si_snri, sdri, params_m, or si_snri.re5 at a depth."""
+
+
+class Marks(Words):
+    """The check marks of Table 3."""
+
+    es: bool = Field(default=False, description="early split")
+    sp: bool = Field(default=False, description="shared parameters")
+    ml: bool = Field(default=False, description="multi-loss supervision")
 
 
 class Row(Words):
@@ -51,6 +62,10 @@ class Row(Words):
 
     id: RowId = Field(description="unique in the study")
     label: str | None = Field(default=None, description="shown instead of the model's name")
+    use: RowOfAnother | None = Field(
+        default=None, description="the row `study/id` of another study, as it is there"
+    )
+    corpus: str | None = Field(default=None, description="another role than the study's corpus")
     model: PaperName | None = Field(default=None, description="another structure, by paper name")
     set: dict[str, Any] = Field(default={}, description="dotted settings, such as optim.lr")
     init_from: str | None = Field(
@@ -64,11 +79,23 @@ class Row(Words):
         default={}, description="numbers that others reported; such a row is not trained"
     )
     source: str | None = Field(default=None, description="where `paper` or `published` is from")
+    at: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
+        default=None, description="N_re at which a table shows the row, a line each"
+    )
+    marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
 
     @property
     def parent(self) -> str | None:
         """What must exist before: a row's id, or `weights:<name>`."""
         return f"weights:{self.weights}" if self.weights else self.init_from
+
+    def shown_like(self, used: Row) -> Row:
+        """This row with what it does not say about its looks taken from the row it uses."""
+        looks = {key: getattr(self, key) or getattr(used, key) for key in _LOOKS}
+        return self.model_copy(update=looks)
+
+
+_LOOKS = ("label", "paper", "source", "at", "marks")
 
 
 class Claim(Words):
@@ -82,10 +109,12 @@ class Claim(Words):
 class Show(Words):
     """How the result is drawn."""
 
-    figure: Literal["depth_curve"]
+    figure: Literal["depth_curve", "table"]
     x: Literal["n_re"] = "n_re"
     y: Literal["si_snri", "sdri", "si_snr", "sdr"] = "si_snri"
     by: str = Field(default="row", description="what the lines differ in: row or a dotted setting")
+    marks: bool = Field(default=False, description="a column of ES/SP/ML marks")
+    equal_cost: bool = Field(default=False, description="box the points of equal cost")
 
 
 class Study(Words):
@@ -95,12 +124,15 @@ class Study(Words):
     title: str = Field(min_length=1)
     claim: str = Field(min_length=1, description="what the paper says, in one sentence")
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
+    corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     evaluate: dict[str, Any] = Field(default={}, description="such as {n_re: 1..10}")
     seeds: Seeds = (0,)
     claims: tuple[Claim, ...] = ()
     show: Show
     profiles: dict[str, Adjustments] = Field(default={}, description="profiles as adjusted here")
+    _used: dict[str, Study] = PrivateAttr(default_factory=dict)
+    """Studies whose rows are used here, by name."""
 
     def row(self, row_id: str) -> Row:
         """The row with an id; the error names the others."""
@@ -109,6 +141,25 @@ class Study(Words):
                 return row
         ids = [row.id for row in self.rows]
         raise ValueError(f"study '{self.study}' has no row '{row_id}'; {nearest(row_id, ids)}")
+
+    def origin(self, row: Row) -> tuple[Study, Row]:
+        """The study and row that say what a row is: these, or where `use:` leads."""
+        if row.use is None:
+            return self, row
+        study, _, row_id = row.use.partition("/")
+        return self._used[study].origin(self._used[study].row(row_id))
+
+    def shown(self, row: Row) -> Row:
+        """A row with its looks: what it does not say is as in the row it uses."""
+        if row.use is None:
+            return row
+        study, _, row_id = row.use.partition("/")
+        return row.shown_like(self._used[study].shown(self._used[study].row(row_id)))
+
+    def corpus_of(self, row: Row) -> str:
+        """The role of the corpus that a row hears."""
+        study, row = self.origin(row)
+        return row.corpus or study.corpus
 
     def at(self, profile: str) -> Profile:
         """A profile as this study sees it: adjusted, with the study's own depths and seeds."""
@@ -120,37 +171,105 @@ class Study(Words):
 
 def load_study(path: Path | str) -> Study:
     """Read a study file; raises DocumentError, a ValueError, with all of its mistakes."""
-    path = Path(path)
-    document = read_document(path)
-    problems: list[Problem] = list(document.problems)
-    data = document.data
-    if not isinstance(data, dict):
-        problems.append(Problem((), data, "a study is a mapping that starts with `study: name`"))
-        raise DocumentError(document.lines(problems))
-    problems += _but_known(_word_problems(data) + check_study(data, stem=path.stem), problems)
-    problems += _check_sound_rows(data, problems)
-    if problems:
-        raise DocumentError(document.lines(problems))
-    return validated(Study, data)
+    return _Loader().load(Path(path))
 
 
 def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
     """Studies by name or path; every mistake of all of them at once."""
+    loader = _Loader()
     studies: list[Study] = []
     lines: list[str] = []
     for name in names:
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
-            there = sorted(p.stem for p in folder.glob("*.yaml"))
-            lines.append(f"no study '{name}'; {nearest(name, there)}")
+            lines.append(f"no study '{name}'; {nearest(name, _names_in(folder))}")
             continue
         try:
-            studies.append(load_study(path))
+            studies.append(loader.load(path))
         except DocumentError as error:
             lines += error.lines
     if lines:
-        raise DocumentError(lines)
+        raise DocumentError(list(dict.fromkeys(lines)))
     return studies
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+@dataclass
+class _Loader:
+    """Reads studies, each once, and those whose rows they use."""
+
+    known: dict[Path, Study] = field(default_factory=dict)
+    trail: tuple[str, ...] = ()
+    """Studies that are being read: those that use the next one."""
+
+    def load(self, path: Path) -> Study:
+        if path not in self.known:
+            self.trail += (path.stem,)
+            try:
+                self.known[path] = self._read(path)
+            finally:
+                self.trail = self.trail[:-1]
+        return self.known[path]
+
+    def _read(self, path: Path) -> Study:
+        document = read_document(path)
+        problems: list[Problem] = list(document.problems)
+        data = document.data
+        if not isinstance(data, dict):
+            problems.append(
+                Problem((), data, "a study is a mapping that starts with `study: name`")
+            )
+            raise DocumentError(document.lines(problems))
+        problems += _but_known(_word_problems(data) + check_study(data, stem=path.stem), problems)
+        used, wrong = self._used(data, path.parent)
+        problems += _but_known(wrong, problems)
+        problems += _check_sound_rows(data, problems, used)
+        if problems:
+            raise DocumentError(document.lines(problems))
+        return _with_used(validated(Study, data), used)
+
+    def _used(self, data: dict[str, Any], folder: Path) -> tuple[dict[str, Study], list[Problem]]:
+        """The studies that rows use, and what is wrong with the `use:` of some."""
+        used: dict[str, Study] = {}
+        problems: list[Problem] = []
+        for i, row in enumerate(a_list(data.get("rows"))):
+            asked = a_dict(row).get("use")
+            if not isinstance(asked, str) or "/" not in asked:
+                continue
+            name, _, row_id = asked.partition("/")
+            try:
+                used[name] = self._of_another(name, folder)
+                _check_is_trained(used[name].row(row_id))
+            except ValueError as error:
+                problems.append(Problem(("rows", i, "use"), asked, str(error)))
+        return used, problems
+
+    def _of_another(self, name: str, folder: Path) -> Study:
+        if name in self.trail:
+            way = " uses ".join((*self.trail[self.trail.index(name) :], name))
+            raise ValueError(f"a study cannot use its own rows ({way}); repeat the settings")
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            raise ValueError(
+                f"no study '{name}' beside this one; {nearest(name, _names_in(folder))}"
+            )
+        try:
+            return self.load(path)
+        except DocumentError as error:
+            raise ValueError(f"its study has a mistake: {error.lines[0]}") from error
+
+
+def _check_is_trained(row: Row) -> None:
+    if row.published:
+        raise ValueError(f"'{row.id}' is a published row; repeat its numbers")
+
+
+def _with_used(study: Study, used: dict[str, Study]) -> Study:
+    study._used = used
+    return study
 
 
 def _word_problems(data: dict[str, Any]) -> list[Problem]:
@@ -162,12 +281,14 @@ def _word_problems(data: dict[str, Any]) -> list[Problem]:
 
 
 def _but_known(problems: list[Problem], known: list[Problem]) -> list[Problem]:
-    """Leave out what follows from a value that could not be read, and the reserved `use`."""
+    """Leave out what follows from a value that could not be read."""
     unread = {problem.place for problem in known}
-    return [p for p in problems if p.place not in unread and (p.value, p.at_key) != ("use", True)]
+    return [p for p in problems if p.place not in unread]
 
 
-def _check_sound_rows(data: dict[str, Any], problems: list[Problem]) -> list[Problem]:
+def _check_sound_rows(
+    data: dict[str, Any], problems: list[Problem], used: dict[str, Study]
+) -> list[Problem]:
     """Resolve the rows that have no mistake of their own at every profile."""
     wrong = {problem.place[:2] for problem in problems}
     rows, given = a_list(data.get("rows")), a_dict(data.get("profiles"))
@@ -179,12 +300,14 @@ def _check_sound_rows(data: dict[str, Any], problems: list[Problem]) -> list[Pro
         "title": "part",
         "claim": "part",
         "base": data.get("base"),
+        "corpus": data.get("corpus", DEFAULT_CORPUS),
+        "evaluate": data.get("evaluate", {}),
         "rows": [rows[i] for i in places],
         "show": {"figure": "depth_curve"},
         "profiles": {k: words for k, words in given.items() if ("profiles", k) not in wrong},
     }
     try:
-        return check_rows(validated(Study, part), places)
+        return check_rows(_with_used(validated(Study, part), used), places)
     except ValidationError:
         return []
 

@@ -1,4 +1,4 @@
-"""How a run folder looks in MLflow: tags, params, metrics and files. Pure; `tracking.py` sends it."""
+"""How a run folder looks in MLflow: tags, params, metrics, files. Nothing is sent from here."""
 
 from __future__ import annotations
 

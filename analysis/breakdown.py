@@ -1,0 +1,107 @@
+"""Where a mean comes from: which mixtures gain, and what a further pass changes in each.
+
+Frames in, frames out, like `stats.py`; `insight.py` draws them.
+"""
+
+import numpy as np
+import pandas as pd
+
+from analysis.stats import DRAWS, depth_curve
+
+BINS = 5
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def by_input_level(
+    scores: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    metric: str = "si_snri",
+    bins: int = BINS,
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """The mean score at the trained depth by how loud the voice is in its mixture.
+
+    The utterances are split into `bins` parts of equal size by their SI-SNR in the mixture, in dB;
+    `level` is the middle one of a part. Other columns are those of `stats.depth_curve`.
+    """
+    trained = _trained(scores)
+    trained = trained[np.isfinite(trained["mixture_si_snr"])]
+    if trained.empty:
+        return pd.DataFrame()
+    levels = trained.drop_duplicates(["corpus", "mixture_id", "slot"])["mixture_si_snr"]
+    edges = np.unique(np.quantile(levels, np.linspace(0, 1, bins + 1)))[1:-1]
+    part = np.searchsorted(edges, trained["mixture_si_snr"], side="right")
+    return _curves(trained, pd.Series(part, trained.index), rng, metric, draws).assign(
+        level=lambda curve: curve["group"].map(
+            trained["mixture_si_snr"].groupby(part).median().to_dict()
+        )
+    )
+
+
+def by_sex(
+    scores: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    metric: str = "si_snri",
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """The mean score at the trained depth of mixtures of the same and of different sexes.
+
+    Mixtures with a voice whose sex is unknown are left out; empty where none is left.
+    """
+    trained = _trained(scores)
+    mixture = trained.groupby(["corpus", "mixture_id"])["sex"]
+    known = mixture.transform(lambda sexes: (sexes.fillna("") != "").all())
+    kinds = mixture.transform("nunique")
+    trained, kinds = trained[known.astype(bool)], kinds[known.astype(bool)]
+    if trained.empty:
+        return pd.DataFrame()
+    kind = kinds.map(lambda different: "same sex" if different == 1 else "different sexes")
+    return _curves(trained, kind, rng, metric, draws)
+
+
+def change_per_step(scores: pd.DataFrame, *, metric: str = "si_snri") -> pd.DataFrame:
+    """What each further pass changes in a mixture, over mixtures and seeds, in dB.
+
+    One line per row and depth but the first: the change since the depth evaluated before
+    (`n_re_from`) in quantiles q5, q25, q50, q75, q95, and `worse`, the share of mixtures that lost.
+    """
+    finite = scores[np.isfinite(scores[metric].astype(float))]
+    keys = ["row", "label", "n_re_train", "seed", "mixture_id"]
+    wide = finite.pivot_table(metric, keys, "n_re", aggfunc="mean", sort=False)
+    wide = wide[sorted(wide.columns)]
+    records = []
+    for row, part in wide.groupby("row", sort=False):
+        part = part.dropna(axis=1, how="all")
+        for before, after in zip(part.columns, part.columns[1:], strict=False):
+            change = (part[after] - part[before]).dropna()
+            records.append(
+                {
+                    "row": row,
+                    "label": part.index.get_level_values("label")[0],
+                    "n_re_train": int(part.index.get_level_values("n_re_train")[0]),
+                    "n_re_from": int(before),
+                    "n_re": int(after),
+                    **{f"q{round(100 * q)}": change.quantile(q) for q in QUANTILES},
+                    "worse": float((change < 0).mean()),
+                    "n_changes": len(change),
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def _trained(scores: pd.DataFrame) -> pd.DataFrame:
+    found = scores[scores["n_re"] == scores["n_re_train"]]
+    return found if "corpus" in found else found.assign(corpus="")
+
+
+def _curves(
+    scores: pd.DataFrame, group: pd.Series, rng: np.random.Generator, metric: str, draws: int
+) -> pd.DataFrame:
+    """`depth_curve` of each group of utterances, in the order of the groups."""
+    parts = [
+        depth_curve(scores[group == name], rng=rng, metric=metric, draws=draws).assign(group=name)
+        for name in sorted(group.unique())
+    ]
+    return pd.concat(parts, ignore_index=True)

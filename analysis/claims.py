@@ -1,0 +1,374 @@
+"""The sentences of the paper, decided: PASS, FAIL, NOT SIGNIFICANT or MISSING.
+
+A claim is an expression over rows (`tisdiss/harness/expression.py` says what it may be). Each of
+its comparisons is a quantity that must be above 0, for example the difference of two rows. Under
+the paired bootstrap of `stats.py` (same utterances, clustered by speaker)
+
+* PASS: the 95 % interval of every comparison lies above 0;
+* FAIL: that of one lies below 0; where there are several comparisons, at a level that allows for
+  having looked at all of them (Bonferroni);
+* NOT SIGNIFICANT: neither, or too few speakers for an interval;
+* MISSING: runs or depths are missing, or the claim is about decibels that only the paper's own
+  corpus and size can give.
+
+So `approx(a, b, tolerance)` passes where the whole interval of a - b lies within the tolerance.
+Where a maximum stands for its best row, the best row is the one whose mean is best.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.captions import escape_markdown
+from analysis.frames import StudyFrames, load_study, read_plan, role
+from analysis.stats import LEVEL, Paired, interval, paired_draws
+from tisdiss.harness.expression import (
+    Cell,
+    Combined,
+    Fact,
+    Greater,
+    Number,
+    Value,
+    leaves,
+    parse,
+    rows_of,
+)
+
+Status = Literal["PASS", "FAIL", "NOT SIGNIFICANT", "MISSING"]
+_SEED = 0
+_Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim and what the runs say about it.
+
+    `difference`, `low` and `high` are of the comparison that decided: how far it is above 0, in
+    `unit`. They are NaN where nothing could be computed.
+    """
+
+    study: str
+    id: str
+    expr: str
+    source: str
+    status: Status
+    reason: str = ""
+    difference: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    unit: str = "dB"
+    n_mixtures: int = 0
+    n_speakers: int = 0
+    n_seeds: int = 0
+
+    @property
+    def numbers(self) -> str:
+        """The deciding difference, its interval and what it rests on, on one line."""
+        if np.isnan(self.difference):
+            return ""
+        shown = f"{self.difference:+.2f} {self.unit}"
+        if not np.isnan(self.low):
+            shown += f" [{self.low:+.2f}, {self.high:+.2f}]"
+        if not self.n_mixtures:
+            return shown
+        seeds = f"{self.n_seeds} seed{'s' if self.n_seeds != 1 else ''}"
+        return f"{shown}, {self.n_mixtures} mixtures, {self.n_speakers} speakers, {seeds}"
+
+
+def claims(studies: Sequence[str], profile: str, runs_dir: Path) -> list[Verdict]:
+    """Every claim of the studies, decided from the run folders at a profile.
+
+    A study that was never planned at that profile has its claims read from `studies/` and listed
+    as MISSING.
+    """
+    verdicts = []
+    for study in studies:
+        try:
+            read_plan(Path(runs_dir), study, profile)
+        except ValueError:
+            verdicts += _unplanned(study, profile)
+        else:
+            verdicts += decide(load_study(runs_dir, study, profile))
+    return verdicts
+
+
+def decide(frames: StudyFrames) -> list[Verdict]:
+    """Every claim of one study, in the order of its file."""
+    return [_Claim(frames, claim).verdict() for claim in frames.plan.get("claims") or ()]
+
+
+def any_failed(verdicts: Iterable[Verdict]) -> bool:
+    """Whether a claim is contradicted: what `tisdiss claims` ends with exit code 1 for."""
+    return any(verdict.status == "FAIL" for verdict in verdicts)
+
+
+def counts(verdicts: Iterable[Verdict]) -> str:
+    """How many passed, failed and so on: "3 PASS, 1 NOT SIGNIFICANT"."""
+    order: tuple[Status, ...] = ("PASS", "FAIL", "NOT SIGNIFICANT", "MISSING")
+    statuses = [verdict.status for verdict in verdicts]
+    found = [f"{statuses.count(status)} {status}" for status in order if status in statuses]
+    return ", ".join(found) or "no claims"
+
+
+def meaning(profile: str) -> str:
+    """What verdicts at a profile can and cannot mean, in one sentence; empty for the paper's."""
+    if profile == "paper":
+        return ""
+    if profile == "smoke":
+        return "Profile smoke shows that everything runs; its verdicts mean nothing."
+    return (
+        f"At profile {profile} a verdict is about this small model and corpus: PASS says that the "
+        "paper's ordering shows here too, FAIL that it does not; neither proves nor refutes the "
+        "paper's numbers."
+    )
+
+
+def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
+    """The list as lines for a terminal, two per claim."""
+    lines = []
+    for verdict in verdicts:
+        said = verdict.numbers + (f" ({verdict.reason})" if verdict.reason else "")
+        lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.expr}")
+        lines.append(f"{'':<15}   {verdict.source}. {said}".rstrip())
+    return "\n".join([*lines, counts(verdicts) + ".", *filter(None, [meaning(profile)])]) + "\n"
+
+
+def to_markdown(verdicts: Sequence[Verdict]) -> str:
+    """The list as a pipe table."""
+    lines = ["| verdict | claim | source | above 0 by |", "| :-- | :-- | :-- | :-- |"]
+    for v in verdicts:
+        said = ". ".join(filter(None, [v.numbers, v.reason]))
+        cells = f"**{v.status}**", f"`{v.expr}`", escape_markdown(v.source), escape_markdown(said)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _unplanned(study: str, profile: str) -> list[Verdict]:
+    from tisdiss.harness.study import find_studies  # pydantic is slow to load
+
+    reason = f"run `tisdiss run {study} --profile {profile}` first"
+    (found,) = find_studies([study])
+    return [
+        Verdict(found.study, claim.id, claim.expr, claim.source, "MISSING", reason)
+        for claim in found.claims
+    ]
+
+
+class _NotYetError(Exception):
+    """Why a claim cannot be decided from what there is."""
+
+
+class _Claim:
+    """One claim over the frames of its study."""
+
+    def __init__(self, frames: StudyFrames, claim: dict[str, Any]) -> None:
+        self.frames = frames
+        self.head = frames.plan["study"], claim["id"], claim["expr"], claim["source"]
+        self.parts = parse(claim["expr"])
+        self.rows = {row["id"]: row for row in frames.plan["rows"]}
+        self.published = {row["id"]: row for row in frames.plan.get("published") or ()}
+
+    def verdict(self) -> Verdict:
+        """Decide, or say why it cannot be decided."""
+        try:
+            self._check_decidable()
+            by_role = self._by_role()
+            columns = {key: column for role in by_role.values() for key, column in role[1].items()}
+            found = [self._above_zero(part, columns) for part in self.parts]
+        except _NotYetError as reason:
+            return Verdict(*self.head, "MISSING", str(reason))
+        status, at = _decided(found, [not self._keys(part) for part in self.parts])
+        paired = by_role[self._role(at)][0] if self._keys(self.parts[at]) else None
+        low, high = interval(found[at][1:]) if len(found[at]) > 1 else (np.nan, np.nan)
+        few = paired is not None and not len(paired.drawn)
+        return Verdict(
+            *self.head,
+            status,
+            "too few speakers for an interval" if few else self._which(at),
+            difference=float(found[at][0]),
+            low=float(low),
+            high=float(high),
+            unit=self._unit(),
+            n_mixtures=paired.n_mixtures if paired else 0,
+            n_speakers=paired.n_speakers if paired else 0,
+            n_seeds=min(paired.n_seeds) if paired else 0,
+        )
+
+    def _check_decidable(self) -> None:
+        named = rows_of(self.parts)
+        if unknown := [row for row in named if row not in self.rows | self.published]:
+            raise _NotYetError(f"row {unknown[0]!r} is not planned")
+        level = any(_is_level(part) for part in self.parts)
+        if (level or set(named) & set(self.published)) and self.frames.plan["profile"] != "paper":
+            raise _NotYetError(
+                "about the paper's own decibels or sizes, so decided at profile paper only"
+            )
+        torn = [row for row in named if row in self.frames.incomplete and self._scored(row)]
+        if torn:
+            raise _NotYetError(f"runs are missing of {', '.join(torn)}")
+
+    def _scored(self, row: str) -> bool:
+        """Whether the claim is about scores of a row, rather than what it costs."""
+        cells = (leaf for part in self.parts for leaf in leaves(part))
+        return any(isinstance(leaf, Cell) and leaf.row == row for leaf in cells)
+
+    def _keys(self, part: Greater) -> list[_Key]:
+        """The scores (row, n_re, metric) that a comparison needs."""
+        return [
+            (leaf.row, n_re, leaf.metric)
+            for leaf in leaves(part)
+            if isinstance(leaf, Cell) and leaf.row in self.rows
+            for n_re in self._depths(leaf)
+        ]
+
+    def _depths(self, leaf: Cell | Fact) -> tuple[int, ...]:
+        return leaf.n_re or (self.rows[leaf.row]["n_re_train"],)
+
+    def _role(self, at: int) -> str:
+        """The corpus that a comparison is about."""
+        return role(self.rows[self._keys(self.parts[at])[0][0]])
+
+    def _by_role(self) -> dict[str, tuple[Paired, dict[_Key, np.ndarray]]]:
+        """All scores that the claim needs, corpus by corpus, each with its draws."""
+        wanted: dict[str, dict[_Key, None]] = {}
+        for part in self.parts:
+            keys = self._keys(part)
+            if len({role(self.rows[row]) for row, _, _ in keys}) > 1:
+                raise _NotYetError("compares scores on different corpora")
+            for key in keys:
+                wanted.setdefault(role(self.rows[key[0]]), {})[key] = None
+        return {name: self._paired(list(keys)) for name, keys in wanted.items()}
+
+    def _paired(self, keys: list[_Key]) -> tuple[Paired, dict[_Key, np.ndarray]]:
+        scores = self.frames.complete_scores
+        scores = scores[scores["row"].isin({row for row, _, _ in keys})]
+        there = set(zip(scores["row"], scores["n_re"], strict=True))
+        if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in there]:
+            raise _NotYetError("row {!r} is not evaluated at n_re={}".format(*absent[0]))
+        paired = paired_draws(scores, keys, rng=np.random.default_rng(_SEED))
+        return paired, dict(zip(keys, _columns(paired), strict=True))
+
+    def _above_zero(self, part: Greater, columns: dict[_Key, np.ndarray]) -> Any:
+        """What must be above 0: the estimate, then its draws."""
+        return np.atleast_1d(self._value(part.left, columns) - self._value(part.right, columns))
+
+    def _value(self, value: Value, columns: dict[_Key, np.ndarray]) -> Any:
+        if isinstance(value, Number):
+            return value.value
+        if isinstance(value, Fact):
+            return self._fact(value)
+        if isinstance(value, Combined):
+            return _combined(value, [self._value(part, columns) for part in value.values])
+        if value.row in self.published:
+            return self._quoted(value)
+        keys = [(value.row, n_re, value.metric) for n_re in self._depths(value)]
+        return np.mean([columns[key] for key in keys], axis=0)
+
+    def _quoted(self, cell: Cell) -> float:
+        """What others reported; a depth of its own where they give one."""
+        numbers = self.published[cell.row]["published"]
+        names = [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]
+        if not all(name in numbers for name in names):
+            raise _NotYetError(f"no published {names[0]} of {cell.row!r}")
+        return float(np.mean([numbers[name] for name in names]))
+
+    def _fact(self, fact: Fact) -> float:
+        if fact.row in self.published:
+            found = self.published[fact.row]["published"].get(f"{fact.name}_m")
+        else:
+            found = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
+        if found is None:
+            raise _NotYetError(f"{fact.name} of {fact.row!r} are not known")
+        return found
+
+    def _unit(self) -> str:
+        """Decibels, unless only costs are compared."""
+        kinds = [leaf for part in self.parts for leaf in leaves(part)]
+        return "dB" if any(isinstance(leaf, Cell) for leaf in kinds) else "M"
+
+    def _which(self, at: int) -> str:
+        return f"comparison {at + 1} of {len(self.parts)}" if len(self.parts) > 1 else ""
+
+
+def cost(row: dict[str, Any], name: str, n_re: int) -> float | None:
+    """Millions of parameters, or of multiply-adds per second of audio at a depth, if planned."""
+    if name == "params":
+        return None if row.get("params") is None else row["params"] / 1e6
+    found = (row.get("macs") or {}).get(str(n_re))
+    return None if found is None else found / 1e6
+
+
+def _columns(paired: Paired) -> np.ndarray:
+    """(cell, 1 + draws): the estimate of a cell, then its draws, so that both go one way."""
+    drawn = paired.drawn[np.isfinite(paired.drawn).all(axis=1)]
+    return np.vstack([paired.means, drawn]).T
+
+
+def _combined(value: Combined, parts: list[Any]) -> Any:
+    match value.how:
+        case "+":
+            return parts[0] + parts[1]
+        case "-":
+            return parts[0] - parts[1]
+        case "*":
+            return parts[0] * parts[1]
+        case "max":
+            return max(parts, key=_estimate)
+        case "min":
+            return min(parts, key=_estimate)
+
+
+def _estimate(values: Any) -> float:
+    return float(np.atleast_1d(values)[0])
+
+
+def _decided(found: list[np.ndarray], exact: list[bool]) -> tuple[Status, int]:
+    """The status, and which comparison decided it: the one that is least above 0."""
+    narrow = 1 - (1 - LEVEL) / len(found)
+    lows = [_end(values, LEVEL, 0, known) for values, known in zip(found, exact, strict=True)]
+    highs = [_end(values, narrow, 1, known) for values, known in zip(found, exact, strict=True)]
+    if any(high < 0 for high in highs):
+        return "FAIL", int(np.argmin(highs))
+    return ("PASS" if all(low > 0 for low in lows) else "NOT SIGNIFICANT"), int(np.argmin(lows))
+
+
+def _end(values: np.ndarray, level: float, side: int, exact: bool) -> float:
+    """An end of the interval; what needs no score is simply above 0 or not."""
+    if exact:
+        return float(values[0]) if values[0] > 0 else -np.inf
+    if len(values) == 1:  # too few speakers: nothing is known
+        return (-np.inf, np.inf)[side]
+    return float(interval(values[1:], level)[side])
+
+
+def _is_level(part: Greater) -> bool:
+    """Whether scores or sizes are held against a plain number, rather than against each other."""
+    left, right = _linear(part.left), _linear(part.right)
+    weight, constant = left[0] - right[0], left[1] - right[1]
+    return abs(weight) > 1e-9 and constant != 0
+
+
+def _linear(value: Value) -> tuple[float, float]:
+    """How often a value counts our own numbers, and the constant that it adds."""
+    if isinstance(value, Number):
+        return 0.0, value.value
+    if not isinstance(value, Combined):
+        return 1.0, 0.0
+    parts = [_linear(part) for part in value.values]
+    if value.how in "+-":
+        sign = 1 if value.how == "+" else -1
+        return parts[0][0] + sign * parts[1][0], parts[0][1] + sign * parts[1][1]
+    if value.how == "*":
+        factor = next(part.value for part in value.values if isinstance(part, Number))
+        other = parts[1] if isinstance(value.values[0], Number) else parts[0]
+        return factor * other[0], factor * other[1]
+    return parts[0]
+
+
+def to_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """One line per claim, for notebooks."""
+    return pd.DataFrame([vars(verdict) for verdict in verdicts])

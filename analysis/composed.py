@@ -1,0 +1,69 @@
+"""Fig. 2 of the paper as one figure: its eight panels in their places, as many as were run."""
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.captions import METRIC_LABELS, basis, escape_figure
+from analysis.figures import draw_depths, settle, style
+
+PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
+COLUMNS = 4
+_SIZE = (7.0, 3.9)
+_SMALL = 5.5
+_GREY = "0.5"
+
+
+def fig2(
+    panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]], *, metric: str = "si_snri"
+) -> Figure:
+    """The curves of every study fig2a to fig2h that is given, as (curve, plan) by name.
+
+    A panel that was not run keeps its place and says so.
+    """
+    with style():
+        figure = Figure(figsize=_SIZE)
+        grid = figure.subplots(len(PANELS) // COLUMNS, COLUMNS).ravel()
+        for at, (axes, study) in enumerate(zip(grid, PANELS, strict=True)):
+            axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
+            if study in panels:
+                _panel(axes, *panels[study], metric=metric)
+            else:
+                _absent(axes)
+            if at % COLUMNS == 0:
+                axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+            if at >= len(PANELS) - COLUMNS:
+                axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
+        figure.supxlabel(_rests_on(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
+        settle(figure)
+    return figure
+
+
+def _panel(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str) -> None:
+    draw_depths(axes, curve[curve["metric"] == metric], plan)
+    axes.tick_params(labelsize=6.5)
+    axes.margins(y=0.12)
+    axes.legend(fontsize=_SMALL, handlelength=1.5, loc="best")
+
+
+def _absent(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "not run", ha="center", va="center", color=_GREY, transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+
+
+def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
+    """What the numbers rest on: once where all panels agree, else panel by panel."""
+    said: dict[str, list[str]] = {}
+    for study, (curve, plan) in panels.items():
+        said.setdefault(" · ".join(basis(plan, curve)), []).append(study[-1])
+    lines = [f"({', '.join(names)}) {line}" for line, names in said.items()]
+    marks = (
+        "large dark-edged marker: N_re of training · band: 95% bootstrap over speakers and seeds"
+    )
+    return escape_figure("\n".join([marks, *(lines if len(said) > 1 else said)]))

@@ -1,0 +1,155 @@
+"""Three figures that the paper lacks: cost against quality, hard mixtures, and every step's change.
+
+Drawn like `figures.py`, from the frames of `stats.py` and `breakdown.py`.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from analysis.captions import METRIC_LABELS
+from analysis.figures import (
+    band,
+    legend,
+    legend_label,
+    looks,
+    note,
+    settle,
+    style,
+    trained_mark,
+)
+
+COSTS = {"macs": ("GMAC per second of audio", 1e-9), "rtf": ("real-time factor", 1.0)}
+"""What a plan may say of a row at each depth: heading and unit."""
+
+_WIDE = (7.0, 2.3)
+
+
+def cost_figure(
+    curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri"
+) -> Figure | None:
+    """Score against multiply-adds and real-time factor, a point per depth; None if both unknown.
+
+    Every variant is a line from its first to its last depth: the line above and to the left of
+    the others is the one to use.
+    """
+    curve = curve[curve["metric"] == metric]
+    known = [name for name in COSTS if any(row.get(name) for row in plan["rows"])]
+    if not known:
+        return None
+    with style():
+        figure, panels = _figure(len(known))
+        for axes, name in zip(panels, known, strict=True):
+            handles = [_cost_line(axes, curve, row, name, look) for row, look in looks(plan)]
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_xlabel(COSTS[name][0])
+        panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        _finish(figure, plan, curve, [handle for handle in handles if handle])
+    return figure
+
+
+def difficulty_figure(
+    by_level: pd.DataFrame, by_sex: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri"
+) -> Figure | None:
+    """Score at the trained depth by input level, and by the sexes in a mixture where known."""
+    parts = [part for part in (by_level, by_sex) if not part.empty]
+    if by_level.empty:
+        return None
+    with style():
+        figure, panels = _figure(len(parts))
+        handles = []
+        for row, look in looks(plan):
+            line = by_level[by_level["row"] == row["id"]]
+            if not line.empty:
+                handles.append(_line(panels[0], line["level"], line, look))
+        panels[0].set_xlabel("SI-SNR in the mixture [dB]")
+        panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        if len(parts) > 1:
+            _sexes(panels[1], by_sex, plan)
+        _finish(figure, plan, by_level, handles)
+    return figure
+
+
+def change_figure(change: pd.DataFrame, plan: dict[str, Any], curve: pd.DataFrame) -> Figure | None:
+    """What one further pass does to single mixtures: the middle half, and how many get worse."""
+    if change.empty:
+        return None
+    with style():
+        figure, panels = _figure(2)
+        handles: list[Artist] = []
+        lines = [(change[change["row"] == row["id"]], look) for row, look in looks(plan)]
+        lines = [(line, look) for line, look in lines if not line.empty]
+        for at, (line, look) in enumerate(lines):
+            x = line["n_re"] + 0.12 * (at - (len(lines) - 1) / 2)
+            ends = line["q50"] - line["q25"], line["q75"] - line["q50"]
+            panels[0].errorbar(x, line["q50"], ends, ls="none", color=look["color"], lw=0.9)
+            panels[0].plot(x, line["q50"], ls="none", mfc="white", **look)
+            share = 100 * line["worse"]
+            label = legend_label(line["label"].iloc[0])
+            handles += panels[1].plot(line["n_re"], share, mfc="white", label=label, **look)
+        panels[0].axhline(0, color="0.5", lw=0.6)
+        panels[0].set_ylabel("change by the last pass [dB]")
+        panels[1].set_ylabel("mixtures that get worse [%]")
+        panels[1].set_ylim(-4, 104)
+        for axes in panels:
+            axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
+            axes.set_xticks(sorted(change["n_re"].unique()))
+        _finish(figure, plan, curve, handles)
+    return figure
+
+
+def _figure(panels: int) -> tuple[Figure, list[Axes]]:
+    """One column wide for one panel, two for two."""
+    figure = Figure(figsize=_WIDE) if panels > 1 else Figure()
+    return figure, list(np.atleast_1d(figure.subplots(1, panels)))
+
+
+def _finish(
+    figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, handles: list[Artist]
+) -> None:
+    note(figure, plan, curve, [])
+    legend(figure, handles)
+    settle(figure)
+
+
+def _cost_line(
+    axes: Axes, curve: pd.DataFrame, row: dict[str, Any], name: str, look: dict[str, Any]
+) -> Artist | None:
+    costs = {int(n_re): cost * COSTS[name][1] for n_re, cost in (row.get(name) or {}).items()}
+    line = curve[(curve["row"] == row["id"]) & curve["n_re"].isin(costs)].sort_values("n_re")
+    if line.empty:
+        return None
+    x = line["n_re"].map(costs)
+    handle = _line(axes, x, line, look)
+    trained = line["n_re"] == line["n_re_train"]
+    axes.plot(x[trained], line["mean"][trained], **trained_mark(**look))
+    return handle
+
+
+def _line(axes: Axes, x: pd.Series, line: pd.DataFrame, look: dict[str, Any]) -> Artist:
+    band(axes, x, line, look["color"])
+    label = legend_label(line["label"].iloc[0])
+    return axes.plot(x, line["mean"], mfc="white", label=label, **look)[0]
+
+
+def _sexes(axes: Axes, by_sex: pd.DataFrame, plan: dict[str, Any]) -> None:
+    """A point with its interval per variant and kind of mixture."""
+    kinds = sorted(by_sex["group"].unique())
+    drawn = [(row, look) for row, look in looks(plan) if (by_sex["row"] == row["id"]).any()]
+    for at, (row, look) in enumerate(drawn):
+        line = by_sex[by_sex["row"] == row["id"]]
+        x = line["group"].map(kinds.index) + 0.5 * ((at + 0.5) / len(drawn) - 0.5)
+        if line["low"].notna().any():
+            ends = line["mean"] - line["low"], line["high"] - line["mean"]
+            axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.9)
+        axes.plot(x, line["mean"], ls="none", mfc="white", **look)
+    axes.set_xticks(range(len(kinds)), kinds)
+    axes.set_xlim(-0.5, len(kinds) - 0.5)

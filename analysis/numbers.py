@@ -1,0 +1,53 @@
+r"""Numbers for running text: `\tisdiss{table3:l3:si_snri}` prints what the table prints.
+
+Every cell, size and verdict of a study has a name, that of `provenance.why`. A number that misses
+runs prints as missing, and a name that does not exist stops LaTeX.
+"""
+
+from collections.abc import Iterator
+
+from analysis.latex import escape_tex
+from analysis.results import Results
+from analysis.tables import MISSING, fixed
+
+HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the study, not this file.
+% In running text: \tisdiss{{{study}:<row>:si_snri.re3}}; without .re, the depth of training;
+% also :params (millions), and \tisdiss{{{study}:claim:<id>}}. With .low or .high, the interval.
+\providecommand{{\tisdissnumber}}[2]{{\expandafter\gdef\csname tisdiss:#1\endcsname{{#2}}}}
+\providecommand{{\tisdiss}}[1]{{\ifcsname tisdiss:#1\endcsname\csname tisdiss:#1\endcsname%
+  \else\errmessage{{there is no number #1}}\fi}}
+"""
+
+
+def numbers_tex(results: Results) -> str:
+    """A file to \\input before the text that uses its numbers."""
+    plan = results.plan
+    head = HEAD.format(study=plan["study"], profile=plan["profile"])
+    lines = [
+        rf"\tisdissnumber{{{plan['study']}:{name}}}{{{escape_tex(text)}}}"
+        for name, text in named_numbers(results)
+    ]
+    return head + "\n".join(lines) + "\n"
+
+
+def named_numbers(results: Results) -> Iterator[tuple[str, str]]:
+    """Every name after the study's, and what it prints."""
+    for row in results.plan["rows"]:
+        if row["params"] is not None:
+            yield f"{row['id']}:params", fixed(row["params"] / 1e6) or MISSING
+        for metric, curve in results.curves.items():
+            lines = curve[curve["row"] == row["id"]].to_dict("records")
+            if not lines:
+                yield f"{row['id']}:{metric}", MISSING
+            for line in lines:
+                name = f"{row['id']}:{metric}"
+                printed = [(f"{name}.re{line['n_re']}", line["mean"])]
+                if line["n_re"] == row["n_re_train"]:
+                    printed.append((name, line["mean"]))
+                for key, value in printed:
+                    yield key, fixed(value) or MISSING
+                    for end in ("low", "high"):
+                        if fixed(line[end]):
+                            yield f"{key}.{end}", fixed(line[end]) or MISSING
+    for verdict in results.verdicts:
+        yield f"claim:{verdict.id}", verdict.status

@@ -1,0 +1,121 @@
+"""A proof sheet: every table and figure of `reports/` compiled into one PDF, or what is wrong.
+
+Needs a TeX with pdflatex, booktabs and siunitx (Debian: texlive-latex-recommended and
+texlive-science); the product itself does not.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from analysis.latex import escape_tex
+
+_HEAD = r"""\documentclass[10pt,twocolumn]{article}
+\usepackage[letterpaper,left=0.75in,right=0.75in,top=0.75in,bottom=1in,columnsep=0.22in]{geometry}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs,siunitx,graphicx}
+\begin{document}
+"""
+_MATTERS = re.compile(
+    r"^(?:!.*|.*Undefined.*|(?:Over|Under)full \\hbox.*|Missing character.*|"
+    r"(?:LaTeX|Package \w+) Warning:.*)$"
+)
+_HARMLESS = re.compile(r"Underfull|float specifier changed|Rerun|There were multiply-defined")
+_OVERFULL = re.compile(r"Overfull \\hbox \((\d+\.\d+)pt too wide\)")
+_TOLERATED_PT = 1.0
+_MAX_SECONDS = 120
+_LINE = 1000
+"""TeX breaks lines of its log at 79 characters unless told otherwise."""
+
+
+def check_tex_pdf(reports: Path, out: Path) -> list[str]:
+    """Compile `out` from every table, figure and numbers.tex below `reports`.
+
+    Returns what is wrong, one message a problem: errors, missing glyphs or references, and boxes
+    more than 1 pt too wide. A ValueError says so where there is nothing to compile or no TeX.
+    """
+    if shutil.which("pdflatex") is None:
+        raise ValueError(
+            "no pdflatex: install a TeX (Debian: texlive-latex-recommended texlive-science); "
+            "without one, `make test` still checks every table"
+        )
+    source = proof_source(Path(reports))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "proof.tex").write_text(source, encoding="utf-8")
+        for _ in range(2):  # the second pass knows the references
+            _run(work)
+        problems = log_problems((work / "proof.log").read_text(encoding="utf-8", errors="replace"))
+        made = work / "proof.pdf"
+        if made.is_file():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made, out)
+    return problems
+
+
+def proof_source(reports: Path) -> str:
+    """The LaTeX document around everything below `reports`."""
+    folders = sorted(path for path in reports.iterdir() if path.is_dir())
+    body = [part for folder in folders for part in _parts(folder.resolve())]
+    if not body:
+        raise ValueError(f"{reports} holds no table or figure: run `tisdiss report` first")
+    return _HEAD + "\n".join(body) + "\n\\end{document}\n"
+
+
+def log_problems(log: str) -> list[str]:
+    """What matters in the log of a compilation; each message once."""
+    found = [line.strip() for line in log.splitlines() if _MATTERS.match(line)]
+    found = [line for line in found if not _HARMLESS.search(line)]
+    wide = (line for line in found if not _is_narrow(line))
+    return list(dict.fromkeys(wide))
+
+
+def _is_narrow(line: str) -> bool:
+    measured = _OVERFULL.search(line)
+    return measured is not None and float(measured[1]) <= _TOLERATED_PT
+
+
+def _parts(folder: Path) -> list[str]:
+    """Inputs of one study's folder; paths are absolute, for the sheet is made elsewhere."""
+    study = folder.name
+    parts = [rf"\input{{{path}}}" for path in sorted(folder.glob("numbers.tex"))]
+    for path in sorted(folder.glob(f"{study}*.pdf")):
+        wide = _is_wide(path)
+        star, width = ("*", r"\textwidth") if wide else ("", r"\columnwidth")
+        parts += [
+            rf"\begin{{figure{star}}}[!htb]\centering",
+            rf"\includegraphics[width={width}]{{{path}}}",
+            rf"\caption{{{escape_tex(path.stem)}}}\end{{figure{star}}}",
+        ]
+    parts += [rf"\input{{{path}}}" for path in sorted(folder.glob("*.tex")) if _is_table(path)]
+    return [*parts, r"\clearpage"] if parts else []
+
+
+def _is_table(path: Path) -> bool:
+    return path.name in ("table.tex", "depth.tex")
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether a figure is wider than a column, by the first page's size."""
+    box = re.search(rb"/MediaBox \[ ?0 0 (\d+(?:\.\d+)?) ", path.read_bytes())
+    return box is not None and float(box[1]) > 300
+
+
+def _run(work: Path) -> None:
+    command = ["pdflatex", "-interaction=nonstopmode", "-no-shell-escape", "proof.tex"]
+    subprocess.run(
+        command,
+        cwd=work,
+        capture_output=True,
+        timeout=_MAX_SECONDS,
+        env={"PATH": _path(), "max_print_line": str(_LINE), "HOME": str(work)},
+        check=False,  # the log says what went wrong, and more precisely
+    )
+
+
+def _path() -> str:
+    found = shutil.which("pdflatex")
+    assert found is not None
+    return f"{Path(found).parent}:/usr/bin:/bin"

@@ -1,0 +1,103 @@
+"""What a study gave, in one object: frames, curves and verdicts, each computed once.
+
+Tables, figures, pages and notebooks are all made from `Results`, so that they show equal numbers.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.breakdown import by_input_level, by_sex, change_per_step
+from analysis.claims import Verdict, decide
+from analysis.frames import StudyFrames, load_study
+from analysis.stats import depth_curve
+
+METRICS = ("si_snri", "sdri")
+"""What every report shows; the first that the study asks for leads."""
+
+SEED = 0
+"""Of every bootstrap, so that a number is the same in a table, a figure and a page."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study at a profile; every part is computed when first asked for."""
+
+    frames: StudyFrames
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The study's plan."""
+        return self.frames.plan
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores that are shown, the study's own first."""
+        lead = (self.plan["show"] or {}).get("y", METRICS[0])
+        return [lead, *(metric for metric in METRICS if metric != lead)]
+
+    @cached_property
+    def curves(self) -> dict[str, pd.DataFrame]:
+        """`stats.depth_curve` of each score, over the rows that have all their runs."""
+        scores = self.frames.complete_scores
+        return {m: depth_curve(scores, rng=_rng(), metric=m) for m in self.metrics}
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The curve of the leading score."""
+        return self.curves[self.metrics[0]]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """The study's claims, decided."""
+        return decide(self.frames)
+
+    @cached_property
+    def difficulty(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The leading score by input level, and by the sexes in a mixture."""
+        scores, metric = self.frames.complete_scores, self.metrics[0]
+        return (
+            by_input_level(scores, rng=_rng(), metric=metric),
+            by_sex(scores, rng=_rng(), metric=metric),
+        )
+
+    @cached_property
+    def change(self) -> pd.DataFrame:
+        """What each further pass changes in a mixture, by the leading score."""
+        return change_per_step(self.frames.complete_scores, metric=self.metrics[0])
+
+    @property
+    def has_depths(self) -> bool:
+        """Whether any row was scored at more than one depth."""
+        return bool((self.curve.groupby("row")["n_re"].nunique() > 1).any())
+
+
+def results_of(study: str, profile: str, runs_dir: Path) -> Results:
+    """The results of a study from its run folders.
+
+    A ValueError says what to run when no row is complete.
+    """
+    frames = load_study(Path(runs_dir), study, profile)
+    if not len(frames.complete_scores):
+        raise ValueError(
+            f"no row of {study} has all its runs ({'; '.join(unscored(frames))}): run "
+            f"`tisdiss run {study} --profile {profile}`"
+        )
+    return Results(frames)
+
+
+def unscored(frames: StudyFrames) -> list[str]:
+    """What is missing, run by run."""
+    return [
+        f"{run['row']}, seed {run['seed']} (run {run['identity'][:10]}): {run['status']}"
+        + (f", {run['reason']}" if isinstance(run["reason"], str) else "")
+        for run in frames.runs[~frames.runs["scored"]].to_dict("records")
+    ]
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(SEED)

@@ -1,0 +1,129 @@
+"""Claims decided on scores with known means: PASS, FAIL, NOT SIGNIFICANT, MISSING."""
+
+import numpy as np
+import pytest
+
+from analysis.claims import any_failed, claims, counts, decide, meaning, to_markdown, to_text
+from analysis.frames import load_study
+
+RISING = {n: float(n) for n in range(1, 7)}
+
+
+@pytest.fixture(scope="module")
+def folder(study_folder):
+    """`deep` rises and is 1 dB above `flat` at depth 3; `twin` equals `flat` on average."""
+    folder = study_folder().row("deep", RISING, seeds=(0, 1), n_re_train=3)
+    folder.row("flat", dict.fromkeys(RISING, 2.0), seeds=(0, 1))
+    folder.row("twin", dict.fromkeys(RISING, 2.0), seeds=(0, 1))
+    return folder.row("torn", RISING, seeds=(0, 1), absent=(1,), params=620_000)
+
+
+def decided(folder, *exprs, profile="mini"):
+    folder.plan["claims"] = [
+        {"id": f"c{i}", "expr": expr, "source": "Sec. 3.3"} for i, expr in enumerate(exprs)
+    ]
+    folder.save()
+    return decide(load_study(folder.runs_dir, "fig2e", profile))
+
+
+@pytest.mark.parametrize(
+    ("expr", "status", "difference"),
+    [
+        ("row('deep') > row('flat')", "PASS", 1.0),
+        ("row('flat') > row('deep')", "FAIL", -1.0),
+        ("row('flat') > row('twin')", "NOT SIGNIFICANT", 0.0),
+        ("row('deep').si_snri(n_re=6) - row('flat').si_snri(n_re=6) > 3", "PASS", 1.0),
+        ("row('deep').si_snri(n_re=6) - row('flat').si_snri(n_re=6) > 5", "FAIL", -1.0),
+        ("row('deep').si_snri(n_re=1..6) > row('flat').si_snri(n_re=1..6)", "PASS", 1.5),
+        ("approx(row('flat'), row('twin'), 1.5)", "PASS", 1.5),
+        ("approx(row('flat'), row('deep'), 0.1)", "FAIL", -0.9),
+        ("approx(row('flat'), row('twin'), 0.001)", "NOT SIGNIFICANT", 0.001),
+        ("mono(row('deep').si_snri, n_re=1..6)", "PASS", 1.0),
+        ("mono(row('flat').sdri, n_re=1..6)", "NOT SIGNIFICANT", 0.0),
+        ("gain(row('deep'), n_re=3..6) > gain(row('flat'), n_re=3..6)", "PASS", 3.0),
+        ("row('deep') > max(row('flat'), row('twin'))", "PASS", 1.0),
+        ("row('flat') > max(row('deep'), row('twin'))", "FAIL", -1.0),
+        ("spread(row('flat'), row('twin'), row('deep')) < 3", "PASS", 2.0),
+        ("spread(row('flat'), row('twin'), row('deep')) < 0.2", "FAIL", -0.8),
+        ("params(row('flat')) < 0.75 * params(row('torn'))", "PASS", 0.155),
+        ("params(row('flat')) < params(row('twin'))", "FAIL", 0.0),
+        ("row('deep') > row('flat') and params(row('flat')) < params(row('torn'))", "PASS", 0.31),
+    ],
+)
+def test_status_and_difference_follow_from_the_scores(folder, expr, status, difference):
+    (verdict,) = decided(folder, expr)
+    assert (verdict.status, verdict.difference) == (status, pytest.approx(difference))
+
+
+def test_verdict_carries_interval_and_counts(folder):
+    (verdict,) = decided(folder, "row('deep') > row('flat')")
+    assert 0 < verdict.low < verdict.difference < verdict.high
+    assert (verdict.n_mixtures, verdict.n_speakers, verdict.n_seeds) == (40, 8, 2)
+    assert "40 mixtures, 8 speakers, 2 seeds" in verdict.numbers
+    assert verdict.numbers.startswith("+1.00 dB [+")
+
+
+def test_the_same_scores_give_the_same_verdict(folder):
+    exprs = "row('deep') > row('flat')", "mono(row('deep').sdri, n_re=1..3)"
+    assert decided(folder, *exprs) == decided(folder, *exprs)
+
+
+def test_deciding_comparison_of_several_is_named(folder):
+    (verdict,) = decided(folder, "row('deep') > row('flat') > row('deep')")
+    assert (verdict.status, verdict.reason) == ("FAIL", "comparison 2 of 2")
+
+
+def test_row_without_all_its_runs_is_missing(folder):
+    verdict, other = decided(folder, "row('torn') > row('flat')", "row('x') > row('flat')")
+    assert (verdict.status, verdict.reason) == ("MISSING", "runs are missing of torn")
+    assert (other.status, other.reason) == ("MISSING", "row 'x' is not planned")
+    assert np.isnan(verdict.difference)
+
+
+def test_depth_that_was_not_evaluated_is_missing(folder):
+    (verdict,) = decided(folder, "row('deep').si_snri(n_re=9) > row('flat').si_snri(n_re=9)")
+    assert verdict.reason == "row 'deep' is not evaluated at n_re=9"
+
+
+def test_absolute_decibels_are_for_the_papers_own_profile(study_folder):
+    verdicts = {}
+    exprs = "approx(row('a'), 23.9, 0.3)", "row('a') > row('sota')", "row('a') > 0"
+    for profile in ("mini", "paper"):
+        folder = study_folder(profile=profile).row("a", {3: 23.9})
+        folder.plan["published"] = [{"id": "sota", "label": "S", "published": {"si_snri": 25.1}}]
+        verdicts[profile] = [v.status for v in decided(folder, *exprs, profile=profile)]
+    assert verdicts["mini"] == ["MISSING", "MISSING", "PASS"]
+    assert verdicts["paper"][1:] == ["FAIL", "PASS"]
+    assert verdicts["paper"][0] != "MISSING"
+
+
+def test_too_few_speakers_decide_nothing(study_folder):
+    folder = study_folder().row("a", {3: 9.0}, speakers=3).row("b", {3: 1.0}, speakers=3)
+    (verdict,) = decided(folder, "row('a') > row('b')")
+    assert (verdict.status, verdict.reason) == (
+        "NOT SIGNIFICANT",
+        "too few speakers for an interval",
+    )
+    assert verdict.difference == pytest.approx(8.0)
+
+
+def test_study_that_was_never_planned_lists_its_claims_as_missing(tmp_path):
+    verdicts = claims(["fig2a"], "mini", tmp_path)
+    assert {verdict.status for verdict in verdicts} == {"MISSING"}
+    assert "run `tisdiss run fig2a --profile mini` first" in verdicts[0].reason
+
+
+def test_lists_show_status_numbers_and_what_they_mean(folder):
+    verdicts = decided(folder, "row('deep') > row('flat')", "row('torn') > row('flat')")
+    text = to_text(verdicts, "mini")
+    assert "PASS            fig2e/c0: row('deep') > row('flat')" in text
+    assert "1 PASS, 1 MISSING." in text
+    assert "neither proves nor refutes" in text
+    assert "| **MISSING** | `row('torn') > row('flat')` |" in to_markdown(verdicts)
+    assert counts([]) == "no claims"
+    assert meaning("paper") == ""
+
+
+def test_only_a_failed_claim_fails(folder):
+    assert not any_failed(decided(folder, "row('flat') > row('twin')", "row('torn') > 0"))
+    assert any_failed(decided(folder, "row('flat') > row('deep')"))

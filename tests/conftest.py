@@ -1,0 +1,58 @@
+"""Models and corpora small enough that a test takes a fraction of a second."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tisdiss.config import BlockConfig, DataConfig, ModelConfig, OptimConfig, TrainConfig
+from tisdiss.data import Corpus, open_corpus
+
+TINY = BlockConfig(channels=8, attention_dim=8, n_heads=2, norm_groups=2, ffn_hidden=(6, 6))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., ModelConfig]:
+    """A model of 8 channels by its paper name, with changes to it or to its blocks."""
+
+    def make(name: str = "sep1x2-re1x3-l1+3", **changes: object) -> ModelConfig:
+        block = {key: changes.pop(key) for key in list(changes) if key in BlockConfig.model_fields}
+        base = ModelConfig(block=BlockConfig.model_validate(TINY.model_dump() | block))
+        named = ModelConfig.from_name(name, base)
+        return ModelConfig.model_validate(named.model_dump() | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_training(tiny: Callable[..., ModelConfig]) -> Callable[..., TrainConfig]:
+    """A training of four epochs of two steps on generated sounds, with changes to it."""
+
+    def make(**changes: object) -> TrainConfig:
+        data = DataConfig(
+            source="synthetic",
+            segment_seconds=0.1,
+            min_seconds=0.2,
+            max_seconds=0.2,
+            dynamic=True,
+            train_mixtures=4,
+            val_mixtures=2,
+            test_mixtures=3,
+        )
+        settings = {
+            "model": tiny("sep1x1-re1x1-l1"),
+            "data": data,
+            "optim": OptimConfig(warmup_steps=3),
+            "batch_size": 2,
+            "epochs": 4,
+            "average_best": 2,
+        }
+        return TrainConfig.model_validate(settings | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def corpus(tiny_training: Callable[..., TrainConfig]) -> Corpus:
+    """Generated sounds: 4 training mixtures an epoch, 2 for validation, 3 for test."""
+    return open_corpus(tiny_training().data, 2, speech=None, cache=Path("unused"))

@@ -1,0 +1,111 @@
+"""Costs are counted from settings alone, and agree with the tables of the paper's models."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tisdiss.baselines.tf_locoformer import tf_locoformer
+from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
+from tisdiss.harness.cost import (
+    macs,
+    macs_per_second,
+    parameters,
+    training_bytes,
+    training_macs,
+)
+
+ROWS = [  # name, parameters, GMAC of 4 s at the training depth, of a training forward pass
+    ("sep1x2-re1x3-l1+3", 8_011_779, 1080.6, 1081.1),
+    ("sep1x2-re1x6-l1+6", 8_011_779, 1908.6, 1909.5),
+    ("sep1x2-re2x2-l1+1x2", 11_163_011, 1356.6, 1356.9),
+    ("sep6x1-l6x1", 17_334_147, 604.0, 988.9),
+    ("sep2x3-l1x3", 7_355_267, 604.0, 758.0),
+    ("sep1x6-l1x6", 4_860_547, 604.0, 988.9),
+    ("sep2x1-re3x1-l1", 16_808_963, 1080.6, 1080.6),
+    ("sep2x1-re3x1-l3", 16_808_963, 1080.6, 1080.9),
+    ("sep2x1-re3x1-l1x2+3", 16_808_963, 1080.6, 1158.1),
+    ("sep1x2-re1x3-l1x2+3", 8_011_779, 1080.6, 1158.1),
+    ("sep1x2-re2x4-l1+1x4", 11_163_011, 2460.5, 2461.1),
+    ("sep1x2-re1x3-l1+3-spksplitconv2d", 5_946_371, 1013.4, 1013.9),
+    ("sep1x2-re1x3-l1+3-melbandsplit", 18_813_539, 548.8, 581.1),
+    ("sep1x2-re1x3-l1+3-melbandsplit-conv1d", 8_200_547, 538.2, 538.4),
+    ("sep1x2-re1x3-l1+3-bandsplit", 8_061_482, 554.5, 554.6),
+    ("sep1x2-re1x3-l1+3-bandsplit-linear", 19_008_391, 565.4, 598.3),
+    ("sep1x2-re1x3-l1+3-bandsplit-conv1d", 8_111_239, 554.5, 554.6),
+    ("tf-locoformer-sep6x1-l1", 14_975_620, 527.1, 527.1),
+    ("tf-locoformer-sep3x2-l1x2", 7_491_460, 527.1, 527.3),
+    ("tf-locoformer-sep1x6-l1x6", 2_502_020, 527.1, 527.9),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "forward", "training"), ROWS)
+def test_costs_of_the_papers_models(name, params, forward, training):
+    model = ModelConfig.from_name(name)
+    assert parameters(model) == params
+    assert macs(model, 4) / 1e9 == pytest.approx(forward, abs=0.06)
+    assert training_macs(model, 4) / 3e9 == pytest.approx(training, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("size", "params", "giga"), [("s", 5_125_220, 382.8), ("m", 14_975_620, 1042.1)]
+)
+def test_costs_on_the_grid_of_whamr(size, params, giga):
+    model = tf_locoformer(size, codec=CodecConfig(n_fft=256).model_dump())
+    assert parameters(model) == params
+    assert macs(model, 4) / 1e9 == pytest.approx(giga, abs=0.06)
+
+
+def test_each_repetition_costs_one_re_block():
+    model = ModelConfig()
+    at = [macs(model, 4, n_re=n_re) / 1e9 for n_re in (1, 2, 10)]
+    assert at == pytest.approx([528.7, 804.7, 3012.5], abs=0.06)
+    assert macs(model, 4, n_sep=1, n_re=1) / 1e9 == pytest.approx(440.9, abs=0.06)
+
+
+def test_equal_cost_of_one_block_twice_and_two_blocks_once():
+    one, two = (ModelConfig.from_name(f"sep1x2-re{m}") for m in ("1x4-l1+4", "2x2-l1+1x2"))
+    assert macs_per_second(one, 4) == macs_per_second(two, 2)
+
+
+VARIANTS = {
+    "narrow": {"block": {"channels": 16, "attention_dim": 8, "n_heads": 2, "ffn_hidden": (24,)}},
+    "layernorm": {"block": {"channels": 8, "norm": "layernorm", "ffn_hidden": (12, 20)}},
+    "stride": {"block": {"channels": 8, "ffn_hidden": (12, 12), "ffn_stride": 2}},
+    "three speakers": {"n_src": 3, "block": {"channels": 8, "ffn_hidden": (12, 12)}},
+    "one pass": {"n_sep": 1, "block": {"channels": 8, "ffn_hidden": (12, 12)}},
+    "residual": {"n_sep": 1, "re_residual": True, "block": {"channels": 8, "ffn_hidden": (12,)}},
+    **{
+        kind: {"codec": {"kind": kind, "n_fft": 256}, "block": {"channels": 8}}
+        for kind in ("mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger")
+    },
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_parameters_are_those_of_the_model_that_is_built(name):
+    from tisdiss.model import TISDiSS
+
+    settings = dict(VARIANTS[name])
+    block = BlockConfig(**{"attention_dim": 8, **settings.pop("block")})
+    codec = CodecConfig(**settings.pop("codec", {}))
+    model = ModelConfig(block=block, codec=codec, **settings)
+    built = TISDiSS.from_config(model).parameters()
+    assert parameters(model) == sum(p.numel() for p in built if p.requires_grad)
+
+
+def test_memory_of_training_grows_with_batch_and_depth():
+    model = ModelConfig()
+    one, two = (training_bytes(model, 4.0, batch) for batch in (1, 2))
+    assert two - one == one - 4 * 4 * parameters(model)
+    assert training_bytes(ModelConfig.from_name("sep1x2-re1x6-l1+6"), 4.0, 1) > one
+
+
+def test_counting_needs_no_torch():
+    code = (
+        "import sys; from tisdiss.config import ModelConfig; from tisdiss.harness.cost import macs;"
+        "macs(ModelConfig.from_name('sep1x2-re1x3-l1+3-melbandsplit'), 4);"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,183 @@
+"""Scores of every depth out of one pass, resumed from a journal, in the columns of the schema."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from tisdiss import evaluate as evaluation
+from tisdiss.checkpoint import load_model, save_model
+from tisdiss.config import EvalConfig
+from tisdiss.data import Corpus
+from tisdiss.evaluate import evaluate
+from tisdiss.harness.schema import SCORE_COLUMNS
+from tisdiss.metrics import improvements
+from tisdiss.model import TISDiSS
+
+DEPTHS = EvalConfig(n_re=(1, 2, 4))
+
+
+@pytest.fixture(scope="module")
+def weights(tiny, tmp_path_factory) -> Callable[[str], Path]:
+    """A model file with fresh weights, by paper name."""
+
+    def write(name: str) -> Path:
+        path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+        torch.manual_seed(1)
+        save_model(path, TISDiSS.from_config(tiny(name)), {})
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def model_file(weights) -> Path:
+    return weights("sep1x2-re1x2-l1+2")
+
+
+@pytest.fixture(scope="module")
+def scored(model_file: Path, corpus: Corpus, tmp_path_factory) -> Path:
+    """A finished evaluation of three mixtures at three depths."""
+    folder = tmp_path_factory.mktemp("scored") / "new" / "folder"
+    evaluate(model_file, corpus, DEPTHS, folder)
+    return folder
+
+
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "scores.parquet")
+
+
+def test_columns_are_those_of_the_schema(scored: Path) -> None:
+    scores = table(scored)
+    assert tuple(scores.columns) == SCORE_COLUMNS
+    assert set(scores.dtypes[["si_snr", "si_snri", "sdr", "sdri"]]) == {np.dtype("float64")}
+    assert scores.notna().all().all()
+
+
+def test_there_is_a_row_per_mixture_depth_and_speaker(scored: Path, corpus: Corpus) -> None:
+    scores = table(scored)
+    expected = [
+        (corpus.test[i].id, 2, n_re, slot, corpus.test[i].speakers[slot], 1600)
+        for i in range(3)
+        for n_re in (1, 2, 4)
+        for slot in (0, 1)
+    ]
+    columns = ["mixture_id", "n_sep", "n_re", "slot", "speaker", "samples"]
+    assert list(scores[columns].itertuples(index=False, name=None)) == expected
+
+
+@pytest.mark.parametrize("n_re", [1, 2, 4])
+def test_one_deep_pass_scores_as_separate_shallow_ones(
+    scored: Path, model_file: Path, corpus: Corpus, tmp_path: Path, n_re: int
+) -> None:
+    evaluate(model_file, corpus, EvalConfig(n_re=(n_re,)), tmp_path, audio=0)
+    deep = table(scored)
+    deep = deep[deep["n_re"] == n_re].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table(tmp_path), deep, check_exact=True)
+
+
+def test_values_are_the_improvements_of_the_models_output(
+    scored: Path, model_file: Path, corpus: Corpus
+) -> None:
+    example, model, scores = corpus.test[1], load_model(model_file), table(scored)
+    with torch.inference_mode():
+        estimates = model(example.mixture[None], n_re=4)
+    expected = improvements(estimates, example.sources[None], example.mixture[None])
+    rows = scores[(scores["mixture_id"] == example.id) & (scores["n_re"] == 4)]
+    for name, values in expected.items():
+        assert rows[name].tolist() == pytest.approx(values[0].tolist(), rel=1e-12), name
+
+
+def test_depths_are_sorted_and_the_first_mixtures_of_a_split_chosen(
+    model_file: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    config = EvalConfig(n_re=(3, 1, 3), n_sep=1, split="val", mixtures=1)
+    evaluate(model_file, corpus, config, tmp_path)
+    scores = table(tmp_path)
+    assert scores["n_re"].tolist() == [1, 1, 3, 3]
+    assert set(scores["mixture_id"]) == {corpus.val[0].id} and set(scores["n_sep"]) == {1}
+    about = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (about["model"], about["mixtures"]) == ("sep1x2-re1x2-l1+2", 1)
+
+
+def test_a_model_without_early_split_is_scored_at_n_re_0(
+    weights, corpus: Corpus, tmp_path: Path
+) -> None:
+    evaluate(weights("sep1x2-l1x2"), corpus, EvalConfig(n_sep=3), tmp_path)
+    scores = table(tmp_path)
+    assert len(scores) == 6 and set(scores["n_re"]) == {0} and set(scores["n_sep"]) == {3}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(count: int) -> Callable[[dict], None]:
+    def on_log(event: dict) -> None:
+        if event["step"] == count:
+            raise Interrupted
+
+    return on_log
+
+
+@pytest.mark.parametrize("torn", ["", '{"id": "test-0000', "\x00"])
+def test_an_interrupted_evaluation_goes_on_from_its_journal(
+    scored: Path, model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch, torn: str
+) -> None:
+    with pytest.raises(Interrupted):
+        evaluate(model_file, corpus, DEPTHS, tmp_path, on_log=interrupt_after(2))
+    assert not (tmp_path / "scores.parquet").exists()
+    with (tmp_path / "scores.jsonl").open("a") as journal:
+        journal.write(torn)
+    real, computed = evaluation.score, []
+    monkeypatch.setattr(
+        evaluation, "score", lambda *given: (computed.append(given[1].id), real(*given))[1]
+    )
+    evaluate(model_file, corpus, DEPTHS, tmp_path)
+    assert computed == [corpus.test[2].id]
+    pd.testing.assert_frame_equal(table(tmp_path), table(scored), check_exact=True)
+    assert not (tmp_path / "scores.jsonl").exists()
+    assert tree(tmp_path / "audio") == tree(scored / "audio")
+
+
+def test_a_mixture_is_done_only_with_its_audio(
+    model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(evaluation, "write_audio", lambda *_: (_ for _ in ()).throw(Interrupted))
+        evaluate(model_file, corpus, DEPTHS, tmp_path)
+    evaluate(model_file, corpus, DEPTHS, tmp_path, audio=1)
+    assert len(tree(tmp_path / "audio")) == 1 + 2 + 2 * 2
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.wav"))
+
+
+def test_audio_of_the_first_mixtures_is_kept_at_a_few_depths(
+    model_file: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    evaluate(model_file, corpus, EvalConfig(n_re=(1, 4, 6)), tmp_path, audio=2)
+    names = ["mixture", "re1_est1", "re1_est2", "re6_est1", "re6_est2", "source1", "source2"]
+    expected = [f"{corpus.test[i].id}/{name}.wav" for i in range(2) for name in names]
+    assert tree(tmp_path / "audio") == expected
+    wave, rate = soundfile.read(tmp_path / "audio" / expected[0], dtype="float32")
+    assert rate == 8000 and len(wave) == 1600
+    torch.testing.assert_close(torch.from_numpy(wave), corpus.test[0].mixture, rtol=0, atol=1e-4)
+
+
+def test_progress_counts_mixtures_with_the_mean_at_the_deepest_depth(
+    scored: Path, model_file: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    events: list[dict] = []
+    evaluate(model_file, corpus, DEPTHS, tmp_path, on_log=events.append)
+    assert [(e["kind"], e["step"]) for e in events] == [("eval", 1), ("eval", 2), ("eval", 3)]
+    scores = table(scored)
+    deepest = scores[(scores["n_re"] == 4) & (scores["mixture_id"] == corpus.test[0].id)]
+    assert events[0]["metrics"]["eval/si_snri"] == pytest.approx(deepest["si_snri"].mean())
+    assert [e["metrics"]["eval/mixtures"] for e in events] == [3, 3, 3]

@@ -1,0 +1,225 @@
+"""Runs of a plan on a Slurm cluster, through submitit: the second engine, beside `launch.py`.
+
+What became of a run is read from its folder and from the file in which its worker leaves the exit
+code; never from submitit's pickles, and never by job number, for Slurm gives numbers out anew after
+a crash of its controller. Children are submitted when their parents are finished.
+
+Each submission has its own folder, `runs/slurm/<name>/`, on storage that all machines share. The
+name is also the job's, so that a later call of the same command finds what still works.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tisdiss.files import write_atomic
+from tisdiss.harness.folder import BROKEN, RunFolder
+from tisdiss.harness.identity import sha256_of, short
+from tisdiss.harness.launch import TRIES, give_up
+from tisdiss.harness.lease import silent_seconds
+from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.run import Outcome, Runner, show_in_mlflow
+from tisdiss.harness.slurm_jobs import (
+    ENDED,
+    Job,
+    SlurmSettings,
+    Submission,
+    executor_of,
+    tasks_of,
+)
+from tisdiss.harness.worker import EXIT_CODES, command_line, outcome_of
+
+BARREN = ("failed", "diverged", "blocked", "held")
+"""Outcomes that leave nothing for a child to start from."""
+CRASHED = -1
+SETTLE_SECONDS = 3.0
+"""How long a file may take to be seen on this machine after its job has ended."""
+LINGER_SECONDS = 20.0
+"""How long Slurm may not know a job before it counts as lost."""
+
+
+def launch_on_slurm(
+    plan: Plan,
+    *,
+    runner: Runner,
+    settings: SlurmSettings,
+    processes: int = 1,
+    tries: int = TRIES,
+    track: bool = True,
+    poll_seconds: float = 5.0,
+    deadline_seconds: float | None = None,
+) -> dict[str, Outcome]:
+    """Bring every run of a plan up to date as Slurm jobs; how each ended, by identity.
+
+    Interrupted, it leaves the jobs running, and the same command finds them again. After
+    `deadline_seconds` runs whose jobs are still waiting or working are left to themselves.
+    """
+    if processes > 1 and settings.gpus not in (0, processes):
+        raise ValueError(
+            f"processes={processes} with gpus: {settings.gpus}: each process needs its own; make "
+            "them equal"
+        )
+    plan.save(runner.runs_dir)
+    campaign = _Campaign(plan, runner, settings, processes, tries, track)
+    return campaign.work(poll_seconds, deadline_seconds)
+
+
+class _Campaign:
+    """Runs that wait to be submitted, and those that were."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        runner: Runner,
+        settings: SlurmSettings,
+        processes: int,
+        tries: int,
+        track: bool,
+    ):
+        self.plan, self.runner, self.settings = plan, runner, settings
+        self.processes, self.tries, self.track = processes, tries, track
+        self.waiting = list(plan.todo)
+        self.submitted: dict[str, Submission] = {}
+        self.tried: dict[str, int] = {}
+        done = [run for run in plan.runs if run not in self.waiting]
+        self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
+        place = short(sha256_of(str(runner.runs_dir.resolve())))
+        self.prefix = f"tisdiss-{place}-"
+        self.submissions = runner.runs_dir.resolve() / "slurm"
+        self.ended_since: dict[str, float] = {}
+
+    def work(self, poll_seconds: float, deadline_seconds: float | None) -> dict[str, Outcome]:
+        end = time.monotonic() + (deadline_seconds or float("inf"))
+        self._adopt()
+        try:
+            while self.waiting or self.submitted:
+                self._submit_ready()
+                self._collect()
+                if time.monotonic() > end:
+                    return self._leave("the deadline has come")
+                if self.waiting or self.submitted:
+                    time.sleep(poll_seconds)
+        except KeyboardInterrupt:
+            self._leave("interrupted")
+            raise
+        return self.outcomes
+
+    def _leave(self, why: str) -> dict[str, Outcome]:
+        left = len(self.submitted)
+        self.runner.say(f"{why}; {left} jobs stay in Slurm, and the same command finds them again")
+        open_runs = [*self.submitted, *(planned.identity for planned in self.waiting)]
+        return self.outcomes | {identity: "stopped" for identity in open_runs}
+
+    def _adopt(self) -> None:
+        """Find what an earlier call has submitted and still waits or works."""
+        tasks = tasks_of(self.prefix) or {}
+        for name in tasks:
+            with suppress(FileNotFoundError):
+                submission = Submission.read(self.submissions / name)
+                for planned in list(self.waiting):
+                    if planned.identity not in submission.identities:
+                        continue
+                    if submission.state(planned.identity, tasks) not in ENDED:
+                        self.waiting.remove(planned)
+                        self.submitted[planned.identity] = submission
+                        self.runner.say(f"{planned}: is in Slurm already, as {name}")
+
+    # --- submitting -----------------------------------------------------------------------------
+
+    def _submit_ready(self) -> None:
+        open_runs = {run.identity for run in self.waiting} | set(self.submitted)
+        ready = [planned for planned in self.waiting if planned.parent not in open_runs]
+        for planned in [run for run in ready if self.outcomes.get(run.parent or "") in BARREN]:
+            ready.remove(planned)
+            self.waiting.remove(planned)
+            self.outcomes[planned.identity] = "blocked"
+            self.runner.say(f"{planned}: its parent has no weights; skipped")
+        if ready and self._submit(ready):
+            self.waiting = [planned for planned in self.waiting if planned not in ready]
+
+    def _submit(self, ready: Sequence[PlannedRun]) -> bool:
+        """Submit runs as one array; False if Slurm cannot be reached at the moment."""
+        folder = self.submissions / f"{self.prefix}{uuid.uuid4().hex[:12]}"
+        folder.mkdir(parents=True, mode=0o700)
+        plan_file = folder / "plan.json"
+        write_atomic(plan_file, self.plan.model_dump_json())
+        submission = Submission(folder, tuple(planned.identity for planned in ready))
+        submission.write()
+        code_files = [submission.code_file(planned.identity) for planned in ready]
+        jobs = [
+            Job(command_line(plan_file, planned, self.runner, code_file, self.processes))
+            for planned, code_file in zip(ready, code_files, strict=True)
+        ]
+        try:
+            executor_of(submission, self.settings).submit_array(jobs)
+        except Exception as error:
+            return _refused(error, self.runner)
+        for planned in ready:
+            self.submitted[planned.identity] = submission
+            self.tried[planned.identity] = self.tried.get(planned.identity, 0) + 1
+            self.runner.say(f"{planned}: submitted as {submission.name}")
+        return True
+
+    # --- collecting -----------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        tasks = tasks_of(self.prefix)
+        for identity, submission in list(self.submitted.items()):
+            state = "UNKNOWN" if tasks is None else submission.state(identity, tasks)
+            code = submission.code(identity)
+            if state in ENDED or state == "ABSENT":
+                code = self._code_of_ended(identity, submission, state)
+            elif code == EXIT_CODES["stopped"]:
+                code = None  # it was warned, and is requeued
+            if code is not None:
+                del self.submitted[identity]
+                self._ended(self.plan.run(identity), code, state)
+
+    def _code_of_ended(self, identity: str, submission: Submission, state: str) -> int | None:
+        """The exit code of a task that is over, CRASHED if it left none, None if unsure yet.
+
+        A job that Slurm has forgotten may still be working: it has crashed when its run is silent.
+        """
+        since = self.ended_since.setdefault(identity, time.monotonic())
+        code = submission.code(identity)
+        if code is None and state == "ABSENT":
+            folder = RunFolder.of(self.runner.runs_dir, identity)
+            silent = silent_seconds(folder.lock_file) > self.runner.lease_seconds
+            code = CRASHED if silent and time.monotonic() - since > LINGER_SECONDS else None
+        elif code is None and time.monotonic() > since + SETTLE_SECONDS:
+            code = CRASHED
+        if code is not None:
+            del self.ended_since[identity]
+        return code
+
+    def _ended(self, planned: PlannedRun, code: int, state: str) -> None:
+        outcome, folder = outcome_of(code), RunFolder.of(self.runner.runs_dir, planned.identity)
+        if outcome is None:
+            how = f"its job ended ({state}) without a result"
+            if self.tried.get(planned.identity, 1) < self.tries:
+                self.runner.say(f"{planned}: {how}; it is submitted again and resumes")
+                self.waiting.append(planned)
+                return
+            outcome = give_up(folder, f"{how}, {self.tries} times")
+        asked = tuple(evaluation.identity for evaluation in planned.evaluations)
+        if outcome == "done" and folder.state(asked) != "done":
+            outcome = give_up(folder, "its job said done, but its run folder is not complete")
+        self.outcomes[planned.identity] = outcome
+        self.runner.say(f"{planned}: {outcome}")
+        if self.track and outcome in ("done", "stopped", *BROKEN):
+            show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
+
+
+def _refused(error: Exception, runner: Runner) -> bool:
+    """False if Slurm is away for a while; ValueError if it does not like the settings."""
+    text = " ".join(str(error).split())
+    if re.search(r"contact slurm controller|Socket timed out|temporarily", text, re.IGNORECASE):
+        runner.say("Slurm's controller does not answer; trying again")
+        return False
+    raise ValueError(
+        f"Slurm refused the jobs: {text[-300:]}; change the settings given with --slurm"
+    ) from error

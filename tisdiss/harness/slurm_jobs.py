@@ -1,0 +1,176 @@
+"""What one Slurm job is and asks for, and what Slurm says about it; `slurm.py` decides with it.
+
+A job does nothing but start a worker (`worker.py`) with the same arguments as on a laptop, so it
+may be started, requeued or lost at any moment. When Slurm warns it (preemption, time limit) the
+worker saves, and the job is requeued.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from tisdiss.files import write_atomic
+from tisdiss.harness.document import read_document
+from tisdiss.harness.folder import json_text
+from tisdiss.harness.identity import short
+from tisdiss.harness.overrides import validated
+from tisdiss.harness.problems import DocumentError, Problem, problems_of
+from tisdiss.harness.profiles import Words
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
+Count = Annotated[int, Field(ge=1)]
+_ENDED = "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL DEADLINE"
+ENDED = frozenset(_ENDED.split())
+"""States of jobs that will not go on."""
+
+Tasks = dict[str, dict[int, str]]
+"""Job name -> position in its array -> state."""
+
+
+class SlurmSettings(Words):
+    """What a job asks of the cluster: a small YAML file, `--slurm FILE`."""
+
+    partition: Word | None = Field(default=None, description="None: the cluster's default")
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    minutes: Count = Field(default=240, description="time limit; a run that needs more is requeued")
+    memory_gb: Count = 8
+    cpus: Count = 2
+    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="of one run")
+    at_once: Count = Field(default=64, description="runs at a time")
+    requeues: Count = Field(default=50, description="how often a run may hit the time limit")
+    warn_seconds: Count = Field(default=90, description="warning before the time limit")
+
+
+def load_settings(path: Path) -> SlurmSettings:
+    """Read a settings file; DocumentError with every mistake and its place."""
+    document = read_document(path)
+    problems = list(document.problems)
+    data = document.data if document.data is not None else {}
+    if not isinstance(data, dict):
+        problems.append(Problem((), data, "settings are lines such as `partition: gpu`"))
+        raise DocumentError(document.lines(problems))
+    settings = SlurmSettings()
+    try:
+        settings = validated(SlurmSettings, data)
+    except ValidationError as error:
+        problems += problems_of(error, SlurmSettings)
+    if problems:
+        raise DocumentError(document.lines(problems))
+    return settings
+
+
+class Job:
+    """What is pickled for a job: the command line of a worker, and nothing else."""
+
+    def __init__(self, command: list[str]):
+        self.command = command
+        self.worker: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        environment = {**os.environ, "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGUSR2"}
+        self.worker = subprocess.Popen(self.command, env=environment, start_new_session=True)
+        while self.worker.poll() is None:  # not `wait`, which a signal handler could not repeat
+            time.sleep(0.1)
+        return self.worker.returncode
+
+    def checkpoint(self) -> Any:
+        """Called when Slurm warns: let the worker save; the job is then requeued."""
+        from submitit.helpers import DelayedSubmission
+
+        if self.worker is not None:
+            _end(self.worker)
+        return DelayedSubmission(Job(self.command))
+
+    __submitit_checkpoint__ = checkpoint
+
+
+def _end(worker: subprocess.Popen[bytes], patience: float = 20) -> None:
+    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, number)
+        end = time.monotonic() + seconds
+        while worker.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+@dataclass
+class Submission:
+    """Runs that were submitted together, as the tasks of one array."""
+
+    folder: Path
+    identities: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def code_file(self, identity: str) -> Path:
+        return self.folder / f"{short(identity)}.code"
+
+    def code(self, identity: str) -> int | None:
+        """The exit code that the worker left, None before."""
+        path = self.code_file(identity)
+        return int(path.read_text()) if path.is_file() else None
+
+    def state(self, identity: str, tasks: Tasks) -> str:
+        """Slurm's word for the task, ABSENT if it does not know it (any more)."""
+        return tasks.get(self.name, {}).get(self.identities.index(identity), "ABSENT")
+
+    def write(self) -> None:
+        write_atomic(self.folder / "runs.json", json_text(list(self.identities)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Submission:
+        return cls(folder, tuple(json.loads((folder / "runs.json").read_text())))
+
+
+def executor_of(submission: Submission, ours: SlurmSettings) -> Any:
+    """Submits to Slurm, into the submission's folder."""
+    import submitit
+
+    executor = submitit.SlurmExecutor(submission.folder, max_num_timeout=ours.requeues)
+    wanted = {
+        "partition": ours.partition,
+        "account": ours.account,
+        "qos": ours.qos,
+        "constraint": ours.constraint,
+        "gpus_per_node": ours.gpus or None,
+    }
+    executor.update_parameters(
+        job_name=submission.name,
+        time=ours.minutes,
+        mem=ours.memory_gb,
+        cpus_per_task=ours.cpus,
+        array_parallelism=ours.at_once,
+        signal_delay_s=ours.warn_seconds,
+        **{key: value for key, value in wanted.items() if value is not None},
+    )
+    return executor
+
+
+def tasks_of(prefix: str) -> Tasks | None:
+    """Our tasks that Slurm knows of, also those that ended lately; None if it does not answer."""
+    command = ["squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%j|%K|%T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    tasks: Tasks = {}
+    for line in done.stdout.splitlines():
+        name, position, state = line.strip().split("|")
+        if name.startswith(prefix):
+            tasks.setdefault(name, {})[int(position) if position.isdigit() else 0] = state
+    return tasks

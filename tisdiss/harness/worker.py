@@ -1,0 +1,217 @@
+"""A process that brings one run of a saved plan up to date: all that any engine ever starts.
+
+It resumes what is there, so starting it again is always right. SIGTERM and SIGUSR2 (a batch
+system's warning) make it save and end. How it ended is its exit code, which is also left in a file
+for starters that cannot see exit codes. Under torchrun several of them train one run together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tisdiss.files import write_atomic
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.lease import LEASE_SECONDS
+from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.run import Outcome, Runner, StopRun, core_train
+
+EXIT_CODES: dict[Outcome, int] = {
+    "done": 0,
+    "skipped": 0,
+    "failed": 3,
+    "diverged": 4,
+    "held": 5,
+    "blocked": 6,
+    "stopped": 7,
+}
+TRY_AGAIN = 75
+"""Failed with an error that passes, such as a stale file handle."""
+
+_PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENETUNREACH}
+
+
+def outcome_of(code: int) -> Outcome | None:
+    """What an exit code means; None if the process crashed, was killed, or asks to be restarted."""
+    meanings = {number: outcome for outcome, number in EXIT_CODES.items() if number}
+    return meanings.get(code) if code else "done"
+
+
+def command_line(
+    plan_file: Path, planned: PlannedRun, runner: Runner, code_file: Path, processes: int = 1
+) -> list[str]:
+    """How to start a worker for a run, from any folder of any machine that sees the same files."""
+    options: dict[str, Any] = {
+        "--runs-dir": runner.runs_dir.resolve(),
+        "--root": runner.root.resolve(),
+        "--cache": runner.corpora.cache.resolve(),
+        "--speech": runner.corpora.speech and runner.corpora.speech.resolve(),
+        "--device": runner.device,
+        "--threads": runner.threads,
+        "--max-seconds": runner.max_seconds if math.isfinite(runner.max_seconds) else None,
+        "--lease-seconds": runner.lease_seconds,
+        "--code-file": code_file.resolve(),
+    }
+    line = [sys.executable, "-m"]
+    if processes > 1:  # no restarts inside: one layer of retries, the outermost, is enough
+        line += ["torch.distributed.run", "--standalone", "--max-restarts", "0"]
+        line += ["--nproc-per-node", str(processes), "-m"]
+    line += ["tisdiss.harness.worker", str(plan_file.resolve()), planned.identity]
+    for name, value in options.items():
+        line += [] if value is None else [name, str(value)]
+    return [*line, "--again"] if runner.again else line
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Bring one run of a saved plan up to date."""
+    given = _parser().parse_args(arguments)
+    asked = _StopSignal()
+    if given.code_file:
+        given.code_file.unlink(missing_ok=True)  # of an earlier start
+    if given.parent:
+        _end_with(given.parent)
+    plan = Plan.model_validate_json(given.plan.read_text(encoding="utf-8"))
+    errors: list[Exception] = []
+    runner = Runner(
+        runs_dir=given.runs_dir,
+        root=given.root,
+        corpora=Corpora(cache=given.cache, speech=given.speech),
+        device=given.device,
+        threads=given.threads,
+        max_seconds=given.max_seconds,
+        again=given.again,
+        lease_seconds=given.lease_seconds,
+        stop=asked,
+        watch=asked.watch,
+        on_error=errors.append,
+    )
+    outcome = _run(runner, plan.run(given.identity))
+    if outcome is None:
+        return 0
+    code = EXIT_CODES[outcome]
+    if outcome == "failed" and errors and _passes(errors[-1]):
+        code = TRY_AGAIN
+    if given.code_file:
+        write_atomic(given.code_file, f"{code}\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tisdiss.harness.worker", description=main.__doc__
+    )
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("identity")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--root", type=Path, default=Path("."))
+    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--speech", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--max-seconds", type=float, default=math.inf)
+    parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
+    parser.add_argument("--code-file", type=Path, help="where to leave the exit code")
+    parser.add_argument("--parent", type=int, help="end when this process has ended")
+    parser.add_argument("--again", action="store_true")
+    return parser
+
+
+class _StopSignal:
+    """True once a signal has asked this process to save and end."""
+
+    def __init__(self) -> None:
+        self.came = False
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
+
+    def __call__(self) -> bool:
+        return self.came
+
+    def watch(self, planned: PlannedRun, event: dict[str, Any]) -> None:
+        """Outside of the training steps, which ask for themselves, a logged event is the moment."""
+        if self.came and event["kind"] != "train":
+            raise StopRun("stopped by a signal; the same command goes on from here")
+
+
+def _end_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the parent has ended, however it ended; Linux only."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit(EXIT_CODES["stopped"])
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
+# --- several processes, one run -----------------------------------------------------------------
+
+
+def _run(runner: Runner, planned: PlannedRun) -> Outcome | None:
+    """The run's outcome; None on ranks that only help."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return runner.run(planned)
+    from tisdiss.distributed import joined, ranks
+
+    with joined(runner.device) as device:
+        runner = replace(runner, device=device)
+        if ranks().first:
+            return _lead(runner, planned)
+        _help(runner, planned)
+    return None
+
+
+def _lead(runner: Runner, planned: PlannedRun) -> Outcome:
+    """Do what a single process does, and tell the others when to train."""
+    from tisdiss.distributed import ranks
+
+    called = False
+
+    def train(*arguments: Any, **options: Any) -> Any:
+        nonlocal called
+        called = ranks().any(True)
+        return core_train(runner.threads)(*arguments, **options)
+
+    outcome = replace(runner, train=train).run(planned)
+    if not called:
+        ranks().any(False)
+    return outcome
+
+
+def _help(runner: Runner, planned: PlannedRun) -> None:
+    """Train along, and write nothing."""
+    from tisdiss.distributed import ranks
+
+    if not ranks().any(False):
+        return
+    folder = RunFolder.of(runner.runs_dir, planned.identity)
+    parent = planned.parent and RunFolder.of(runner.runs_dir, planned.parent).model_file
+    train: Callable[..., Any] = core_train(runner.threads)
+    train(
+        planned.config,
+        runner.corpora.open(planned.config.data, planned.config.model.n_src),
+        folder.path,
+        parent=parent,
+        device=runner.device,
+        max_seconds=runner.max_seconds,
+        stop=runner.stop,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
