@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu $(FIGURES)
+.PHONY: help setup demo test check ui lock schema base gpu-dry $(FIGURES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analysis.frames import corpora
+from analysis.frames import corpora, role
 
 METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
 
@@ -20,6 +20,16 @@ def pretty(label: str) -> str:
     """A label on one line, with the paper's times sign: sep1x2-re1x3 -> sep1×2-re1×3."""
     line = " ".join(unicodedata.normalize("NFC", label).split())
     return re.sub(r"(?<=\d)x(?=\d)", "×", line)
+
+
+def row_label(row: dict[str, Any], plan: dict[str, Any]) -> str:
+    """A row's label, with its corpus where the study has several."""
+    named = dict(corpora(plan))
+    label = pretty(row["label"])
+    if len(named) < 2:
+        return label
+    corpus = named[role(row)]
+    return f"{label}, {corpus.get('label') or corpus['source']}"
 
 
 def escape_markdown(text: str) -> str:

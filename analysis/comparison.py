@@ -184,7 +184,8 @@ def _scores(
     label = METRIC_LABELS[metric]
     name = f"{group} {label}".strip()
     best = ranks(shown if at_paper else ours)
-    columns = [column(name, label, shown, spreads, best, group=group)]
+    keys = [_key(line, corpus, metric) for line in lines]
+    columns = [column(name, label, shown, spreads, best, group=group, keys=keys)]
     paper = [None if line.published else value for line, value in pairs]
     if at_paper and any(value is not None for value in paper):
         apart = [
@@ -197,6 +198,11 @@ def _scores(
             Column(f"{name} difference", r"$\Delta$", "r", cells, group),
         ]
     return columns
+
+
+def _key(line: Line, corpus: str, metric: str) -> str:
+    row = line.rows.get(corpus)
+    return "" if row is None or line.published else f"{row['id']}.{metric}.re{line.n_re}"
 
 
 def _found(curve: pd.DataFrame, line: Line, corpus: str) -> pd.Series | None:

@@ -6,7 +6,7 @@ on every call.
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -15,12 +15,21 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.captions import METRIC_LABELS, basis, escape_figure, notes, pretty, resampled
+from analysis.captions import (
+    METRIC_LABELS,
+    basis,
+    escape_figure,
+    notes,
+    pretty,
+    resampled,
+    row_label,
+)
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
@@ -68,11 +77,11 @@ def draw_depths(
     for row, look in looks(plan):
         line = curve[curve["row"] == row["id"]].sort_values("n_re")
         if line.empty:
-            absent.append(pretty(row["label"]))
+            absent.append(row["label"])
         elif not row["n_re_train"]:
-            handles.append(_level(axes, line, look))
+            handles.append(_level(axes, line, row, look))
         else:
-            handles.append(_variant(axes, line, look))
+            handles.append(_variant(axes, line, row, look))
     if (plan.get("show") or {}).get("equal_cost"):
         _box_equal_costs(axes, curve, plan)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
@@ -83,7 +92,10 @@ def draw_depths(
 def looks(plan: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Every row of a study with its colour and marker, the same in all figures of the study."""
     return [
-        (row, {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]})
+        (
+            row | {"label": row_label(row, plan)},
+            {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]},
+        )
         for at, row in enumerate(plan["rows"])
     ]
 
@@ -94,11 +106,11 @@ def settle(figure: Figure) -> None:
     figure.set_layout_engine("none")
 
 
-def render(figure: Figure) -> dict[str, bytes]:
+def render(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
     """The figure as PDF, PNG (300 dpi) and SVG; the same bytes on every call."""
     files = {}
     with style():
-        for form in FORMATS:
+        for form in formats:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=_METADATA[form])
             files[form] = buffer.getvalue()
@@ -115,10 +127,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def _variant(axes: Axes, line: pd.DataFrame, look: dict[str, Any]) -> Line2D:
+def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]) -> Line2D:
     """One curve with its band and the mark of its training depth."""
     band(axes, line["n_re"], line, look["color"])
-    label = legend_label(line["label"].iloc[0])
+    label = legend_label(row["label"])
     (handle,) = axes.plot(line["n_re"], line["mean"], mfc="white", label=label, **look)
     trained = line[line["n_re"] == line["n_re_train"]]
     axes.plot(trained["n_re"], trained["mean"], **trained_mark(**look))
@@ -136,12 +148,12 @@ def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
 
 def legend_label(label: str) -> str:
     """A row's label as a legend shows it."""
-    return textwrap.fill(escape_figure(pretty(label)), _LEGEND_CHARACTERS)
+    return textwrap.fill(escape_figure(label), _LEGEND_CHARACTERS)
 
 
-def _level(axes: Axes, line: pd.DataFrame, look: dict[str, Any]) -> Line2D:
+def _level(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]) -> Line2D:
     """A variant without a depth to choose: a level across the figure."""
-    label = legend_label(line["label"].iloc[0])
+    label = legend_label(row["label"])
     return axes.axhline(line["mean"].iloc[0], color=look["color"], ls="--", lw=0.9, label=label)
 
 
@@ -201,10 +213,10 @@ def legend(figure: Figure, handles: list[Artist]) -> None:
         return
     height = figure.get_figheight()
     figure.set_figheight(3 * height)  # room to measure any legend
+    renderer = FigureCanvasAgg(figure).get_renderer()
     for columns in range(min(6, len(handles)), 0, -1):
         made = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
-        figure.draw_without_rendering()
-        extent = made.get_window_extent()
+        extent = made.get_window_extent(renderer)
         if columns == 1 or extent.width <= figure.bbox.width:
             break
         made.remove()

@@ -69,7 +69,7 @@ def difficulty_figure(
         for row, look in looks(plan):
             line = by_level[by_level["row"] == row["id"]]
             if not line.empty:
-                handles.append(_line(panels[0], line["level"], line, look))
+                handles.append(_line(panels[0], line["level"], line, row, look))
         panels[0].set_xlabel("SI-SNR in the mixture [dB]")
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         if len(parts) > 1:
@@ -85,15 +85,15 @@ def change_figure(change: pd.DataFrame, plan: dict[str, Any], curve: pd.DataFram
     with style():
         figure, panels = _figure(2)
         handles: list[Artist] = []
-        lines = [(change[change["row"] == row["id"]], look) for row, look in looks(plan)]
-        lines = [(line, look) for line, look in lines if not line.empty]
-        for at, (line, look) in enumerate(lines):
+        lines = [(change[change["row"] == row["id"]], row, look) for row, look in looks(plan)]
+        lines = [found for found in lines if not found[0].empty]
+        for at, (line, row, look) in enumerate(lines):
             x = line["n_re"] + 0.12 * (at - (len(lines) - 1) / 2)
             ends = line["q50"] - line["q25"], line["q75"] - line["q50"]
             panels[0].errorbar(x, line["q50"], ends, ls="none", color=look["color"], lw=0.9)
             panels[0].plot(x, line["q50"], ls="none", mfc="white", **look)
             share = 100 * line["worse"]
-            label = legend_label(line["label"].iloc[0])
+            label = legend_label(row["label"])
             handles += panels[1].plot(line["n_re"], share, mfc="white", label=label, **look)
         panels[0].axhline(0, color="0.5", lw=0.6)
         panels[0].set_ylabel("change by the last pass [dB]")
@@ -128,15 +128,17 @@ def _cost_line(
     if line.empty:
         return None
     x = line["n_re"].map(costs)
-    handle = _line(axes, x, line, look)
+    handle = _line(axes, x, line, row, look)
     trained = line["n_re"] == line["n_re_train"]
     axes.plot(x[trained], line["mean"][trained], **trained_mark(**look))
     return handle
 
 
-def _line(axes: Axes, x: pd.Series, line: pd.DataFrame, look: dict[str, Any]) -> Artist:
+def _line(
+    axes: Axes, x: pd.Series, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]
+) -> Artist:
     band(axes, x, line, look["color"])
-    label = legend_label(line["label"].iloc[0])
+    label = legend_label(row["label"])
     return axes.plot(x, line["mean"], mfc="white", label=label, **look)[0]
 
 

@@ -16,6 +16,10 @@ _HEAD = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[letterpaper,left=0.75in,right=0.75in,top=0.75in,bottom=1in,columnsep=0.22in]{geometry}
 \usepackage[T1]{fontenc}
 \usepackage{booktabs,siunitx,graphicx}
+\setcounter{topnumber}{20}\setcounter{totalnumber}{20}\setcounter{dbltopnumber}{20}
+\renewcommand{\topfraction}{.95}\renewcommand{\dbltopfraction}{.95}
+\renewcommand{\textfraction}{.05}\renewcommand{\floatpagefraction}{.9}
+\renewcommand{\dblfloatpagefraction}{.9}
 \begin{document}
 """
 _MATTERS = re.compile(

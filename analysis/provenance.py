@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.captions import METRIC_LABELS, resampled
@@ -182,8 +181,7 @@ def _run(run: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: number(value) if isinstance(value, float | np.floating) else value
-        for key, value in verdict.items()
+        key: number(value) if isinstance(value, float) else value for key, value in verdict.items()
     }
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,7 @@ def report(
     if notebook:
         from analysis.notebook import notebook_file  # Jupyter is slow to load
 
-        files[f"{study}.ipynb"] = notebook_file(study, profile, Path(runs_dir))
+        files[f"{study}.ipynb"] = notebook_file(results.plan, Path(runs_dir), Path(out_dir) / study)
     return _write(Path(out_dir) / study, files)
 
 
@@ -85,6 +86,7 @@ def tables_of(results: Results) -> list[Table]:
     depths = depth_table(results.curve, results.plan, metric=results.metrics[0])
     if not is_comparison(results.plan):
         return [depths]
+    depths = replace(depths, name=f"{depths.name}-depth")
     compared = comparison_table(results.curves, results.plan)
     return [compared, depths] if results.has_depths else [compared]
 

@@ -13,9 +13,10 @@ from analysis.captions import (
     caveats,
     escape_markdown,
     fill,
-    pretty,
     resampled,
+    row_label,
 )
+from analysis.frames import role
 from analysis.latex import escape_tex
 
 MISSING = "--"
@@ -32,6 +33,8 @@ class Cell:
     """1 for the best of its column, 2 for the second."""
     pad: str = ""
     """Characters by which the widest number of the column is longer."""
+    key: str = ""
+    """Where the number comes from: its name in the provenance, such as "l3.si_snri.re3"."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
         corner=f"{METRIC_LABELS[metric]} [dB]",
         caption=_caption(curve, plan, metric, any(paper)),
         columns=tuple(columns),
-        rows=tuple(Row(pretty(row["label"]), c) for row, c in zip(rows, cells, strict=True)),
+        rows=tuple(Row(row_label(row, plan), c) for row, c in zip(rows, cells, strict=True)),
     )
 
 
@@ -134,7 +137,7 @@ def quoted(
 
 def to_tex(table: Table) -> str:
     """A `table*` that needs booktabs and siunitx and no further setting."""
-    filters = {"tex": escape_tex, "number": _tex_number, "spread": _tex_spread, "group": _tex_group}
+    filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
     return fill("table.tex", filters, table=table)
 
 
@@ -179,13 +182,26 @@ def _depth_columns(
         lines = [line_at(curve, row["id"], n_re) for row in rows]
         texts = [None if line is None else fixed(line["mean"]) for line in lines]
         spreads = [None if line is None else half_width(line) for line in lines]
-        cells.append((n_re, texts, spreads, ranks(texts)))
-    shape = _shape([text for _, texts, _, _ in cells for text in texts])
+        keys = [f"{row['id']}.{metric}.re{n_re}" for row in rows]
+        cells.append((n_re, texts, spreads, _ranks_by_corpus(rows, texts), keys))
+    shape = _shape([text for _, texts, *_ in cells for text in texts])
     group = f"{METRIC_LABELS[metric]} [dB] at N_re (inference)"
     return [
-        column(f"N_re = {n_re}", str(n_re), texts, spreads, best, group=group, shape=shape)
-        for n_re, texts, spreads, best in cells
+        column(
+            f"N_re = {n_re}", str(n_re), texts, spreads, best, group=group, shape=shape, keys=keys
+        )
+        for n_re, texts, spreads, best, keys in cells
     ]
+
+
+def _ranks_by_corpus(rows: list[dict[str, Any]], texts: list[str | None]) -> list[int]:
+    """Ranks among the rows of the same corpus."""
+    found = [0] * len(rows)
+    for name in {role(row) for row in rows}:
+        places = [at for at, row in enumerate(rows) if role(row) == name]
+        for at, rank in zip(places, ranks([texts[at] for at in places]), strict=True):
+            found[at] = rank
+    return found
 
 
 def line_at(curve: pd.DataFrame, row: str, n_re: int) -> pd.Series | None:
@@ -203,14 +219,19 @@ def column(
     *,
     group: str = "",
     shape: tuple[int, int, bool] | None = None,
+    keys: list[str] | None = None,
 ) -> Column:
     """A column of numbers, wide enough for all of them (or for `shape`)."""
     digits, decimals, signed = shape or _shape(texts)
     width = digits + decimals + (decimals > 0) + signed
     cells = tuple(
-        Cell(text, spread, rank, "0" * (width - len(text)) if text else "")
-        for text, spread, rank in zip(
-            texts, spreads or [None] * len(texts), best or [0] * len(texts), strict=True
+        Cell(text, spread, rank, "0" * (width - len(text)) if text else "", key)
+        for text, spread, rank, key in zip(
+            texts,
+            spreads or [None] * len(texts),
+            best or [0] * len(texts),
+            keys or [""] * len(texts),
+            strict=True,
         )
     )
     form = f"S[table-format={'-' * signed}{digits}{f'.{decimals}' if decimals else ''}]"
@@ -260,7 +281,8 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
     return " ".join(said + caveats(plan, curve))
 
 
-def _tex_group(text: str) -> str:
+def _tex_text(text: str) -> str:
+    """Words, with N_re as the paper prints it."""
     return escape_tex(text).replace(r"N\_re", r"$N_\mathrm{re}$")
 
 

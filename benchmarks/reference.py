@@ -84,9 +84,10 @@ def rotate(x: Tensor) -> Tensor:
     """Rotary positions: each pair of channels (2i, 2i+1) turned by position x frequency."""
     length, width = x.shape[-2:]
     frequency = 1.0 / 10000.0 ** (torch.arange(0, width, 2, device=x.device) / width)
-    angle = torch.arange(length, device=x.device)[:, None] * frequency.repeat_interleave(2)
+    position = torch.arange(length, device=x.device, dtype=x.dtype)
+    angle = position[:, None] * frequency.repeat_interleave(2).to(x.dtype)
     turned = torch.stack([-x[..., 1::2], x[..., ::2]], dim=-1).flatten(-2)
-    return x * angle.cos().to(x.dtype) + turned * angle.sin().to(x.dtype)
+    return x * angle.cos() + turned * angle.sin()
 
 
 def reference(model: TISDiSS) -> TISDiSS:
@@ -113,14 +114,16 @@ def every_depth(model: TISDiSS, mixture: Tensor, depths: range) -> list[Tensor]:
     return [model(mixture, n_re=n_re) for n_re in depths]
 
 
-def every_pair_of_depths(model: TISDiSS, mixture: Tensor, n_sep: range, n_re: range) -> list[Tensor]:
+def every_pair_of_depths(
+    model: TISDiSS, mixture: Tensor, n_sep: range, n_re: range
+) -> list[Tensor]:
     """One whole inference per pair of depths."""
     pairs = itertools.product(n_sep, n_re)
     return [model(mixture, n_sep=sep, n_re=re) for sep, re in pairs]
 
 
 def loss(estimates: Tensor, sources: Tensor, clamp: float = 1e-7) -> Tensor:
-    """Mean over depths and utterances of the best permutation's loss, permutation by permutation."""
+    """Mean over depths and utterances of the best permutation's loss, one by one."""
     total = estimates.new_zeros(())
     for depth in estimates:
         each = []
@@ -132,6 +135,7 @@ def loss(estimates: Tensor, sources: Tensor, clamp: float = 1e-7) -> Tensor:
 
 
 def _pair_loss(estimate: Tensor, source: Tensor, clamp: float) -> Tensor:
-    estimate, source = (F.normalize(x - x.mean(-1, keepdim=True), dim=-1) for x in (estimate, source))
+    estimate = F.normalize(estimate - estimate.mean(-1, keepdim=True), dim=-1)
+    source = F.normalize(source - source.mean(-1, keepdim=True), dim=-1)
     squared = (estimate * source).sum(-1).square().clamp(clamp, 1 - clamp)
     return 10 * torch.log10((1 - squared) / squared)

@@ -108,12 +108,12 @@ def test_weights_of_another_structure_are_refused(tmp_path: Path, tiny) -> None:
 
 @pytest.mark.parametrize("name", ["absent.safetensors", "."])
 def test_a_missing_model_file_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="no such model file; name a .safetensors file"):
+    with pytest.raises(ValueError, match=r"no such model file; name a \.safetensors file"):
         load_model(tmp_path / name)
 
 
 def test_a_device_that_is_not_there_is_named(file: Path) -> None:
-    with pytest.raises(ValueError, match="device='gpu' cannot be used here .*; use cpu"):
+    with pytest.raises(ValueError, match=r"device='gpu' cannot be used here .*; use cpu"):
         load_model(file, "gpu")
 
 

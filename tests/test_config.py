@@ -151,7 +151,10 @@ def test_what_is_no_name_is_refused_with_examples(name: str) -> None:
     ("name", "message"),
     [
         ("sep1x2-re1x3-l1+9", r"'l9' does not fit the reconstructor of 1 x 3 .*3 \(every block\)"),
-        ("sep2x3-re1x3-l1x5+3", r"'l5' .* the separator of 2 x 3 .*3 \(the end of each pass\) or 6"),
+        (
+            "sep2x3-re1x3-l1x5+3",
+            r"'l5' .* the separator of 2 x 3 .*3 \(the end of each pass\) or 6",
+        ),
         ("sep6x1-l5x1", r"'l5x1' does not fit the separator of 6 x 1"),
         ("tf-locoformer-sep6x1-re1x3", "tf-locoformer has no reconstructor"),
         ("tf-locoformer-sep6x1-bandsplit", "the conv2d codec"),
@@ -172,7 +175,10 @@ def test_a_label_that_does_not_fit_is_refused(name: str, message: str) -> None:
         ({"n_src": 1}, "greater than or equal to 2"),
         ({"block": {"norm": "rmsgrouporm"}}, "'rmsgroupnorm' or 'layernorm'"),
         ({"block": {"channels": 10}}, "channels=10 must be a multiple of norm_groups=4"),
-        ({"block": {"attention_dim": 12}}, "attention_dim=12 must be a multiple of twice n_heads=4"),
+        (
+            {"block": {"attention_dim": 12}},
+            "attention_dim=12 must be a multiple of twice n_heads=4",
+        ),
         ({"block": {"ffn_hidden": [1, 2, 3]}}, "give one width .* or two"),
         ({"block": {"ffn_stride": 5}}, "ffn_stride=5 must not exceed ffn_kernel=4"),
         ({"codec": {"hop": 65}}, "hop=65 must be at most half of n_fft=128"),
@@ -200,9 +206,17 @@ def test_an_evaluation_has_a_depth() -> None:
 @pytest.mark.parametrize(
     ("name", "depth", "message"),
     [
-        ("sep1x2-re1x3", (None, 0), r"n_re=0: the reconstructor runs at least once; pass n_re >= 1"),
+        (
+            "sep1x2-re1x3",
+            (None, 0),
+            r"n_re=0: the reconstructor runs at least once; pass n_re >= 1",
+        ),
         ("sep1x2-re1x3", (0, 3), r"n_sep=0: the separator runs at least once; pass n_sep >= 1"),
-        ("sep6x1-l1", (2, 1), "n_re=1: sep6x1-l1 has no reconstructor to repeat; its depth is n_sep"),
+        (
+            "sep6x1-l1",
+            (2, 1),
+            "n_re=1: sep6x1-l1 has no reconstructor to repeat; its depth is n_sep",
+        ),
     ],
 )
 def test_a_depth_that_cannot_be_run_is_refused(name: str, depth: tuple, message: str) -> None:

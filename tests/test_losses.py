@@ -48,6 +48,14 @@ def test_the_loss_ignores_the_order_of_the_sources(seed: int) -> None:
     torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
 
 
+def test_a_loss_in_inference_mode_leaves_later_ones_trainable() -> None:
+    with torch.inference_mode():
+        pit_loss(torch.zeros(1, 5, 5))  # no other test has five sources
+    pairs = torch.zeros(1, 5, 5, requires_grad=True)
+    pit_loss(pairs)[0].sum().backward()
+    assert pairs.grad is not None
+
+
 def test_pairs_are_source_by_estimate() -> None:
     sources = noise(1, 2, 900)
     estimates = torch.stack([sources[:, 1] + noise(1, 900, seed=1), sources[:, 0]], dim=1)

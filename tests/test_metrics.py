@@ -97,14 +97,10 @@ def test_float32_signals_are_scored_in_float64() -> None:
     estimates = (sources + 0.01 * noise(2, 900, seed=1)).float()
     for metric in (sdr, si_snr):
         assert metric(estimates, sources).dtype == torch.float64
-        assert torch.equal(
-            metric(estimates, sources), metric(estimates.double(), sources.double())
-        )
+        assert torch.equal(metric(estimates, sources), metric(estimates.double(), sources.double()))
 
 
-@given(
-    gain=st.floats(1e-6, 1e6), offset=st.floats(-10, 10), sign=st.sampled_from([1, -1])
-)
+@given(gain=st.floats(1e-6, 1e6), offset=st.floats(-10, 10), sign=st.sampled_from([1, -1]))
 @settings(deadline=None, max_examples=30, derandomize=True)
 def test_si_snr_ignores_gain_offset_and_sign(gain: float, offset: float, sign: int) -> None:
     sources = noise(1, 800)

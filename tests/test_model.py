@@ -127,7 +127,7 @@ def test_estimates_are_as_long_as_the_mixture(tiny: Tiny, samples: int) -> None:
 
 
 def test_a_mixture_that_is_too_short_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(ValueError, match="mixture of 64 samples: .* needs at least 65; pad it"):
+    with pytest.raises(ValueError, match=r"mixture of 64 samples: .* needs at least 65; pad it"):
         build(tiny())(noise(1, 64))
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from tisdiss import cli_data
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -18,6 +20,8 @@ app = typer.Typer(
     "Separate a file:    tisdiss separate talk.wav -o out --n-re 6\n\n"
     "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini",
 )
+
+app.add_typer(cli_data.app, name="data")
 
 Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
 Profile = Annotated[str, typer.Option(help="Size: smoke, mini or lab.")]
@@ -51,7 +55,8 @@ def plan(
 
     from tisdiss.harness.display import plan_table
 
-    Console().print(plan_table(_plan(studies, profile, runs_dir, cache, speech, seed, row)))
+    made = _plan(studies, profile, runs_dir, cache, speech, seed, row)
+    Console().print(plan_table(made, runs_dir))
 
 
 @app.command()
@@ -166,9 +171,11 @@ def ui(
 
     Example: tisdiss ui fig2e
     """
+    from tisdiss.harness.study import find_studies
     from tisdiss.harness.tracking import ui as serve
     from tisdiss.harness.tracking import ui_link
 
+    find_studies([study] if study else [])  # a name that is not there is refused
     names = [study] if study else sorted(p.stem for p in Path("studies").glob("*.yaml"))
     for name in names:
         typer.echo(f"{name}: {ui_link(name, port, runs_dir=runs_dir)}")

@@ -6,7 +6,6 @@ every axis it does not look along. Saijo et al., "TF-Locoformer", IWAENC 2024; S
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,9 @@ from torch.utils.checkpoint import checkpoint
 
 from tisdiss.config import BlockConfig
 from tisdiss.fused import membership, rms_group_norm, swiglu
-from tisdiss.products import product
+from tisdiss.products import add_bias, in_bf16, product
 
-CACHED_POSITIONS = 4000
+CACHED_POSITIONS = 16000
 """Positions (row x length) that a path works on at a time where no gradient is asked for."""
 
 
@@ -34,8 +33,7 @@ class RMSGroupNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return rms_group_norm(x, self.scale, groups=self.groups, eps=self.eps)
+        return rms_group_norm(x, self.scale, groups=self.groups, eps=self.eps)
 
 
 def rotary_frequencies(head_dim: int, device: torch.device | None = None) -> Tensor:
@@ -111,11 +109,7 @@ class FeedForward(nn.Module):
         return self._convolved(x)
 
     def _convolved(self, x: Tensor) -> Tensor:
-        """2-D convolutions over height 1: they keep the channels last, without transposed copies.
-
-        Biases are added after: the gradient of a convolution's own bias costs as much as its
-        input's.
-        """
+        """2-D convolutions over height 1: they keep the channels last, without transposed copies."""
         length = x.shape[1]
         edge = self.kernel - self.stride
         steps = math.ceil((length + 2 * edge - self.kernel) / self.stride)
@@ -125,10 +119,10 @@ class FeedForward(nn.Module):
         plane = x.transpose(1, 2).unsqueeze(2)  # rows, channels, 1, length
         step, padding = (1, self.stride), (0, edge)
         hidden = F.conv2d(plane, _plane(self.conv.weight), None, step, padding)
-        hidden = hidden.add_(self.conv.bias[:, None, None])
+        hidden = add_bias(hidden, self.conv.bias)
         gated = swiglu(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         out = F.conv_transpose2d(gated, _plane(self.deconv.weight), None, step, padding)
-        out = out.add_(self.deconv.bias[:, None, None])
+        out = add_bias(out, self.deconv.bias)
         return out.squeeze(2).transpose(1, 2)[:, :length]
 
     def _dense(self, x: Tensor) -> Tensor:
@@ -141,6 +135,7 @@ class FeedForward(nn.Module):
         # (value | gate, hidden, channels, steps, length)
         conv = F.pad(self.conv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         conv = conv.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
+        assert self.conv.bias is not None and self.deconv.bias is not None
         bias = self.conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
         hidden = product(x.flatten(1), conv, bias)
         deconv = F.pad(self.deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
@@ -191,21 +186,24 @@ class Path(nn.Module):
         self.after = feed_forwards[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():
-            if not torch.is_grad_enabled():
-                return self._by_rows(x)
-            if self.recompute:
-                return checkpoint(self._whole, x, use_reentrant=False, preserve_rng_state=False)
-            return self._whole(x)
+        if not torch.is_grad_enabled():
+            return self._by_rows(x)
+        if self.recompute:
+            return checkpoint(self._whole, x, use_reentrant=False, preserve_rng_state=False)
+        return self._whole(x)
 
     def _whole(self, x: Tensor) -> Tensor:
-        if self.before is not None:
-            x = x + self.before(x)
-        x = x + self.attention(x)
-        return x + self.after(x)
+        for part in (self.before, self.attention, self.after):
+            if part is not None:
+                norm, work = part
+                scaled = norm(x)
+                with in_bf16(self.bf16, x):
+                    change = work(scaled)
+                x = x + change
+        return x
 
     def _by_rows(self, x: Tensor) -> Tensor:
-        """The same, some rows at a time: what lies between input and output stays in the cache."""
+        """The same, some rows at a time: what lies between input and output stays small."""
         rows = max(1, CACHED_POSITIONS // x.shape[1])
         if x.device.type != "cpu" or len(x) <= rows:
             return self._whole(x)
@@ -223,9 +221,12 @@ def set_recompute(model: nn.Module, on: bool) -> None:
 
 
 def set_bf16(model: nn.Module, on: bool) -> None:
-    """Run the paths' matrix products in bfloat16: about 1e-2 of the peak is lost."""
+    """Run the matrix products of paths and splitter in bfloat16, for inference.
+
+    Norms, rotations, residuals, codec and STFT stay in float32.
+    """
     for module in model.modules():
-        if isinstance(module, Path):
+        if hasattr(module, "bf16"):
             module.bf16 = on
 
 

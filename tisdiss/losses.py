@@ -73,5 +73,6 @@ def _unit(signals: Tensor) -> Tensor:
 
 
 @lru_cache
+@torch.inference_mode(False)  # kept for trainings, also where an evaluation asks first
 def _permutations(n_src: int) -> Tensor:
     return torch.tensor(list(itertools.permutations(range(n_src))))

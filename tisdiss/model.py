@@ -5,7 +5,7 @@ arguments of the forward pass, and the output at N_re = n is the n-th decoded de
 pass. Parts are chosen in `tisdiss_parts`, once, and handed in ready made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -88,14 +88,51 @@ class TISDiSS(nn.Module):
         The mixture is divided by its standard deviation first and the outputs are multiplied by
         it. Frames past `lengths` are silenced; nothing else is masked.
         """
+        spectrum, waves = self._analysed(mixture, lengths)
+        for features in self._features(self.encoder(spectrum), depths, n_sep):
+            yield waves(features)
+
+    def grid(
+        self,
+        mixture: Tensor,
+        n_sep: Sequence[int],
+        n_re: Sequence[int],
+        lengths: Tensor | None = None,
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """(n_sep, n_re, output) for all pairs of depths, each repetition computed once.
+
+        The separator runs to the deepest `n_sep`; from each asked one branches a reconstructor.
+        """
+        if self.reconstructor is None or not n_sep or not n_re or min(*n_sep, *n_re) < 1:
+            raise ValueError(
+                f"n_sep={list(n_sep)}, n_re={list(n_re)} of {self.config.name}: give depths of at "
+                "least 1, and a model with a reconstructor"
+            )
+        spectrum, waves = self._analysed(mixture, lengths)
+        encoded = self.encoder(spectrum)
+        m_sep, m_re = self.config.m_sep, self.config.m_re
+        for i, mixed in enumerate(self.separator(encoded, max(n_sep)), start=1):
+            if i % m_sep or i // m_sep not in n_sep:
+                continue
+            branch = self.reconstructor(encoded, self.splitter(mixed), max(n_re))
+            for j, refined in enumerate(branch, start=1):
+                if j % m_re == 0 and j // m_re in n_re:
+                    yield i // m_sep, j // m_re, waves(refined)
+
+    def _analysed(
+        self, mixture: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The mixture's spectrum at unit deviation, and what makes waveforms of features."""
         if mixture.dim() != 2:
             raise ValueError(f"mixture of shape {tuple(mixture.shape)}: give (batch, samples)")
-        samples = mixture.shape[-1]
         scale = _deviation(mixture)
         spectrum = self.stft(mixture / scale, lengths)
-        for features in self._features(self.encoder(spectrum), depths, n_sep):
+
+        def waves(features: Tensor) -> Tensor:
             estimates = self.decoder(features, spectrum)
-            yield self.stft.inverse(estimates, samples) * scale.unsqueeze(-1)
+            return self.stft.inverse(estimates, mixture.shape[-1]) * scale.unsqueeze(-1)
+
+        return spectrum, waves
 
     def _features(
         self, encoded: Tensor, depths: Sequence[Depth], n_sep: int | None

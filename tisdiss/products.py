@@ -4,6 +4,8 @@ On a CPU, float32 matrix products run in MKL, which uses half the vector width o
 oneDNN's 1x1 convolutions do not. PyTorch hands a convolution to oneDNN from 16 images on.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,10 +20,18 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if images is None:
         return F.linear(x, weight, bias)
     planes = x.reshape(images, 1, positions // images, -1).permute(0, 3, 1, 2)
-    out = F.conv2d(planes, weight[:, :, None, None])
-    if bias is not None:
-        out = out.add_(bias[:, None, None])
+    out = add_bias(F.conv2d(planes, weight[:, :, None, None]), bias)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+
+def add_bias(out: Tensor, bias: Tensor | None) -> Tensor:
+    """Adds to a convolution's output, in place; the gradient of its own bias argument is slow."""
+    return out if bias is None else out.add_(bias.to(out.dtype)[:, None, None])
+
+
+def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
+    """Inside, matrix products of either routine take bfloat16; sums stay as they are."""
+    return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
 
 
 def _split(positions: int) -> int | None:

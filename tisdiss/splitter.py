@@ -3,12 +3,17 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tisdiss.products import in_bf16
+
 
 class SwiGLUSplitter(nn.Module):
     """Convolution, SwiGLU, transposed convolution over time and frequency.
 
     (batch, frames, bins, channels) -> (batch, n_src, frames, bins, channels).
     """
+
+    bf16 = False
+    """Products in bfloat16 (`layers.set_bf16`)."""
 
     def __init__(self, channels: int, *, n_src: int) -> None:
         super().__init__()
@@ -18,8 +23,10 @@ class SwiGLUSplitter(nn.Module):
         self.deconv = nn.ConvTranspose2d(hidden, channels * n_src, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        value, gate = self.conv(features.permute(0, 3, 1, 2)).chunk(2, dim=1)
-        return _by_speaker(self.deconv(value * F.silu(gate)), self.n_src)
+        with in_bf16(self.bf16, features):
+            value, gate = self.conv(features.permute(0, 3, 1, 2)).chunk(2, dim=1)
+            split = self.deconv(value * F.silu(gate))
+        return _by_speaker(split.to(features.dtype), self.n_src)
 
 
 class ConvSplitter(nn.Module):

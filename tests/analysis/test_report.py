@@ -7,7 +7,9 @@ import sys
 import pandas as pd
 import pytest
 
-from analysis.report import report
+from analysis.latex import check_tex
+from analysis.provenance import why, why_text
+from analysis.report import compose, report
 
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",
@@ -18,8 +20,12 @@ FIGURES = ("", "-sdri", "-difficulty", "-change")
 
 @pytest.fixture(scope="module")
 def folder(study_folder):
-    """Row a with two seeds, row b without one of its runs."""
+    """Row a with two seeds, row b without one of its runs, and a claim about both."""
     folder = study_folder().row("a", {1: 3.0, 3: 5.0}, seeds=(0, 1))
+    folder.plan["claims"] = [
+        {"id": "deeper", "expr": "gain(row('a'), n_re=1..3) > 1", "source": "Sec. 3.4"},
+        {"id": "torn", "expr": "row('b') > row('a')", "source": "ours"},
+    ]
     return folder.row("b", {1: 2.0, 3: 6.0}, seeds=(0, 1), absent=(1,))
 
 
@@ -85,6 +91,70 @@ def test_study_without_any_complete_row_names_what_to_run(study_folder, tmp_path
     with pytest.raises(ValueError, match=r"seed 0 \(run .*\): failed.*`tisdiss run fig2e"):
         report("fig2e", "mini", folder.runs_dir, tmp_path)
     assert not (tmp_path / "fig2e").exists()
+
+
+def test_page_lists_claims_with_their_verdicts(made):
+    page = (made / "README.md").read_text()
+    assert "## Claims: 1 PASS, 1 MISSING" in page
+    assert "| **PASS** | `gain(row('a'), n_re=1..3) > 1` | Sec. 3.4 | +1.00 dB" in page
+    assert "neither proves nor refutes" in page
+
+
+def test_every_number_has_a_name_for_running_text(made):
+    numbers = (made / "numbers.tex").read_text()
+    for line in (
+        r"\tisdissnumber{fig2e:a:si_snri}{5.00}",
+        r"\tisdissnumber{fig2e:a:si_snri.re1}{3.00}",
+        r"\tisdissnumber{fig2e:a:params}{0.31}",
+        r"\tisdissnumber{fig2e:b:si_snri}{-{}-}",
+        r"\tisdissnumber{fig2e:claim:deeper}{PASS}",
+    ):
+        assert line in numbers
+    body = "\n".join(line for line in numbers.splitlines() if line.startswith(r"\tisdissnumber"))
+    assert [text for text in check_tex(body) if "_ must" not in text] == []
+
+
+def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
+    answer = why("fig2e:a:si_snri", reports=made.parent, code_hash="another")
+    planned = folder.plan["rows"][0]["runs"]
+    assert answer["cell"] == "fig2e:a:si_snri.re3"
+    assert answer["value"] == 5.0
+    assert list(answer["runs"]) == [run["identity"] for run in planned]
+    assert {run["code_changed"] for run in answer["runs"].values()} == {True}
+    text = why_text(answer)
+    for said in ("= 5.00 dB [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
+        assert said in text
+    assert "CHANGED SINCE, c0ffee" in text
+    assert "PASS: gain(row('a')" in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("fig2e", "is not a cell; one looks like"),
+        ("fig2e:a:pesq", "'pesq' is not a score"),
+        ("fig9:a:si_snri", "no report of study 'fig9'.*there are: fig2e"),
+        ("fig2e:aa:si_snri", "no row 'aa'; the nearest is 'a'"),
+        ("fig2e:a:si_snri.re4", "there is no number; the nearest is 'a.si_snri.re"),
+    ],
+)
+def test_why_refuses_what_is_no_cell(made, cell, message):
+    with pytest.raises(ValueError, match=message):
+        why(cell, reports=made.parent)
+
+
+def test_composed_figure_is_the_same_bytes_again(folder, tmp_path):
+    first = compose("mini", folder.runs_dir, tmp_path / "a")
+    again = compose("mini", folder.runs_dir, tmp_path / "b")
+    assert [path.name for path in first] == [
+        f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")
+    ]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+def test_composed_figure_without_any_panel_names_what_to_run(tmp_path):
+    with pytest.raises(ValueError, match=r"no panel of Fig\. 2 was run: `tisdiss run fig2a"):
+        compose("mini", tmp_path, tmp_path / "out")
 
 
 def test_analysis_never_loads_torch():

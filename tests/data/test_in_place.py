@@ -106,6 +106,20 @@ def test_dynamic_mixing_is_stateless_and_mixes_different_speakers(wsj0_2mix, tmp
     assert (first.mixture - first.sources.sum(0)).abs().max() < 1e-6
 
 
+def test_dynamic_noisy_libri2mix_has_the_noise_of_the_first_source(libri_2mix, tmp_path):
+    train = open_it(libri_2mix, tmp_path, "libri2mix", condition="noisy", dynamic=True).train
+    example = train.crop(0, 0, 2.0)
+    rest = example.mixture - example.sources.sum(0)
+    assert 0.001 < rest.abs().max() < example.mixture.abs().max()
+
+
+def test_dynamic_mixing_needs_what_is_heard(whamr, tmp_path):
+    root = Path(shutil.copytree(whamr, tmp_path / "whamr"))
+    shutil.rmtree(root / ROOT / "tr" / "noise")
+    with pytest.raises(ValueError, match="dynamic mixing of mix_both_reverb needs noise there too"):
+        open_it(root, tmp_path, "whamr", dynamic=True)
+
+
 def test_dynamic_whamr_keeps_its_references_anechoic(whamr, tmp_path):
     train = open_it(whamr, tmp_path, "whamr", dynamic=True, segment_seconds=2.0).train
     example = train.crop(0, 0)

@@ -9,12 +9,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests share slurm_cluster.py and so on
 
-from tisdiss.checkpoint import load_state, read_model_file  # noqa: E402
-from tisdiss.harness.corpora import Corpora  # noqa: E402
-from tisdiss.harness.folder import RunFolder  # noqa: E402
-from tisdiss.harness.plan import plan  # noqa: E402
-from tisdiss.harness.run import Runner  # noqa: E402
-from tisdiss.harness.study import load_study  # noqa: E402
+from tisdiss.checkpoint import load_state, read_model_file
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.plan import plan
+from tisdiss.harness.run import Runner
+from tisdiss.harness.study import load_study
 
 DRILLS = {
     "R1": "trainer killed at random moments: resumes, same weights and optimiser",
@@ -71,7 +71,7 @@ def pytest_configure(config):
 
 def pytest_runtest_makereport(item, call):
     mark = item.get_closest_marker("drill")
-    if mark and call.excinfo is not None or (mark and call.when == "call"):
+    if mark and (call.excinfo is not None or call.when == "call"):
         if call.excinfo is None:
             word = "PASS"
         else:

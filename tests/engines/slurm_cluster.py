@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "munged", "unmunge")
@@ -36,7 +37,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=1,bf_resolution=1,sched_interval=1,sched_min_interval=100000,batch_sched_delay=0
+SchedulerParameters=bf_interval=1,bf_resolution=1,sched_interval=1,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
@@ -57,8 +58,8 @@ MinJobAge=60
 Waittime=0
 MailProg=/bin/true
 {nodes}
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
-PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=main Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
+PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000"
 
@@ -138,6 +139,9 @@ class SlurmCluster:
             self.kill_node(name)
         _kill(self._pid("run/slurmctld.pid"))
         _kill(self._pid("munge/pid"))
+        mark = f"SLURM_CONF={self.config}".encode()
+        for pid in [pid for pid, _, _ in _processes() if mark in _environment(pid)]:
+            _kill(pid)  # what jobs have left behind
 
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
@@ -187,6 +191,13 @@ def _family(pid: int) -> list[int]:
     return members
 
 
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def _opens(pid: int, path: Path) -> bool:
     try:
         links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
@@ -197,7 +208,5 @@ def _opens(pid: int, path: Path) -> bool:
 
 def _kill(pid: int) -> None:
     if pid > 1:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -1,59 +1,264 @@
-"""Faults of one machine, with real trainings in real processes: kills, stops, races."""
+"""Faults of one machine: workers that really train, and are killed, stopped or started twice."""
 
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+import tisdiss.evaluate
+import tisdiss.train
+from tisdiss.harness import worker
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.launch import launch, save_queue
 from tisdiss.harness.worker import EXIT_CODES, command_line
 
-pytestmark = pytest.mark.slow
+for name in ("pandas", "pyarrow.parquet", "torch._dynamo", "torchmetrics.functional"):
+    import_module(name)  # here, so that no forked worker has to
+
 KILLS = int(os.environ.get("DRILL_KILLS", "5"))
+ROUNDS = int(os.environ.get("DRILL_ROUNDS", "5"))
 
 
-def start_worker(planned, runner, queue, index=0):
-    """A worker process as `launch` starts it."""
-    run = planned.runs[index]
-    line = command_line(queue, run, runner, queue.with_name("code"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        line, env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True
-    )
+@pytest.fixture
+def fork_worker():
+    """Start a worker as `launch` does, but by fork: a process of its own, without the imports."""
+    torch.set_num_threads(1)
+    started: list[Forked] = []
+
+    def fork(planned, runner, *, index=0, save_each_step=False):
+        queue = save_queue(planned, runner.runs_dir)
+        code_file = queue.with_name(f"code-{len(started)}")
+        _, _, _, *arguments = command_line(queue, planned.runs[index], runner, code_file)
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            with open(runner.runs_dir / "said.log", "a") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            if save_each_step:
+                tisdiss.train.SAVE_SECONDS = 0.0
+            code = 99
+            try:
+                code = worker.main(arguments)
+            finally:
+                os._exit(code)
+        folder = RunFolder.of(runner.runs_dir, planned.runs[index].identity)
+        started.append(Forked(pid, folder))
+        return started[-1]
+
+    yield fork
+    for running in started:
+        running.kill()
+        running.wait()
 
 
+class Forked(SimpleNamespace):
+    """A forked worker."""
+
+    def __init__(self, pid, folder):
+        super().__init__(pid=pid, folder=folder, code=None)
+
+    def poll(self):
+        if self.code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return self.code
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def wait(self, seconds=120):
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            assert time.monotonic() < end, f"a worker still runs after {seconds} s"
+            time.sleep(0.02)
+        return self.code
+
+    def kill(self, number=signal.SIGKILL):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def until(self, claim, seconds=120):
+        end = time.monotonic() + seconds
+        while not claim():
+            assert self.poll() is None and time.monotonic() < end, self.folder.path
+            time.sleep(0.01)
+
+    def newest_state(self):
+        states = sorted((self.folder.path / "checkpoints").glob("state-*.sha256"))
+        return int(states[-1].stem.partition("-")[2]) if states else 0
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """Results of trainings that nothing happens to, by settings; each is made once."""
+    return {}
+
+
+@pytest.fixture
+def expected(make_plan, make_runner, digest, undisturbed, tmp_path, fork_worker):
+    def get(**settings):
+        key = json.dumps(settings, sort_keys=True)
+        if key not in undisturbed:
+            runner = make_runner(runs_dir=tmp_path / "undisturbed")
+            runner.runs_dir.mkdir()
+            planned = make_plan(**settings)
+            assert fork_worker(planned, runner).wait() == 0
+            undisturbed[key] = digest(runner.runs_dir, planned.runs[0])
+        return undisturbed[key]
+
+    return get
+
+
+@pytest.fixture
+def place(make_plan, make_runner):
+    """A plan of one run and where it runs."""
+
+    def make(rows=("{id: a}",), settings=None, **options):
+        runner = make_runner(**options)
+        runner.runs_dir.mkdir(exist_ok=True)
+        return make_plan(rows, **(settings or {})), runner
+
+    return make
+
+
+def kill_often(fork_worker, planned, runner, kills, seed, *, save_each_step=True):
+    """Kill a training a little after each of its first states; then let it end."""
+    moments, lost = random.Random(seed), []
+    for _ in range(kills):
+        running = fork_worker(planned, runner, save_each_step=save_each_step)
+        before = running.newest_state()
+        running.until(lambda r=running, b=before: r.newest_state() > b)
+        time.sleep(moments.uniform(0, 0.15))
+        running.kill()
+        assert running.wait() == -signal.SIGKILL, "the training is too short for this test"
+        steps = [e["step"] for e in read_journal(running.folder.journal) if e["kind"] == "epoch"]
+        lost.append(max(0, max(steps, default=0) - running.newest_state()))
+    assert fork_worker(planned, runner).wait() == 0
+    return lost
+
+
+@pytest.mark.slow
 @pytest.mark.drill("R1")
 def test_a_trainer_killed_at_random_moments_gives_the_same_result(
-    make_plan, make_runner, digest, figure, tmp_path
+    fork_worker, place, expected, digest, figure
 ):
-    options = {"epochs": 30}
-    runner, planned = make_runner(), make_plan(**options)
-    launch(planned, runner=runner, track=False)
-    expected = digest(runner.runs_dir, planned.runs[0])
-    other = make_runner(runs_dir=tmp_path / "other")
-    queue, kills, lost = save_queue(planned, other.runs_dir), 0, []
-    folder = RunFolder.of(other.runs_dir, planned.runs[0].identity)
-    moments = random.Random(1)
-    while kills < KILLS:
-        before = len(read_journal(folder.journal))
-        worker = start_worker(planned, other, queue)
-        while len(read_journal(folder.journal)) < before + 2 and worker.poll() is None:
-            time.sleep(0.02)
-        time.sleep(moments.uniform(0, 0.3))
-        assert worker.poll() is None, "the training is too short for this test"
-        worker.kill()
-        worker.wait()
-        kills += 1
-        last = [e for e in read_journal(folder.journal) if e["kind"] in ("train", "epoch")][-1]
-        states = sorted((folder.path / "checkpoints").glob("state-*.pt"))
-        lost.append(last["step"] - int(states[-1].stem.partition("-")[2]) if states else 0)
-    worker = start_worker(planned, other, queue)
-    assert worker.wait() == 0
-    assert digest(other.runs_dir, planned.runs[0]) == expected
-    figure(f"{kills} kills, 1 of 1 result equal, at most {max(lost)} logged steps lost")
+    settings = {"epochs": 4 * KILLS + 10}
+    planned, runner = place(settings=settings)
+    lost = kill_often(fork_worker, planned, runner, KILLS, seed=1)
+    assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+    figure(f"{KILLS} kills, result byte-equal, {max(lost)} logged steps lost")
+
+
+def test_a_trainer_killed_once_gives_the_same_result(fork_worker, place, expected, digest):
+    settings = {"epochs": 8}
+    planned, runner = place(settings=settings)
+    kill_often(fork_worker, planned, runner, 1, seed=2)
+    assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+
+
+@pytest.mark.drill("R3")
+def test_a_flipped_bit_in_the_newest_checkpoint_is_found(
+    fork_worker, place, expected, digest, figure
+):
+    settings = {"epochs": 8}
+    planned, runner = place(settings=settings)
+    running = fork_worker(planned, runner)
+    running.until(lambda: running.newest_state() >= 4)
+    running.kill()
+    running.wait()
+    newest = max((running.folder.path / "checkpoints").glob("state-*.pt"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    assert fork_worker(planned, runner).wait() == 0
+    warnings = [e for e in read_journal(running.folder.journal) if e["kind"] == "warning"]
+    assert f"{newest.name} does not match its hash" in warnings[0]["text"]
+    assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+    figure("1 of 1 flips found, result byte-equal")
+
+
+def test_a_worker_that_is_asked_to_stop_saves_and_resumes(fork_worker, place, expected, digest):
+    settings = {"epochs": 8}
+    planned, runner = place(settings=settings)
+    running = fork_worker(planned, runner)
+    running.until(lambda: running.newest_state() >= 2)
+    running.kill(signal.SIGTERM)
+    assert running.wait() == EXIT_CODES["stopped"]
+    assert running.folder.read("result.json")["status"] == "running"
+    assert fork_worker(planned, runner).wait() == 0
+    assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+
+
+@pytest.mark.slow
+@pytest.mark.drill("R8")
+def test_of_two_workers_at_once_one_writes(fork_worker, place, expected, digest, figure, tmp_path):
+    settings = {"epochs": 8}
+    for k in range(ROUNDS):
+        planned, runner = place(settings=settings, runs_dir=tmp_path / f"race{k}")
+        pair = [fork_worker(planned, runner) for _ in range(2)]
+        assert sorted(worker.wait() for worker in pair) == [0, EXIT_CODES["held"]]
+        assert f"is held by process {pair[0].pid}" in (
+            runner.runs_dir / "said.log"
+        ).read_text() or (
+            f"is held by process {pair[1].pid}" in (runner.runs_dir / "said.log").read_text()
+        )
+        assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+    figure(f"{ROUNDS} races, one writer in each, results byte-equal")
+
+
+@pytest.mark.drill("R9")
+def test_a_stopped_holder_loses_its_lease_and_the_run_goes_on(
+    fork_worker, place, expected, digest, figure
+):
+    settings = {"epochs": 8}
+    planned, runner = place(settings=settings, lease_seconds=1.5)
+    hung = fork_worker(planned, runner)
+    hung.until(lambda: hung.newest_state() >= 2)
+    hung.kill(signal.SIGSTOP)
+    began = time.monotonic()
+    early = fork_worker(planned, runner)
+    assert early.wait() == EXIT_CODES["held"]
+    time.sleep(max(0.0, 1.6 - (time.monotonic() - began)))
+    assert fork_worker(planned, runner).wait() == 0
+    assert hung.wait() == -signal.SIGKILL
+    assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
+    figure("lease of 1.5 s: held before, taken over after it, result byte-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.drill("R9")
+def test_a_pool_kills_a_stopped_worker_and_starts_it_again(place, figure, tmp_path):
+    planned, runner = place(lease_seconds=1.0)
+    flag = tmp_path / "stopped-once"
+    script = (
+        "import os, pathlib, signal, sys; flag = pathlib.Path(sys.argv[1])\n"
+        "if not flag.exists(): flag.touch(); os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    command = [sys.executable, "-S", "-c", script, str(flag)]
+    began = time.monotonic()
+    outcomes = launch(planned, runner=runner, jobs=2, track=False, command=lambda *_: command)
+    seconds = time.monotonic() - began
+    assert list(outcomes.values()) == ["done"] and "signal 9" in " ".join(runner.said)
+    figure(f"lease of 1.0 s: killed and restarted within {seconds:.1f} s")
+
+
+@pytest.mark.drill("R16")
+def test_a_diverged_run_is_a_row_and_the_rest_completes(fork_worker, place, figure):
+    rows = ("{id: a, set: {optim.lr: 1.0e+30, optim.weight_decay: 1.0e+30}}", "{id: b}")
+    planned, runner = place(rows, settings={"epochs": 8})
+    codes = [fork_worker(planned, runner, index=k).wait() for k in range(2)]
+    assert codes == [EXIT_CODES["diverged"], 0]
+    folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
+    assert "validation loss is nan" in folder.read("result.json")["reason"] or (
+        "non-finite gradient" in folder.read("result.json")["reason"]
+    )
+    assert fork_worker(planned, runner).wait() == EXIT_CODES["diverged"]
+    figure("a row with its reason, not retried, the other run done")

@@ -5,14 +5,17 @@ from tisdiss.data.dynamic import DynamicMixtures
 from tisdiss.data.mixture import Example, Mixture, MixtureSet, fixed_set
 from tisdiss.data.source import Source, Utterance
 from tisdiss.data.speakers import folder
+from tisdiss.data.stored import DynamicStored, StoredMixtures
 
 __all__ = [
     "Corpus",
     "DynamicMixtures",
+    "DynamicStored",
     "Example",
     "Mixture",
     "MixtureSet",
     "Source",
+    "StoredMixtures",
     "Utterance",
     "fixed_set",
     "folder",

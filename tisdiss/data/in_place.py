@@ -33,8 +33,6 @@ def open_stored(
     condition = layout.condition(config.condition)
     home = layout.find(root, sample_rate=config.sample_rate, n_src=n_src, condition=condition)
     roles = layout.roles(condition, n_src)
-    if config.dynamic:
-        _need_for_dynamic(home, layout, roles)
     asked = {
         "train": config.train_mixtures,
         "val": config.val_mixtures,
@@ -42,9 +40,10 @@ def open_stored(
     }
     found, notes = {}, []
     for part in _parts(layout, config.train_set):
-        everything = list(
-            _listed(home, layout, part, roles, config.dynamic and part.split == "train")
-        )
+        dynamic = config.dynamic and part.split == "train"
+        everything = list(_listed(home, layout, part, roles, dynamic))
+        if dynamic:
+            _need_for_dynamic(home / part.folder, roles)
         found[part.split] = _first(everything, asked[part.split])
         if len(found[part.split]) < len(everything) and part.split == "train":
             notes.append(f"train: {asked['train']} of {len(everything)} stored mixtures")
@@ -69,12 +68,12 @@ def _parts(layout: Layout, train_set: str) -> list[Part]:
     return [p for p in layout.parts if p.folder not in unwanted]
 
 
-def _need_for_dynamic(home: Path, layout: Layout, roles: Roles) -> None:
+def _need_for_dynamic(folder: Path, roles: Roles) -> None:
     for role in roles.summands:
-        if not (home / layout.parts[0].folder / role).is_dir():
+        if not (folder / role).is_dir():
             raise ValueError(
-                f"{home}: dynamic mixing of {roles.mixture} needs {role} in the training folder;"
-                " make it with the corpus' scripts, or set dynamic: false"
+                f"{folder}: dynamic mixing of {roles.mixture} needs {role} there too; make it with"
+                " the corpus' scripts, or set dynamic: false"
             )
 
 

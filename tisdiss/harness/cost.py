@@ -2,8 +2,8 @@
 
 Counted are the products of convolutions, linear maps and attention, one multiply-add each; not
 the Fourier transform, norms and element-wise work. A convolution counts every tap at every
-position, padding included, as `spec`-like tables of the literature do; our speaker path skips taps
-that only meet padding, so a measurement (`tisdiss.profile`) finds fewer there.
+position, padding included, as the literature does; our speaker path skips taps that only meet
+padding, so a measurement (`tisdiss.profile`) finds fewer there.
 
 At the paper's size, 4 s: 87.8 G per Sep-Block, 276.0 G per Re-Block, 77.1 G for the rest.
 """
@@ -85,14 +85,19 @@ def parameters(model: ModelConfig) -> int:
 def training_bytes(model: ModelConfig, seconds: float, batch_size: int) -> int:
     """Memory of a training step: parameters with their moments, and features kept for the way back.
 
-    Counted are the tensors that the backward pass reads; an allocator adds some on top.
+    Counted are the tensors that the backward pass reads, within a tenth of what autograd keeps; an
+    allocator and its workspaces come on top.
     """
     grid, block = shape(model, seconds), model.block
     per_pass = 2 * _kept_by_path(block, block.ffn_hidden, 1.0)
     speaker = _kept_by_path(block, block.ffn_hidden[-1:], _stretch(block, model.n_src))
-    kept = model.m_sep * model.n_sep * (per_pass + 2 * block.channels)
+    kept = (
+        model.m_sep * model.n_sep * (per_pass + (2 * block.channels if _has_residual(model) else 0))
+    )
     kept += model.m_re * model.n_re * model.n_src * (per_pass + speaker)
-    kept += 8 * model.n_src * block.channels if model.splitter == "swiglu" else 0
+    if model.architecture == "tisdiss" and model.splitter == "swiglu":
+        splits = 1 + sum(depth.stage == "sep" for depth in model.decoded())
+        kept += splits * 8 * model.n_src * block.channels
     return _BYTES * (_COPIES * parameters(model) + batch_size * grid.points * int(kept))
 
 
@@ -226,5 +231,5 @@ def _stretch(block: BlockConfig, length: int) -> float:
 def _kept_by_path(block: BlockConfig, ffn_hidden: Sequence[int], stretch: float) -> float:
     """Numbers per point that one path keeps: inputs of norms, products and gates."""
     attention = 3 * block.channels + 5 * block.attention_dim
-    feed_forwards = (2 * block.channels + 4 * stretch * hidden for hidden in ffn_hidden)
+    feed_forwards = (2 * block.channels + 3 * stretch * hidden for hidden in ffn_hidden)
     return attention + sum(feed_forwards)

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tisdiss.harness import schema
+from tisdiss.harness.cost import macs_per_second, parameters
+from tisdiss.harness.estimate import duration, find_basis, gibibytes, seconds, summary, two_digits
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.identity import short
 from tisdiss.harness.plan import Plan, PlannedRun
@@ -24,17 +27,51 @@ from tisdiss.harness.plan import Plan, PlannedRun
 STATE_STYLE = {"done": "green", "partial": "yellow", "failed": "red", "new": "cyan"}
 
 
-def plan_table(plan: Plan) -> Table:
-    """Runs in the order in which they are executed, each with the rows that show it."""
-    table = Table(title=f"{len(plan.runs)} runs at profile {plan.profile}", title_justify="left")
-    for column in ("run", "model", "kind", "seed", "shown in", "starts from", "state"):
-        table.add_column(column, overflow="fold")
+def plan_table(plan: Plan, runs_dir: Path = Path("runs")) -> Table:
+    """Runs in the order in which they are executed, with their cost and the rows that show them.
+
+    `GMAC/s` are multiply-adds for a second of sound, a+b*N where each repetition adds b. Time is
+    that of one device, from the speed that finished runs in `runs_dir` had.
+    """
+    basis = find_basis(plan, runs_dir)
+    title = f"{len(plan.runs)} runs at profile {plan.profile}"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for column in ("run", "model", "params", "GMAC/s", "GiB", "time", "shown in", "state"):
+        table.add_column(column, overflow="fold", no_wrap=column == "run")
     for run in plan.runs:
-        rows = ", ".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)"
-        parent = short(run.parent) if run.parent else ""
-        state = f"[{STATE_STYLE[run.state]}]{run.state}[/]"
-        table.add_row(short(run.identity), run.name, run.kind, str(run.seed), rows, parent, state)
+        table.add_row(
+            run.code,
+            f"{run.name}, seed {run.seed}" + _origin(plan, run),
+            _in_millions(parameters(run.config.model)),
+            _macs_by_depth(run),
+            two_digits(gibibytes(run)),
+            duration(seconds(run, basis)),
+            "\n".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)",
+            "?" if run.unknown else f"[{STATE_STYLE[run.state]}]{run.state}[/]",
+        )
+    table.caption = "\n".join(summary(plan, basis))
     return table
+
+
+def _origin(plan: Plan, run: PlannedRun) -> str:
+    """What a fine-tune starts from, where that is not to be seen from its name."""
+    if run.file:
+        return f", from {run.file}"
+    parent = next((p for p in plan.runs if p.identity == run.parent), None)
+    return f", from {parent.code} {parent.name}" if parent else ""
+
+
+def _in_millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count / 1e3:.0f} k"
+
+
+def _macs_by_depth(run: PlannedRun) -> str:
+    """All depths at once: the work grows by the same amount with each repetition."""
+    model = run.config.model
+    if not model.m_re:
+        return f"{macs_per_second(model) / 1e9:.3g}"
+    one, two = (macs_per_second(model, n_re) / 1e9 for n_re in (1, 2))
+    return f"{2 * one - two:.3g}+{two - one:.3g}*N"
 
 
 def status_table(runs_dir: Path) -> Table:
@@ -63,7 +100,7 @@ def status_table(runs_dir: Path) -> Table:
 def _progress_of(folder: RunFolder) -> str:
     result = folder.read("result.json")
     if result.get("reason") and result.get("status") not in ("done", "imported"):
-        return result["reason"]
+        return escape(result["reason"])
     events = read_journal(folder.journal) if folder.journal.is_file() else []
     return _line(events[-1]) if events else ""
 
@@ -96,7 +133,7 @@ class Watcher:
             self.say(f"{short(planned.identity)} {_line(event)}")
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _bar(self, planned: PlannedRun, event: dict[str, Any]) -> None:
         if event["kind"] == "eval":

@@ -362,7 +362,7 @@ class _Planner:
     def _corpus(self, row: PlannedRow, view: Profile) -> dict[str, Any]:
         """What the rows of a role are scored on, as every figure and table states it."""
         role = view.role(row.corpus)
-        said = {"label": role.label}
+        said = {"label": role.label} if role.label else {}
         run = self.runs[row.runs[0].identity]
         evaluation = next(e for e in run.evaluations if e.identity == row.runs[0].evaluation)
         corpus, _ = self._open(evaluation.data, run.config.model.n_src)

@@ -53,6 +53,14 @@ class CorpusRole(Words):
     note: str = Field(default="", description="printed with every figure and table")
 
 
+class Speed(Words):
+    """How fast training is thought to be, as long as no finished run tells."""
+
+    device: str
+    tera_macs_per_second: float = Field(gt=0)
+    basis: str = Field(description="where the figure is from")
+
+
 DEFAULT_CORPUS = "clean"
 """The role of WSJ0-2mix, which every profile fills with its own settings."""
 
@@ -75,6 +83,7 @@ class Profile(Adjustments):
     corpora: dict[str, CorpusRole] = Field(
         default={}, description="meaning of a study's or row's `corpus:`"
     )
+    speed: Speed | None = Field(default=None, description="for estimates without finished runs")
 
     def adjusted(self, by: Adjustments) -> Profile:
         """This profile with a study's adjustments, which win."""

@@ -1,0 +1,166 @@
+"use strict";
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
+// --- tables: sort by a click on the heading; the first click puts the best first ---------------
+function sortable(table) {
+  table.querySelectorAll("th").forEach((heading, at) => {
+    heading.tabIndex = 0;
+    const sort = () => {
+      const down = heading.getAttribute("aria-sort") !== "descending" && at > 0;
+      const body = table.tBodies[0];
+      const rows = [...body.rows].map((row) => [value(row.cells[at]), row]);
+      rows.sort((a, b) => compare(a[0], b[0], down));
+      rows.forEach(([, row]) => body.append(row));
+      table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    };
+    heading.addEventListener("click", sort);
+    heading.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+  });
+}
+function value(cell) {
+  const number = parseFloat(cell.textContent.replace("−", "-"));
+  return Number.isNaN(number) || cell.cellIndex === 0 ? cell.textContent : number;
+}
+function compare(a, b, down) {
+  const numbers = [typeof a === "number", typeof b === "number"];
+  if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1; // what is missing stays below
+  const order = numbers[0] ? a - b : a.localeCompare(b);
+  return down ? -order : order;
+}
+
+// --- cells: where a number comes from, on hover, focus or tap ----------------------------------
+const origin = document.getElementById("origin");
+function show(cell) {
+  const study = DATA.studies[cell.closest("table").dataset.study];
+  const found = study.cells[cell.dataset.key];
+  if (!found) return;
+  origin.replaceChildren(list([
+    ["cell", cell.dataset.key],
+    ["mean", found.mean.toFixed(3) + " dB" + interval(found.interval)],
+    ["over", `${found.n_mixtures} mixtures, ${found.n_speakers} speakers, ${found.runs.length} seeds`],
+    ["corpus", study.manifest.slice(0, 10)],
+  ]), ...found.runs.flatMap((identity) => [document.createElement("hr"), run(identity, study)]));
+  origin.hidden = false;
+  const box = cell.getBoundingClientRect();
+  const left = Math.min(box.left, document.documentElement.clientWidth - origin.offsetWidth - 8);
+  origin.style.left = `${Math.max(8, left) + scrollX}px`;
+  origin.style.top = `${box.bottom + 4 + scrollY}px`;
+}
+function interval([low, high]) {
+  return low === null ? "" : ` [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+}
+function run(identity, study) {
+  const about = study.runs[identity];
+  const settings = Object.entries(about.settings).map(([k, v]) => `${k} = ${JSON.stringify(v)}`);
+  return list([
+    ["run", `${identity.slice(0, 10)}, seed ${about.seed}, ${about.name}`],
+    ["config", settings.join("; ") || "as the other rows"],
+    ["test set", (about.test_manifest || "").slice(0, 10)],
+    ["commit", (about.commit || "none").slice(0, 10) + (about.dirty ? " with changes" : "")],
+    ["code", (about.code_hash || "").slice(0, 10)],
+  ]);
+}
+function list(pairs) {
+  const made = document.createElement("dl");
+  for (const [name, text] of pairs) {
+    const [term, said] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    said.textContent = text;
+    made.append(term, said);
+  }
+  return made;
+}
+document.querySelectorAll("td[data-key]").forEach((cell) => {
+  for (const event of ["mouseenter", "focus", "click"]) cell.addEventListener(event, () => show(cell));
+  for (const event of ["mouseleave", "blur"]) cell.addEventListener(event, () => { origin.hidden = true; });
+});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") origin.hidden = true; });
+
+// --- sounds: one player a study; moving the slider goes on at the same place -------------------
+function player(box) {
+  const study = DATA.studies[box.dataset.study];
+  const [audio, canvas, slider] = ["audio", "canvas", "input"].map((name) => box.querySelector(name));
+  const state = { mixture: 0, signal: "est1" };
+  const sound = () => {
+    const heard = study.heard[state.mixture];
+    const depth = heard.depths[slider.value];
+    return state.signal.startsWith("est") ? `re${depth}_${state.signal}` : state.signal;
+  };
+  const update = () => {
+    const heard = study.heard[state.mixture];
+    slider.max = heard.depths.length - 1;
+    slider.disabled = !state.signal.startsWith("est");
+    const depth = heard.depths[slider.value];
+    box.querySelector("output").textContent = depth;
+    const score = heard.scores[depth].map((dB, at) => `${heard.speakers[at]} ${dB === null ? "undefined" : dB.toFixed(1) + " dB"}`);
+    box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric} at ${depth} passes: ${score.join(", ")}`;
+    const bytes = DATA.sounds[heard.sounds[sound()]];
+    box.dataset.sound = sound();
+    const [time, playing] = [audio.currentTime, !audio.paused];
+    audio.src = `data:audio/flac;base64,${bytes}`;
+    audio.addEventListener("loadedmetadata", () => { audio.currentTime = time % audio.duration; }, { once: true });
+    if (playing) audio.play();
+    spectrogram(bytes, canvas, box);
+  };
+  for (const key of ["mixture", "signal"]) {
+    const buttons = box.querySelectorAll(`button[data-${key}]`);
+    buttons.forEach((button) => button.addEventListener("click", () => {
+      buttons.forEach((other) => other.setAttribute("aria-pressed", other === button));
+      state[key] = key === "mixture" ? Number(button.dataset.mixture) : button.dataset.signal;
+      update();
+    }));
+  }
+  slider.max = study.heard[0].depths.length - 1;
+  slider.addEventListener("input", update);
+  update();
+}
+
+// --- spectrogram: 32 ms Hann windows, 8 ms apart, 70 dB below the loudest ----------------------
+const SIZE = 256, HOP = 64, RATE = 8000, RANGE_DB = 70;
+const COLOURS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
+async function spectrogram(base64, canvas, box) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const decoded = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes.buffer);
+  const samples = decoded.getChannelData(0);
+  const frames = Math.max(1, Math.floor((samples.length - SIZE) / HOP) + 1), bins = SIZE / 2 + 1;
+  const power = new Float32Array(frames * bins);
+  for (let t = 0; t < frames; t++) power.set(powers(samples, t * HOP), t * bins);
+  const top = 10 * Math.log10(power.reduce((a, b) => Math.max(a, b), 1e-12));
+  canvas.width = frames;
+  canvas.height = bins;
+  const context = canvas.getContext("2d"), image = context.createImageData(frames, bins);
+  for (let t = 0; t < frames; t++) for (let k = 0; k < bins; k++) {
+    const level = 1 + (10 * Math.log10(power[t * bins + k] + 1e-12) - top) / RANGE_DB;
+    image.data.set(colour(Math.max(0, level)), 4 * ((bins - 1 - k) * frames + t));
+  }
+  context.putImageData(image, 0, 0);
+  box.dataset.drawn = box.dataset.sound;
+}
+function colour(level) {
+  const at = Math.min(level, 0.9999) * (COLOURS.length - 1), from = Math.floor(at);
+  const mix = [0, 1, 2].map((c) => COLOURS[from][c] + (at - from) * (COLOURS[from + 1][c] - COLOURS[from][c]));
+  return [...mix, 255];
+}
+function powers(samples, start) {
+  const re = new Float64Array(SIZE), im = new Float64Array(SIZE);
+  for (let n = 0, bit, r = 0; n < SIZE; n++) {
+    const window = 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / SIZE);
+    re[r] = window * (samples[start + n] || 0);
+    for (bit = SIZE >> 1; r & bit; bit >>= 1) r ^= bit; // next bit-reversed place
+    r |= bit;
+  }
+  for (let size = 2; size <= SIZE; size *= 2) {
+    for (let k = 0; k < size / 2; k++) {
+      const c = Math.cos((-2 * Math.PI * k) / size), s = Math.sin((-2 * Math.PI * k) / size);
+      for (let a = k; a < SIZE; a += size) {
+        const b = a + size / 2, x = re[b] * c - im[b] * s, y = re[b] * s + im[b] * c;
+        re[b] = re[a] - x; im[b] = im[a] - y; re[a] += x; im[a] += y;
+      }
+    }
+  }
+  return re.slice(0, SIZE / 2 + 1).map((x, k) => x * x + im[k] * im[k]);
+}
+
+document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll(".player").forEach(player);

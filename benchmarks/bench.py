@@ -1,0 +1,169 @@
+"""Speed and memory against the plain reference form: `python benchmarks/bench.py [--device cuda]`.
+
+Writes reports/benchmarks/bench.json, README.md and the plots. Every pair is timed interleaved in
+one process; figures are medians.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cases
+import growth
+import torch
+from show import write
+from timing import interleaved, matmul_rate, peak_memory
+
+from tisdiss.layers import set_recompute
+from tisdiss.profile import macs_by_part
+
+
+@dataclass(frozen=True)
+class Case:
+    what: str
+    goal: str
+    works: Callable[[str], dict[str, cases.Work]]
+    repeats: int = 5
+
+
+CASES = (
+    Case("forward, float32, 128 channels, 1 s", "1.75x", partial(cases.forward, 128, 1.0), 3),
+    Case("forward, float32, 32 channels, 2 s", "3.2x", partial(cases.forward, 32, 2.0)),
+    Case(
+        "forward, bf16 products, 128 channels, 1 s",
+        "2.4x",
+        partial(cases.forward_bf16, 128, 1.0),
+        3,
+    ),
+    Case("training step, 128 channels, 0.3 s", "1.4x", partial(cases.training, 128, 0.3), 3),
+    Case("training step, 32 channels, 1 s", "1.6x", partial(cases.training, 32, 1.0)),
+    Case("training step, 16 channels, 1 s x 4", "2x", partial(cases.training, 16, 1.0, batch=4)),
+    Case(
+        "N_re = 1..10 against ten runs, 32 channels, 1 s", "13x", partial(cases.sweep, 32, 1.0), 3
+    ),
+    Case("N_sep 1..4 x N_re 1..10, 32 channels, 0.5 s", "15x", partial(cases.grid, 32, 0.5), 1),
+    Case("SDR of two estimates, 4 s, against mir_eval", "60x", lambda _: cases.scoring(4.0)),
+)
+MEMORY = (("128x4", "1/3"), ("32x32", "0.8 GB"))
+
+
+def measure(device: str, threads: int, *, long: bool) -> dict:
+    rows = []
+    for case in CASES:
+        times = interleaved(case.works(device), device=device, repeats=case.repeats)
+        ours, theirs = times["ours"], times["reference"]
+        rows.append(
+            {
+                "what": case.what,
+                "goal": case.goal,
+                "reference": theirs.median,
+                "ours": ours.median,
+                "ratio": theirs.median / ours.median,
+                "spread": max(ours.spread, theirs.spread),
+                "repeats": len(ours.seconds),
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    found = {"rows": rows, "machine": machine(device, threads), "floor": floor(device)}
+    found["recompute"] = recompute(device)
+    if device == "cpu":
+        found["memory"] = memory(threads, long=long)
+    return found
+
+
+def machine(device: str, threads: int) -> dict:
+    name = torch.cuda.get_device_name() if device != "cpu" else _processor()
+    return {
+        "device": device,
+        "name": name,
+        "threads": threads,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "time": "processor seconds" if device == "cpu" else "device seconds",
+    }
+
+
+def floor(device: str) -> dict:
+    """What the products of one second at 128 channels take at the rate of the best product."""
+    rate = matmul_rate(device)
+    flops = 2 * sum(macs_by_part(cases.build(128, "cpu"), 1.0).values())
+    return {"flop_per_second": rate, "flop": flops, "seconds": flops / rate}
+
+
+def recompute(device: str) -> dict:
+    """Saved bytes and time of a training step with and without recomputing the paths."""
+    model, x = cases.build(32, device), cases.mixture(1.0, device)
+    reference_work = cases.training(32, 1.0, device)["reference"]
+
+    def step(on: bool) -> None:
+        set_recompute(model, on)
+        model.all_depths(x).square().sum().backward()
+
+    works = {
+        "reference": reference_work,
+        "kept": partial(step, False),
+        "again": partial(step, True),
+    }
+    times = interleaved(works, device=device, repeats=3)
+    saved = {}
+    for on in (False, True):
+        set_recompute(model, on)
+        saved["again" if on else "kept"] = saved_bytes(lambda: model.all_depths(x))
+    saved["reference"] = saved_bytes(lambda: cases.reference(model).all_depths(x))
+    return {"seconds": {name: t.median for name, t in times.items()}, "saved_bytes": saved}
+
+
+def saved_bytes(work: Callable[[], torch.Tensor]) -> int:
+    storages: dict[int, int] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        kept = work()
+    del kept
+    return sum(storages.values())
+
+
+def memory(threads: int, *, long: bool) -> list[dict]:
+    rows = []
+    for case, goal in MEMORY if long else MEMORY[:0]:
+        row = {"case": case, "goal": goal, "ours": peak_memory(case, "ours", threads)}
+        if case == "128x4":
+            row["reference"] = peak_memory(case, "reference", threads)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    return rows
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    line = next(line for line in info.read_text().splitlines() if line.startswith("model name"))
+    return line.split(":", 1)[1].strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tf32", action="store_true", help="let a GPU's products use TF32")
+    parser.add_argument("--quick", action="store_true", help="no memory, no growth curves")
+    parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
+    found = measure(options.device, options.threads, long=not options.quick)
+    found["machine"]["tf32"] = options.tf32
+    found["growth"] = {} if options.quick else growth.measure(options.device)
+    write(found, options.out)
+
+
+if __name__ == "__main__":
+    main()

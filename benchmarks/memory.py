@@ -1,0 +1,27 @@
+"""`python memory.py CASE reference|ours THREADS`: growth of the peak over one pass, in bytes."""
+
+import sys
+
+import torch
+from cases import build, forward, mixture
+from timing import high_water
+
+
+def main(case: str, variant: str, threads: int) -> int:
+    torch.set_num_threads(threads)
+    width, seconds = case.split("x")
+    works = forward(int(width), 0.1, "cpu")
+    works[variant]()  # libraries are loaded and buffers made
+    model, x = build(int(width), "cpu"), mixture(float(seconds), "cpu")
+    if variant == "reference":
+        from reference import reference
+
+        model = reference(model)
+    before = high_water()
+    with torch.no_grad():
+        model(x)
+    return high_water() - before
+
+
+if __name__ == "__main__":
+    print(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,138 @@
+"""Table and plots of what `bench.py` measured."""
+
+import json
+from pathlib import Path
+
+LABELS = {
+    "seconds": "audio (s)",
+    "width": "channels",
+    "n_re": "N_re",
+    "batch": "batch",
+    "n_src": "speakers",
+}
+
+
+def write(found: dict, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "README.md").write_text(markdown(found))
+    ratios(found["rows"], folder / "ratios")
+    if found["growth"]:
+        curves(found["growth"], folder / "growth")
+
+
+def markdown(found: dict) -> str:
+    """The whole report as text."""
+    machine, floor = found["machine"], found["floor"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"{machine['name']}, {machine['device']}, {machine['threads']} thread(s), torch "
+        f"{machine['torch']}, python {machine['python']}; {machine['time']}, medians of interleaved "
+        "repeats. The reference is `benchmarks/reference.py`.",
+        "",
+        "| what | reference (s) | ours (s) | ratio | goal | spread | repeats |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['what']} | {row['reference']:.3g} | {row['ours']:.3g} | {row['ratio']:.2f}x | "
+        f"{row['goal']} | {row['spread']:.0%} | {row['repeats']} |"
+        for row in found["rows"]
+    ]
+    ours = found["rows"][0]["ours"]
+    lines += [
+        "",
+        f"Floor at 128 channels, 1 s: {floor['flop'] / 1e9:.0f} GFLOP at "
+        f"{floor['flop_per_second'] / 1e9:.0f} GFLOP/s = {floor['seconds']:.2f} s; ours is "
+        f"{ours / floor['seconds']:.2f}x that.",
+        "",
+    ]
+    return "\n".join([*lines, *_recompute(found["recompute"]), *_memory(found), *_growth(found)])
+
+
+def _recompute(found: dict) -> list[str]:
+    saved, seconds = found["saved_bytes"], found["seconds"]
+    return [
+        f"Recomputing the paths (32 channels, 1 s): saved tensors {saved['again'] / 1e6:.0f} MB "
+        f"against {saved['kept'] / 1e6:.0f} MB (reference {saved['reference'] / 1e6:.0f} MB, "
+        f"{saved['reference'] / saved['again']:.0f}x as much); a step takes {seconds['again']:.3g} s "
+        f"against {seconds['kept']:.3g} s (reference {seconds['reference']:.3g} s, "
+        f"{seconds['reference'] / seconds['again']:.2f}x ours).",
+        "",
+    ]
+
+
+def _memory(found: dict) -> list[str]:
+    if not found.get("memory"):
+        return []
+    lines = [
+        "| inference: channels x seconds | reference (MB) | ours (MB) | goal |",
+        "|---|---|---|---|",
+    ]
+    for row in found["memory"]:
+        reference = f"{row['reference'] / 1e6:.0f}" if "reference" in row else "-"
+        lines.append(f"| {row['case']} | {reference} | {row['ours'] / 1e6:.0f} | {row['goal']} |")
+    return [*lines, ""]
+
+
+def _growth(found: dict) -> list[str]:
+    lines = [
+        f"Cost grows with {LABELS[axis]} to the power {curve['exponent']:.2f} "
+        f"(last three points: {curve['last_exponent']:.2f})."
+        for axis, curve in found["growth"].items()
+    ]
+    return [line + "\n" for line in lines]
+
+
+def ratios(rows: list[dict], path: Path) -> None:
+    """Bars of reference over ours, each with the goal as a tick."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    names = [row["what"] for row in rows]
+    axes.barh(names, [row["ratio"] for row in rows], color="#4477aa")
+    for i, row in enumerate(rows):
+        goal = float(row["goal"].rstrip("x"))
+        axes.plot([goal, goal], [i - 0.4, i + 0.4], color="#cc3311", lw=2)
+        axes.annotate(
+            f"{row['ratio']:.1f}x",
+            (row["ratio"], i),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_xscale("log")
+    axes.set_xlim(1, 2.2 * max(row["ratio"] for row in rows))
+    axes.invert_yaxis()
+    axes.set_xlabel("times as fast as the plain form (red: goal)")
+    _save(figure, path)
+
+
+def curves(growth: dict[str, dict], path: Path) -> None:
+    """Seconds against each axis, both logarithmic, the exponent in the title."""
+    plt = _pyplot()
+    figure, all_axes = plt.subplots(1, len(growth), figsize=(12, 2.6), layout="constrained")
+    for axes, (name, curve) in zip(all_axes, growth.items(), strict=True):
+        axes.loglog(curve["values"], curve["seconds"], "o-", color="#4477aa", ms=4)
+        axes.set_xlabel(LABELS[name])
+        axes.set_title(
+            f"~ power {curve['exponent']:.2f}, end {curve['last_exponent']:.2f}", fontsize=9
+        )
+        axes.set_xticks(curve["values"], [f"{value:g}" for value in curve["values"]])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    all_axes[0].set_ylabel("seconds")
+    _save(figure, path)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _save(figure, path: Path) -> None:
+    for kind in ("png", "pdf"):
+        figure.savefig(path.with_suffix(f".{kind}"), dpi=150)

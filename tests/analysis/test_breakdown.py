@@ -1,0 +1,83 @@
+"""Where a mean comes from, on scores with known parts; and the figures drawn from it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.breakdown import by_input_level, by_sex, change_per_step
+from analysis.insight import change_figure, cost_figure, difficulty_figure
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def louder_is_easier(scores):
+    """Every decibel of input level adds one decibel."""
+    frame = scores(a={3: 5.0})
+    return frame.assign(si_snri=frame["mixture_si_snr"])
+
+
+def test_input_level_splits_utterances_evenly(louder_is_easier):
+    curve = by_input_level(louder_is_easier, rng=rng(), bins=4)
+    assert list(curve["group"]) == [0, 1, 2, 3]
+    assert curve["level"].is_monotonic_increasing
+    assert curve["mean"].is_monotonic_increasing
+    np.testing.assert_allclose(curve["mean"], curve["level"], atol=0.6)
+
+
+def test_only_the_trained_depth_counts(scores):
+    frame = scores(a={1: 0.0, 3: 5.0})
+    assert set(by_input_level(frame, rng=rng())["n_re"]) == {3}
+    assert by_input_level(frame.assign(n_re_train=9), rng=rng()).empty
+
+
+def test_mixtures_are_told_apart_by_sex(scores):
+    frame = scores(a={3: 5.0})
+    same = frame.groupby("mixture_id")["sex"].transform("nunique") == 1
+    curve = by_sex(frame.assign(si_snri=np.where(same, 2.0, 7.0)), rng=rng())
+    assert dict(zip(curve["group"], curve["mean"], strict=True)) == {
+        "different sexes": 7.0,
+        "same sex": 2.0,
+    }
+
+
+def test_unknown_sex_is_left_out(scores):
+    frame = scores(a={3: 5.0})
+    assert by_sex(frame.assign(sex=""), rng=rng()).empty
+
+
+def test_change_of_each_pass_and_who_gets_worse(scores):
+    frame = scores(a={1: 3.0, 2: 4.0, 4: 3.5})
+    change = change_per_step(frame)
+    assert list(zip(change["n_re_from"], change["n_re"], strict=True)) == [(1, 2), (2, 4)]
+    assert change["q50"].tolist() == pytest.approx([1.0, -0.5])
+    assert change["worse"].tolist() == [0.0, 1.0]
+
+
+def test_undefined_scores_change_nothing(scores):
+    frame = scores(a={1: 3.0, 2: 4.0})
+    holes = frame.assign(si_snri=frame["si_snri"].where(frame["mixture_id"] != "m0000"))
+    assert change_per_step(holes)["n_changes"].tolist() == [39]
+
+
+def plan_of(macs=None):
+    row = {"id": "a", "label": "a", "n_re_train": 3, "macs": macs, "runs": [{"seed": 0}]}
+    corpus = {"source": "prompts", "note": ""}
+    return {"study": "x", "profile": "mini", "rows": [row], "corpus": corpus}
+
+
+def test_cost_is_drawn_only_where_it_is_known(scores):
+    from analysis.stats import depth_curve
+
+    curve = depth_curve(scores(a={1: 3.0, 3: 5.0}), rng=rng())
+    assert cost_figure(curve, plan_of()) is None
+    figure = cost_figure(curve, plan_of({"1": 2_000_000_000, "3": 4_000_000_000}))
+    assert figure.axes[0].lines[-1].get_xdata().tolist() == [4.0]  # the trained depth, in GMAC
+
+
+def test_figures_without_their_numbers_are_not_drawn(scores):
+    empty = pd.DataFrame()
+    assert difficulty_figure(empty, empty, plan_of()) is None
+    assert change_figure(empty, plan_of(), empty) is None

@@ -1,0 +1,61 @@
+"""The proof sheet: what it holds, what in a log matters, and a real compilation where TeX is."""
+
+import shutil
+
+import pytest
+
+from analysis.proof import check_tex_pdf, log_problems, proof_source
+from analysis.report import report
+
+
+def test_only_what_matters_in_a_log_is_a_problem():
+    log = r"""
+! Undefined control sequence.
+Overfull \hbox (12.5pt too wide) in paragraph at lines 3--4
+Overfull \hbox (0.4pt too wide) in paragraph at lines 3--4
+Underfull \hbox (badness 10000) in paragraph at lines 5--6
+Missing character: There is no x in font y!
+LaTeX Warning: Reference `tab:x' on page 1 undefined on input line 9.
+LaTeX Warning: `!h' float specifier changed to `!ht'.
+LaTeX Warning: Label `tab:x' multiply defined.
+Output written on proof.pdf (1 page).
+"""
+    assert [line.split()[0] for line in log_problems(log)] == [
+        "!",
+        "Overfull",
+        "Missing",
+        "LaTeX",
+        "LaTeX",
+    ]
+
+
+def test_sheet_holds_every_table_and_figure(tmp_path):
+    study = tmp_path / "fig2a"
+    study.mkdir()
+    for name in ("table.tex", "numbers.tex", "fig2a.pdf", "notes.tex"):
+        (study / name).write_bytes(b"/MediaBox [ 0 0 504 100 ]")
+    source = proof_source(tmp_path)
+    assert rf"\input{{{study / 'table.tex'}}}" in source
+    assert rf"\includegraphics[width=\textwidth]{{{study / 'fig2a.pdf'}}}" in source
+    assert "notes.tex" not in source
+
+
+def test_nothing_to_compile_names_the_command(tmp_path):
+    with pytest.raises(ValueError, match="holds no table or figure: run `tisdiss report`"):
+        proof_source(tmp_path)
+
+
+def test_absent_tex_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match="no pdflatex: install a TeX"):
+        check_tex_pdf(tmp_path, tmp_path / "proof.pdf")
+
+
+@pytest.mark.slow
+def test_report_compiles_without_a_warning_that_matters(study_folder, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("needs a TeX with booktabs and siunitx")
+    folder = study_folder().row("a", {1: 3.0, 3: -5.0}, label="100% [b] & c_1", seeds=(0, 1))
+    report("fig2e", "mini", folder.runs_dir, tmp_path / "reports")
+    assert check_tex_pdf(tmp_path / "reports", tmp_path / "proof.pdf") == []
+    assert (tmp_path / "proof.pdf").read_bytes().startswith(b"%PDF")

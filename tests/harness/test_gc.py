@@ -1,0 +1,83 @@
+"""Garbage collection takes what nothing reads again, and never a result."""
+
+import json
+import os
+import time
+
+import pytest
+
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.gc import gc
+
+DONE, OPEN, STRANGER = ("a" * 64, "b" * 64, "c" * 64)
+
+
+@pytest.fixture
+def runs_dir(tmp_path):
+    """A finished run, one to be resumed, and one that no plan names."""
+    for identity, status in ((DONE, "done"), (OPEN, "running"), (STRANGER, "running")):
+        folder = RunFolder.of(tmp_path, identity)
+        folder.write("config.json", {"identity": identity, "parent": None})
+        folder.write("result.json", {"status": status})
+        (folder.path / "checkpoints").mkdir()
+        (folder.path / "checkpoints/state-00000001.pt").write_bytes(b"x" * 100)
+        if status == "done":
+            folder.model_file.write_bytes(b"weights")
+    rows = [{"runs": [{"identity": DONE}, {"identity": OPEN}]}]
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans/demo.smoke.json").write_text(json.dumps({"rows": rows}))
+    return tmp_path
+
+
+def reasons(found):
+    return {rubbish.path.parent.name[0]: rubbish.reason for rubbish in found}
+
+
+def test_states_of_finished_and_of_unplanned_runs_may_go(runs_dir):
+    found = gc(runs_dir, dry_run=True)
+    assert reasons(found) == {
+        "a": "training states of a finished run",
+        "c": "training states of a run that no plan names",
+    }
+    assert [rubbish.bytes for rubbish in found] == [100, 100]
+
+
+def test_a_dry_run_deletes_nothing_and_the_next_one_does(runs_dir):
+    before = sorted(runs_dir.rglob("*"))
+    gc(runs_dir, dry_run=True)
+    assert sorted(runs_dir.rglob("*")) == before
+    assert len(gc(runs_dir)) == 2 and gc(runs_dir) == []
+    kept = RunFolder.of(runs_dir, OPEN).path / "checkpoints/state-00000001.pt"
+    assert kept.is_file() and RunFolder.of(runs_dir, DONE).model_file.is_file()
+
+
+def test_a_parent_of_a_planned_run_is_planned(runs_dir):
+    RunFolder.of(runs_dir, OPEN).write("config.json", {"identity": OPEN, "parent": STRANGER})
+    assert set(reasons(gc(runs_dir, dry_run=True))) == {"a"}
+
+
+def test_a_run_that_somebody_works_on_is_left_alone(runs_dir):
+    with RunFolder.of(runs_dir, DONE).lease():
+        assert set(reasons(gc(runs_dir))) == {"c"}
+
+
+def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
+    old = runs_dir / "plans/.demo.json.x.tmp"
+    old.write_text("half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    (runs_dir / "plans/.young.tmp").write_text("half")
+    (runs_dir / "plans/queue-0123456789-999999999").write_text("{}")
+    (runs_dir / f"plans/queue-0123456789-{os.getpid()}").write_text("{}")
+    gc(runs_dir)
+    left = {path.name for path in (runs_dir / "plans").iterdir()}
+    assert left == {"demo.smoke.json", ".young.tmp", f"queue-0123456789-{os.getpid()}"}
+
+
+def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):
+    for name, codes in (("ended", 2), ("open", 1)):
+        folder = runs_dir / "slurm" / name
+        folder.mkdir(parents=True)
+        (folder / "runs.json").write_text(json.dumps([DONE, OPEN]))
+        for k in range(codes):
+            (folder / f"{k}.code").write_text("0")
+    assert [r.path.name for r in gc(runs_dir) if r.path.parent.name == "slurm"] == ["ended"]

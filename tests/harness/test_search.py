@@ -1,0 +1,172 @@
+"""A search remembers: trials are runs, equal settings one run, killed ones are tried again."""
+
+import json
+import os
+
+import optuna
+import pytest
+
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.plan import plan
+from tisdiss.harness.run import run
+from tisdiss.harness.search import Tried, _open, best, search
+from tisdiss.harness.search_file import load_search
+from tisdiss.harness.study import load_study
+
+SEARCH = """\
+search: search_demo
+title: Which rate?
+base: sep1x2-re1x3-l1+3
+space:
+  loss.weights.re: {low: 0.1, high: 10, log: true}
+  optim.lr: {low: 1e-4, high: 1e-2, log: true}
+objectives: [si_snri]
+n_re: 3
+first: [{loss.weights.re: 1, optim.lr: 1e-3}]
+trials: 3
+"""
+WIDTHS = """\
+search: search_demo
+title: How wide, how deep?
+base: sep1x2-re1x3-l1+3
+space:
+  model.n_re: {low: 1, high: 3}
+  width: {options: {one: {model.block.channels: 8}, two: {model.block.channels: 16}}}
+objectives: [si_snri, macs]
+trials: 4
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text=SEARCH):
+        path = tmp_path / "search_demo.yaml"
+        path.write_text(text)
+        return load_search(path)
+
+    return write
+
+
+@pytest.fixture
+def go(make_runner, write):
+    def go(text=SEARCH, runner=None, **options):
+        runner = runner or make_runner()
+        return search(write(text), "smoke", runner=runner, track=False, **options)
+
+    return go
+
+
+def test_the_papers_weights_come_first_and_the_value_is_the_scored_one(go):
+    results = go()
+    assert [trial.state for trial in results] == ["complete"] * 3
+    assert results[0].params == {"loss.weights.re": 1, "optim.lr": 1e-3}
+    assert {trial.values for trial in results} == {(3.0,)}  # SI-SNRi is N_re in pretended scores
+    assert len({trial.identity for trial in results}) == 3
+
+
+def test_a_trial_equal_to_a_run_of_a_study_returns_its_value(
+    go, write_study, make_runner, corpora, tmp_path
+):
+    more = "profiles: {smoke: {evaluate: {split: val, n_re: [3]}}}\n"
+    study = load_study(write_study(["{id: a, set: {optim.lr: 1.0e-3}}"], more=more))
+    planned = plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora)
+    run(planned, runner=make_runner(), track=False)
+    runner = make_runner(train=None, evaluate=None)
+    (result,) = go(runner=runner, trials=1)
+    assert result.identity == planned.runs[0].identity and result.values == (3.0,)
+    assert "done before" in runner.said[0]
+
+
+def test_a_search_goes_on_where_it_was(go, tmp_path):
+    assert len(go(trials=1)) == 1
+    results = go()
+    assert [trial.number for trial in results] == [0, 1, 2]
+    assert go() == results
+    document = json.loads((tmp_path / "runs/searches/search_demo.smoke.json").read_text())
+    assert [trial["number"] for trial in document["trials"]] == [0, 1, 2]
+
+
+def test_trials_are_rows_of_a_plan_and_of_their_own_kind(go, tmp_path):
+    results = go()
+    rows = json.loads((tmp_path / "runs/plans/search_demo.smoke.json").read_text())["rows"]
+    assert [row["id"] for row in rows] == ["t0", "t1", "t2"]
+    folder = RunFolder.of(tmp_path / "runs", results[1].identity)
+    assert folder.read("config.json")["kind"] == "trial"
+    assert [row["runs"][0]["identity"] for row in rows] == [t.identity for t in results]
+
+
+def test_the_trial_of_a_killed_process_is_tried_again(go, write, tmp_path):
+    if (child := os.fork()) == 0:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = _open(write(), "smoke", tmp_path / "runs", None)
+        study.enqueue_trial({"loss.weights.re": 2.0, "optim.lr": 2e-3})
+        trial = study.ask()
+        trial.suggest_float("loss.weights.re", 0.1, 10, log=True)
+        trial.suggest_float("optim.lr", 1e-4, 1e-2, log=True)
+        trial.set_user_attr("host", os.uname().nodename)
+        trial.set_user_attr("pid", os.getpid())
+        os._exit(0)
+    os.waitpid(child, 0)
+    results = go(trials=1)
+    assert [trial.state for trial in results] == ["fail", "complete"]
+    assert results[1].params == {"loss.weights.re": 2.0, "optim.lr": 2e-3}
+
+
+def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(go, make_runner, pretend):
+    def train(config, *arguments, **options):
+        if config.optim.lr == 1e-3:
+            raise OSError("no space left")
+        return pretend.train(config, *arguments, **options)
+
+    results = go(runner=make_runner(train=train))
+    assert [trial.state for trial in results] == ["fail", "complete", "complete"]
+    assert results[0].note == "OSError: no space left"
+
+
+def test_hopeless_trials_are_pruned_and_stay_resumable(go, make_runner, pretend, tmp_path):
+    seen = []
+
+    def train(config, corpus, folder, *, on_log, **options):
+        level = 10.0 - len(seen)
+        seen.append(level)
+        for epoch in (1, 2):
+            metrics = {"val/si_snri": level + epoch, "val/loss": -level}
+            on_log({"kind": "epoch", "step": epoch, "epoch": epoch, "metrics": metrics})
+        return pretend.train(config, corpus, folder, on_log=on_log, **options)
+
+    more = "profiles: {smoke: {set: {epochs: 3}}}\n"
+    results = go(SEARCH.replace("trials: 3", "trials: 7") + more, make_runner(train=train))
+    states = [trial.state for trial in results]
+    assert states[:4] == ["complete"] * 4 and set(states[4:]) == {"pruned"}
+    result = RunFolder.of(tmp_path / "runs", results[-1].identity).read("result.json")
+    assert result["status"] == "running" and "pruned by search_demo" in result["reason"]
+
+
+def test_two_objectives_give_a_front(go):
+    results = go(WIDTHS)
+    assert all(len(trial.values) == 2 for trial in results)
+    front = best(results, ("si_snri", "macs"))
+    assert front and all(trial.values[0] == trial.params["model.n_re"] for trial in results)
+
+
+def test_the_front_is_what_nothing_beats():
+    values = [(3.0, 9.0), (2.0, 5.0), (2.0, 6.0), (1.0, 5.0), (1.0, 1.0)]
+    trials = [Tried(k, "complete", {}, v, "", "") for k, v in enumerate(values)]
+    trials.append(Tried(9, "fail", {}, None, "", "why"))
+    assert [t.number for t in best(trials, ("si_snri", "macs"))] == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("optim.lr: {low", "optim.lrr: {low", "unknown setting.*'optim.lr'"),
+        ("low: 1e-4, high: 1e-2", "low: 1e-2, high: 1e-4", "low=0.01 must be less than"),
+        ("optim.lr: 1e-3}", "optim.lr: 1}", "outside of its span"),
+        (", optim.lr: 1e-3}", "}", "gives every setting"),
+        ("search: search_demo", "search: other", "called like its file, search_demo"),
+        ("objectives: [si_snri]", "objectives: [loss]", "must be 'si_snri' or 'macs'"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(write, old, new, message):
+    with pytest.raises(ValueError, match=rf"search_demo.yaml:\d+.*{message}"):
+        write(SEARCH.replace(old, new, 1))

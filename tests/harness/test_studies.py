@@ -1,0 +1,152 @@
+"""The studies of the paper: all there, what they share, and what they claim."""
+
+from pathlib import Path
+
+import pytest
+
+from tisdiss.harness.plan import plan
+from tisdiss.harness.study import find_studies
+
+STUDIES = (
+    *("table1", "table2", "table3"),
+    *(f"fig2{panel}" for panel in "abcdefgh"),
+)
+FOLDER = Path(__file__).resolve().parents[2] / "studies"
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return {study.study: study for study in find_studies(STUDIES, FOLDER)}
+
+
+@pytest.fixture
+def make_plan(studies, corpora, tmp_path):
+    def make(profile, names=STUDIES):
+        chosen = [studies[name] for name in names]
+        return plan(chosen, profile, runs_dir=tmp_path, corpora=corpora, root=FOLDER.parent)
+
+    return make
+
+
+def shown_in(planned):
+    return {f"{m.study}/{m.row}" for m in planned.members}
+
+
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_the_whole_paper_is_38_runs_of_52_rows(make_plan, profile):
+    planned = make_plan(profile)
+    assert sum(len(study.rows) for study in planned.studies) == 52
+    assert len(planned.runs) == 38
+    assert sum(len(shown_in(run)) > 1 for run in planned.runs) == 9
+
+
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_the_papers_main_model_is_trained_once_for_seven_studies(make_plan, profile):
+    (base,) = [run for run in make_plan(profile).runs if "fig2a/l1+3" in shown_in(run)]
+    assert shown_in(base) == {
+        "fig2a/l1+3",
+        "fig2b/sep1x2",
+        "fig2c/re1x3",
+        "fig2e/base",
+        "fig2h/base",
+        "table1/re1x3",
+        "table3/shared-l1+3",
+    }
+
+
+def test_fine_tunes_come_after_the_runs_they_start_from(make_plan):
+    runs = make_plan("smoke").runs
+    places = {run.identity: place for place, run in enumerate(runs)}
+    children = [run for run in runs if run.parent]
+    assert [run.name for run in children] == [
+        "sep1x2-re1x3-l1+3",
+        "sep1x2-re1x6-l1+6",
+        "sep1x2-re2x4-l1+1x4",
+        "sep1x2-re2x4-l1+1x4",
+    ]
+    assert all(places[run.parent] < places[run.identity] for run in children)
+
+
+def test_each_study_plans_alone_at_each_profile(make_plan):
+    for profile in ("smoke", "cpu", "lab", "paper"):
+        for name in STUDIES:
+            assert make_plan(profile, [name]).runs
+
+
+def test_parameters_at_paper_size_are_those_of_the_paper(make_plan):
+    for study in make_plan("paper").studies:
+        for row in study.rows:
+            told = (row.paper or {}).get("params_m")
+            # Two cells of Table 3 are not rounded but cut: 7.355 and 4.861 M.
+            if told is not None:
+                assert abs(row.params / 1e6 - told) < 0.062, (study.study, row.id)
+
+
+def test_marks_are_what_the_models_have(studies, make_plan):
+    (table,) = make_plan("paper", ["table3"]).studies
+    models = {
+        member.row: run.config.model for run in make_plan("paper").runs for member in run.members
+    }
+    for row in table.rows:
+        model = models[row.id]
+        shared = model.n_sep > 1 or model.n_re > 1
+        assert row.marks.model_dump() == {
+            "es": bool(model.m_re),
+            "sp": shared,
+            "ml": len(model.decoded()) > 1,
+        }, row.id
+
+
+def test_baseline_has_its_own_codec_at_every_profile(make_plan):
+    for profile in ("smoke", "cpu", "lab", "paper"):
+        for run in make_plan(profile, ["table1", "table2", "table3"]).runs:
+            if run.config.model.architecture == "tf-locoformer":
+                assert run.config.model.codec.kind == "conv2d"
+
+
+def test_fig2h_keeps_the_papers_grid_at_every_profile(make_plan):
+    for profile in ("cpu", "paper"):
+        for run in make_plan(profile, ["fig2h"]).runs:
+            model = run.config.model
+            assert (model.codec.n_fft, model.codec.hop, model.mask) == (128, 64, False)
+
+
+def test_rows_of_table_2_hear_their_own_corpus(make_plan):
+    runs = make_plan("paper", ["table2"]).runs
+    heard = {(run.config.data.source, run.config.model.codec.n_fft) for run in runs}
+    assert heard == {("whamr", 256), ("libri2mix", 128)}
+
+
+def test_inference_depths_of_table_1(make_plan):
+    (table,) = make_plan("paper", ["table1"]).studies
+    depths = {row.id: row.at for row in table.rows}
+    assert depths["re1x3"] == (3, 5) and depths["re1x6"] == (3, 6, 8)
+    assert depths["tfl-m-ours"] == (0,)
+
+
+def test_points_of_equal_cost_in_fig2d(make_plan):
+    (panel,) = make_plan("paper", ["fig2d"]).studies
+    one, two = panel.rows
+    assert [one.macs[2 * n] for n in range(1, 6)] == [two.macs[n] for n in range(1, 6)]
+
+
+def test_published_rows_say_where_they_are_from(studies):
+    quoted = [row for study in studies.values() for row in study.rows if row.published]
+    assert len(quoted) == 14
+    assert all(row.source and "params_m" in row.published for row in quoted)
+
+
+def test_every_study_claims_something_and_every_section_is_covered(studies):
+    claims = {name: [claim.source for claim in study.claims] for name, study in studies.items()}
+    assert all(claims.values())
+    sources = " ".join(source for said in claims.values() for source in said)
+    assert all(f"Sec. 3.{section}" in sources for section in (2, 3, 4, 5))
+
+
+def test_claims_compare_rows_of_one_corpus(studies):
+    from tisdiss.harness.expression import parse, rows_of
+
+    for study in studies.values():
+        for claim in study.claims:
+            rows = [study.row(row) for row in rows_of(parse(claim.expr))]
+            assert len({study.corpus_of(row) for row in rows}) == 1, claim.id

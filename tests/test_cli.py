@@ -1,0 +1,224 @@
+"""The command line: help with examples, instantly; mistakes are one message, never a traceback."""
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import soundfile
+import torch
+from rich.console import Console
+from typer.main import get_command
+
+from tisdiss import cli
+from tisdiss.checkpoint import save_model
+from tisdiss.harness.display import Watcher
+from tisdiss.harness.folder import RunFolder
+from tisdiss.model import TISDiSS
+from tisdiss.wave import write_wav
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def commands(group: object = None, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """(name, command) of every command, those of groups included."""
+    for name, command in (group or get_command(cli.app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_explains_itself_with_an_example(name: str, command) -> None:
+    assert f"Example: tisdiss {name}" in (command.help or "")
+    unexplained = [p.name for p in command.params if p.name != "help" and not p.help]
+    assert not unexplained
+
+
+def show_help(*options: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """`tisdiss --help` in its own process, and the processor seconds that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = [sys.executable, *options, "-m", "tisdiss.cli", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """Of processor time; a busy machine gets several tries."""
+    assert any(show_help()[1] < 0.5 for _ in range(4))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done, _ = show_help("-X", "importtime")
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    heavy = {"torch", "mlflow", "pandas", "matplotlib", "numpy", "scipy", "pydantic", "jinja2"}
+    assert "typer" in loaded and not loaded & heavy
+    assert "tisdiss separate talk.wav -o out --n-re 6" in done.stdout
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tisdiss(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
+    """Runs the command in this process; exit code, output and errors."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tisdiss", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plan", "fig2z"], "error: no study 'fig2z'; nearest valid name: 'fig2"),
+        (["run", "fig2z", "--profile", "smoke"], "error: no study 'fig2z'; nearest"),
+        (["ui", "fig2z"], "error: no study 'fig2z'; nearest"),
+        (["plan", "fig2a", "--profile", "smok"], "no profile 'smok'; nearest valid name: 'smoke'"),
+        (["run", "fig2a", "--profile", "smoke", "--row", "l2"], "'fig2a' has no row 'l2'; "),
+        (["report", "fig2a", "--runs-dir", "nowhere"], "no plan of study 'fig2a' at profile"),
+        (["separate", "a/talk.wav", "b/talk.flac"], "2 of the files are called 'talk'"),
+        (["separate", "talk.wav", "--model", "none.safetensors"], "no such model file"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(tisdiss: Run, words, message: str) -> None:
+    code, out, errors = tisdiss(*words)
+    assert code == 2 and not out
+    assert message in errors and "Traceback" not in errors
+
+
+def test_an_unknown_option_is_refused_with_the_way_to_help(tisdiss: Run) -> None:
+    code, _, errors = tisdiss("separate", "--depth", "3")
+    assert code == 2 and "No such option: --depth" in errors and "--help" in errors
+
+
+def test_the_entry_point_prints_no_traceback() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tisdiss"), "plan", "fig2z"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no study 'fig2z'; nearest valid name: 'fig2")
+
+
+def test_an_interrupt_says_how_to_go_on(tisdiss: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert tisdiss() == (130, "", "stopped; the same command goes on from here\n")
+
+
+def test_a_mistake_of_the_system_is_a_message_too(tisdiss: Run, monkeypatch) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "app", full)
+    assert tisdiss() == (2, "", "error: [Errno 28] No space left on device\n")
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(KeyError):
+        cli.main()
+
+
+def test_the_schema_printed_is_the_schema_shipped(tisdiss: Run) -> None:
+    code, out, _ = tisdiss("schema")
+    assert code == 0
+    assert json.loads(out) == json.loads((ROOT / "schemas" / "study.schema.json").read_text())
+
+
+def test_status_of_nothing_is_an_empty_table(tisdiss: Run, tmp_path: Path) -> None:
+    code, out, _ = tisdiss("status", "--runs-dir", tmp_path)
+    assert code == 0 and "study" in out and "fig2a" not in out
+
+
+def test_status_gives_the_reason_of_a_failure_as_it_is(tisdiss: Run, tmp_path: Path) -> None:
+    identity = "ab" * 32
+    row = {"id": "l1", "runs": [{"seed": 0, "identity": identity, "evaluation": "cd" * 32}]}
+    plan = {"study": "fig2a", "profile": "smoke", "rows": [row]}
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "fig2a.smoke.json").write_text(json.dumps(plan))
+    folder = RunFolder.of(tmp_path, identity)
+    folder.write("config.json", {"identity": identity})
+    folder.write("result.json", {"status": "failed", "reason": "OSError: no room in [/disk]"})
+    code, out, _ = tisdiss("status", "--runs-dir", tmp_path)
+    assert code == 0 and "failed" in out and "OSError: no room in [/disk]" in out
+
+
+def test_a_warning_of_a_run_is_shown_at_once() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    run = SimpleNamespace(identity="ab" * 32, name="sep1x2-re1x3-l1+3")
+    event = {"kind": "warning", "step": 3, "epoch": 0, "text": "state [one] is damaged"}
+    Watcher(console)(run, event)
+    assert console.file.getvalue() == "ababababab warning: state [one] is damaged\n"
+
+
+@pytest.fixture
+def model_file(tiny, tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_model(path, TISDiSS.from_config(tiny("sep1x2-re1x2-l1+2")), {})
+    return path
+
+
+def test_separate_writes_a_file_per_speaker_and_says_where(
+    tisdiss: Run, model_file: Path, tmp_path: Path
+) -> None:
+    sounds = [tmp_path / "one.wav", tmp_path / "two.wav"]
+    for sound in sounds:
+        write_wav(sound, 0.1 * torch.randn(1600), 16000)
+    code, out, errors = tisdiss(
+        "separate", *sounds, "-o", tmp_path / "out", "--n-re", 5, "--model", model_file
+    )
+    assert (code, errors) == (0, "")
+    names = [f"{stem}_speaker{j}.wav" for stem in ("one", "two") for j in (1, 2)]
+    assert sorted(os.listdir(tmp_path / "out")) == names
+    assert all(soundfile.info(tmp_path / "out" / name).frames == 1600 for name in names)
+    assert f"{sounds[0]} (0.1 s) at N_re = 5:" in out
+    assert all(str(tmp_path / "out" / name) in out for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--n-re", 0], "n_re=0: the reconstructor runs at least once; pass n_re >= 1"),
+        (["--device", "gpu"], "device='gpu' cannot be used here"),
+    ],
+)
+def test_separate_refuses_what_cannot_be_done(
+    tisdiss: Run, model_file: Path, tmp_path: Path, options: list, message: str
+) -> None:
+    write_wav(tmp_path / "talk.wav", 0.1 * torch.randn(900), 8000)
+    out = tmp_path / "out"
+    code, _, errors = tisdiss(
+        "separate", tmp_path / "talk.wav", "-o", out, "--model", model_file, *options
+    )
+    assert code == 2 and message in errors and not out.exists()
+
+
+def test_separate_names_a_file_that_cannot_be_read(
+    tisdiss: Run, model_file: Path, tmp_path: Path
+) -> None:
+    code, _, errors = tisdiss("separate", tmp_path / "absent.wav", "--model", model_file)
+    assert (code, errors) == (2, f"error: {tmp_path / 'absent.wav'}: no such sound file\n")

@@ -1,0 +1,112 @@
+"""What the documents say exists: commands, targets, studies with a claim, a changelog."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from tisdiss import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+
+
+def makefile_targets() -> set[str]:
+    """Targets by name, with variables such as $(FIGURES) replaced by their words."""
+    variables = dict(re.findall(r"^(\w+)\s*[:?]?=[ \t]*(.*)$", MAKEFILE, re.MULTILINE))
+    heads = re.findall(r"^([^\s#:=.][^:=#\n]*):(?!=)", MAKEFILE, re.MULTILINE)
+    replaced = (re.sub(r"\$\((\w+)\)", lambda m: variables.get(m[1], ""), head) for head in heads)
+    return {word for head in replaced for word in head.split()}
+
+
+def code_of(text: str) -> str:
+    """Everything in code blocks and between backticks."""
+    blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
+    return "\n".join(
+        [*blocks, *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))]
+    )
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    named = set(re.findall(r"\bmake ([a-z][a-z0-9_-]*)", code_of(README)))
+    assert {"demo", "test"} <= named
+    assert named <= makefile_targets()
+
+
+def test_commands_in_the_readme_exist() -> None:
+    commands = get_command(cli.app).commands
+    named = re.findall(r"\btisdiss ((?:[a-z][a-z-]*[ \n])+)", code_of(README) + "\n")
+    assert {"separate", "run", "report"} <= {words.split()[0] for words in named}
+    for words in named:
+        first, *rest = words.split()
+        assert first in commands, f"tisdiss {first}"
+        if hasattr(commands[first], "commands") and rest:
+            assert rest[0] in commands[first].commands, f"tisdiss {first} {rest[0]}"
+
+
+def test_options_in_the_readme_exist() -> None:
+    commands = get_command(cli.app).commands
+    for line in code_of(README).splitlines():
+        match = re.match(r"(?:\.venv/bin/)?tisdiss (\w+)([^#]*)", line.strip())
+        if match and not hasattr(commands[match[1]], "commands"):
+            known = {option for p in commands[match[1]].params for option in p.opts}
+            assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", match[2])) <= known, line
+
+
+def test_every_make_target_is_explained() -> None:
+    helped = set()
+    for line in MAKEFILE.splitlines():
+        if "##" in line:
+            helped |= {word for word in line.split(":")[0].split() if not word.startswith("$")}
+    phony = re.search(r"^\.PHONY:(.*)$", MAKEFILE, re.MULTILINE)
+    assert phony
+    wanted = {word for word in phony[1].split() if not word.startswith("$")}
+    assert wanted <= makefile_targets(), "declared but absent"
+    assert wanted <= helped, "without an explanation"
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_every_study_has_a_claim_and_says_how_to_read_it(study: Path) -> None:
+    text = study.read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    assert content["study"] == study.stem
+    assert len(content["claim"]) > 20 and len(content["title"]) > 10
+    assert re.search(r"^# .*How to read it", text, re.MULTILINE)
+    assert "$schema=../schemas/study.schema.json" in text.splitlines()[0]
+
+
+def test_studies_are_named_in_the_makefile_or_by_a_rule() -> None:
+    targets = makefile_targets()
+    assert {"fig2a", "fig2e"} <= {path.stem for path in STUDIES} & targets
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    tree = re.findall(r"`((?:studies|tests|tisdiss|schemas|scripts|analysis)/[\w./-]+)`", README)
+    assert tree
+    assert not [name for name in tree if not (ROOT / name).exists()]
+
+
+def test_modules_in_the_readmes_tree_exist() -> None:
+    (block,) = re.findall(r"```\n(tisdiss/ .*?)```", README, re.DOTALL)
+    folder, missing = ROOT, []
+    for line in block.splitlines():
+        folder = ROOT if not line.startswith(" ") else folder
+        names = re.match(r"\s*((?:[\w./-]+(?:/|\.\w+) ?)+)", line)
+        for name in names[1].split() if names else ():
+            missing += [name] if not (folder / name).exists() else []
+            if not line.startswith(" "):
+                folder = ROOT / name
+    generated = {"reports/", "models/"}
+    assert not set(missing) - generated
+
+
+def test_the_changelog_has_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[?Unreleased", changelog, re.M) or f"## [{version}]" in changelog
+    assert "MIT License" in (ROOT / "LICENSE").read_text()

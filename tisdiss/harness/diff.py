@@ -1,0 +1,131 @@
+"""Why two runs give different numbers: what differs in config, data, environment, code and scores.
+
+Reads run folders only. Scores are the means that the journals hold; whether a difference of theirs
+is more than chance, `analysis` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from tisdiss.config import TrainConfig
+from tisdiss.harness import schema
+from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.identity import SHORT
+from tisdiss.harness.problems import nearest
+
+Part = Literal["config", "data", "environment", "code", "result", "scores"]
+
+_CODE = ("code_hash", "git")
+_NO_DIFFERENCE = ("resumed",)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not the same; None stands for what one of the runs does not have."""
+
+    part: Part
+    what: str
+    a: Any
+    b: Any
+
+    def __str__(self) -> str:
+        numbers = isinstance(self.a, float) and isinstance(self.b, float)
+        if self.part == "scores" and numbers:
+            return f"scores {self.what}: {self.a:.2f} -> {self.b:.2f} ({self.b - self.a:+.2f}) dB"
+        return f"{self.part} {self.what}: {_shown(self.a)} -> {_shown(self.b)}"
+
+
+def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
+    """All differences between two runs, each named by the first digits of its identity."""
+    folders = find_run(runs_dir, a), find_run(runs_dir, b)
+    ours, theirs = (_facts(folder) for folder in folders)
+    return [
+        Difference(part, what, ours[part].get(what), theirs[part].get(what))
+        for part in ours
+        for what in dict.fromkeys((*ours[part], *theirs[part]))
+        if ours[part].get(what) != theirs[part].get(what)
+    ]
+
+
+def find_run(runs_dir: Path, digits: str) -> RunFolder:
+    """The run whose identity starts so; the error names those there are."""
+    there = sorted(path.parent.name for path in Path(runs_dir).glob("*/config.json"))
+    found = [name for name in there if name.startswith(digits[:SHORT])]
+    if not digits or len(found) != 1:
+        problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
+        raise ValueError(f"{problem}; {nearest(digits, found or there)}")
+    path = Path(runs_dir) / found[0]
+    identity = RunFolder(path, "").read("config.json")["identity"]
+    if not identity.startswith(digits):
+        raise ValueError(f"'{digits}' is no run of {runs_dir}; {found[0]} is {identity}")
+    return RunFolder(path, identity)
+
+
+def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:
+    """What there is to compare, by part and dotted name."""
+    config, told = folder.read("config.json"), folder.read("environment.json")
+    result = folder.read("result.json")
+    settings = TrainConfig.model_validate(config["train"])  # with the defaults of later settings
+    return {
+        "config": dict(_leaves(settings)),
+        "data": {"training": config["data_manifest"], **_scored(folder)},
+        "environment": dict(_leaves({k: v for k, v in told.items() if _is_environment(k)})),
+        "code": dict(_leaves({k: told[k] for k in _CODE if k in told})),
+        "result": {k: result.get(k) for k in ("status", "reason", "steps", "epochs", "best_val")},
+        "scores": _scores(folder),
+    }
+
+
+def _is_environment(key: str) -> bool:
+    return key not in (*_CODE, *_NO_DIFFERENCE)
+
+
+def _leaves(data: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    plain = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _scored(folder: RunFolder) -> dict[str, Any]:
+    """The mixtures of the latest evaluation."""
+    latest = _latest(folder)
+    told = RunFolder(folder.evaluation(latest), "").read("evaluation.json") if latest else {}
+    return {key: told.get(key) for key in ("corpus", "test_manifest", "mixtures")}
+
+
+def _scores(folder: RunFolder) -> dict[str, Any]:
+    """Mean scores of the latest evaluation, such as si_snri.re3."""
+    latest = _latest(folder)
+    return {
+        f"{name.rpartition('/')[2]}.re{event['step']}": value
+        for event in _depths(folder)
+        if event["evaluation"] == latest
+        for name, value in event["metrics"].items()
+    }
+
+
+def _latest(folder: RunFolder) -> str | None:
+    return next((event["evaluation"] for event in reversed(_depths(folder))), None)
+
+
+def _depths(folder: RunFolder) -> list[dict[str, Any]]:
+    return [e for e in read_journal(folder.journal) if e["kind"] == schema.EVENT_DEPTH]
+
+
+def _shown(value: Any) -> str:
+    """Hashes by their first digits, absent things as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    is_hash = isinstance(value, str) and len(value) >= 40 and set(value) <= set("0123456789abcdef")
+    return value[:SHORT] if is_hash else str(value)

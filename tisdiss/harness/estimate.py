@@ -1,0 +1,166 @@
+"""How long planned runs will take and what memory they need, with what the figures rest on.
+
+Time is work in multiply-adds (`cost.py`) over a speed. The speed is the one that finished runs of
+the same profile had, read from their journals; where there are none it is what the profile assumes,
+and where it assumes nothing there is no figure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tisdiss.config import DataConfig, TrainConfig
+from tisdiss.harness import schema
+from tisdiss.harness.cost import macs, training_bytes, training_macs
+from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.profiles import get_profile
+
+MIXTURE_SECONDS = 6.0
+"""Mean length of a whole mixture where the profile sets no limit; 5.4 s in WSJ0-2mix."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A speed, and where it is from."""
+
+    macs_per_second: float
+    device: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.macs_per_second / 1e12:.3g} TMAC/s on {self.device}, {self.source}"
+
+
+def find_basis(plan: Plan, runs_dir: Path) -> Basis | None:
+    """The median speed of the profile's finished runs on the device that ran most of them."""
+    profile = plan.profile
+    identities = _identities(runs_dir, profile) | {run.identity for run in plan.runs}
+    by_device: dict[str, list[float]] = {}
+    for identity in sorted(identities):
+        folder = RunFolder.of(runs_dir, identity)
+        if folder.read("result.json").get("status") == "done":
+            for speed in _speeds(folder):
+                by_device.setdefault(_device(folder), []).append(speed)
+    if by_device:
+        device, speeds = max(by_device.items(), key=lambda item: len(item[1]))
+        runs = f"{len(speeds)} finished run{'s' if len(speeds) > 1 else ''}"
+        return Basis(median(speeds), device, f"median of {runs} at profile {profile}")
+    assumed = get_profile(profile).speed
+    if assumed is None:
+        return None
+    return Basis(assumed.tera_macs_per_second * 1e12, assumed.device, assumed.basis)
+
+
+def seconds(run: PlannedRun, basis: Basis | None) -> float | None:
+    """Time of all that a run asks for, if it goes through all its epochs; None without a basis."""
+    return work(run) / basis.macs_per_second if basis else None
+
+
+def work(run: PlannedRun) -> int:
+    """Multiply-adds of training, validation and evaluation."""
+    training = 0 if run.kind == "weights" else _training_work(run.config)
+    return training + sum(_evaluation_work(run, asked) for asked in run.evaluations)
+
+
+def gibibytes(run: PlannedRun) -> float:
+    """Memory of one training step on one device."""
+    config = run.config
+    return training_bytes(config.model, config.data.segment_seconds, config.batch_size) / 2**30
+
+
+def left(runs: Iterable[PlannedRun]) -> Sequence[PlannedRun]:
+    """The runs that are not done."""
+    return [run for run in runs if run.state != "done"]
+
+
+def summary(plan: Plan, basis: Basis | None) -> list[str]:
+    """The plan in a few lines: runs and what they serve, time, memory and the basis."""
+    rows = sum(len(row.runs) for study in plan.studies for row in study.rows)
+    shared = sum(len({(m.study, m.row) for m in run.members}) > 1 for run in plan.runs)
+    todo = left(plan.runs)
+    lines = [
+        f"{_count(len(plan.studies), 'stud', 'ies', 'y')}, {_count(rows, 'row', 's')} counting "
+        f"seeds: {_count(len(plan.runs), 'run', 's')}, {shared} of them shared by several rows; "
+        f"{len(plan.runs) - len(todo)} done"
+    ]
+    if todo:
+        most = max(map(gibibytes, todo))
+        lines.append(f"memory: up to {two_digits(most)} GiB for the tensors of a training step")
+    if todo and basis is None:
+        lines.append(f"time: no basis yet, no run of profile {plan.profile} is finished")
+    elif todo:
+        total = sum(seconds(run, basis) or 0 for run in todo)
+        lines.append(f"time: at most {duration(total)} for one device; basis: {basis}")
+    return lines + [f"not known which runs are done: {reason}" for reason in plan.unknown]
+
+
+def duration(seconds: float | None) -> str:
+    """A time as a person says it, to two digits: 40 s, 12 min, 3.5 h, 1200 h."""
+    if seconds is None:
+        return ""
+    for limit, unit, size in ((100, "s", 1), (100 * 60, "min", 60)):
+        if seconds < limit:
+            return f"{two_digits(seconds / size)} {unit}"
+    return f"{two_digits(seconds / 3600)} h"
+
+
+def two_digits(value: float) -> str:
+    """0.15, 3.5, 65, 2900."""
+    return f"{float(f'{value:.2g}'):.12g}"
+
+
+def _count(number: int, word: str, many: str, one: str = "") -> str:
+    return f"{number} {word}{one if number == 1 else many}"
+
+
+def _training_work(config: TrainConfig) -> int:
+    steps = config.steps_per_epoch or -(-config.data.train_mixtures // config.batch_size)
+    example = training_macs(config.model, config.data.segment_seconds)
+    validation = config.data.val_mixtures * macs(config.model, _mixture_seconds(config.data))
+    return config.epochs * (steps * config.batch_size * example + validation)
+
+
+def _evaluation_work(run: PlannedRun, asked: PlannedEvaluation) -> int:
+    """One deepest pass a mixture; the outputs on the way cost next to nothing."""
+    stored = asked.data.val_mixtures if asked.config.split == "val" else asked.data.test_mixtures
+    count = min(asked.config.mixtures or stored, stored)
+    deepest = max(asked.config.n_re, default=None)
+    one = macs(run.config.model, _mixture_seconds(asked.data), n_re=deepest)
+    return count * one
+
+
+def _mixture_seconds(data: DataConfig) -> float:
+    return min(data.max_seconds or MIXTURE_SECONDS, MIXTURE_SECONDS)
+
+
+def _identities(runs_dir: Path, profile: str) -> set[str]:
+    """The runs that some study planned at a profile."""
+    found = set()
+    for path in (Path(runs_dir) / "plans").glob(f"*.{profile}.json"):
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        found |= {run["identity"] for row in rows for run in row["runs"]}
+    return found
+
+
+def _speeds(folder: RunFolder) -> list[float]:
+    """The speed at the end of a training, in multiply-adds; nothing where none was logged."""
+    config = TrainConfig.model_validate(folder.read("config.json")["train"])
+    logged = [
+        event["metrics"][schema.SPEED]
+        for event in read_journal(folder.journal)
+        if event["kind"] == "train" and event["metrics"].get(schema.SPEED)
+    ]
+    length = config.data.segment_seconds
+    return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]
+
+
+def _device(folder: RunFolder) -> str:
+    told = folder.read("environment.json")
+    threads = told.get("threads") or 1
+    cpu = f"{threads} CPU thread{'s' if threads > 1 else ''}"
+    return told.get("accelerator") or cpu

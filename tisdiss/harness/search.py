@@ -1,0 +1,288 @@
+"""`tisdiss search`: Optuna proposes settings, runs try them, run folders remember.
+
+A trial is planned, trained and evaluated (on the validation mixtures, never on the test set) like
+the row of a study. So settings that were run before, by whatever study, return their stored value
+at once; and a search that was killed resumes, the interrupted training included. Several processes
+or machines work on one search when they share its storage and the folder of runs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tisdiss.files import write_atomic
+from tisdiss.harness import schema
+from tisdiss.harness.cost import macs_per_second
+from tisdiss.harness.folder import RunFolder, json_text, read_journal
+from tisdiss.harness.lease import is_held
+from tisdiss.harness.plan import Plan, PlannedRun, plan
+from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
+from tisdiss.harness.search_file import Params, Search, Span
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+DIRECTIONS = {"si_snri": "maximize", "macs": "minimize"}
+ABANDONED_SECONDS = 600.0
+"""A trial of another machine that nobody works on for so long was abandoned."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a trial ended: values in the order of the objectives, None where it has none."""
+
+    number: int
+    state: str
+    params: Params
+    values: tuple[float, ...] | None
+    identity: str
+    note: str
+
+
+def search(
+    spec: Search,
+    profile: str,
+    *,
+    runner: Runner,
+    storage: str | None = None,
+    trials: int | None = None,
+    track: bool = True,
+) -> list[Tried]:
+    """Go on with a search until it has its trials; all of them, the oldest first.
+
+    `storage` is a database URL, or a file; None: `<runs>/searches/<name>.journal`.
+    """
+    with _quiet():
+        study = _open(spec, profile, runner.runs_dir, storage)
+        _reclaim(study, runner.runs_dir, runner.say)
+        _enqueue_first(study, spec)
+        while len(_counted(study)) < (trials or spec.trials):
+            _Trial(spec, profile, runner, study, study.ask(), track).work()
+            _save(study, spec, profile, runner.runs_dir)
+    return tried(study)
+
+
+def tried(study: Study) -> list[Tried]:
+    """Every trial that has ended and belongs to a run."""
+    return [_tried(trial) for trial in study.trials if trial.state.is_finished()]
+
+
+def best(results: Sequence[Tried], objectives: Sequence[str]) -> list[Tried]:
+    """The trials that no other one beats in every objective: one, or the Pareto front."""
+    signs = [1 if DIRECTIONS[name] == "maximize" else -1 for name in objectives]
+
+    def beats(one: Tried, other: Tried) -> bool:
+        assert one.values and other.values
+        gains = [s * (a - b) for s, a, b in zip(signs, one.values, other.values, strict=True)]
+        return min(gains) >= 0 and max(gains) > 0
+
+    complete = [trial for trial in results if trial.values]
+    return [t for t in complete if not any(beats(other, t) for other in complete)]
+
+
+class _Trial:
+    """One proposal of settings and the run that tries it."""
+
+    def __init__(
+        self, spec: Search, profile: str, runner: Runner, study: Study, trial: Trial, track: bool
+    ):
+        self.spec, self.runner, self.study, self.trial = spec, runner, study, trial
+        self.track = track
+        who = {"host": socket.gethostname(), "pid": os.getpid()}
+        for key, value in who.items():
+            trial.set_user_attr(key, value)
+        self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
+        trial.set_user_attr("params", self.params)
+        known = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
+        rows = spec.study({**known, trial.number: self.params})
+        self.plan: Plan = plan(
+            [rows], profile, runs_dir=runner.runs_dir, corpora=runner.corpora, root=runner.root
+        )
+        (row,) = [r for r in self.plan.studies[0].rows if r.id == f"t{trial.number}"]
+        self.planned = self.plan.run(row.runs[0].identity)
+        self.evaluation = row.runs[0].evaluation
+        trial.set_user_attr("identity", self.planned.identity)
+
+    def work(self) -> None:
+        """Run it, and tell Optuna."""
+        from optuna.trial import TrialState
+
+        self.plan.save(self.runner.runs_dir)
+        folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
+        # As a word for people and MLflow; a run that another study made first keeps its own.
+        trial_run = self.planned.model_copy(update={"kind": "trial"})
+        outcome = "stopped"
+        if not self._hopeless(folder):
+            outcome = replace(self.runner, watch=self._watch).run(trial_run)
+        if outcome in ("done", "skipped"):
+            self.study.tell(self.trial, self._values(folder))
+        elif outcome == "stopped":
+            self.study.tell(self.trial, state=TrialState.PRUNED)
+        else:
+            reason = folder.read("result.json").get("reason") or outcome
+            self.trial.set_user_attr("reason", reason)
+            self.study.tell(self.trial, state=TrialState.FAIL)
+        if self.track and outcome != "held":
+            show_in_mlflow(self.runner.runs_dir, self.planned.identity, self.runner.say)
+        self.runner.say(f"trial {self.trial.number}: {outcome} {_said(self.params)}")
+
+    def _values(self, folder: RunFolder) -> list[float]:
+        model = self.planned.config.model
+        depth = self.spec.n_re or model.n_re
+        means, _ = mean_by_depth(folder.evaluation(self.evaluation) / "scores.parquet")
+        found = {
+            "si_snri": means[depth][schema.depth_metric("si_snri")],
+            "macs": float(macs_per_second(model, depth)),
+        }
+        return [found[name] for name in self.spec.objectives]
+
+    def _hopeless(self, folder: RunFolder) -> bool:
+        """Tell Optuna what an unfinished run has reached before; whether it is to be pruned."""
+        if not self._prunes or folder.has_evaluation(self.evaluation):
+            return False
+        reached = [e for e in read_journal(folder.journal) if e["kind"] == "epoch"]
+        return any(self._report(event) for event in reached)
+
+    @property
+    def _prunes(self) -> bool:
+        return self.spec.prune and len(self.spec.objectives) == 1
+
+    def _report(self, event: dict[str, Any]) -> bool:
+        self.trial.report(event["metrics"][schema.VAL_SI_SNRI], event["epoch"])
+        return self.trial.should_prune()
+
+    def _watch(self, planned: PlannedRun, event: dict[str, Any]) -> None:
+        if self.runner.watch:
+            self.runner.watch(planned, event)
+        last = event["epoch"] >= planned.config.epochs
+        if event["kind"] == "epoch" and self._prunes and self._report(event) and not last:
+            raise StopRun(f"pruned by {self.spec.search} at epoch {event['epoch']}")
+
+
+def _propose(trial: Trial, name: str, span: Span) -> Any:
+    """A value of the span; numbers have three digits, so that equal settings can meet."""
+    if span.low is None or span.high is None:
+        return trial.suggest_categorical(name, list(span.choices or span.options))
+    if isinstance(span.low, int) and isinstance(span.high, int):
+        return trial.suggest_int(name, span.low, span.high, log=span.log)
+    value = trial.suggest_float(name, float(span.low), float(span.high), log=span.log)
+    return float(f"{value:.3g}")
+
+
+# --- the memory of a search ---------------------------------------------------------------------
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _open(spec: Search, profile: str, runs_dir: Path, storage: str | None) -> Study:
+    import optuna
+
+    kept = _storage(storage, Path(runs_dir) / "searches" / f"{spec.search}.journal")
+    name = f"{spec.search}.{profile}"
+    known = [s.study_name for s in optuna.get_all_study_summaries(kept)]
+    done = len(optuna.load_study(study_name=name, storage=kept).trials) if name in known else 0
+    return optuna.create_study(
+        storage=kept,
+        study_name=name,
+        directions=[DIRECTIONS[objective] for objective in spec.objectives],
+        sampler=optuna.samplers.TPESampler(seed=spec.seed + done, n_startup_trials=8),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        load_if_exists=True,
+    )
+
+
+def _storage(given: str | None, default: Path) -> BaseStorage:
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if given and "://" in given:
+        return RDBStorage(given)
+    path = Path(given or default)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _enqueue_first(study: Study, spec: Search) -> None:
+    for params in spec.first:
+        study.enqueue_trial(params, skip_if_exists=True)
+
+
+def _reclaim(study: Study, runs_dir: Path, say: Callable[[str], None]) -> None:
+    """Give up trials whose process is gone, and try their settings again: the runs resume."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if _alive(trial, runs_dir):
+            continue
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+        say(f"trial {trial.number}: its process is gone; it is tried again")
+
+
+def _alive(trial: FrozenTrial, runs_dir: Path) -> bool:
+    attributes = trial.user_attrs
+    if attributes.get("host") == socket.gethostname():
+        return Path(f"/proc/{attributes.get('pid', 0)}").exists()
+    identity = attributes.get("identity")
+    if identity and is_held(RunFolder.of(runs_dir, identity).lock_file):
+        return True
+    began = trial.datetime_start or datetime.fromtimestamp(0)
+    return time.time() - began.timestamp() < ABANDONED_SECONDS
+
+
+def _counted(study: Study) -> list[FrozenTrial]:
+    """Trials that say something: complete, pruned, or failed by themselves."""
+    from optuna.trial import TrialState
+
+    ended = study.get_trials(deepcopy=False)
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return [t for t in ended if t.state in states or "reason" in t.user_attrs]
+
+
+def _tried(trial: FrozenTrial) -> Tried:
+    attributes = trial.user_attrs
+    values = tuple(trial.values) if trial.values and trial.state.name == "COMPLETE" else None
+    identity = attributes.get("identity", "")
+    params = attributes.get("params", trial.params)
+    state, note = trial.state.name.lower(), attributes.get("reason", "")
+    return Tried(trial.number, state, params, values, identity, note)
+
+
+def _save(study: Study, spec: Search, profile: str, runs_dir: Path) -> None:
+    """The trials as a file, from which analysis draws them."""
+    results = tried(study)
+    document = {
+        "search": spec.search,
+        "title": spec.title,
+        "profile": profile,
+        "objectives": list(spec.objectives),
+        "n_re": spec.n_re,
+        "trials": [vars(trial) for trial in results],
+        "best": [trial.number for trial in best(results, spec.objectives)],
+    }
+    write_atomic(Path(runs_dir) / "searches" / f"{spec.search}.{profile}.json", json_text(document))
+
+
+def _said(params: Params) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
