@@ -3,12 +3,12 @@ PROFILE ?= mini
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 TISDISS := $(VENV)/bin/tisdiss
-FIGURES := fig2a fig2e
+STUDIES := table1 table2 table3 fig2a fig2b fig2c fig2d fig2e fig2f fig2g fig2h
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu-dry $(FIGURES)
+.PHONY: help setup demo test check ui lock schema base gpu-dry $(STUDIES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports/fig2e (about 20 min)
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
 
-$(FIGURES): setup ## run a study at PROFILE=smoke|mini|lab and write its report
+$(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
 	$(TISDISS) report $@ --profile $(PROFILE)
 

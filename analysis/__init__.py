@@ -1,5 +1,15 @@
-"""From run folders to tables and figures: frames -> stats -> tables, figures -> report.
+"""From run folders to tables, figures and a page: frames -> stats -> results -> what is shown.
 
-Only `frames` reads runs and only `report` writes files; everything between takes frames and
-returns objects, so each step can be called alone in a notebook. Nothing here imports torch.
+Only `frames` (and `listen`, for sounds) reads runs; only `report`, `page` and `proof` write files.
+Everything between takes frames and returns objects, so each step can be called alone in a notebook.
+Nothing here imports torch.
+
+    frames, stats, breakdown     runs -> scores -> means with intervals
+    claims                       the paper's sentences -> PASS, FAIL, NOT SIGNIFICANT, MISSING
+    results                      all of that for one study, each part computed once
+    tables, comparison, latex    depth tables; the paper's Tables 1 to 3; what LaTeX accepts
+    figures, insight, composed   curves; cost, difficulty, change; Fig. 2 with its eight panels
+    numbers, provenance          every number by name, and the way back to runs, data and code
+    report, notebook, page       a folder per study; the same as a notebook; all on one HTML page
+    proof                        everything compiled into one PDF, where a TeX is present
 """

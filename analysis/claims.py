@@ -131,9 +131,9 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
     """The list as lines for a terminal, two per claim."""
     lines = []
     for verdict in verdicts:
-        said = verdict.numbers + (f" ({verdict.reason})" if verdict.reason else "")
+        said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
         lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.expr}")
-        lines.append(f"{'':<15}   {verdict.source}. {said}".rstrip())
+        lines.append(f"{'':<15}   {said}")
     return "\n".join([*lines, counts(verdicts) + ".", *filter(None, [meaning(profile)])]) + "\n"
 
 

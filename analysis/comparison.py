@@ -131,7 +131,8 @@ def marks(row: dict[str, Any]) -> str | None:
 def _label(row: dict[str, Any], n_re: int) -> str:
     label = pretty(row.get("label") or row["id"])
     if "published" in row:
-        return f"{label} {row['source']}" if row.get("source") else label
+        cited = re.search(r"\[\d+\]", row.get("source") or "")
+        return f"{label} {cited[0]}" if cited else label
     depths = shown_depths(row)
     return f"{label} ({n_re})" if len(depths) > 1 or n_re != row["n_re_train"] else label
 

@@ -1,4 +1,4 @@
-"""Run folders as tidy frames. The only reader of runs; read `stats.py` next.
+"""Run folders as tidy frames: all that is known of runs comes from here. Read `stats.py` next.
 
 A plan, `runs/plans/<study>.<profile>.json`, names the rows of a study and the runs of each row;
 `load_study` follows it to the run folders and returns one frame of runs and one of scores.

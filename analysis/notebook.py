@@ -30,7 +30,11 @@ _CELLS: tuple[tuple[str, str], ...] = (
     ("markdown", "## Scores\n\nOne line per mixture, depth and speaker, in dB."),
     ("code", "results.frames.scores.describe().round(3)"),
     ("markdown", "## Means with their intervals\n\nSee `analysis/stats.py` for the bootstrap."),
-    ("code", "results.curve.round(3)"),
+    (
+        "code",
+        "means = results.curve.assign(interval=results.curve.high - results.curve.low)\n"
+        'means.pivot(index="row", columns="n_re", values=["mean", "interval"]).round(2).T',
+    ),
     ("markdown", "## Table"),
     ("code", "Markdown(to_markdown(tables_of(results)[0]))"),
     ("markdown", "## Figure"),

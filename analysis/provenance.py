@@ -18,6 +18,7 @@ from analysis.results import Results
 from analysis.stats import DRAWS, LEVEL
 
 SCHEMA = 1
+_ROW = ("label", "name", "n_re_train", "paper", "corpus")
 
 
 def provenance(results: Results) -> dict[str, Any]:
@@ -44,10 +45,7 @@ def provenance(results: Results) -> dict[str, Any]:
         "corpora": plan.get("corpora") or {},
         "interval": {"level": LEVEL, "draws": DRAWS, "resampled": resampled(results.curve)},
         "undefined_scores": frames.undefined,
-        "rows": {
-            row["id"]: {key: row.get(key) for key in ("label", "name", "n_re_train", "paper")}
-            for row in plan["rows"]
-        },
+        "rows": {row["id"]: {key: row.get(key) for key in _ROW} for row in plan["rows"]},
         "runs": {run["identity"]: _run(run) for run in frames.runs.to_dict("records")},
         "analysis_hash": _analysis_hash(),
         "claims": [_verdict(vars(verdict)) for verdict in results.verdicts],
@@ -62,7 +60,8 @@ def why(
 
     `cell` is study:row:score or study:row:score.re5. `code_hash` is that of the model's code as
     it is now (`tisdiss.harness.environment.code_hash()`); each run then says whether the code
-    changed since. A ValueError names the nearest cell when there is none of that name.
+    changed since. Its `settings` are those in which the study's runs differ. A ValueError names
+    the nearest cell when there is none of that name.
     """
     study, row, score = _split(cell)
     path = Path(reports) / study / "provenance.json"
@@ -81,13 +80,16 @@ def why(
         raise ValueError(f"{cell}: there is no number{_nearest(name, known['cells'])}")
     found = known["cells"][name]
     runs = {identity: dict(known["runs"][identity]) for identity in found["runs"]}
-    for run in runs.values():
+    settings = differing_settings(known["runs"])
+    for identity, run in runs.items():
+        run["settings"] = settings[identity]
         run["code_changed"] = None if code_hash is None else run["code_hash"] != code_hash
     return {
         "cell": f"{study}:{name.replace('.', ':', 1)}",
-        **{key: known[key] for key in ("study", "profile", "study_hash", "corpus", "interval")},
+        **{key: known[key] for key in ("study", "profile", "study_hash", "interval")},
         "row": row,
         **about,
+        "corpus": known["corpora"].get(about["corpus"]) or known["corpus"],
         "value": found["mean"],
         "low": found["interval"][0],
         "high": found["interval"][1],
@@ -113,7 +115,8 @@ def why_text(answer: dict[str, Any]) -> str:
         f"{answer['corpus'].get('manifest', '')[:10]}",
     ]
     if answer["paper"]:
-        lines.append(f"  paper     {answer['paper']}")
+        quoted = ", ".join(f"{name} {value}" for name, value in answer["paper"].items())
+        lines.append(f"  paper     {quoted}")
     for evaluation, (identity, run) in zip(
         answer["evaluations"], answer["runs"].items(), strict=True
     ):
@@ -156,12 +159,14 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 def _run_lines(identity: str, evaluation: str, run: dict[str, Any]) -> list[str]:
     commit = (run.get("commit") or "no commit")[:10] + (" with changes" if run.get("dirty") else "")
+    settings = ", ".join(f"{key}={value}" for key, value in run["settings"].items())
     changed = {None: "", True: ", CHANGED SINCE", False: ", unchanged"}[run["code_changed"]]
     return [
         f"  run       {identity[:10]} seed {run['seed']}: {run['status']}, {run['steps']} steps, "
         f"evaluation {evaluation[:10]}",
         f"            code {(run.get('code_hash') or 'unknown')[:10]}{changed}, {commit}",
         f"            test set {(run.get('test_manifest') or '')[:10]}",
+        f"            config {settings or 'that of the other rows'}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Studies as folders of figures, tables, scores and provenance. The only writer of files."""
+"""Studies as folders of figures, tables, scores and provenance."""
 
 import io
 import json

@@ -96,8 +96,8 @@ class Table:
 def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Table:
     """Every row of the plan against inference depth, from `stats.depth_curve`.
 
-    A row that is not in `curve` misses runs and prints as missing. The value the paper gives at
-    the training depth has a column of its own where the plan states any.
+    A row that is not in `curve` misses runs and prints as missing. At profile paper, the value that
+    the paper gives at the training depth has a column of its own; elsewhere it would mislead.
     """
     curve = curve[curve["metric"] == metric]
     rows = [row for row in plan["rows"] if row["n_re_train"]]
@@ -109,7 +109,8 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
         columns.append(column("params [M]", "Params [M]", params))
     columns += _depth_columns(curve, plan, rows, metric)
     paper = [fixed(quoted(row.get("paper"), metric, row["n_re_train"], row)) for row in rows]
-    if any(paper):
+    at_paper = plan["profile"] == "paper" and any(paper)
+    if at_paper:
         columns.append(column("paper", "Paper", paper))
     cells = zip(*(column.cells for column in columns), strict=True)
     return Table(
@@ -119,7 +120,7 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
         name=plan["study"],
         heading="Variant",
         corner=f"{METRIC_LABELS[metric]} [dB]",
-        caption=_caption(curve, plan, metric, any(paper)),
+        caption=_caption(curve, plan, metric, at_paper),
         columns=tuple(columns),
         rows=tuple(Row(row_label(row, plan), c) for row, c in zip(rows, cells, strict=True)),
     )

@@ -48,7 +48,7 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Each work once per round, so that a machine's moods meet all alike; the first is warm-up.
 
-    Stops before `repeats` rounds when `budget` seconds are spent, after one measured round at least.
+    Stops when `budget` seconds are spent, after one measured round at least.
     """
     for work in works.values():
         once(work, device)

@@ -68,6 +68,17 @@ def test_a_training_stopped_after_every_step_ends_the_same(
     assert same(results(tmp_path), results(straight))
 
 
+def test_a_training_that_is_asked_to_stop_saves_its_step(
+    straight, tiny_training, corpus, tmp_path: Path
+) -> None:
+    answers = iter([False, False, True])
+    result = train(tiny_training(), corpus, tmp_path, stop=lambda: next(answers))
+    saved, _ = load_state(tmp_path / "checkpoints")
+    assert (result.stopped, result.steps, saved["step"]) == ("time", 3, 3)
+    train(tiny_training(), corpus, tmp_path)
+    assert same(results(tmp_path), results(straight))
+
+
 KILLED = """
 import sys
 from pathlib import Path

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tisdiss import cli_data
+from tisdiss import cli_data, cli_numbers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_numbers.app)
 
 Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
 Profile = Annotated[str, typer.Option(help="Size: smoke, mini or lab.")]
@@ -211,6 +212,47 @@ def separate(
         typer.echo(f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re}:")
         for path in done.files:
             typer.echo(f"  {path}")
+
+
+@app.command()
+def profile(
+    model: Annotated[str, typer.Argument(help="A paper name, or a model.safetensors.")],
+    seconds: Annotated[float, typer.Option(help="Length of the audio.")] = 4.0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Count parameters and MACs, measure speed and memory of a model on this machine.
+
+    Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
+    """
+    from tisdiss.profile import profile as measure
+
+    found = measure(model, seconds=seconds, device=device)
+    typer.echo(f"{found.name}: {found.parameters:,} parameters")
+    for part, macs in found.macs_by_part.items():
+        typer.echo(f"  {part:<14} {macs / 1e9:9.2f} GMAC")
+    typer.echo(f"  {'all':<14} {found.macs / 1e9:9.2f} GMAC for {found.seconds:g} s")
+    for n_re, macs in found.macs_by_n_re.items():
+        typer.echo(f"  at N_re = {n_re:<4} {macs / 1e9:9.2f} GMAC")
+    typer.echo(f"  real-time factor {found.real_time_factor:.2f} ({found.threads} threads of "
+               f"{found.device}), peak memory {found.peak_memory / 2**20:.0f} MiB")  # fmt: skip
+
+
+@app.command()
+def gc(
+    runs_dir: RunsDir = Path("runs"),
+    dry_run: Annotated[bool, typer.Option(help="Only list what would go.")] = False,
+) -> None:
+    """Delete what no plan needs any more: training states of finished runs, leftovers of kills.
+
+    Example: tisdiss gc --dry-run
+    """
+    from tisdiss.harness.gc import gc as collect
+
+    found = collect(runs_dir, dry_run=dry_run)
+    for rubbish in found:
+        typer.echo(str(rubbish))
+    verb = "would go" if dry_run else "deleted"
+    typer.echo(f"{len(found)} {verb}, {sum(r.bytes for r in found) / 1e6:.1f} MB")
 
 
 @app.command()

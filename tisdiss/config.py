@@ -405,6 +405,19 @@ class DataConfig(Config):
     """How many rooms training mixtures are heard in; validation and test have a quarter each."""
     train_set: Literal["train-360", "train-100"] = _later("train-360")
     """Training part of Libri2Mix."""
+    speed: Annotated[float, Field(ge=0, le=0.3, json_schema_extra={"since": 0.0})] = 0.0
+    """Each source of a dynamic mixture is played faster or slower by up to this share, and higher
+    or lower with it: more voices out of few. No part of the paper's recipe."""
+
+    @model_validator(mode="after")
+    def _speed_is_dynamic(self) -> "DataConfig":
+        stored = self.source in ("wsj0-2mix", "libri2mix", "whamr")
+        if self.speed and (stored or not self.dynamic):
+            raise ValueError(
+                f"speed={self.speed:g}: only dynamic mixing of single recordings changes the "
+                "speed; set dynamic: true, or speed: 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> "DataConfig":

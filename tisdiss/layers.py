@@ -109,7 +109,7 @@ class FeedForward(nn.Module):
         return self._convolved(x)
 
     def _convolved(self, x: Tensor) -> Tensor:
-        """2-D convolutions over height 1: they keep the channels last, without transposed copies."""
+        """2-D convolutions over height 1 keep the channels last: no transposed copies."""
         length = x.shape[1]
         edge = self.kernel - self.stride
         steps = math.ceil((length + 2 * edge - self.kernel) / self.stride)
@@ -227,7 +227,7 @@ def set_bf16(model: nn.Module, on: bool) -> None:
     """
     for module in model.modules():
         if hasattr(module, "bf16"):
-            module.bf16 = on
+            module.bf16 = on  # type: ignore[assignment]
 
 
 class Residual(nn.Module):

@@ -127,3 +127,25 @@ def test_lists_show_status_numbers_and_what_they_mean(folder):
 def test_only_a_failed_claim_fails(folder):
     assert not any_failed(decided(folder, "row('flat') > row('twin')", "row('torn') > 0"))
     assert any_failed(decided(folder, "row('flat') > row('deep')"))
+
+
+def test_claim_over_two_corpora_is_decided_on_each_and_never_across(study_folder):
+    folder = study_folder()
+    for corpus in ("noisy", "large"):
+        sizes = {"test_manifest": corpus, "corpus": corpus}
+        folder.row(f"{corpus}-a", {3: 5.0}, **sizes).row(f"{corpus}-b", {3: 1.0}, **sizes)
+    folder.plan["corpora"] = {
+        name: {"source": name, "test_manifest": name, "note": ""} for name in ("noisy", "large")
+    }
+    each, across = decided(
+        folder,
+        "row('noisy-a') > row('noisy-b') and row('large-a') > row('large-b')",
+        "row('noisy-a') > row('large-b')",
+    )
+    assert (each.status, each.n_mixtures) == ("PASS", 40)
+    assert (across.status, across.reason) == ("MISSING", "compares scores on different corpora")
+
+
+def test_cost_that_no_plan_states_is_missing(folder):
+    (verdict,) = decided(folder, "macs(row('deep'), n_re=3) < macs(row('flat'), n_re=3)")
+    assert (verdict.status, verdict.reason) == ("MISSING", "macs of 'flat' are not known")

@@ -9,7 +9,7 @@ from analysis.latex import check_tex
 from analysis.stats import depth_curve
 from analysis.tables import to_markdown, to_tex
 
-PUBLISHED = {"id": "sota", "label": "SepReformer-L+DM", "source": "[6]"} | {
+PUBLISHED = {"id": "sota", "label": "SepReformer-L+DM", "source": "Table 1, from [6]"} | {
     "published": {"si_snri": 25.1, "sdri": 25.2, "params_m": 59.4}
 }
 

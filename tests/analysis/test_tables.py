@@ -64,11 +64,20 @@ def check_golden(name, text):
 
 
 def test_golden_tex(frozen):
-    check_golden("table.tex", to_tex(depth_table(*frozen)))
+    curve, plan = frozen
+    check_golden("table.tex", to_tex(depth_table(curve, plan | {"profile": "paper"})))
 
 
 def test_golden_markdown(frozen):
     check_golden("table.md", to_markdown(depth_table(*frozen)))
+
+
+def test_papers_values_stand_only_at_its_own_profile(frozen):
+    curve, plan = frozen
+    for profile, shown in (("mini", False), ("paper", True)):
+        table = depth_table(curve, plan | {"profile": profile})
+        assert ("paper" in [column.name for column in table.columns]) == shown
+        assert ("Paper: the published value" in table.caption) == shown
 
 
 def test_golden_csv(frozen):

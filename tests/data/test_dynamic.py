@@ -87,3 +87,16 @@ def test_manifest_knows_every_setting(voices):
 def test_one_speaker_is_not_enough(voices):
     with pytest.raises(ValueError, match="has 4 speakers; a mixture needs 5 different ones"):
         make(voices, n_src=5)
+
+
+def test_speed_changes_the_sound_but_not_the_length_or_the_sum(voices):
+    quick, plain = (make(voices, speed=speed).crop(0, 3) for speed in (0.2, 0.0))
+    assert quick.mixture.shape == plain.mixture.shape == (RATE // 2,)
+    assert not torch.equal(quick.sources, plain.sources)
+    assert torch.equal(quick.mixture, quick.sources[0] + quick.sources[1])
+    assert same(quick, make(voices, speed=0.2).crop(0, 3))
+
+
+def test_speed_enters_the_manifest(voices):
+    hashes = {make(voices, speed=speed).manifest_hash for speed in (0.0, 0.1, 0.2)}
+    assert len(hashes) == 3

@@ -47,19 +47,35 @@ def largest_difference(ours, theirs):
 
 
 def steps_differ(config, corpus):
-    """After some steps of both ranks, and of this rank alone with the whole batch."""
+    """Weights after some steps of both ranks, and of this rank alone with the whole batch.
+
+    In double precision: AdamW divides gradients that are zero but for rounding by their own size,
+    so that in single precision the order of a sum decides where such weights go.
+    """
     states = [start(config, None, "cpu") for _ in range(2)]
     for state, peers in zip(states, (ranks(), ALONE), strict=True):
+        state.model.double()
         for step in range(STEPS):
             batch = training_batch(corpus, config, 0, step, "cpu", peers)
-            train_step(state, *batch, config, peers)
+            train_step(state, *(tensor.double() for tensor in batch), config, peers)
     return largest_difference(*(list(state.model.parameters()) for state in states))
+
+
+def gradients_differ(config, corpus):
+    """Of the first step, in single precision, relative to the largest."""
+    gradients = []
+    for peers in (ranks(), ALONE):
+        state = start(config, None, "cpu")
+        batch = training_batch(corpus, config, 0, 0, "cpu", peers)
+        train_step(state, *batch, config, peers)
+        gradients.append([p.grad for p in state.model.parameters() if p.grad is not None])
+    return largest_difference(*gradients) / max(float(g.abs().max()) for g in gradients[1])
 
 
 def validation_differs(config, corpus):
     model = start(config, None, "cpu").model
     together, alone = (validate(model, corpus, config, "cpu", p) for p in (ranks(), ALONE))
-    return max(abs(together[key] - alone[key]) for key in alone)
+    return max(abs(together[key] / alone[key] - 1) for key in alone)
 
 
 def trainings_differ(config, corpus, folder):
@@ -85,7 +101,8 @@ def main(folder):
             config = config.model_copy(update={"model": config.model.renamed(model)})
             cache = folder / f"cache{ranks().rank}"
             corpus = open_corpus(config.data, 2, speech=None, cache=cache)
-            differences[name] = steps_differ(config, corpus)
+            differences[f"weights-{name}"] = steps_differ(config, corpus)
+            differences[f"gradients-{name}"] = gradients_differ(config, corpus)
         differences["validation"] = validation_differs(config, corpus)
         differences["resumed"] = trainings_differ(config, corpus, folder)
         if ranks().first:
@@ -96,7 +113,7 @@ def main(folder):
 def lose(command):
     """Start torchrun and kill its second rank once the training has gone on for a while."""
     process = subprocess.Popen(command)
-    runs_dir, identity = Path(command[command.index("--runs-dir") + 1]), command[-1]
+    runs_dir = Path(command[command.index("--runs-dir") + 1])
     folder = next(runs_dir.glob("?" * 10))
     journal = folder / "events.jsonl"
     while process.poll() is None:

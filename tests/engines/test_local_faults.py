@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -262,3 +263,45 @@ def test_a_diverged_run_is_a_row_and_the_rest_completes(fork_worker, place, figu
     )
     assert fork_worker(planned, runner).wait() == EXIT_CODES["diverged"]
     figure("a row with its reason, not retried, the other run done")
+
+
+@pytest.mark.slow
+@pytest.mark.drill("R15")
+def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
+    place, expected, digest, figure
+):
+    """Its workers, which are real processes, end with it; what is finished stays finished."""
+    rows = ("{id: a}", "{id: b, set: {optim.lr: 2.0e-3, epochs: 400}}")
+    planned, runner = place(rows)
+    if (orchestrator := os.fork()) == 0:
+        launch(planned, runner=runner, jobs=2, track=False)
+        os._exit(0)
+    short_run, long_run = (RunFolder.of(runner.runs_dir, run.identity) for run in planned.runs)
+    end = time.monotonic() + 100
+    while short_run.read("result.json").get("status") != "done" or not long_run.read("lock"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    pids = [folder.read("lock")["pid"] for folder in (short_run, long_run)]
+    os.kill(orchestrator, signal.SIGKILL)
+    os.waitpid(orchestrator, 0)
+    began = time.monotonic()
+    while any(_works(pid) for pid in pids):
+        assert time.monotonic() < began + 30, "a worker outlives its orchestrator"
+        time.sleep(0.1)
+    ended = time.monotonic() - began
+    made = short_run.model_file.stat().st_mtime_ns
+    outcomes = launch(planned, runner=runner, jobs=2, track=False)
+    assert set(outcomes.values()) <= {"done", "skipped"}
+    assert short_run.model_file.stat().st_mtime_ns == made, "it was trained twice"
+    assert digest(runner.runs_dir, planned.runs[0]) == expected()
+    steps = [e["step"] for e in read_journal(long_run.journal) if e["kind"] == "epoch"]
+    assert steps == sorted(set(steps)) and len(steps) == 400
+    figure(f"workers ended {ended:.1f} s after it; same command: finished run kept, other resumed")
+
+
+def _works(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"

@@ -1,7 +1,6 @@
 """Two ranks train like one process; a lost rank ends the run soon, and it resumes."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tisdiss.checkpoint import load_state, read_model_file
 from tisdiss.distributed import ALONE, Ranks
-from tisdiss.harness.folder import RunFolder, read_journal
-from tisdiss.harness.launch import _workers, launch, save_queue
+from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.launch import _workers, launch
 
 CASES = Path(__file__).with_name("ranks_cases.py")
 
@@ -41,7 +39,10 @@ def test_two_ranks_give_the_weights_of_one_process(figure, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("case ")]
     differences = {name: float(value) for _, name, value in lines}
-    assert len(differences) == 4 and max(differences.values()) <= 1e-6, differences
+    rounding = {name: d for name, d in differences.items() if name.startswith("gradients")}
+    exact = {name: d for name, d in differences.items() if name not in rounding}
+    assert len(rounding) == 2 and max(rounding.values()) <= 2e-5, rounding  # single precision
+    assert len(exact) == 4 and max(exact.values()) <= 1e-6, exact
     figure(", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
 
 

@@ -11,6 +11,7 @@ from tisdiss.harness.cost import (
     macs,
     macs_per_second,
     parameters,
+    shape,
     training_bytes,
     training_macs,
 )
@@ -109,3 +110,47 @@ def test_counting_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["tf-locoformer-sep6x1-l1", "sep2x3-l1x3", "sep1x2-re1x3-l1+3", "sep1x2-re1x3-l1+3-bandsplit"],
+)
+def test_a_measurement_finds_the_same_but_for_taps_on_padding(name):
+    from tisdiss.model import TISDiSS
+    from tisdiss.profile import macs_by_part
+
+    model = ModelConfig.from_name(name)
+    measured = sum(macs_by_part(TISDiSS.from_config(model), 4.0).values())
+    block, grid = model.block, shape(model, 4.0)
+    # The speaker path over 2 speakers: 5 positions of 4 taps, of which we compute 2.
+    skipped = 3 * 5 * (block.ffn_kernel - 2) * block.channels * block.ffn_hidden[-1]
+    counted = macs(model, 4.0) - model.m_re * model.n_re * grid.points * skipped
+    assert measured == pytest.approx(counted, rel=5e-3)  # attention is counted in tiles
+
+
+@pytest.mark.parametrize("name", ["sep1x2-re1x3-l1+3", "sep3x1-l3x1", "tf-locoformer-sep3x2-l1x2"])
+def test_memory_is_about_what_autograd_keeps(name):
+    import torch
+
+    from tisdiss.model import TISDiSS
+
+    block = BlockConfig(
+        channels=16, attention_dim=16, n_heads=2, norm_groups=2, ffn_hidden=(48, 48)
+    )
+    model = ModelConfig.from_name(name, ModelConfig(block=block))
+    built, kept = TISDiSS.from_config(model), {}
+    weights = {p.untyped_storage().data_ptr() for p in built.parameters()}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = built.all_depths(torch.randn(2, 2000))
+    assert outputs.requires_grad
+    counted = training_bytes(model, 0.25, 2) - 16 * parameters(model)
+    assert sum(kept.values()) == pytest.approx(counted, rel=0.2)

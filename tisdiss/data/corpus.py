@@ -113,6 +113,7 @@ def _dynamic(
         seconds=config.segment_seconds,
         seed=config.seed,
         acoustics=acoustics,
+        speed=config.speed,
     )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.signal import resample_poly
 
 from tisdiss.data.audio import is_silent
 from tisdiss.data.condition import Acoustics
@@ -21,7 +22,8 @@ class DynamicMixtures:
 
     Speakers are drawn uniformly, then one of their utterances. Where it is shorter than the crop,
     further utterances of that speaker follow it (the same again when there is no other), so a crop
-    has its full length. A crop in which one source is silent is drawn again.
+    has its full length. A crop in which one source is silent is drawn again. With `speed`, each
+    source is played up to that share faster or slower.
     """
 
     def __init__(
@@ -35,10 +37,11 @@ class DynamicMixtures:
         seconds: float,
         seed: int,
         acoustics: Acoustics | None = None,
+        speed: float = 0.0,
     ) -> None:
         self.source, self.split, self.n_src, self.length = source, split, n_src, length
         self.gain_db, self.seconds, self.seed = gain_db, seconds, seed
-        self.acoustics = acoustics
+        self.acoustics, self.speed = acoustics, speed
         self._voices = voices(source.split(split), n_src, f"split {split!r} of {source.name}")
 
     def __len__(self) -> int:
@@ -50,7 +53,8 @@ class DynamicMixtures:
         wanted = crop_samples(seconds, self.source.sample_rate)
         draw = Draw("dynamic", self.seed, self.split, epoch, i)
         chosen = draw.distinct(self._voices, self.n_src)
-        parts = [self._part(draw, voice, wanted) for voice in chosen]
+        pace = Draw("speed", self.seed, self.split, epoch, i)
+        parts = [self._played(draw, pace, voice, wanted) for voice in chosen]
         mixture, sources = mix(
             parts, gains(draw, self.n_src, self.gain_db), self.source.sample_rate
         )
@@ -70,7 +74,12 @@ class DynamicMixtures:
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 of the source and of everything that decides what is drawn."""
-        plain = {"source": self.source.manifest_hash, "dynamic": self.recipe()}
+        plain: dict[str, object] = {
+            "source": self.source.manifest_hash,
+            "dynamic": self.recipe(),
+        }
+        if self.speed:
+            plain["speed"] = self.speed
         if self.acoustics:
             plain["acoustics"] = self.acoustics.manifest()
         return canonical_hash(plain)
@@ -84,6 +93,16 @@ class DynamicMixtures:
             "seconds": self.seconds,
             "seed": self.seed,
         }
+
+    def _played(
+        self, draw: Draw, pace: Draw, voice: Sequence[Utterance], wanted: int
+    ) -> np.ndarray:
+        """A part of a voice, at a speed of its own in whole twentieths."""
+        if not self.speed:
+            return self._part(draw, voice, wanted)
+        twentieths = round(20 * pace.uniform(1 - self.speed, 1 + self.speed))
+        part = self._part(draw, voice, -(-wanted * twentieths // 20))
+        return resample_poly(part, 20, twentieths)[:wanted].astype(np.float32)
 
     def _part(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:
         for _ in range(REDRAWS):
