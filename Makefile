@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu-dry $(STUDIES)
+.PHONY: help setup demo test check ui lock schema base gpu-dry paper $(STUDIES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,9 +27,13 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports/fig2e (about 20 min)
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
 
-$(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab and write its report
+$(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab|paper and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
 	$(TISDISS) report $@ --profile $(PROFILE)
+
+paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
+	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
+	$(TISDISS) report $(STUDIES) --profile $(PROFILE)
 
 test: setup     ## the default test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q

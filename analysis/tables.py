@@ -137,7 +137,7 @@ def quoted(
 
 
 def to_tex(table: Table) -> str:
-    """A `table*` that needs booktabs and siunitx and no further setting."""
+    """A `table*` for booktabs, siunitx and graphicx; one that is too wide is scaled to fit."""
     filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
     return fill("table.tex", filters, table=table)
 
@@ -147,11 +147,11 @@ def to_markdown(table: Table) -> str:
     lines = [
         _pipes([table.corner, *(column.name for column in table.columns)]),
         _pipes([":--", *["--:"] * len(table.columns)]),
-        *(
-            _pipes([escape_markdown(row.label), *map(_markdown_number, row.cells)])
-            for row in table.rows
-        ),
     ]
+    for row in table.rows:
+        if row.rule:
+            lines.append(_pipes([f"*{escape_markdown(row.rule)}*", *[""] * len(table.columns)]))
+        lines.append(_pipes([escape_markdown(row.label), *map(_markdown_number, row.cells)]))
     note = escape_markdown(f"{table.caption} Best bold, second in italics.")
     return "\n".join([*lines, "", note, ""])
 

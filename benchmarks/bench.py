@@ -45,7 +45,7 @@ CASES = (
     Case(
         "N_re = 1..10 against ten runs, 32 channels, 1 s", "13x", partial(cases.sweep, 32, 1.0), 3
     ),
-    Case("N_sep 1..4 x N_re 1..10, 32 channels, 0.5 s", "15x", partial(cases.grid, 32, 0.5), 1),
+    Case("N_sep 1..4 x N_re 1..10, 32 channels, 0.25 s", "15x", partial(cases.grid, 32, 0.25), 1),
     Case("SDR of two estimates, 4 s, against mir_eval", "60x", lambda _: cases.scoring(4.0)),
 )
 MEMORY = (("128x4", "1/3"), ("32x32", "0.8 GB"))

@@ -54,7 +54,9 @@ def _recompute(found: dict) -> list[str]:
     saved, seconds = found["saved_bytes"], found["seconds"]
     return [
         f"Recomputing the paths (32 channels, 1 s): saved tensors {saved['again'] / 1e6:.0f} MB "
-        f"against {saved['kept'] / 1e6:.0f} MB (reference {saved['reference'] / 1e6:.0f} MB, {saved['reference'] / saved['again']:.0f}x as much); a step takes {seconds['again']:.3g} s "
+        f"against {saved['kept'] / 1e6:.0f} MB (reference "
+        f"{saved['reference'] / 1e6:.0f} MB, {saved['reference'] / saved['again']:.0f}x as much); "
+        f"a step takes {seconds['again']:.3g} s "
         f"against {seconds['kept']:.3g} s (reference {seconds['reference']:.3g} s, "
         f"{seconds['reference'] / seconds['again']:.2f}x ours).",
         "",

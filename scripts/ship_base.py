@@ -22,8 +22,7 @@ CARD = """\
 # base.safetensors
 
 {name}: {params} parameters, {size:.1f} MB, STFT {n_fft}/{hop} at {rate} Hz, {codec} codec,
-masked. Made by `make base` (study `base`, profile `cpu`): run {identity}, which went on from run
-{parent}.
+masked. Made by `make base` (study `base`, profile `cpu`) in the runs {chain}.
 
 | | |
 |---|---|
@@ -43,8 +42,8 @@ what the architecture reaches at the paper's size.
 
 Excerpts at 8 kHz of LibriSpeech (© 2014 Vassil Panayotov, CC BY 4.0, openslr.org/12),
 speechocean762 (Zhang et al., Interspeech 2021, CC BY 4.0, openslr.org/101), CSTR VCTK Corpus
-(University of Edinburgh, CC BY 4.0) and AISHELL-3 (Shi et al., 2020, Apache-2.0, openslr.org/93). Changed:
-resampled, trimmed, levelled, mixed.
+(University of Edinburgh, CC BY 4.0) and AISHELL-3 (Shi et al., 2020, Apache-2.0,
+openslr.org/93). Changed: resampled, trimmed, levelled, mixed.
 """
 
 
@@ -98,12 +97,21 @@ def main() -> None:
     )  # fmt: skip
     model = config.model
     card = CARD.format(
-        name=model.name, params=f"{frames.runs['params'].dropna().iloc[-1]:,.0f}",
-        size=len(weights) / 1e6, n_fft=model.codec.n_fft, hop=model.codec.hop,
-        rate=model.codec.sample_rate, codec=model.codec.kind, identity=identities["base"][:10],
-        parent=identities["shallow"][:10], speakers=426, seconds=config.data.segment_seconds,
-        manifest=manifest, lines=lines, seeds=config.seed, table=table(columns),
-    )  # fmt: skip
+        name=model.name,
+        params=f"{frames.runs['params'].dropna().iloc[-1]:,.0f}",
+        size=len(weights) / 1e6,
+        n_fft=model.codec.n_fft,
+        hop=model.codec.hop,
+        rate=model.codec.sample_rate,
+        codec=model.codec.kind,
+        chain=", ".join(identity[:10] for identity in identities.values()),
+        speakers=426,
+        seconds=config.data.segment_seconds,
+        manifest=manifest,
+        lines=lines,
+        seeds=config.seed,
+        table=table(columns),
+    )
     write_atomic(Path("models/README.md"), card)
     print(card)
 

@@ -105,10 +105,6 @@ def ranks() -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
-def started_by_torchrun() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @contextmanager
 def joined(device: str) -> Iterator[str]:
     """Join the processes that torchrun started, while the block runs; yields this rank's device."""

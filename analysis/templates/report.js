@@ -8,6 +8,7 @@ function sortable(table) {
     const sort = () => {
       const down = heading.getAttribute("aria-sort") !== "descending" && at > 0;
       const body = table.tBodies[0];
+      body.querySelectorAll(".rule").forEach((row) => row.remove()); // sorted, all stand together
       const rows = [...body.rows].map((row) => [value(row.cells[at]), row]);
       rows.sort((a, b) => compare(a[0], b[0], down));
       rows.forEach(([, row]) => body.append(row));

@@ -156,7 +156,14 @@ def _end_with(parent: int) -> None:
 
 
 def _passes(error: Exception) -> bool:
+    if _many() and isinstance(error, RuntimeError):
+        return True  # such as a rank that was lost
     return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def _many() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 # --- several processes, one run -----------------------------------------------------------------
@@ -164,7 +171,7 @@ def _passes(error: Exception) -> bool:
 
 def _run(runner: Runner, planned: PlannedRun) -> Outcome | None:
     """The run's outcome; None on ranks that only help."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _many():
         return runner.run(planned)
     from tisdiss.distributed import joined, ranks
 
