@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu-dry paper $(STUDIES)
+.PHONY: help setup demo test check ui lock schema base gpu-dry paper claims report check-tex $(STUDIES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,16 @@ $(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab|paper and write its r
 paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
 	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
 	$(TISDISS) report $(STUDIES) --profile $(PROFILE)
+
+claims: setup   ## decide every claim of the paper at PROFILE
+	$(TISDISS) claims $(STUDIES) --profile $(PROFILE)
+
+report: setup   ## all studies that were run at PROFILE: composed Fig. 2 and one offline page
+	$(TISDISS) compose --profile $(PROFILE)
+	$(TISDISS) page --profile $(PROFILE)
+
+check-tex: setup ## compile all tables and figures of reports/ into build/proof.pdf (needs a TeX)
+	$(TISDISS) check-tex
 
 test: setup     ## the default test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q

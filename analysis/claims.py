@@ -139,7 +139,7 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
 
 def to_markdown(verdicts: Sequence[Verdict]) -> str:
     """The list as a pipe table."""
-    lines = ["| verdict | claim | source | above 0 by |", "| :-- | :-- | :-- | :-- |"]
+    lines = ["| verdict | claim | source | margin |", "| :-- | :-- | :-- | :-- |"]
     for v in verdicts:
         said = ". ".join(filter(None, [v.numbers, v.reason]))
         cells = f"**{v.status}**", f"`{v.expr}`", escape_markdown(v.source), escape_markdown(said)

@@ -41,7 +41,7 @@ def heard(
     """What the first run of a row kept, best first, and the sounds themselves by key.
 
     A sound is FLAC in base64; equal sounds have one key, also across studies. Both are empty where
-    nothing was kept.
+    no estimate was kept.
     """
     run = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"]].iloc[0]
     place = Path(runs_dir) / run["identity"][:10] / "evaluations" / run["evaluation"][:10] / "audio"
@@ -54,6 +54,8 @@ def heard(
     sounds: dict[str, str] = {}
     for at, mixture in enumerate(order.index):
         files = {path.stem: _flac(path) for path in sorted(kept[mixture].glob("*.wav"))}
+        if not any(map(_ESTIMATE.fullmatch, files)):
+            continue
         keys = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in files.items()}
         sounds |= {keys[name]: base64.b64encode(data).decode() for name, data in files.items()}
         part = scores[scores["mixture_id"] == mixture]

@@ -139,8 +139,9 @@ def _origins(results: Results) -> dict[str, Any]:
 
 
 def _protagonist(results: Results) -> str:
-    """The row to listen to: the first that a claim names and that is there, else the last one."""
-    there = list(dict.fromkeys(results.frames.complete_scores["row"]))
+    """The row to listen to: the first with a depth to choose that a claim names, else the last."""
+    scores = results.frames.complete_scores
+    there = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"])) or list(scores["row"].unique())
     named = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
     return next((row for row in named if row in there), there[-1])
 

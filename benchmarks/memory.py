@@ -4,7 +4,8 @@ import sys
 
 import torch
 from cases import build, forward, mixture
-from timing import high_water
+
+from tisdiss.memory import peak_growth
 
 
 def main(case: str, variant: str, threads: int) -> int:
@@ -17,10 +18,8 @@ def main(case: str, variant: str, threads: int) -> int:
         from reference import reference
 
         model = reference(model)
-    before = high_water()
     with torch.no_grad():
-        model(x)
-    return high_water() - before
+        return peak_growth(lambda: model(x))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Interleaved timings and peak memory of alternatives, on a CPU or a GPU."""
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -79,8 +78,3 @@ def peak_memory(case: str, variant: str, threads: int) -> int:
     script = Path(__file__).parent / "memory.py"
     command = [sys.executable, str(script), case, variant, str(threads)]
     return int(json.loads(subprocess.check_output(command, text=True)))
-
-
-def high_water() -> int:
-    """Peak resident bytes of this process so far."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

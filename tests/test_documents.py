@@ -13,7 +13,11 @@ from tisdiss import cli
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+STUDIES = [
+    path
+    for path in sorted((ROOT / "studies").glob("*.yaml"))
+    if not path.stem.startswith("search_")
+]
 
 
 def makefile_targets() -> set[str]:

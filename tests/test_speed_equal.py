@@ -101,7 +101,7 @@ def test_rows_worked_on_apart_give_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     model, _, mixture = build()
     model, mixture = model.double(), mixture.double()
     whole = model(mixture)
-    monkeypatch.setattr("tisdiss.layers.CACHED_POSITIONS", 100)
+    monkeypatch.setattr("tisdiss.layers.CHUNK", 1600)
     with torch.no_grad():
         assert deviation(model(mixture), whole) < 1e-11
 

@@ -130,6 +130,9 @@ def report(
         Path | None,
         typer.Option(help="Folder of reports; reports/, or build/smoke/ at profile smoke."),
     ] = None,
+    notebook: Annotated[
+        bool, typer.Option(help="Add an executed notebook (some seconds).")
+    ] = False,
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 
@@ -140,7 +143,7 @@ def report(
     folder = out or Path("build/smoke" if profile == "smoke" else "reports")
     for name in studies:
         study = Path(name).stem
-        for path in write_report(study, profile, runs_dir, folder):
+        for path in write_report(study, profile, runs_dir, folder, notebook=notebook):
             typer.echo(path)
 
 

@@ -16,8 +16,8 @@ from tisdiss.config import BlockConfig
 from tisdiss.fused import membership, rms_group_norm, swiglu
 from tisdiss.products import add_bias, in_bf16, product
 
-CACHED_POSITIONS = 16000
-"""Positions (row x length) that a path works on at a time where no gradient is asked for."""
+CHUNK = 2**20
+"""Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
 
 
 class RMSGroupNorm(nn.Module):
@@ -204,7 +204,7 @@ class Path(nn.Module):
 
     def _by_rows(self, x: Tensor) -> Tensor:
         """The same, some rows at a time: what lies between input and output stays small."""
-        rows = max(1, CACHED_POSITIONS // x.shape[1])
+        rows = max(1, CHUNK // (x.shape[1] * x.shape[2]))
         if x.device.type != "cpu" or len(x) <= rows:
             return self._whole(x)
         out = torch.empty_like(x, memory_format=torch.contiguous_format)

@@ -1,6 +1,5 @@
 """What a model costs: parameters, multiply-accumulates by part and depth, time and memory here."""
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tisdiss.checkpoint import load_model
 from tisdiss.config import ModelConfig
+from tisdiss.memory import peak_growth
 from tisdiss.model import TISDiSS
 
 PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
@@ -33,7 +33,7 @@ class Profile:
     real_time_factor: float
     """Processing time over audio time, at the trained depth; median."""
     peak_memory: int
-    """Bytes beyond the model: exact on a GPU, the growth of this process's peak on a CPU."""
+    """Bytes beyond the model and its input: allocated on a GPU, resident on a CPU (Linux)."""
 
     @property
     def macs(self) -> int:
@@ -127,6 +127,4 @@ def _peak_growth(model: TISDiSS, mixture: torch.Tensor) -> int:
         before = torch.cuda.memory_allocated(mixture.device)
         model(mixture)
         return torch.cuda.max_memory_allocated(mixture.device) - before
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model(mixture)
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return peak_growth(lambda: model(mixture))

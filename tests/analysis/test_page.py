@@ -93,6 +93,15 @@ def test_row_that_kept_no_sound_is_silent(folder):
     assert heard(frames, "b", folder.runs_dir, "si_snri") == ([], {})
 
 
+def test_row_without_a_depth_to_choose_is_not_heard(folder):
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    evaluation = next(folder.folder("b").glob("evaluations/*"))
+    keep(evaluation / "audio" / "m0000", frequency=300.0)
+    for path in evaluation.glob("audio/m0000/re*"):
+        path.unlink()
+    assert heard(frames, "b", folder.runs_dir, "si_snri") == ([], {})
+
+
 def test_nothing_to_show_says_what_to_run(tmp_path):
     with pytest.raises(ValueError, match="nothing to show at profile mini: fig2a: no plan"):
         html_report(["fig2a"], "mini", tmp_path, tmp_path / "report.html")

@@ -1,9 +1,12 @@
 """Runs on a real Slurm of two nodes: preemption, lost nodes, lost controller, killed workers."""
 
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import slurm_cluster
@@ -22,10 +25,9 @@ SETTINGS = SlurmSettings(partition="main", minutes=600, memory_gb=1, cpus=1)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    at = tmp_path_factory.mktemp("slurm")
-    for folder in (at, *at.parents[:2]):
-        folder.chmod(0o755)  # the munge daemon is another user
+def cluster():
+    at = Path(tempfile.mkdtemp(prefix="tisdiss-drill-"))
+    at.chmod(0o755)  # the munge daemon is another user
     cluster = slurm_cluster.SlurmCluster(at)
     before = {name: os.environ.get(name) for name in ("SLURM_CONF", "OMP_NUM_THREADS")}
     os.environ.update(SLURM_CONF=str(cluster.config), OMP_NUM_THREADS="1")
@@ -34,6 +36,7 @@ def cluster(tmp_path_factory):
         yield cluster
     finally:
         cluster.stop()
+        shutil.rmtree(at, ignore_errors=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

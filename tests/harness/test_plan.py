@@ -126,6 +126,26 @@ def test_plan_file_says_what_analysis_needs(make_plan, tmp_path):
     assert document["evaluate"]["n_re"] == [1, 2, 3, 4]
 
 
+def test_a_partial_plan_keeps_the_rows_and_seeds_of_the_file(make_plan, tmp_path):
+    lines = ["{id: a}", "{id: b, set: {model.n_re: 4}}"]
+    make_plan(lines).save(tmp_path / "runs")
+    (path,) = make_plan(lines, rows=["b"], seeds=[5]).save(tmp_path / "runs")
+    found = {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
+    assert found == {"a": [0], "b": [0, 5]}
+
+
+def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):
+    make_plan(["{id: a}"]).save(tmp_path / "runs")
+    (path,) = make_plan(["{id: a}", "{id: b, set: {model.n_re: 4}}"], rows=["b"]).save(
+        tmp_path / "runs"
+    )
+    assert [row["id"] for row in read(path)["rows"]] == ["b"]
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def test_only_some_rows_can_be_planned(make_plan):
     assert list(rows_of(make_plan(["{id: a}", "{id: b, set: {epochs: 1}}"], rows=["b"]))) == ["b"]
 

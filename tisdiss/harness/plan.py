@@ -8,6 +8,7 @@ it is done: such a plan cannot be saved or run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +143,8 @@ class Plan(Words):
     profile: str
     runs: tuple[PlannedRun, ...]
     studies: tuple[PlannedStudy, ...]
+    partial: bool = False
+    """Only some rows or seeds were asked for; `save` then keeps the others it finds."""
 
     @property
     def todo(self) -> tuple[PlannedRun, ...]:
@@ -162,13 +165,19 @@ class Plan(Words):
         return tuple(dict.fromkeys(run.unknown for run in self.runs if run.unknown))
 
     def save(self, runs_dir: Path) -> list[Path]:
-        """Write one file per study; returns their paths."""
+        """Write one file per study; returns their paths.
+
+        A partial plan is laid over the file of the same study: what it does not name stays.
+        """
         if self.unknown:
             raise ValueError("\n".join(self.unknown))
         paths = []
         for study in self.studies:
             path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
-            write_atomic(path, json_text(study.document()))
+            document = study.document()
+            if self.partial and path.is_file():
+                document = _laid_over(json.loads(path.read_text(encoding="utf-8")), document)
+            write_atomic(path, json_text(document))
             paths.append(path)
         return paths
 
@@ -191,7 +200,23 @@ def plan(
     planner = _Planner(profile, Path(root), corpora or Corpora())
     planned = [planner.add(study, seeds=seeds, rows=rows) for study in studies]
     runs = tuple(_with_state(run, Path(runs_dir)) for run in planner.runs.values())
-    return Plan(profile=profile, runs=runs, studies=tuple(planned))
+    partial = bool(rows or seeds)
+    return Plan(profile=profile, runs=runs, studies=tuple(planned), partial=partial)
+
+
+def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The plan `now` with the rows and seeds that only `before` names, if the study is the same."""
+    if before["study_hash"] != now["study_hash"]:
+        return now
+    rows = {row["id"]: row for row in before["rows"]}
+    for row in now["rows"]:
+        known = {run["seed"]: run for run in rows.get(row["id"], row)["runs"]}
+        known |= {run["seed"]: run for run in row["runs"]}
+        rows[row["id"]] = row | {"runs": [known[seed] for seed in sorted(known)]}
+    order = list(dict.fromkeys((*before["order"], *now["order"])))
+    corpora = before.get("corpora", {}) | now.get("corpora", {})
+    ordered = sorted(rows.values(), key=lambda row: order.index(row["id"]))
+    return now | {"rows": ordered, "order": order, "corpora": corpora}
 
 
 def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
