@@ -36,7 +36,7 @@ def markdown(found: dict) -> str:
     ]
     lines += [
         f"| {row['what']} | {row['reference']:.3g} | {row['ours']:.3g} | {row['ratio']:.2f}x | "
-        f"{row['goal']} | {row['spread']:.0%} | {row['repeats']} |"
+        f"{row['goal']} | {_spread(row)} | {row['repeats']} |"
         for row in found["rows"]
     ]
     ours = found["rows"][0]["ours"]
@@ -48,6 +48,10 @@ def markdown(found: dict) -> str:
         "",
     ]
     return "\n".join([*lines, *_recompute(found["recompute"]), *_memory(found), *_growth(found)])
+
+
+def _spread(row: dict) -> str:
+    return f"{row['spread']:.0%}" if row["repeats"] > 1 else "-"
 
 
 def _recompute(found: dict) -> list[str]:
@@ -96,13 +100,13 @@ def ratios(rows: list[dict], path: Path) -> None:
         axes.plot([goal, goal], [i - 0.4, i + 0.4], color="#cc3311", lw=2)
         axes.annotate(
             f"{row['ratio']:.1f}x",
-            (row["ratio"], i),
+            (max(row["ratio"], goal), i),
             (3, 0),
             textcoords="offset points",
             va="center",
         )
     axes.set_xscale("log")
-    axes.set_xlim(1, 2.2 * max(row["ratio"] for row in rows))
+    axes.set_xlim(1, 2 * max(max(row["ratio"], float(row["goal"].rstrip("x"))) for row in rows))
     axes.invert_yaxis()
     axes.set_xlabel("times as fast as the plain form (red: goal)")
     _save(figure, path)
@@ -111,7 +115,9 @@ def ratios(rows: list[dict], path: Path) -> None:
 def curves(growth: dict[str, dict], path: Path) -> None:
     """Seconds against each axis, both logarithmic, the exponent in the title."""
     plt = _pyplot()
-    figure, all_axes = plt.subplots(1, len(growth), figsize=(12, 2.6), layout="constrained")
+    figure, all_axes = plt.subplots(
+        1, len(growth), figsize=(12, 2.8), sharey=True, layout="constrained"
+    )
     for axes, (name, curve) in zip(all_axes, growth.items(), strict=True):
         axes.loglog(curve["values"], curve["seconds"], "o-", color="#4477aa", ms=4)
         axes.set_xlabel(LABELS[name])

@@ -173,4 +173,5 @@ def test_a_controller_killed_after_submission_loses_and_doubles_nothing(
         assert work.finish() == ["done"], work.runner.said
         steps = steps_of(work)
         assert len(steps) == len(set(steps)) == 20
+        cluster.ask("scontrol", "update", "nodename=left,right", "state=resume")
     figure(f"{rounds} rounds: 1 result each, no step doubled")

@@ -8,7 +8,7 @@ import pytest
 
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.plan import plan
-from tisdiss.harness.run import mean_by_depth, run
+from tisdiss.harness.run import StopRun, mean_by_depth, run
 from tisdiss.harness.study import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
@@ -147,6 +147,24 @@ def test_a_run_whose_time_is_up_resumes_later(make_plan, make_runner):
     runner = make_runner(train=pause, max_seconds=5)
     assert list(run(planned, runner=runner, track=False).values()) == ["stopped"]
     assert make_plan(["{id: a}"]).runs[0].state == "partial"
+
+
+def test_a_watcher_can_stop_a_run_and_finished_weights_stay_finished(
+    make_plan, make_runner, pretend
+):
+    def stop_at(kind):
+        def watch(planned, event):
+            if event["kind"] == kind:
+                raise StopRun(f"enough of {kind}")
+
+        return watch
+
+    planned = make_plan(["{id: a}"])
+    for kind, status in (("train", "running"), ("depth", "done")):
+        runner = make_runner(watch=stop_at(kind))
+        assert list(run(planned, runner=runner, track=False).values()) == ["stopped"]
+        assert folder_of(planned, runner).read("result.json")["status"] == status
+    assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
 
 
 def test_of_two_runners_one_is_refused(make_plan, make_runner, pretend):

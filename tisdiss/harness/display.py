@@ -92,12 +92,12 @@ def status_table(runs_dir: Path) -> Table:
                     short(run["identity"]),
                     str(run["seed"]),
                     f"[{STATE_STYLE[state]}]{state}[/]",
-                    _progress_of(folder),
+                    progress_of(folder),
                 )
     return table
 
 
-def _progress_of(folder: RunFolder) -> str:
+def progress_of(folder: RunFolder) -> str:
     result = folder.read("result.json")
     if result.get("reason") and result.get("status") not in ("done", "imported"):
         return escape(result["reason"])

@@ -76,8 +76,8 @@ def read_document(path: Path) -> Document:
 def parse_document(text: str, *, name: str) -> Document:
     """The data of a YAML text with its places; doubled keys and the like become `problems`."""
     document = Document(path=name)
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -85,8 +85,6 @@ def parse_document(text: str, *, name: str) -> Document:
         raise DocumentError([f"{name}:{line}:{column}: not YAML: {error.problem}"]) from error
     except yaml.YAMLError as error:
         raise DocumentError([f"{name}: not YAML: {error}"]) from error
-    finally:
-        loader.dispose()
     if node is not None:
         document.data = _Builder(document).build(node, ())
     return document
@@ -97,9 +95,13 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str):
         super().__init__(text)
-        self.aliases = 0
+        self.aliases = self.depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.depth > 2 * MAX_DEPTH:  # before Python's own stack ends; the builder says less
+            mark = self.peek_event().start_mark
+            problem = f"more than {MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > MAX_ALIASES:
@@ -107,7 +109,10 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(
                     problem=f"more than {MAX_ALIASES} aliases", problem_mark=mark
                 )
-        return super().compose_node(parent, index)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _TAG = "tag:yaml.org,2002:"

@@ -57,6 +57,11 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
+def holder(path: Path) -> dict[str, Any]:
+    """Who holds the lock ("pid", "host", "since"), {} if nobody does."""
+    return _read(path) if is_held(path) else {}
+
+
 def silent_seconds(path: Path) -> float:
     """Time since the last sign of life; infinite before the first."""
     try:

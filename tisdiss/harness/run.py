@@ -101,7 +101,8 @@ class Runner:
             self.say(f"{planned}: interrupted; the same command goes on from here")
             raise
         except StopRun as reason:
-            folder.write("result.json", {"status": "running", "reason": str(reason)})
+            if folder.read("result.json").get("status") not in FINAL:
+                folder.write("result.json", {"status": "running", "reason": str(reason)})
             self.say(f"{planned}: {reason}")
             return "stopped"
         except Exception as error:

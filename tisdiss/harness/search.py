@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tisdiss.files import write_atomic
 from tisdiss.harness import schema
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-DIRECTIONS = {"si_snri": "maximize", "macs": "minimize"}
+Direction = Literal["maximize", "minimize"]
+DIRECTIONS: dict[str, Direction] = {"si_snri": "maximize", "macs": "minimize"}
 ABANDONED_SECONDS = 600.0
 """A trial of another machine that nobody works on for so long was abandoned."""
 

@@ -25,9 +25,13 @@ from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, show_in_mlflow
 from tisdiss.harness.slurm_jobs import (
     ENDED,
+    HELD,
+    NOWHERE,
     Job,
     SlurmSettings,
     Submission,
+    Task,
+    cancel,
     executor_of,
     tasks_of,
 )
@@ -36,6 +40,7 @@ from tisdiss.harness.worker import EXIT_CODES, command_line, outcome_of
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes that leave nothing for a child to start from."""
 CRASHED = -1
+UNKNOWN = Task("UNKNOWN", "")
 SETTLE_SECONDS = 3.0
 """How long a file may take to be seen on this machine after its job has ended."""
 LINGER_SECONDS = 20.0
@@ -123,7 +128,8 @@ class _Campaign:
                 for planned in list(self.waiting):
                     if planned.identity not in submission.identities:
                         continue
-                    if submission.state(planned.identity, tasks) not in ENDED:
+                    task = submission.task(planned.identity, tasks)
+                    if task is not NOWHERE and task.state not in ENDED:
                         self.waiting.remove(planned)
                         self.submitted[planned.identity] = submission
                         self.runner.say(f"{planned}: is in Slurm already, as {name}")
@@ -169,24 +175,27 @@ class _Campaign:
     def _collect(self) -> None:
         tasks = tasks_of(self.prefix)
         for identity, submission in list(self.submitted.items()):
-            state = "UNKNOWN" if tasks is None else submission.state(identity, tasks)
+            task = UNKNOWN if tasks is None else submission.task(identity, tasks)
             code = submission.code(identity)
-            if state in ENDED or state == "ABSENT":
-                code = self._code_of_ended(identity, submission, state)
+            if task.state in ENDED or task is NOWHERE:
+                code = self._code_of_ended(identity, submission, task)
+            elif task.state == HELD:
+                cancel(task)
+                code = CRASHED
             elif code == EXIT_CODES["stopped"]:
                 code = None  # it was warned, and is requeued
             if code is not None:
                 del self.submitted[identity]
-                self._ended(self.plan.run(identity), code, state)
+                self._ended(self.plan.run(identity), code, task)
 
-    def _code_of_ended(self, identity: str, submission: Submission, state: str) -> int | None:
+    def _code_of_ended(self, identity: str, submission: Submission, task: Task) -> int | None:
         """The exit code of a task that is over, CRASHED if it left none, None if unsure yet.
 
         A job that Slurm has forgotten may still be working: it has crashed when its run is silent.
         """
         since = self.ended_since.setdefault(identity, time.monotonic())
         code = submission.code(identity)
-        if code is None and state == "ABSENT":
+        if code is None and task is NOWHERE:
             folder = RunFolder.of(self.runner.runs_dir, identity)
             silent = silent_seconds(folder.lock_file) > self.runner.lease_seconds
             code = CRASHED if silent and time.monotonic() - since > LINGER_SECONDS else None
@@ -196,10 +205,10 @@ class _Campaign:
             del self.ended_since[identity]
         return code
 
-    def _ended(self, planned: PlannedRun, code: int, state: str) -> None:
+    def _ended(self, planned: PlannedRun, code: int, task: Task) -> None:
         outcome, folder = outcome_of(code), RunFolder.of(self.runner.runs_dir, planned.identity)
         if outcome is None:
-            how = f"its job ended ({state}) without a result"
+            how = f"its job ended ({task.state}) without a result"
             if self.tried.get(planned.identity, 1) < self.tries:
                 self.runner.say(f"{planned}: {how}; it is submitted again and resumes")
                 self.waiting.append(planned)

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -34,8 +34,20 @@ _ENDED = "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL D
 ENDED = frozenset(_ENDED.split())
 """States of jobs that will not go on."""
 
-Tasks = dict[str, dict[int, str]]
-"""Job name -> position in its array -> state."""
+HELD = "HELD"
+"""Our word for a job that Slurm could not launch and has put aside until somebody releases it."""
+
+
+class Task(NamedTuple):
+    """A task of an array, as Slurm sees it."""
+
+    state: str
+    job: str
+
+
+Tasks = dict[str, dict[int, Task]]
+"""Job name -> position in its array -> task."""
+NOWHERE = Task("ABSENT", "")
 
 
 class SlurmSettings(Words):
@@ -125,9 +137,9 @@ class Submission:
         path = self.code_file(identity)
         return int(path.read_text()) if path.is_file() else None
 
-    def state(self, identity: str, tasks: Tasks) -> str:
-        """Slurm's word for the task, ABSENT if it does not know it (any more)."""
-        return tasks.get(self.name, {}).get(self.identities.index(identity), "ABSENT")
+    def task(self, identity: str, tasks: Tasks) -> Task:
+        """What Slurm says of a run's task; NOWHERE if it does not know it (any more)."""
+        return tasks.get(self.name, {}).get(self.identities.index(identity), NOWHERE)
 
     def write(self) -> None:
         write_atomic(self.folder / "runs.json", json_text(list(self.identities)))
@@ -163,14 +175,21 @@ def executor_of(submission: Submission, ours: SlurmSettings) -> Any:
 
 def tasks_of(prefix: str) -> Tasks | None:
     """Our tasks that Slurm knows of, also those that ended lately; None if it does not answer."""
-    command = ["squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%j|%K|%T"]
+    command = ["squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%j|%K|%T|%i|%r"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     tasks: Tasks = {}
     for line in done.stdout.splitlines():
-        name, position, state = line.strip().split("|")
+        name, position, state, job, reason = line.strip().split("|", 4)
         if name.startswith(prefix):
-            tasks.setdefault(name, {})[int(position) if position.isdigit() else 0] = state
+            held = state not in ENDED and "requeued held" in reason
+            task = Task(HELD if held else state, job)
+            tasks.setdefault(name, {})[int(position) if position.isdigit() else 0] = task
     return tasks
+
+
+def cancel(task: Task) -> None:
+    """End a task that is held; one that is gone already is fine."""
+    subprocess.run(["scancel", task.job], capture_output=True, timeout=60, check=False)

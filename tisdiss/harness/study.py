@@ -194,7 +194,8 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
 
 
 def _names_in(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    return [name for name in names if not name.startswith("search_")]
 
 
 @dataclass

@@ -1,0 +1,125 @@
+"""The report of a search: its trials as a table, and the front or the best so far as a figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.ticker
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures import COLOURS, render, style
+from tisdiss.files import write_atomic
+
+_LABELS = {"si_snri": "validation SI-SNRi (dB)", "macs": "multiply-adds per second of sound (G)"}
+_SCALES = {"si_snri": 1.0, "macs": 1e-9}
+
+
+def report_search(search: str, profile: str, runs_dir: Path, reports: Path) -> list[Path]:
+    """Write `reports/<search>/`: figure in three formats, trials.csv and trials.md."""
+    found = read_search(search, profile, runs_dir)
+    trials = trial_frame(found)
+    files: dict[str, bytes | str] = {"trials.csv": trials.to_csv(index=False)}
+    files["trials.md"] = _markdown(trials, found)
+    images = render(search_figure(trials, found))
+    files |= {f"{search}.{form}": content for form, content in images.items()}
+    paths = []
+    for name, content in files.items():
+        path = Path(reports) / search / name
+        write_atomic(path, content)
+        paths.append(path)
+    return paths
+
+
+def read_search(search: str, profile: str, runs_dir: Path) -> dict[str, Any]:
+    """What `tisdiss search` has written; the error says how to make it."""
+    path = Path(runs_dir) / "searches" / f"{search}.{profile}.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no trials yet; first `tisdiss search {search} --profile {profile}`"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def trial_frame(found: dict[str, Any]) -> pd.DataFrame:
+    """One row a trial: number, state, settings, values (dB; multiply-adds), if it is a best one."""
+    rows = []
+    for trial in found["trials"]:
+        values = trial["values"] or [None] * len(found["objectives"])
+        row = {"trial": trial["number"], "state": trial["state"], **trial["params"]}
+        row |= dict(zip(found["objectives"], values, strict=True))
+        row |= {"best": trial["number"] in found["best"], "run": trial["identity"][:10]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def search_figure(trials: pd.DataFrame, found: dict[str, Any]) -> Figure:
+    """Two objectives: all trials and the front that nothing beats. One: the best so far."""
+    complete = trials[trials["state"] == "complete"]
+    with style():
+        figure = Figure()
+        axes = figure.subplots()
+        if len(found["objectives"]) == 2:
+            _draw_front(axes, complete)
+        else:
+            _draw_history(axes, complete)
+        axes.set_ylabel(_LABELS["si_snri"])
+        dropped = len(trials) - len(complete)
+        axes.set_title(f"{found['title']}\n{len(complete)} trials, {dropped} without a value")
+        axes.text(
+            *(1.0, 0.0, f"profile {found['profile']}; one seed; validation mixtures "),
+            transform=axes.transAxes,
+            ha="right",
+            va="bottom",
+            fontsize=6,
+            color="0.35",
+        )
+    return figure
+
+
+def _draw_front(axes: Axes, complete: pd.DataFrame) -> None:
+    cost = complete["macs"] * _SCALES["macs"]
+    axes.scatter(cost, complete["si_snri"], s=12, color="0.6", label="trials")
+    front = complete[complete["best"]].sort_values("macs")
+    axes.plot(
+        *(front["macs"] * _SCALES["macs"], front["si_snri"]),
+        marker="o",
+        drawstyle="steps-post",
+        color=COLOURS[0],
+        label="front",
+    )
+    axes.set_xscale("log")
+    axes.set_xlabel(_LABELS["macs"])
+    axes.legend(loc="upper left")
+
+
+def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
+    axes.scatter(complete["trial"], complete["si_snri"], s=12, color="0.6", label="trials")
+    best = complete["si_snri"].cummax()
+    axes.step(complete["trial"], best, where="post", color=COLOURS[0], label="best so far")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.set_xlabel("trial")
+    axes.legend(loc="lower right")
+
+
+def _markdown(trials: pd.DataFrame, found: dict[str, Any]) -> str:
+    """The trials, those on the front first, then by SI-SNRi."""
+    ordered = trials.sort_values(["best", "si_snri"], ascending=False, kind="stable")
+    columns = list(ordered.columns)
+    lines = [f"# {found['title']}", "", _line(columns), _line(["---"] * len(columns))]
+    for row in ordered.itertuples(index=False):
+        lines.append(_line([_cell(value) for value in row]))
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return str(value)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
