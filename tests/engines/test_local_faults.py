@@ -266,7 +266,7 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
     place, expected, digest, figure
 ):
     """Its workers, which are real processes, end with it; what is finished stays finished."""
-    rows = ("{id: a}", "{id: b, set: {optim.lr: 2.0e-3, epochs: 400}}")
+    rows = ("{id: a}", "{id: b, set: {optim.early_stop: 1000, epochs: 300}}")
     planned, runner = place(rows)
     if (orchestrator := os.fork()) == 0:
         launch(planned, runner=runner, jobs=2, track=False)
@@ -285,12 +285,13 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         time.sleep(0.1)
     ended = time.monotonic() - began
     made = short_run.model_file.stat().st_mtime_ns
+    assert long_run.read("result.json")["status"] == "running", "it ended before the kill"
     outcomes = launch(planned, runner=runner, jobs=2, track=False)
     assert set(outcomes.values()) <= {"done", "skipped"}
     assert short_run.model_file.stat().st_mtime_ns == made, "it was trained twice"
     assert digest(runner.runs_dir, planned.runs[0]) == expected()
     steps = [e["step"] for e in read_journal(long_run.journal) if e["kind"] == "epoch"]
-    assert steps == sorted(set(steps)) and len(steps) == 400
+    assert steps == sorted(set(steps)) and len(steps) == 300
     figure(f"workers ended {ended:.1f} s after it; same command: finished run kept, other resumed")
 
 
