@@ -39,6 +39,9 @@ def cell_metric(column: str, n_re: int) -> str:
 EVENT_DEPTH = "depth"
 """Mean scores at one N_re (= step) of the evaluation named in the event."""
 
+EVENT_SCORED = "eval"
+"""One mixture has been scored; for progress displays only."""
+
 # --- columns of scores.parquet: one row per mixture, depth and speaker --------------------------
 SCORE_COLUMNS = (
     "mixture_id",

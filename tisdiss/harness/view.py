@@ -136,6 +136,8 @@ def metrics_of(events: list[dict[str, Any]], latest: str | None) -> tuple[list[P
 def _values(event: dict[str, Any], latest: str | None) -> Iterator[tuple[str, int, float]]:
     """Metric, step and value of an event; of the latest evaluation also the table's cells."""
     metrics = event.get("metrics", {})
+    if event["kind"] == schema.EVENT_SCORED:
+        return  # one mixture's score: the scores are an artifact
     if event["kind"] != schema.EVENT_DEPTH:
         for key, value in metrics.items():
             yield key, event["step"], value
