@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib.ticker
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.figures import COLOURS, render, style
 from tisdiss.files import write_atomic
@@ -65,15 +65,9 @@ def search_figure(trials: pd.DataFrame, found: dict[str, Any]) -> Figure:
         else:
             _draw_history(axes, complete)
         axes.set_ylabel(_LABELS["si_snri"])
-        dropped = len(trials) - len(complete)
-        axes.set_title(f"{found['title']}\n{len(complete)} trials, {dropped} without a value")
-        axes.text(
-            *(1.0, 0.0, f"profile {found['profile']}; one seed; validation mixtures "),
-            transform=axes.transAxes,
-            ha="right",
-            va="bottom",
-            fontsize=6,
-            color="0.35",
+        said = f"{len(complete)} trials, {len(trials) - len(complete)} without a value"
+        axes.set_title(
+            f"{found['title']}\n{said}; profile {found['profile']}, one seed", fontsize=7
         )
     return figure
 
@@ -90,6 +84,9 @@ def _draw_front(axes: Axes, complete: pd.DataFrame) -> None:
         label="front",
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(_LABELS["macs"])
     axes.legend(loc="upper left")
 
@@ -98,7 +95,7 @@ def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
     axes.scatter(complete["trial"], complete["si_snri"], s=12, color="0.6", label="trials")
     best = complete["si_snri"].cummax()
     axes.step(complete["trial"], best, where="post", color=COLOURS[0], label="best so far")
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     axes.legend(loc="lower right")
 

@@ -77,6 +77,10 @@ def run(
     ] = math.inf,
     again: Annotated[bool, typer.Option(help="Train diverged runs anew.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(help="Run as Slurm jobs, with the partition and limits of this YAML file."),
+    ] = None,
 ) -> None:
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
 
@@ -102,23 +106,92 @@ def run(
             say=watcher.say,
             watch=watcher,
         )
-        outcomes = launch(planned, runner=runner, jobs=jobs, track=track)
+        if slurm is None:
+            outcomes = launch(planned, runner=runner, jobs=jobs, track=track)
+        else:
+            from tisdiss.harness.slurm import launch_on_slurm
+            from tisdiss.harness.slurm_jobs import load_settings
+
+            outcomes = launch_on_slurm(
+                planned, runner=runner, settings=load_settings(slurm), track=track
+            )
     console.print(", ".join(outcome_lines(outcomes)) or "nothing to run")
     if not set(outcomes.values()) <= {"done", "skipped"}:
         raise typer.Exit(3)
 
 
 @app.command()
-def status(runs_dir: RunsDir = Path("runs")) -> None:
-    """Show every planned row and how far its runs are.
+def search(
+    files: Annotated[list[str], typer.Argument(help="Search names, as in studies/, or files.")],
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    trials: Annotated[int | None, typer.Option(help="Instead of the file's number.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+) -> None:
+    """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
 
-    Example: tisdiss status
+    Example: tisdiss search search_loss --profile smoke
     """
     from rich.console import Console
 
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.display import watching
+    from tisdiss.harness.run import Runner
+    from tisdiss.harness.search import best
+    from tisdiss.harness.search import search as go_on
+    from tisdiss.harness.search_file import load_search
+
+    console = Console()
+    for file in files:
+        named = file.endswith((".yaml", ".yml"))
+        spec = load_search(Path(file) if named else Path("studies") / f"{file}.yaml")
+        with watching(console) as watcher:
+            runner = Runner(
+                runs_dir=runs_dir,
+                corpora=Corpora(cache=cache, speech=speech),
+                device=device,
+                say=watcher.say,
+                watch=watcher,
+            )
+            results = go_on(
+                spec, profile, runner=runner, storage=storage, trials=trials, track=track
+            )
+        front = best(results, spec.objectives)
+        for trial in results:
+            values = ", ".join(f"{value:.4g}" for value in trial.values or ()) or trial.note
+            mark = "*" if trial in front else " "
+            typer.echo(f"{mark} {trial.number:3d} {trial.state:9s} {values:24s} {trial.params}")
+
+
+@app.command()
+def status(
+    runs_dir: RunsDir = Path("runs"),
+    watch: Annotated[bool, typer.Option(help="Draw it again every few seconds.")] = False,
+) -> None:
+    """Show every planned row and how far its runs are.
+
+    Example: tisdiss status --watch
+    """
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
     from tisdiss.harness.display import status_table
 
-    Console().print(status_table(runs_dir))
+    if not watch:
+        Console().print(status_table(runs_dir))
+        return
+    with Live(status_table(runs_dir), auto_refresh=False) as live:
+        while True:
+            time.sleep(5)
+            live.update(status_table(runs_dir), refresh=True)
 
 
 @app.command()

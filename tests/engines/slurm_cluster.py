@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -210,3 +211,23 @@ def _kill(pid: int) -> None:
     if pid > 1:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def main(folder: str) -> None:
+    """Start a cluster to play with, and stop it on Ctrl-C."""
+    if reason := missing():
+        raise SystemExit(reason)
+    cluster = SlurmCluster(Path(folder).resolve())
+    cluster.at.mkdir(parents=True)
+    try:
+        cluster.start()
+        print(f"export SLURM_CONF={cluster.config}", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

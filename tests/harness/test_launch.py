@@ -1,5 +1,6 @@
 """Several runs at a time, a process each, parents before children."""
 
+import signal
 import sys
 
 import pytest
@@ -132,7 +133,19 @@ def test_no_job_at_all_is_refused(planned, make_runner):
         launch(planned, runner=make_runner(), jobs=0)
 
 
-def test_a_real_worker_understands_its_command_line(planned, make_runner, tmp_path, capsys):
+@pytest.fixture
+def signals():
+    """A worker's signal handlers are gone when the test is over."""
+    numbers = (signal.SIGTERM, signal.SIGUSR2)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_real_worker_understands_its_command_line(
+    planned, make_runner, tmp_path, capsys, signals
+):
     runner = make_runner(again=True, max_seconds=7.0, threads=1)
     launch(planned, runner=runner, jobs=1, track=False)
     queue, code_file = tmp_path / "queue", tmp_path / "code"
