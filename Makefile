@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu-dry paper claims report check-tex $(STUDIES)
+.PHONY: help setup demo test check ui lock schema base gpu-dry paper claims report check-tex bench drill $(STUDIES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ check-tex: setup ## compile all tables and figures of reports/ into build/proof.
 
 test: setup     ## the default test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q
+
+bench: setup    ## speed against a plain reference form, into reports/benchmarks
+	$(PY) benchmarks/bench.py --threads 1 --quick
+
+drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; prints R1-R18
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m drill tests/engines
 
 check: setup    ## formatting, lint, types, schemas
 	$(VENV)/bin/ruff format --check .

@@ -77,6 +77,9 @@ def run(
     ] = math.inf,
     again: Annotated[bool, typer.Option(help="Train diverged runs anew.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    processes: Annotated[
+        int, typer.Option(help="Processes that train each run together, a GPU each (torchrun).")
+    ] = 1,
     slurm: Annotated[
         Path | None,
         typer.Option(help="Run as Slurm jobs, with the partition and limits of this YAML file."),
@@ -107,13 +110,17 @@ def run(
             watch=watcher,
         )
         if slurm is None:
-            outcomes = launch(planned, runner=runner, jobs=jobs, track=track)
+            outcomes = launch(planned, runner=runner, jobs=jobs, processes=processes, track=track)
         else:
             from tisdiss.harness.slurm import launch_on_slurm
             from tisdiss.harness.slurm_jobs import load_settings
 
             outcomes = launch_on_slurm(
-                planned, runner=runner, settings=load_settings(slurm), track=track
+                planned,
+                runner=runner,
+                settings=load_settings(slurm),
+                processes=processes,
+                track=track,
             )
     console.print(", ".join(outcome_lines(outcomes)) or "nothing to run")
     if not set(outcomes.values()) <= {"done", "skipped"}:
@@ -178,20 +185,15 @@ def status(
 
     Example: tisdiss status --watch
     """
-    import time
-
     from rich.console import Console
-    from rich.live import Live
 
     from tisdiss.harness.display import status_table
+    from tisdiss.harness.watch import watch_status
 
-    if not watch:
+    if watch:
+        watch_status(runs_dir, Console())
+    else:
         Console().print(status_table(runs_dir))
-        return
-    with Live(status_table(runs_dir), auto_refresh=False) as live:
-        while True:
-            time.sleep(5)
-            live.update(status_table(runs_dir), refresh=True)
 
 
 @app.command()

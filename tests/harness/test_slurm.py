@@ -1,12 +1,14 @@
 """What is decided from what Slurm says; tests/engines asks a real one."""
 
+from pathlib import Path
+
 import pytest
 
 from tisdiss.harness import slurm
 from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.plan import plan
+from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.slurm import launch_on_slurm
-from tisdiss.harness.slurm_jobs import SlurmSettings, Task, executor_of, tasks_of
+from tisdiss.harness.slurm_jobs import SlurmSettings, Submission, Task, executor_of, tasks_of
 from tisdiss.harness.study import load_study
 from tisdiss.harness.worker import EXIT_CODES
 
@@ -41,9 +43,7 @@ class PretendedSlurm:
         return now
 
     def _work(self, submission, k, identity, command):
-        from tisdiss.harness.plan import Plan
-
-        planned = Plan.model_validate_json(open(command[3]).read()).run(identity)  # noqa: SIM115
+        planned = Plan.model_validate_json(Path(command[3]).read_text()).run(identity)
         (row,) = {member.row for member in planned.members}
         ends = self.script.get(row, [])
         end = ends.pop(0) if ends else "done"
@@ -100,7 +100,7 @@ def test_a_job_that_ends_without_a_result_is_submitted_again(go, end):
 
 
 def test_a_run_that_keeps_crashing_is_a_row_and_its_child_is_blocked(go, tmp_path):
-    outcomes, pretended = go({"a": ["FAILED"] * 9}, tries=2)
+    outcomes, _ = go({"a": ["FAILED"] * 9}, tries=2)
     assert outcomes == ["failed", "blocked", "done"]
     folder = [f for f in (tmp_path / "runs").glob("?" * 10) if not (f / "events.jsonl").exists()]
     result = RunFolder(folder[0], "").read("result.json")
@@ -123,8 +123,6 @@ def test_a_deadline_leaves_the_jobs_to_themselves_and_the_next_call_finds_them(g
 def test_submitit_accepts_the_settings(tmp_path, monkeypatch):
     monkeypatch.setattr("submitit.SlurmExecutor.affinity", classmethod(lambda cls: 2))
     ours = SlurmSettings(partition="gpu", account="lab", minutes=90, memory_gb=4, cpus=3, gpus=2)
-    from tisdiss.harness.slurm_jobs import Submission
-
     executor = executor_of(Submission(tmp_path / "tisdiss-x", ("a",)), ours)
     text = executor._make_submission_file_text("true", "x")
     for line in ("partition=gpu", "account=lab", "time=90", "mem=4GB", "gpus-per-node=2"):

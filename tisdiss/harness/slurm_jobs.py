@@ -164,7 +164,7 @@ def executor_of(submission: Submission, ours: SlurmSettings) -> Any:
     executor.update_parameters(
         job_name=submission.name,
         time=ours.minutes,
-        mem=ours.memory_gb,
+        mem=f"{ours.memory_gb}GB",
         cpus_per_task=ours.cpus,
         array_parallelism=ours.at_once,
         signal_delay_s=ours.warn_seconds,
