@@ -25,7 +25,10 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_numbers.app)
 
 Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
-Profile = Annotated[str, typer.Option(help="Size: smoke, mini or lab.")]
+Profile = Annotated[
+    str,
+    typer.Option(help="Size: smoke, mini, cpu, lab or paper; see tisdiss/harness/profiles.yaml."),
+]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 Speech = Annotated[
@@ -54,10 +57,10 @@ def plan(
     """
     from rich.console import Console
 
-    from tisdiss.harness.display import plan_table
+    from tisdiss.harness.display import show_plan
 
     made = _plan(studies, profile, runs_dir, cache, speech, seed, row)
-    Console().print(plan_table(made, runs_dir))
+    show_plan(made, runs_dir, Console())
 
 
 @app.command()
@@ -178,12 +181,15 @@ def search(
 
 @app.command()
 def status(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     watch: Annotated[bool, typer.Option(help="Draw it again every few seconds.")] = False,
 ) -> None:
     """Show every planned row and how far its runs are.
 
-    Example: tisdiss status --watch
+    Example: tisdiss status fig2a --watch
     """
     from rich.console import Console
 
@@ -191,9 +197,9 @@ def status(
     from tisdiss.harness.watch import watch_status
 
     if watch:
-        watch_status(runs_dir, Console())
+        watch_status(runs_dir, Console(), studies or ())
     else:
-        Console().print(status_table(runs_dir))
+        Console().print(status_table(runs_dir, studies or ()))
 
 
 @app.command()
@@ -268,7 +274,22 @@ def separate(
         Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")
     ] = Path("separated"),
     n_re: Annotated[
-        int | None, typer.Option(help="Depth: more repetitions are slower and better; 1 and up.")
+        int | None,
+        typer.Option(
+            help="Depth: how often the reconstructor runs, the trained depth by default. With "
+            "--settled or --within: at most so often."
+        ),
+    ] = None,
+    settled: Annotated[
+        float | None,
+        typer.Option(
+            help="Adaptive: stop when a pass changes the estimates by so many dB less than they "
+            "are loud, such as 30."
+        ),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Anytime: stop before the passes take longer than so many seconds."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
@@ -280,13 +301,15 @@ def separate(
     Example: tisdiss separate talk.wav -o out --n-re 6
     """
     from tisdiss.checkpoint import load_model
+    from tisdiss.dial import Dial
     from tisdiss.separate import check_names, separate_file
     from tisdiss.shipped import base_model
 
     check_names(files)
+    dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
     separator = load_model(model or base_model(), device)
     for file in files:
-        done = separate_file(separator, file, out, n_re)
+        done = separate_file(separator, file, out, dial)
         typer.echo(f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re}:")
         for path in done.files:
             typer.echo(f"  {path}")

@@ -1,12 +1,13 @@
 """Time and memory of a plan, and the basis that the figures rest on."""
 
+import io
 import json
 
 import pytest
 from rich.console import Console
 
 from tisdiss.harness.cost import macs, training_macs
-from tisdiss.harness.display import plan_table
+from tisdiss.harness.display import show_plan
 from tisdiss.harness.estimate import (
     duration,
     find_basis,
@@ -86,7 +87,7 @@ def test_summary_counts_runs_and_what_they_serve(make_plan, make_runner, tmp_pat
     make = ["{id: a}", "{id: b, set: {model.n_re: 3}}", "{id: c, set: {epochs: 1}}"]
     lines = summary(make_plan(make), None)
     assert lines[0] == (
-        "1 study, 3 rows counting seeds: 2 runs, 1 of them shared by several rows; 0 done"
+        "1 study, 3 rows counting seeds: 2 runs, 1 of them shared by 2 rows; 0 done"
     )
     run(make_plan(make), runner=make_runner(), track=False)
     (line,) = summary(make_plan(make), None)
@@ -95,11 +96,29 @@ def test_summary_counts_runs_and_what_they_serve(make_plan, make_runner, tmp_pat
 
 def test_table_shows_params_cost_by_depth_and_state(make_plan, tmp_path):
     planned = make_plan(["{id: a, model: sep1x2-re1x4}", "{id: b, model: sep1x6-l1x6}"], "paper")
-    console = Console(width=160, record=True)
-    console.print(plan_table(planned, tmp_path / "runs"))
-    text = console.export_text()
+    text = printed(planned, tmp_path, width=160)
     assert "63.2+69*N" in text and " 151 " in text and "8.0 M" in text
     assert "demo/a" in text and "new" in text and "assumed" in text
+
+
+def test_a_narrow_table_breaks_names_between_their_parts(make_plan, tmp_path):
+    rows = [
+        "{id: a, model: sep1x2-re1x3-l1+3-melbandsplit-conv1d}",
+        "{id: b, init_from: a, set: {epochs: 3}}",
+    ]
+    planned = make_plan(rows)
+    text = printed(planned, tmp_path, width=80)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80 and "GMAC/s" in lines[-1]
+    assert any(line.split()[1:2] == ["sep1x2-re1x3-l1+3-"] for line in lines)
+    assert sum(line.strip() == "melbandsplit-conv1d" for line in lines) == 2
+    assert any(line.strip() == f"from {planned.runs[0].code}" for line in lines)
+
+
+def printed(planned, tmp_path, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    show_plan(planned, tmp_path / "runs", console)
+    return console.export_text()
 
 
 def test_memory_of_the_papers_batch_fits_one_large_gpu(make_plan):

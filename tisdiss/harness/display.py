@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,46 +20,90 @@ from rich.table import Table
 
 from tisdiss.harness import schema
 from tisdiss.harness.cost import macs_per_second, parameters
-from tisdiss.harness.estimate import duration, find_basis, gibibytes, seconds, summary, two_digits
+from tisdiss.harness.estimate import (
+    Basis,
+    duration,
+    find_basis,
+    gibibytes,
+    seconds,
+    summary,
+    two_digits,
+)
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.identity import short
+from tisdiss.harness.lease import is_held
 from tisdiss.harness.plan import Plan, PlannedRun
 
+WIDE = 110
+"""Columns of a terminal from which a plan shows all it knows."""
 STATE_STYLE = {"done": "green", "partial": "yellow", "failed": "red", "new": "cyan"}
 
 
-def plan_table(plan: Plan, runs_dir: Path = Path("runs")) -> Table:
+def show_plan(plan: Plan, runs_dir: Path, console: Console) -> None:
+    """Print the runs of a plan and, below, what they cost altogether."""
+    basis, wide = find_basis(plan, runs_dir), console.width >= WIDE
+    console.print(plan_table(plan, basis, wide=wide))
+    for line in summary(plan, basis):
+        console.print(line, markup=False, highlight=False)
+    if not wide:
+        console.print(f"({WIDE} columns show seed, parameters, GMAC/s and GiB, too)")
+
+
+def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
     """Runs in the order in which they are executed, with their cost and the rows that show them.
 
     `GMAC/s` are multiply-adds for a second of sound, a+b*N where each repetition adds b. Time is
-    that of one device, from the speed that finished runs in `runs_dir` had.
+    that of one device. A table that is not `wide` leaves out some columns.
     """
-    basis = find_basis(plan, runs_dir)
-    title = f"{len(plan.runs)} runs at profile {plan.profile}"
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    for column in ("run", "model", "params", "GMAC/s", "GiB", "time", "shown in", "state"):
-        table.add_column(column, overflow="fold", no_wrap=column == "run")
+    table = new_table(f"{len(plan.runs)} runs at profile {plan.profile}")
+    for name in ("run", "model", "seed", "params", "GMAC/s", "GiB"):
+        if wide or name in ("run", "model"):
+            table.add_column(name, no_wrap=True)
+    for name in ("time", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("shown in")
     for run in plan.runs:
-        table.add_row(
-            run.code,
-            f"{run.name}, seed {run.seed}" + _origin(plan, run),
-            _in_millions(parameters(run.config.model)),
+        model = run.config.model
+        cost = (
+            str(run.seed),
+            _in_millions(parameters(model)),
             _macs_by_depth(run),
             two_digits(gibibytes(run)),
-            duration(seconds(run, basis)),
-            "\n".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)",
-            "?" if run.unknown else f"[{STATE_STYLE[run.state]}]{run.state}[/]",
         )
-    table.caption = "\n".join(summary(plan, basis))
+        table.add_row(
+            run.code,
+            "\n".join([*name_in_lines(run.name, 40 if wide else 26), *_origin(plan, run)]),
+            *(cost if wide else ()),
+            duration(seconds(run, basis)),
+            "?" if run.unknown else f"[{STATE_STYLE[run.state]}]{run.state}[/]",
+            ", ".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)",
+        )
     return table
 
 
-def _origin(plan: Plan, run: PlannedRun) -> str:
+def new_table(title: str) -> Table:
+    """A table in this command's looks."""
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+
+
+def name_in_lines(name: str, width: int) -> list[str]:
+    """A paper name in lines, broken where one of its parts ends."""
+    lines = [""]
+    for part in name.split("-"):
+        if lines[-1] and len(lines[-1]) + len(part) >= width:
+            lines.append("  ")
+        lines[-1] += f"{part}-"
+    return [*lines[:-1], lines[-1].removesuffix("-")]
+
+
+def _origin(plan: Plan, run: PlannedRun) -> list[str]:
     """What a fine-tune starts from, where that is not to be seen from its name."""
     if run.file:
-        return f", from {run.file}"
+        return [f"  from {run.file}"]
     parent = next((p for p in plan.runs if p.identity == run.parent), None)
-    return f", from {parent.code} {parent.name}" if parent else ""
+    return [f"  from {parent.name if parent.unknown else parent.code}"] if parent else []
 
 
 def _in_millions(count: int) -> str:
@@ -74,27 +119,37 @@ def _macs_by_depth(run: PlannedRun) -> str:
     return f"{2 * one - two:.3g}+{two - one:.3g}*N"
 
 
-def status_table(runs_dir: Path) -> Table:
-    """Every planned row of every study and how far its runs are."""
-    table = Table(title=f"studies in {runs_dir}", title_justify="left")
-    for column in ("study", "profile", "row", "run", "seed", "state", "progress"):
-        table.add_column(column, overflow="fold")
+def status_table(runs_dir: Path, studies: Sequence[str] = ()) -> Table:
+    """Every planned row of the studies (of all, if none is named) and how far its runs are."""
+    table = new_table(f"studies in {runs_dir}")
+    for column in ("study", "profile", "row", "run", "seed", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("progress")
     for path in sorted((Path(runs_dir) / "plans").glob("*.*.json")):
         plan = json.loads(path.read_text(encoding="utf-8"))
+        if studies and plan["study"] not in studies:
+            continue
         for row in plan["rows"]:
             for run in row["runs"]:
                 folder = RunFolder.of(runs_dir, run["identity"])
-                state = folder.state((run["evaluation"],))
                 table.add_row(
                     plan["study"],
                     plan["profile"],
                     row["id"],
                     short(run["identity"]),
                     str(run["seed"]),
-                    f"[{STATE_STYLE[state]}]{state}[/]",
+                    _state(folder, run["evaluation"]),
                     progress_of(folder),
                 )
+        table.add_section()
     return table
+
+
+def _state(folder: RunFolder, evaluation: str) -> str:
+    if is_held(folder.lock_file):
+        return "[bold]at work[/]"
+    state = folder.state((evaluation,))
+    return f"[{STATE_STYLE[state]}]{state}[/]"
 
 
 def progress_of(folder: RunFolder) -> str:

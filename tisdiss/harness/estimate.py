@@ -8,6 +8,7 @@ and where it assumes nothing there is no figure.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,23 +81,32 @@ def left(runs: Iterable[PlannedRun]) -> Sequence[PlannedRun]:
 
 def summary(plan: Plan, basis: Basis | None) -> list[str]:
     """The plan in a few lines: runs and what they serve, time, memory and the basis."""
-    rows = sum(len(row.runs) for study in plan.studies for row in study.rows)
-    shared = sum(len({(m.study, m.row) for m in run.members}) > 1 for run in plan.runs)
+    served = [run for study in plan.studies for row in study.rows for run in row.runs]
+    rows = Counter(run.identity for run in served)
+    shared = [count for count in rows.values() if count > 1]
     todo = left(plan.runs)
     lines = [
-        f"{_count(len(plan.studies), 'stud', 'ies', 'y')}, {_count(rows, 'row', 's')} counting "
-        f"seeds: {_count(len(plan.runs), 'run', 's')}, {shared} of them shared by several rows; "
-        f"{len(plan.runs) - len(todo)} done"
+        f"{_count(len(plan.studies), 'stud', 'ies', 'y')}, {_count(len(served), 'row', 's')} "
+        f"counting seeds: {_count(len(plan.runs), 'run', 's')}"
+        + (f", {len(shared)} of them shared by {sum(shared)} rows" if shared else "")
+        + f"; {len(plan.runs) - len(todo)} done"
     ]
     if todo:
         most = max(map(gibibytes, todo))
-        lines.append(f"memory: up to {two_digits(most)} GiB for the tensors of a training step")
+        lines.append(
+            f"memory: up to {two_digits(most)} GiB for the tensors of a training step; "
+            "--processes N shares them"
+        )
     if todo and basis is None:
         lines.append(f"time: no basis yet, no run of profile {plan.profile} is finished")
     elif todo:
         total = sum(seconds(run, basis) or 0 for run in todo)
         lines.append(f"time: at most {duration(total)} for one device; basis: {basis}")
-    return lines + [f"not known which runs are done: {reason}" for reason in plan.unknown]
+    if plan.unknown:
+        lines.append(
+            "not known which runs are done (`tisdiss data check` says what is looked for):"
+        )
+    return lines + [f"  {reason.splitlines()[0]}" for reason in plan.unknown]
 
 
 def duration(seconds: float | None) -> str:
