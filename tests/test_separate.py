@@ -9,8 +9,9 @@ import soundfile
 import torch
 from torch import Tensor
 
+from tisdiss.dial import Dial
 from tisdiss.model import TISDiSS
-from tisdiss.separate import check_names, separate, separate_file
+from tisdiss.separate import check_names, separate, separate_file, separate_with
 from tisdiss.wave import read_wave, resample
 
 
@@ -86,7 +87,7 @@ def test_a_file_becomes_one_file_per_speaker(
 
 def test_depth_is_chosen_at_inference(model: TISDiSS, sound, tmp_path: Path) -> None:
     source = sound("talk.wav", 900)
-    one, four = (separate_file(model, source, tmp_path / f"{n}", n) for n in (1, 4))
+    one, four = (separate_file(model, source, tmp_path / f"{n}", Dial(n_re=n)) for n in (1, 4))
     assert (one.n_re, four.n_re) == (1, 4)
     assert one.files[0].read_bytes() != four.files[0].read_bytes()
 
@@ -95,7 +96,7 @@ def test_a_depth_of_0_is_refused_before_anything_is_written(
     model: TISDiSS, sound, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="n_re=0: the reconstructor runs at least once"):
-        separate_file(model, sound("talk.wav", 900), tmp_path / "out", 0)
+        separate_file(model, sound("talk.wav", 900), tmp_path / "out", Dial(n_re=0))
     assert not (tmp_path / "out").exists()
 
 
@@ -103,7 +104,22 @@ def test_a_model_without_reconstructor_says_so(tiny, sound, tmp_path: Path) -> N
     model = TISDiSS.from_config(tiny("sep1x2-l1"))
     assert separate_file(model, sound("talk.wav", 900), tmp_path / "out").n_re == 0
     with pytest.raises(ValueError, match="n_re=3: sep1x2-l1 has no reconstructor to repeat"):
-        separate_file(model, sound("talk.wav", 900), tmp_path / "out", 3)
+        separate_file(model, sound("talk.wav", 900), tmp_path / "out", Dial(n_re=3))
+
+
+def test_a_long_file_is_separated_in_parts(model: TISDiSS) -> None:
+    mixture = noise(4000)
+    whole = separate(model, mixture, 8000)
+    parts = separate(model, mixture, 8000, part_seconds=0.2)
+    assert parts.shape == whole.shape and not torch.equal(parts, whole)
+    torch.testing.assert_close(parts[:, :800], separate(model, mixture[:1600], 8000)[:, :800])
+
+
+def test_the_deepest_part_tells_the_depth(model: TISDiSS) -> None:
+    mixture = torch.cat([torch.zeros(1600), noise(1600)])
+    dial = Dial(settled_db=500, n_re=4)
+    assert separate_with(model, mixture, 8000, dial, part_seconds=0.2)[1] == 4
+    assert separate_with(model, mixture[:1600], 8000, dial, part_seconds=0.2)[1] == 2
 
 
 @pytest.mark.parametrize("others", [["b/talk.wav"], ["talk.flac"], ["x.wav", "a/talk.wav"]])

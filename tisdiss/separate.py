@@ -1,7 +1,7 @@
 """Audio in, one file per speaker out: the depth dial for a practitioner.
 
-Whole files in one pass; what goes in at any rate and channel count comes out mono at the rate it
-came in.
+What goes in at any rate and channel count comes out mono at the rate it came in. A long file is
+separated in overlapping parts (`stitch.py`), so that memory does not grow with its length.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tisdiss.dial import Dial
 from tisdiss.model import TISDiSS
+from tisdiss.stitch import stitched
 from tisdiss.wave import read_wave, resample, write_wav
+
+PART_SECONDS = 60.0
+"""Files up to this length are separated in one pass, longer ones in such parts."""
+OVERLAP_SECONDS = 4.0
+"""What two parts share, to tell which estimate goes on as which."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +28,61 @@ class Separated:
 
     files: tuple[Path, ...]
     n_re: int
+    """The deepest N_re of its parts."""
     seconds: float
     """Length of the audio."""
 
 
-@torch.inference_mode()
-def separate(model: TISDiSS, mixture: Tensor, rate: int, n_re: int | None = None) -> Tensor:
+def separate(
+    model: TISDiSS,
+    mixture: Tensor,
+    rate: int,
+    n_re: int | None = None,
+    *,
+    part_seconds: float = PART_SECONDS,
+) -> Tensor:
     """Estimates (n_src, samples) of a mixture (samples,), at the mixture's own rate.
 
     `n_re` is the depth; the trained one where None. Estimates are in the scale of the mixture.
     """
+    return separate_with(model, mixture, rate, Dial(n_re=n_re), part_seconds=part_seconds)[0]
+
+
+@torch.inference_mode()
+def separate_with(
+    model: TISDiSS,
+    mixture: Tensor,
+    rate: int,
+    dial: Dial,
+    *,
+    part_seconds: float = PART_SECONDS,
+) -> tuple[Tensor, int]:
+    """As `separate`, with any setting of the dial; also returns the deepest N_re that ran."""
     own = model.config.codec.sample_rate
-    wave = resample(mixture, rate, own)
+    depths: list[int] = []
+
+    def separate_part(wave: Tensor) -> Tensor:
+        estimates, n_re = _run(model, wave, dial)
+        depths.append(n_re)
+        return estimates
+
+    estimates = stitched(
+        separate_part,
+        resample(mixture, rate, own),
+        part=round(part_seconds * own),
+        overlap=round(min(OVERLAP_SECONDS, part_seconds / 2) * own),
+    )
+    back = resample(estimates, own, rate)[:, : len(mixture)]
+    return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1])), max(depths)
+
+
+def _run(model: TISDiSS, wave: Tensor, dial: Dial) -> tuple[Tensor, int]:
+    """Estimates (n_src, samples) of (samples,) at the model's rate; short ones are padded."""
     shortest = model.config.codec.n_fft
     padded = torch.nn.functional.pad(wave, (0, max(0, shortest - len(wave))))
     device = next(model.parameters()).device
-    estimates = model(padded.to(device)[None], n_re=n_re)[0, :, : len(wave)].cpu()
-    back = resample(estimates, own, rate)[:, : len(mixture)]
-    return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1]))
+    estimates, n_re = dial.run(model, padded.to(device)[None])
+    return estimates[0, :, : len(wave)].cpu(), n_re
 
 
 def check_names(sources: Sequence[Path]) -> None:
@@ -52,14 +96,15 @@ def check_names(sources: Sequence[Path]) -> None:
             )
 
 
-def separate_file(model: TISDiSS, source: Path, folder: Path, n_re: int | None = None) -> Separated:
+def separate_file(
+    model: TISDiSS, source: Path, folder: Path, dial: Dial | None = None
+) -> Separated:
     """Separate one sound file into `folder`/<name>_speaker1.wav and so on."""
     mixture, rate = read_wave(source)
-    estimates = separate(model, mixture, rate, n_re)
+    estimates, n_re = separate_with(model, mixture, rate, dial or Dial())
     files = tuple(
         folder / f"{Path(source).stem}_speaker{j}.wav" for j in range(1, len(estimates) + 1)
     )
     for file, estimate in zip(files, estimates, strict=True):
         write_wav(file, estimate, rate)
-    depth = model.config.check_depth(None, n_re)[1]
-    return Separated(files, depth, len(mixture) / rate)
+    return Separated(files, n_re, len(mixture) / rate)
