@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -72,20 +72,27 @@ def run(
     speech: Speech = None,
     seed: Seeds = None,
     row: Rows = None,
-    jobs: Annotated[int, typer.Option(help="Runs at a time, a process each.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, a process each.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Torch threads of each run.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Torch threads of each run.")] = None,
     max_minutes: Annotated[
-        float, typer.Option(help="Stop each training after so long; the next call resumes it.")
+        float,
+        typer.Option(
+            help="Stop each training after so long; the next call resumes it.", show_default=False
+        ),
     ] = math.inf,
-    again: Annotated[bool, typer.Option(help="Train diverged runs anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train diverged runs anew.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     processes: Annotated[
-        int, typer.Option(help="Processes that train each run together, a GPU each (torchrun).")
+        int,
+        typer.Option(min=1, help="Processes that train each run together, a GPU each (torchrun)."),
     ] = 1,
+    engine: Annotated[
+        Literal["local", "slurm"], typer.Option(help="Processes of this machine, or Slurm jobs.")
+    ] = "local",
     slurm: Annotated[
         Path | None,
-        typer.Option(help="Run as Slurm jobs, with the partition and limits of this YAML file."),
+        typer.Option(help="Slurm jobs with the partition, account and limits of this YAML file."),
     ] = None,
 ) -> None:
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
@@ -112,16 +119,16 @@ def run(
             say=watcher.say,
             watch=watcher,
         )
-        if slurm is None:
+        if engine == "local" and slurm is None:
             outcomes = launch(planned, runner=runner, jobs=jobs, processes=processes, track=track)
         else:
             from tisdiss.harness.slurm import launch_on_slurm
-            from tisdiss.harness.slurm_jobs import load_settings
+            from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
 
             outcomes = launch_on_slurm(
                 planned,
                 runner=runner,
-                settings=load_settings(slurm),
+                settings=load_settings(slurm) if slurm else SlurmSettings(),
                 processes=processes,
                 track=track,
             )
@@ -137,7 +144,7 @@ def search(
     runs_dir: RunsDir = Path("runs"),
     cache: Cache = Path("cache"),
     speech: Speech = None,
-    trials: Annotated[int | None, typer.Option(help="Instead of the file's number.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Instead of the file's number.")] = None,
     storage: Annotated[
         str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
     ] = None,
@@ -155,12 +162,11 @@ def search(
     from tisdiss.harness.run import Runner
     from tisdiss.harness.search import best
     from tisdiss.harness.search import search as go_on
-    from tisdiss.harness.search_file import load_search
+    from tisdiss.harness.search_file import find_search
 
     console = Console()
     for file in files:
-        named = file.endswith((".yaml", ".yml"))
-        spec = load_search(Path(file) if named else Path("studies") / f"{file}.yaml")
+        spec = find_search(file)
         with watching(console) as watcher:
             runner = Runner(
                 runs_dir=runs_dir,
@@ -185,7 +191,9 @@ def status(
         list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
     ] = None,
     runs_dir: RunsDir = Path("runs"),
-    watch: Annotated[bool, typer.Option(help="Draw it again every few seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Draw it again every few seconds.")
+    ] = False,
 ) -> None:
     """Show every planned row and how far its runs are.
 
@@ -341,7 +349,7 @@ def profile(
 @app.command()
 def gc(
     runs_dir: RunsDir = Path("runs"),
-    dry_run: Annotated[bool, typer.Option(help="Only list what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
 ) -> None:
     """Delete what no plan needs any more: training states of finished runs, leftovers of kills.
 

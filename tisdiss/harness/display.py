@@ -15,7 +15,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from tisdiss.harness import schema
@@ -167,9 +167,8 @@ class Watcher:
         self.console = console
         self.progress = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[line]}"),
-            TimeElapsedColumn(),
             console=console,
             transient=True,
         )
@@ -192,16 +191,19 @@ class Watcher:
 
     def _bar(self, planned: PlannedRun, event: dict[str, Any]) -> None:
         if event["kind"] == "eval":
-            name, total = f"{planned.name} evaluate", event["metrics"]["eval/mixtures"]
+            what, total = "evaluate", event["metrics"]["eval/mixtures"]
         else:
-            name = f"{planned.name} {'fine-tune' if planned.parent else 'train'}"
+            what = "fine-tune" if planned.parent else "train"
             total = planned.config.epochs * (_steps(planned) or 1)
-        task = self.tasks.get(name)
+        task = self.tasks.get(planned.identity)
         if task is None:
-            task = self.tasks[name] = self.progress.add_task(name, total=total, line="")
-        self.progress.update(task, completed=event["step"], line=_line(event))
+            task = self.tasks[planned.identity] = self.progress.add_task("", total=None, line="")
+        name = f"{short(planned.identity)} {what}"
+        self.progress.update(
+            task, description=name, total=total, completed=event["step"], line=_line(event)
+        )
         if event["step"] >= total:
-            self.progress.remove_task(self.tasks.pop(name))
+            self.progress.remove_task(self.tasks.pop(planned.identity))
 
 
 def _steps(planned: PlannedRun) -> int:

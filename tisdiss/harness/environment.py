@@ -13,10 +13,24 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def check_device(device: str) -> None:
+    """ValueError unless torch can compute there."""
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
+
+
 def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:
     """Versions, machine, revision and a hash of the model's and the training's code."""
     import torch
 
+    check_device(device)
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -128,6 +128,28 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Follower:
+    """Reads what another process appends to a journal from now on."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.read = path.stat().st_size if path.is_file() else 0
+
+    def news(self) -> list[dict[str, Any]]:
+        """The events that are complete since the last call; damaged ones are left to others."""
+        if not self.path.is_file() or self.path.stat().st_size <= self.read:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            *lines, rest = file.read().split(b"\n")
+            self.read = file.tell() - len(rest)
+        events = []
+        for line in lines:
+            with suppress(ValueError):
+                events.append(json.loads(line))
+        return events
 
 
 def _cut_torn_line(path: Path) -> None:

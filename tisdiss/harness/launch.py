@@ -11,13 +11,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 from tisdiss.files import write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.folder import BROKEN, RunFolder
+from tisdiss.harness.environment import check_device
+from tisdiss.harness.folder import BROKEN, Follower, RunFolder
 from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
@@ -26,6 +28,10 @@ from tisdiss.harness.worker import command_line, outcome_of
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
+
+Slot = Mapping[str, str]
+"""Environment variables that give a worker its share of the machine."""
+_ANY: Slot = {}
 
 POLL_SECONDS = 0.2
 TRIES = 3
@@ -51,10 +57,33 @@ def launch(
         raise ValueError(f"jobs={jobs}: at least one run at a time; pass jobs >= 1")
     if processes < 1:
         raise ValueError(f"processes={processes}: a run needs one; pass processes >= 1")
+    check_device(runner.device)
     if jobs == processes == 1 and command is None:
         return run(plan, runner=runner, track=track)
+    slots = gpu_slots(jobs, processes) if runner.device == "cuda" else [_ANY] * jobs
     plan.save(runner.runs_dir)
-    return _Pool(plan, runner, jobs, tries, track, command or _workers(runner, processes)).work()
+    return _Pool(plan, runner, slots, tries, track, command or _workers(runner, processes)).work()
+
+
+def gpu_slots(jobs: int, processes: int = 1) -> list[Slot]:
+    """GPUs for the workers of each slot: their own, or shared ones where there are fewer.
+
+    ValueError where one run needs more than there are.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(_gpu_count())]
+    if processes > len(gpus):
+        raise ValueError(
+            f"processes={processes}: a GPU each, and {len(gpus)} are visible; pass fewer"
+        )
+    endless = cycle(gpus)
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(islice(endless, processes))} for _ in range(jobs)]
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _workers(runner: Runner, processes: int) -> Command:
@@ -75,6 +104,8 @@ class _Worker:
     folder: RunFolder
     code_file: Path
     started: float
+    slot: Slot
+    journal: Follower
 
     def code(self) -> int | None:
         """Its exit code, None while it works; torchrun hides it, so the file comes first."""
@@ -91,9 +122,16 @@ class _Pool:
     """Workers, and runs that wait for a slot or for their parent."""
 
     def __init__(
-        self, plan: Plan, runner: Runner, jobs: int, tries: int, track: bool, command: Command
+        self,
+        plan: Plan,
+        runner: Runner,
+        slots: Sequence[Slot],
+        tries: int,
+        track: bool,
+        command: Command,
     ):
-        self.plan, self.runner, self.jobs = plan, runner, jobs
+        self.plan, self.runner, self.free = plan, runner, list(slots)
+        self.threads = runner.threads or max(1, (os.cpu_count() or 1) // len(slots))
         self.tries, self.track, self.command = tries, track, command
         self.waiting = list(plan.todo)
         self.working: dict[str, _Worker] = {}
@@ -121,7 +159,7 @@ class _Pool:
     def _start_ready(self) -> None:
         open_runs = {run.identity for run in self.waiting} | set(self.working)
         for planned in list(self.waiting):
-            if len(self.working) >= self.jobs:
+            if not self.free:
                 return
             if planned.parent in open_runs:
                 continue
@@ -131,25 +169,28 @@ class _Pool:
     def _start(self, planned: PlannedRun) -> None:
         folder = RunFolder.of(self.runner.runs_dir, planned.identity)
         folder.path.mkdir(parents=True, exist_ok=True)
-        threads = self.runner.threads or max(1, (os.cpu_count() or 1) // self.jobs)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        slot = self.free.pop(0)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), **slot}
         code_file = self.queue.with_name(f"{self.queue.name}-{short(planned.identity)}")
         code_file.unlink(missing_ok=True)
         log = folder.path / "output.log"
         process = _spawn(self.command(self.queue, planned, code_file), environment, log)
-        self.working[planned.identity] = _Worker(planned, process, folder, code_file, time.time())
+        self.working[planned.identity] = _Worker(
+            planned, process, folder, code_file, time.time(), slot, Follower(folder.journal)
+        )
         self.tried[planned.identity] = self.tried.get(planned.identity, 0) + 1
         self.runner.say(f"{planned}: started, output in {log}")
 
     def _collect(self) -> None:
         for identity, worker in list(self.working.items()):
+            report(self.runner, worker.planned, worker.journal)
             if worker.silent() > self.runner.lease_seconds:
                 os.killpg(worker.process.pid, signal.SIGKILL)
                 worker.process.wait()
             code = worker.code()
             if code is None:
                 continue
-            del self.working[identity]
+            self.free.append(self.working.pop(identity).slot)
             worker.code_file.unlink(missing_ok=True)
             self._ended(worker, code)
 
@@ -166,6 +207,13 @@ class _Pool:
         self.runner.say(f"{planned}: {outcome}")
         if self.track and outcome in ("done", "stopped", *BROKEN):
             show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
+
+
+def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:
+    """Show what a run in another process has logged lately."""
+    if runner.watch:
+        for event in journal.news():
+            runner.watch(planned, event)
 
 
 def give_up(folder: RunFolder, reason: str) -> Outcome:

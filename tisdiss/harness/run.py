@@ -93,8 +93,8 @@ class Runner:
         if planned.parent and parent is None:
             self.say(f"{planned}: its parent {short(planned.parent)} has no weights yet; skipped")
             return "blocked"
-        self._describe(planned, folder)
         try:
+            self._describe(planned, folder)
             with Journal(folder.journal) as journal:
                 return self._work(planned, folder, parent, journal)
         except KeyboardInterrupt:
@@ -215,7 +215,7 @@ class Runner:
         aside = final.with_name(f".{final.name}.partial")
         shutil.rmtree(final, ignore_errors=True)
         aside.mkdir(parents=True, exist_ok=True)
-        self.say(f"{planned}: evaluates N_re {_depths(asked)} on {corpus.source.name}")
+        self.say(f"{planned}: evaluates{_depths(asked)} on {corpus.source.name}")
         evaluate = self.evaluate or _core_evaluate()
         evaluate(folder.model_file, corpus, asked.config, aside, device=self.device, on_log=on_log)
         means, mixtures = mean_by_depth(aside / "scores.parquet")
@@ -299,7 +299,8 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
 
 
 def _depths(asked: PlannedEvaluation) -> str:
-    return ", ".join(str(n_re) for n_re in asked.config.n_re)
+    depths = ", ".join(str(n_re) for n_re in asked.config.n_re)
+    return f" N_re {depths}" if depths else ""
 
 
 def _check_manifest(what: str, found: str, planned: str) -> None:

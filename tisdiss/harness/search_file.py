@@ -109,6 +109,15 @@ class Search(Words):
         return max([*given.choices, int(given.high or 1)])
 
 
+def find_search(name: str, folder: Path = Path("studies")) -> Search:
+    """A search by name or path."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        names = [found.stem for found in sorted(folder.glob("search_*.yaml"))]
+        raise ValueError(f"no search '{name}'; {nearest(name, names)}")
+    return load_search(path)
+
+
 def load_search(path: Path) -> Search:
     """Read a search file; DocumentError with every mistake and its place."""
     document = read_document(Path(path))

@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,10 +64,10 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     wanted = None if only is None else {short(identity) for identity in only}
     shown = _members(runs_dir)
     folders = [f for f in run_folders(runs_dir) if wanted is None or short(f.identity) in wanted]
-    with _locked(_root(runs_dir) / ".mlflow.lock"):
+    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
         client, experiment = _open(uri, _root(runs_dir))
         updated = [_sync_run(client, experiment, f, shown.get(f.identity, [])) for f in folders]
-    return Synced(runs=len(folders), updated=sum(updated), uri=uri)
+    return Synced(runs=len(folders), updated=sum(updated), uri=_without_password(uri))
 
 
 def run_folders(runs_dir: Path) -> list[RunFolder]:
@@ -102,6 +103,25 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    """ConnectionError, with the way out, where the store is down or refuses."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("mlflow", "sqlalchemy"):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConnectionError(
+            f"MLflow store {_without_password(uri)}: {reason}. Start it, or name another one with "
+            "--uri or $MLFLOW_TRACKING_URI; nothing is lost, the next sync sends all"
+        ) from error
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 def _open(uri: str, root: Path) -> tuple[MlflowClient, str]:
@@ -218,8 +238,9 @@ def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
 
 def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> str:
     """The address of the chart page that shows only a study's runs."""
-    with _locked(_root(runs_dir) / ".mlflow.lock"):
-        _, experiment = _open(default_uri(runs_dir), _root(runs_dir))
+    uri = default_uri(runs_dir)
+    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
+        _, experiment = _open(uri, _root(runs_dir))
     wanted = quote(f"tags.`{schema.study_tag(study)}` LIKE '%'", safe="")
     return (
         f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
