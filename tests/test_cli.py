@@ -91,6 +91,8 @@ def tisdiss(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> R
         (["ui", "fig2z"], "error: no study 'fig2z'; nearest"),
         (["plan", "fig2a", "--profile", "smok"], "no profile 'smok'; nearest valid name: 'smoke'"),
         (["run", "fig2a", "--profile", "smoke", "--row", "l2"], "'fig2a' has no row 'l2'; "),
+        (["search", "search_los"], "no search 'search_los'; nearest valid name: 'search_loss'"),
+        (["run", "fig2a", "--slurm", "none.yaml"], "none.yaml: cannot be read"),
         (["report", "fig2a", "--runs-dir", "nowhere"], "no plan of study 'fig2a' at profile"),
         (["separate", "a/talk.wav", "b/talk.flac"], "2 of the files are called 'talk'"),
         (["separate", "talk.wav", "--model", "none.safetensors"], "no such model file"),

@@ -15,7 +15,7 @@ from tisdiss import files
 from tisdiss.checkpoint import load_state, save_state
 from tisdiss.harness.folder import Journal, read_journal
 
-KILLS = int(os.environ.get("DRILL_KILLS", "10"))
+KILLS = int(os.environ.get("DRILL_KILLS", "25"))
 CALLS = ("os.fdopen", "os.fsync", "os.chmod", "os.replace", "tempfile.mkstemp")
 
 

@@ -15,6 +15,7 @@ import torch
 
 import tisdiss.evaluate
 import tisdiss.train
+from tisdiss.checkpoint import load_state, save_state
 from tisdiss.harness import worker
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.launch import launch, save_queue
@@ -24,7 +25,8 @@ for name in ("pandas", "pyarrow.parquet", "torch._dynamo", "torchmetrics.functio
     import_module(name)  # here, so that no forked worker has to
 
 KILLS = int(os.environ.get("DRILL_KILLS", "5"))
-ROUNDS = int(os.environ.get("DRILL_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("DRILL_ROUNDS", "20"))
+FLIPS = int(os.environ.get("DRILL_FLIPS", "100"))
 
 
 @pytest.fixture
@@ -181,7 +183,30 @@ def test_a_flipped_bit_in_the_newest_checkpoint_is_found(
     warnings = [e for e in read_journal(running.folder.journal) if e["kind"] == "warning"]
     assert f"{newest.name} does not match its hash" in warnings[0]["text"]
     assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
-    figure("1 of 1 flips found, result byte-equal")
+    figure("a run goes on from the one before, result byte-equal")
+
+
+@pytest.mark.drill("R3")
+def test_every_flipped_bit_and_every_cut_is_found(tmp_path, figure):
+    for step in (1, 2):
+        save_state(tmp_path, step, {"step": step, "weights": torch.arange(1000.0)})
+    newest = tmp_path / "state-00000002.pt"
+    mark = newest.with_suffix(".sha256")
+    whole, told, places = newest.read_bytes(), mark.read_text(), random.Random(3)
+    damaged = [flipped(whole, places.randrange(8 * len(whole))) for _ in range(FLIPS)]
+    damaged += [whole[: places.randrange(len(whole))] for _ in range(FLIPS // 10)] + [b""]
+    for data, step in [*((data, 1) for data in damaged), (whole, 2)]:
+        newest.write_bytes(data)
+        mark.write_text(told)
+        state, complaints = load_state(tmp_path)
+        assert (state["step"], len(complaints)) == (step, 2 - step)
+    figure(f"{FLIPS} of {FLIPS} flips and {len(damaged) - FLIPS} cuts found")
+
+
+def flipped(data, bit):
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 def test_a_worker_that_is_asked_to_stop_saves_and_resumes(fork_worker, place, expected, digest):

@@ -48,7 +48,8 @@ def test_two_ranks_give_the_weights_of_one_process(figure, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.drill("R13")
-def test_a_lost_rank_ends_the_run_and_the_next_try_resumes(make_plan, make_runner, figure):
+@pytest.mark.parametrize("_round", range(int(os.environ.get("DRILL_ROUNDS", "2"))))
+def test_a_lost_rank_ends_the_run_and_the_next_try_resumes(make_plan, make_runner, figure, _round):
     planned, runner = make_plan(epochs=150), make_runner()
     folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
     ended = []

@@ -162,7 +162,7 @@ def test_a_run_on_a_lost_node_goes_on_on_the_other(cluster, campaign, figure):
 def test_a_controller_killed_after_submission_loses_and_doubles_nothing(
     cluster, campaign, make_runner, digest, figure, tmp_path
 ):
-    rounds = int(os.environ.get("DRILL_ROUNDS", "2"))
+    rounds = int(os.environ.get("DRILL_ROUNDS", "3"))
     for k in range(rounds):
         work = campaign(runs_dir=tmp_path / f"round{k}", settings={"epochs": 20})
         cluster.wait(lambda w=work: "submitted" in " ".join(w.runner.said), "it is submitted")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.launch import _spawn, _workers, launch
+from tisdiss.harness.launch import _spawn, _workers, gpu_slots, launch
 from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.study import load_study
 from tisdiss.harness.worker import EXIT_CODES, TRY_AGAIN, main
@@ -126,6 +126,51 @@ def test_children_stop_with_the_command_that_started_them(planned, make_runner, 
     with pytest.raises(KeyboardInterrupt):
         launch(planned, runner=make_runner(), jobs=3, track=False, command=lambda *_: command)
     assert [child.returncode for child in started] == [-15, -15, -15]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "processes", "expected"),
+    [(2, 1, ["3", "5"]), (3, 1, ["3", "5", "3"]), (1, 2, ["3,5"]), (2, 2, ["3,5", "3,5"])],
+)
+def test_jobs_have_gpus_of_their_own_as_long_as_there_are_some(
+    monkeypatch, jobs, processes, expected
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in gpu_slots(jobs, processes)] == expected
+
+
+def test_a_run_on_more_gpus_than_there_are_is_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(ValueError, match="processes=2: a GPU each, and 1 are visible"):
+        gpu_slots(1, 2)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_starts(planned, make_runner):
+    runner = make_runner(device="cuda:99")
+    with pytest.raises(ValueError, match="device='cuda:99' cannot be used here"):
+        launch(planned, runner=runner, jobs=2)
+    assert not runner.runs_dir.exists() and not runner.said
+
+
+WRITER = """
+import pathlib, sys
+journal = pathlib.Path(sys.argv[1])
+journal.parent.mkdir(parents=True, exist_ok=True)
+with journal.open("a") as file:
+    file.write('{"kind": "epoch", "step": 2}\\n{"kind": "ep')
+"""
+
+
+def test_what_workers_log_is_seen_while_they_work(planned, make_runner):
+    planned = planned.model_copy(update={"runs": planned.runs[:1]})
+    seen = []
+    runner = make_runner(watch=lambda run, event: seen.append((run.identity, event["step"])))
+    folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
+    folder.path.mkdir(parents=True)
+    folder.journal.write_text('{"kind": "epoch", "step": 1}\n')  # of an earlier call
+    command = [sys.executable, "-S", "-c", WRITER, str(folder.journal)]
+    launch(planned, runner=runner, jobs=2, track=False, command=lambda *_: command)
+    assert seen == [(planned.runs[0].identity, 2)]
 
 
 def test_no_job_at_all_is_refused(planned, make_runner):

@@ -108,6 +108,16 @@ def test_database_lies_beside_the_runs_unless_the_environment_says_otherwise(tmp
     assert default_uri(tmp_path / "runs") == "http://tracker:5000"
 
 
+def test_a_store_that_is_down_is_told_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    write_run(tmp_path / "runs")
+    with pytest.raises(ConnectionError) as told:
+        sync(tmp_path / "runs", "http://ann:secret@127.0.0.1:9")
+    assert str(told.value).startswith("MLflow store http://ann:***@127.0.0.1:9: ")
+    assert "Start it, or name another one with --uri" in str(told.value)
+    assert "secret" not in str(told.value)
+
+
 def test_run_folders_are_found_and_other_folders_are_not(tmp_path):
     folder = write_run(tmp_path / "runs")
     (tmp_path / "runs/notes").mkdir()

@@ -114,14 +114,15 @@ def _answering(uri: str) -> Iterator[None]:
         if type(error).__module__.split(".")[0] not in ("mlflow", "sqlalchemy"):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        told = _without_password(f"{uri}: {reason}")
         raise ConnectionError(
-            f"MLflow store {_without_password(uri)}: {reason}. Start it, or name another one with "
-            "--uri or $MLFLOW_TRACKING_URI; nothing is lost, the next sync sends all"
+            f"MLflow store {told}. Start it, or name another one with --uri or "
+            "$MLFLOW_TRACKING_URI; nothing is lost, the next sync sends all"
         ) from error
 
 
-def _without_password(uri: str) -> str:
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", uri)
+def _without_password(text: str) -> str:
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", text)
 
 
 def _open(uri: str, root: Path) -> tuple[MlflowClient, str]:
@@ -242,24 +243,36 @@ def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> s
     with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
         _, experiment = _open(uri, _root(runs_dir))
     wanted = quote(f"tags.`{schema.study_tag(study)}` LIKE '%'", safe="")
+    server = uri.rstrip("/") if is_server(uri) else f"http://127.0.0.1:{port}"
     return (
-        f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
+        f"{server}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
         f"&workflowType=machine_learning&searchFilter={wanted}"
     )
 
 
+def is_server(uri: str) -> bool:
+    """Whether a store is a server that shows its pages itself."""
+    return uri.startswith(("http://", "https://"))
+
+
 def ui(port: int = PORT, *, runs_dir: Path = Path("runs")) -> int:
-    """Serve MLflow's pages on this machine until interrupted; returns the server's exit code."""
-    with _locked(_root(runs_dir) / ".mlflow.lock"):
-        _open(default_uri(runs_dir), _root(runs_dir))
+    """Serve MLflow's pages on this machine until interrupted; returns the server's exit code.
+
+    Where the store is a server already, there is nothing to do.
+    """
+    uri = default_uri(runs_dir)
+    if is_server(uri):
+        return 0
+    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
+        _open(uri, _root(runs_dir))
     quiet = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": uri,  # not on the command line: it may hold a password
     }
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", default_uri(runs_dir)]
     # A clean folder: the server imports what lies in its own, such as a file called types.py.
     with tempfile.TemporaryDirectory() as clean, termination_as_exit():
         environment = {**os.environ, **quiet}
