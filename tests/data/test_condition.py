@@ -14,6 +14,7 @@ from tisdiss.config import DataConfig
 from tisdiss.data import open_corpus, synthetic
 from tisdiss.data.audio import active_rms
 from tisdiss.data.condition import Acoustics
+from tisdiss.data.convolution import STEP, convolved
 from tisdiss.data.draw import Draw
 from tisdiss.data.noise import SpeechShaped
 from tisdiss.metrics import si_snr
@@ -102,7 +103,14 @@ def test_loud_result_is_brought_to_a_peak_of_one(voices):
     assert np.abs(mixture).max() == pytest.approx(1, abs=1e-6) and scaled.max() < 0.4
 
 
-def test_manifest_and_sound_are_equal_in_another_process(cache, tmp_path):
+def plain_processor() -> str:
+    """All that numpy would use here beyond the least that a processor has."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    return " ".join(name for name in __cpu_dispatch__ if __cpu_features__.get(name))
+
+
+def test_manifest_and_sound_are_equal_in_another_process_on_a_plain_processor(cache, tmp_path):
     config = DataConfig(**SMALL, condition="noisy-reverberant")
     corpus = open_corpus(config, 2, speech=None, cache=cache)
     sound = hashlib.sha256(corpus.test[1].mixture.numpy().tobytes()).hexdigest()
@@ -111,9 +119,21 @@ def test_manifest_and_sound_are_equal_in_another_process(cache, tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+        | {"NPY_DISABLE_CPU_FEATURES": plain_processor()},
     )
     assert other.stdout.split() == [corpus.manifest_hash, sound]
+
+
+def test_convolution_is_exact():
+    draw = Draw("convolution")
+    signal, response = draw.normal(400), 0.2 * draw.normal(60)
+    whole = [[round(float(v) / STEP) for v in values] for values in (signal, response)]
+    result = convolved(signal, response)
+    for n in (0, 30, 59, 200, 399, 458):
+        terms = (b * whole[0][n - k] for k, b in enumerate(whole[1]) if 0 <= n - k < 400)
+        assert sum(terms) == result[n] / STEP**2
 
 
 def test_manifest_knows_every_setting(cache):

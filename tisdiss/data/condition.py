@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from tisdiss.data.audio import active_rms
+from tisdiss.data.convolution import convolved
 from tisdiss.data.draw import Draw
 from tisdiss.data.noise import Noise
 from tisdiss.data.rooms import Rooms
+
+FORMAT = 2  # of the sound that these recipes make
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Acoustics:
         heard = sources
         if self.rooms:
             responses = self.rooms.responses(draw.integer(len(self.rooms)))
-            heard = oaconvolve(sources, responses, axes=1)[:, :samples].astype(np.float32)
+            heard = convolved(sources, responses)[:, :samples].astype(np.float32)
         mixture = heard.sum(axis=0, dtype=np.float32)
         if self.noise:
             snr_db = draw.uniform(*self.snr_db)
@@ -51,7 +53,7 @@ class Acoustics:
 
     def manifest(self) -> dict[str, Any]:
         """All that decides what is heard."""
-        plain: dict[str, Any] = {}
+        plain: dict[str, Any] = {"format": FORMAT}
         if self.rooms:
             plain["rooms"] = self.rooms.manifest()
         if self.noise:

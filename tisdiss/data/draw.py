@@ -29,12 +29,15 @@ class Draw:
         return int(self._bits.random_raw()) % n
 
     def normal(self, count: int) -> np.ndarray:
-        """Float64 Gaussian noise; machines agree but for the last bit of logarithm and cosine."""
+        """Float64 Gaussian noise of variance 1, in steps of 1/1024: the last bits of logarithm and
+        cosine differ between machines.
+        """
         pairs = (count + 1) // 2
         bits = (self._bits.random_raw(2 * pairs) >> np.uint64(11)).astype(np.float64)
         radius = np.sqrt(-2 * np.log((bits[:pairs] + 1) * 2.0**-53))
         angle = bits[pairs:] * (2 * np.pi * 2.0**-53)
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+        values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+        return np.rint(values * 1024) / 1024
 
     def distinct(self, items: Sequence[T], k: int) -> list[T]:
         """`k` different positions of `items`, in random order."""

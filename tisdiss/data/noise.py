@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from tisdiss.data.audio import SUFFIXES, active_rms
+from tisdiss.data.convolution import convolved
 from tisdiss.data.draw import Draw, rank
 from tisdiss.data.source import Source, Utterance, canonical_hash
 from tisdiss.data.store import Store, open_store
@@ -47,8 +47,8 @@ class SpeechShaped:
         self.source = source
 
     def samples(self, draw: Draw, count: int, speakers: Sequence[str]) -> np.ndarray:
-        white = draw.normal(count + SHAPE_TAPS - 1)
-        return fftconvolve(white, self._taps, mode="valid").astype(np.float32)
+        shaped = convolved(draw.normal(count + SHAPE_TAPS - 1), self._taps)
+        return shaped[SHAPE_TAPS - 1 : SHAPE_TAPS - 1 + count].astype(np.float32)
 
     def manifest(self) -> Any:
         return "speech-shaped"
