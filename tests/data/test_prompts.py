@@ -18,9 +18,11 @@ PAIR = (ENGLISH, RUSSIAN)
 APT = """#!/bin/sh
 echo "$@" >> {log}
 case "$*" in *Dir::State::Lists*) private=1 ;; esac
+case "$*" in *update) [ -z "{offline}" ] || echo "W: Failed to fetch x  {offline}" >&2 ;; esac
 for word in "$@"; do
   case "$word" in asterisk-*)
     [ -z "{needs_private}" ] || [ -n "$private" ] || {{ echo "E: no lists" >&2; exit 100; }}
+    [ -z "{offline}" ] || {{ echo "E: Unable to locate package $word" >&2; exit 100; }}
     [ -z "{broken}" ] || {{ echo "E: {broken}" >&2; exit 100; }}
     cp {store}/$word.deb . || {{ echo "E: Unable to locate package $word" >&2; exit 100; }} ;;
   esac
@@ -70,12 +72,11 @@ def archive(tree: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Puts an apt-get on the path that hands out tmp_path/store; returns the log of its calls."""
 
-    def install(*, needs_private: str = "", broken: str = "") -> Path:
+    def install(*, needs_private: str = "", broken: str = "", offline: str = "") -> Path:
         log, script = tmp_path / "apt.log", tmp_path / "bin" / "apt-get"
         script.parent.mkdir(exist_ok=True)
-        text = APT.format(
-            log=log, store=tmp_path / "store", needs_private=needs_private, broken=broken
-        )
+        words = {"needs_private": needs_private, "broken": broken, "offline": offline}
+        text = APT.format(log=log, store=tmp_path / "store", **words)
         script.write_text(text)
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
@@ -139,12 +140,15 @@ def test_missing_package_lists_are_fetched_into_the_cache(archive, apt, tmp_path
 
 
 @needs_dpkg
-def test_package_that_the_distribution_lacks_is_left_out(archive, apt, tmp_path):
-    apt()
+def test_package_that_the_distribution_lacks_is_left_out_and_asked_for_once(archive, apt, tmp_path):
+    log = apt()
     for package in PAIR:
         archive(package)
     missing = "asterisk-prompt-it-menardi-wav"
     assert set(fetch((*PAIR, missing), tmp_path / "root")) == set(PAIR)
+    calls = log.read_text()
+    assert set(fetch((*PAIR, missing), tmp_path / "root")) == set(PAIR)
+    assert log.read_text() == calls
 
 
 @needs_dpkg
@@ -154,12 +158,22 @@ def test_one_voice_is_not_enough(archive, apt, tmp_path):
     archive(SPANISH)
     with pytest.raises(ValueError, match=r"two voices are needed[\s\S]*SPEECH=/path/to/speakers"):
         fetch((ENGLISH, SPANISH, RUSSIAN), tmp_path / "root")
+    archive(RUSSIAN)  # it is asked for again
+    assert RUSSIAN in fetch((ENGLISH, SPANISH, RUSSIAN), tmp_path / "root")
 
 
 @needs_dpkg
 def test_network_failure_says_what_apt_said(apt, tmp_path):
     apt(broken="Could not resolve host")
     message = r"could not fetch .*en-wav: E: Could not resolve host[\s\S]*try again[\s\S]*SPEECH="
+    with pytest.raises(ValueError, match=message):
+        fetch(PAIR, tmp_path / "root")
+
+
+@needs_dpkg
+def test_lists_that_cannot_be_fetched_are_no_lack_of_packages(apt, tmp_path):
+    apt(offline="Connection refused")
+    message = r"could not fetch .*en-wav: Failed to fetch x  Connection refused\nCheck the network"
     with pytest.raises(ValueError, match=message):
         fetch(PAIR, tmp_path / "root")
 

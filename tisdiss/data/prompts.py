@@ -79,25 +79,38 @@ def _rule(name: PurePosixPath) -> str:
 def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
     """Version of each package, all unpacked below `root`; those that are there are left alone.
 
-    Packages that this distribution does not have are left out, as long as two are there.
+    Packages that this distribution does not have are left out, as long as two voices are there.
     """
     root.mkdir(parents=True, exist_ok=True)
+    unknown: list[str] = []
     with locked(root / ".lock"):
-        missing = [name for name in packages if not (root / name / "version").exists()]
+        missing = [p for p in packages if not (_version(root, p).exists() or _lack(root, p).exists())]
         if missing:
             _need_tools()
-            _download(missing, root / ".download")
+            unknown = _download(missing, root / ".download")
             for archive in sorted((root / ".download").glob("*.deb")):
                 unpack(archive, root)
             shutil.rmtree(root / ".download")
-    found = {name: root / name / "version" for name in packages}
+    found = {name: _version(root, name) for name in packages}
     versions = {name: path.read_text().strip() for name, path in found.items() if path.exists()}
     if len({VOICES[name][0] for name in versions}) < 2:
         raise ValueError(
             f"this system's package sources have none or one of {', '.join(packages)}; two voices"
             f" are needed. Add Debian's main section to them. {ELSEWHERE}"
         )
+    for package in unknown:
+        _lack(root, package).touch()
     return versions
+
+
+def _version(root: Path, package: str) -> Path:
+    """Written last: a package with this file is whole."""
+    return root / package / "version"
+
+
+def _lack(root: Path, package: str) -> Path:
+    """Is there when the distribution does not have the package, so that it is asked for once."""
+    return root / f".no-{package}"
 
 
 def _need_tools() -> None:
@@ -109,24 +122,31 @@ def _need_tools() -> None:
             )
 
 
-def _download(packages: Sequence[str], folder: Path) -> None:
-    """The packages' archives, by the system's lists, or by private ones where those lack them."""
+def _download(packages: Sequence[str], folder: Path) -> list[str]:
+    """The packages' archives, by the system's lists, or by private ones where those lack them.
+
+    Returns those that the distribution does not have; ValueError where the network fails.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not _apt(["download", *packages], folder).returncode:
-        return
+        return []
     lists = folder / "apt"
     for part in ("lists/partial", "cache/archives/partial"):
         (lists / part).mkdir(parents=True)
     private = ["-o", f"Dir::State::Lists={lists}/lists", "-o", f"Dir::Cache={lists}/cache"]
-    updated = _apt([*private, "update"], folder)
+    updated = _apt([*private, "update"], folder)  # succeeds without a network, and says so
+    unknown = []
     for package in packages:
         done = _apt([*private, "download", package], folder)
-        if done.returncode and (updated.returncode or not _unknown(done.stderr)):
+        if done.returncode and (_reason(updated.stderr) or not _unknown(done.stderr)):
+            reason = _reason(updated.stderr) or _last_line(done.stderr)
             raise ValueError(
-                f"apt-get could not fetch {package}: {_last_line(done.stderr or updated.stderr)}"
+                f"apt-get could not fetch {package}: {reason}"
                 f"\nCheck the network and try again. {ELSEWHERE}"
             )
+        unknown += [package] if done.returncode else []
+    return unknown
 
 
 def _apt(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -144,6 +164,12 @@ def _apt(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[
 
 def _unknown(stderr: str) -> bool:
     return "Unable to locate package" in stderr or "has no installation candidate" in stderr
+
+
+def _reason(stderr: str) -> str:
+    """Why a list could not be fetched, "" where all could."""
+    lines = (line.partition(": ") for line in stderr.splitlines())
+    return next((text for kind, _, text in lines if kind == "E" or "Failed to fetch" in text), "")
 
 
 def _last_line(text: str) -> str:
