@@ -1,5 +1,6 @@
 """The cache: decoded once, whole or absent, and exact."""
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -88,6 +89,18 @@ def test_killed_decoding_leaves_no_index(root, tmp_path, monkeypatch):
         patch.setattr(store_module, "decode", killed)
         open_it(root, tmp_path)
     assert not list((tmp_path / "cache").glob("*.json"))
+    assert open_it(root, tmp_path).read("a/0.wav").any()
+
+
+def test_full_disk_names_the_cache_and_gives_its_space_back(root, tmp_path, monkeypatch):
+    def full(pcm, exponent):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "digest", full)
+        with pytest.raises(ValueError, match=r"cache: no space for the decoded speech of .*speak"):
+            open_it(root, tmp_path)
+    assert not list((tmp_path / "cache").glob("*.p*"))
     assert open_it(root, tmp_path).read("a/0.wav").any()
 
 

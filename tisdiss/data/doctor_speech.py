@@ -56,7 +56,7 @@ def check_wsj0(
     needed = {u: lv for row in rows for u, lv in zip(row.utterances, row.levels, strict=True)}
     findings = []
     for name, part in parts.items():
-        lost = [f"{row.place}: {row.name}" for row in wsj0_mix.missing(part, found)]
+        lost = [f"{place}: {utterance}" for place, utterance in wsj0_mix.missing(part, found)]
         text = some(lost) if lost else f"all recordings of {len(part)} rows are there"
         findings.append(Finding("FAIL" if lost else "PASS", f"{name} recordings", text))
     chosen = sorted((u for u in needed if u in found), key=rank)[:utterances]

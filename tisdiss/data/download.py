@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
-from tisdiss.data.store import locked
+from tisdiss.data.store import is_full, locked
 
 Progress = Callable[[int, int], None]
 ADDRESS = "https://www.openslr.org/resources/12"
@@ -121,7 +121,7 @@ def _need_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise ValueError(
-            f"{path.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free"
+            f"{path.parent}: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free"
         )
 
 
@@ -134,6 +134,7 @@ def unpack(archive: Path, folder: Path, part: str) -> None:
     """The part's folder and the speakers' table below `folder`/LibriSpeech, whole or not at all."""
     new = folder / f".new-{part}"
     shutil.rmtree(new, ignore_errors=True)
+    _need_space(archive, archive.stat().st_size)
     new.mkdir(parents=True)
     try:
         _extract(archive, new)
@@ -166,6 +167,8 @@ def _extract(archive: Path, new: Path) -> None:
                     raise ValueError(f"{archive}: far more content than such an archive has")
                 tar.extract(member, new, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise ValueError(f"{new.parent}: no space to unpack {archive}; free some") from error
         raise ValueError(
             f"{archive} cannot be unpacked: {error}; remove it and try again"
         ) from error

@@ -72,6 +72,8 @@ class Layout:
     closed: bool = False
     """Whether training speakers are heard in validation, by design."""
     example: str = ""
+    scripts: str = ""
+    """Where the official lists come from, if mixtures can be made here."""
 
     def condition(self, asked: str | None) -> str:
         """The asked condition, or the corpus' own; ValueError where it has no such mixtures."""
@@ -96,6 +98,8 @@ class Layout:
     def find(self, root: Path, *, sample_rate: int, n_src: int, condition: str) -> Path:
         """The folder of the parts, at `root` or in one of the usual places below it."""
         root, rate = Path(root), sample_rate // 1000
+        if not root.is_dir():
+            raise ValueError(f"{root}: no such folder")
         mixture = self.mixtures[condition]
         for candidate in self._places(root, rate, n_src):
             if any((candidate / part.folder / mixture).is_dir() for part in self.parts):
@@ -141,6 +145,7 @@ WSJ0_2MIX = Layout(
     example="""\
 WSJ0-2mix lies as its scripts write it, and the folder to give is the one that holds wav8k:
     wav8k/min/{tr,cv,tt}/{mix,s1,s2}/445c0206_0.60431_22gc0105_-0.60431.wav""",
+    scripts="the scripts of WSJ0-mix (create-speaker-mixtures), the activlev_*.txt too",
 )
 
 LIBRI2MIX = Layout(
@@ -161,6 +166,7 @@ LIBRI2MIX = Layout(
 Libri2Mix lies as LibriMix writes it, and the folder to give is the one that holds Libri2Mix:
     Libri2Mix/wav8k/min/{train-360,train-100,dev,test}/{mix_clean,s1,s2}/\
 4077-13754-0001_5142-33396-0065.wav""",
+    scripts="LibriMix, in its folder metadata",
 )
 
 WHAMR = Layout(

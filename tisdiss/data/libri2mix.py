@@ -9,6 +9,7 @@ how floats become 16-bit samples.
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -76,14 +77,15 @@ def _row(place: str, row: dict[str, str], roles: list[str]) -> Row:
     return Row(place, name, tuple(files), tuple(gains))
 
 
-def missing(rows: list[Row], speech: Path, noise: Path | None, n_src: int = 2) -> list[Row]:
-    """Rows with a file that is not there; each file is looked up once."""
-    there: dict[Path, bool] = {}
-    for row in rows:
-        for path in _paths(row, speech, noise, n_src):
-            if path not in there:
-                there[path] = path.is_file()
-    return [row for row in rows if not all(there[p] for p in _paths(row, speech, noise, n_src))]
+def missing(
+    rows: list[Row], speech: Path, noise: Path | None, n_src: int = 2
+) -> list[tuple[str, Path]]:
+    """Place and first absent file of each row that lacks one; each file is looked up once."""
+    there = cache(Path.is_file)
+    first = (
+        (r, next((p for p in _paths(r, speech, noise, n_src) if not there(p)), None)) for r in rows
+    )
+    return [(row.place, path) for row, path in first if path]
 
 
 def _paths(row: Row, speech: Path, noise: Path | None, n_src: int) -> list[Path]:

@@ -5,7 +5,6 @@ first and the mixture last, every file in one step. So a mixture whose file is t
 kill or a full disk costs the ones that were being made.
 """
 
-import errno
 import io
 import json
 import shutil
@@ -22,12 +21,13 @@ import soundfile
 from tisdiss.data import libri2mix, wsj0_mix
 from tisdiss.data.audio import Refused
 from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
-from tisdiss.data.store import locked
+from tisdiss.data.store import is_full, locked
 from tisdiss.files import write_atomic
 
 SETTINGS = "prepared.json"
 SHOWN = 3
 AHEAD = 32  # mixtures in work
+WV2 = " A .wv2 does not count: it is the second microphone, with 1-2 dB worse results"
 SECONDS = 6.0  # of a mixture, to estimate the space that is needed
 
 Signals = Iterator[tuple[str, np.ndarray]]
@@ -94,7 +94,10 @@ def prepare(
         )
     roles = layout.roles(layout.condition(condition), n_src)
     if roles.noise and noise is None:
-        raise ValueError(f"condition={condition!r} needs WHAM!'s noise: name its folder")
+        raise ValueError(f"condition={condition!r} needs WHAM!'s noise: name its folder (--noise)")
+    for folder in (Path(root), Path(lists), *((Path(noise),) if noise else ())):
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
     home = Path(out) / _place(layout, sample_rate, mode, n_src)
     chosen = _chosen(layout, parts, Path(lists), n_src)
     settings = {
@@ -112,7 +115,14 @@ def prepare(
         wham = Path(noise) if noise and roles.noise else None
         recipe = Recipe(Path(root), Path(lists), wham, chosen, sample_rate, mode, n_src)
         jobs = RECIPES[corpus](recipe)
-        return _run(home, jobs, roles, sample_rate, workers, on_progress)
+        files = _files(layout, roles)
+        return _run(home, jobs, roles.mixture, files, sample_rate, workers, on_progress)
+
+
+def _files(layout: Layout, roles: Roles) -> tuple[str, ...]:
+    """The folders that a mixture has a file in: noisy mixtures come with the clean ones."""
+    noisy = (roles.noise, layout.mixtures["clean"]) if roles.noise else ()
+    return (*roles.needed, *noisy)
 
 
 def _place(layout: Layout, sample_rate: int, mode: str, n_src: int) -> str:
@@ -131,7 +141,9 @@ def _chosen(layout: Layout, parts: tuple[str, ...] | None, lists: Path, n_src: i
     found = [p for p in layout.parts if any(lists.rglob(_list_name(layout, p, n_src)))]
     if not found:
         wanted = ", ".join(_list_name(layout, p, n_src) for p in layout.parts)
-        raise ValueError(f"{lists} holds none of the official lists {wanted}")
+        raise ValueError(
+            f"{lists} holds none of the official lists {wanted}; they come with {layout.scripts}"
+        )
     return found
 
 
@@ -162,7 +174,7 @@ def _wsj0_jobs(recipe: Recipe) -> list[Job]:
     for part in recipe.parts:
         rows = wsj0_mix.read_list(recipe.lists, part, levels, recipe.n_src)
         absent = wsj0_mix.missing(rows, utterances)
-        _need_all(recipe.root, len(rows), [f"{r.place}: {' '.join(r.utterances)}" for r in absent])
+        _need_all(recipe.root, len(rows), [f"{place}: {name}" for place, name in absent], WV2)
         for row in rows:
             make = partial(wsj0_mix.mixture_of, row, utterances, recipe.sample_rate, recipe.mode)
             jobs.append(Job(row.place, part.folder, row.name, make))
@@ -176,7 +188,7 @@ def _libri_jobs(recipe: Recipe) -> list[Job]:
     for part in recipe.parts:
         rows = libri2mix.read_list(recipe.lists, part, noisy=noise is not None, n_src=n_src)
         absent = libri2mix.missing(rows, speech, noise, n_src)
-        _need_all(recipe.root, len(rows), [f"{r.place}: {' '.join(r.files)}" for r in absent])
+        _need_all(recipe.root, len(rows), [f"{place}: {path}" for place, path in absent])
         for row in rows:
             make = partial(
                 libri2mix.mixture_of, row, speech, noise, recipe.sample_rate, recipe.mode, n_src
@@ -188,23 +200,29 @@ def _libri_jobs(recipe: Recipe) -> list[Job]:
 RECIPES = {WSJ0_2MIX.name: _wsj0_jobs, LIBRI2MIX.name: _libri_jobs}
 
 
-def _need_all(root: Path, rows: int, absent: list[str]) -> None:
+def _need_all(root: Path, rows: int, absent: list[str], note: str = "") -> None:
     if absent:
         raise ValueError(
             f"{root}: recordings of {len(absent)} of {rows} rows are not there, such as\n"
             + "\n".join(absent[:SHOWN])
-            + "\nGive the folder of the whole corpus, or name only the parts that you have"
+            + f"\nGive the whole corpus' folder, or the parts that you have: --part NAME.{note}"
         )
 
 
 def _run(
-    home: Path, jobs: list[Job], roles: Roles, rate: int, workers: int, on_progress: Progress
+    home: Path,
+    jobs: list[Job],
+    mixture: str,
+    files: tuple[str, ...],
+    rate: int,
+    workers: int,
+    on_progress: Progress,
 ) -> Prepared:
     """Make what is not there; what cannot be made is told at the end, with file and row."""
-    present = {part: set(stems(home / part / roles.mixture)) for part in {j.folder for j in jobs}}
+    present = {part: _present(home / part, files) for part in {j.folder for j in jobs}}
     pending = [job for job in jobs if job.name not in present[job.folder]]
-    make = partial(_make, home, rate, roles.mixture)
-    _need_space(home, len(pending), rate, len(roles.needed))
+    make = partial(_make, home, rate, mixture)
+    _need_space(home, len(pending), rate, len(files))
     done, bad = len(jobs) - len(pending), []
     on_progress(done, len(jobs))
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -221,6 +239,11 @@ def _run(
     return Prepared(home, len(pending), len(jobs) - len(pending))
 
 
+def _present(folder: Path, files: tuple[str, ...]) -> set[str]:
+    """Mixtures of which every file is there."""
+    return set.intersection(*(set(stems(folder / name)) for name in files))
+
+
 def _make(home: Path, rate: int, mixture: str, job: Job) -> str:
     """Write one mixture, its own file last; or the reason why not."""
     try:
@@ -232,9 +255,10 @@ def _make(home: Path, rate: int, mixture: str, job: Job) -> str:
         try:
             write_atomic(path, _wav(signals[role], rate))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            advice = "free some space and run again: it continues here" if full else "run again"
-            raise ValueError(f"{path} cannot be written ({error.strerror}); {advice}") from error
+            advice = "free some space and run again" if is_full(error) else "run again"
+            raise ValueError(
+                f"{path} cannot be written ({error.strerror}); {advice}: it continues"
+            ) from error
     return ""
 
 
@@ -249,6 +273,6 @@ def _need_space(home: Path, mixtures: int, rate: int, files: int) -> None:
     free = shutil.disk_usage(home).free
     if needed > free:
         raise ValueError(
-            f"{home}: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; free"
-            " some space, or choose another folder"
+            f"{home}: about {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free;"
+            " free some space, or choose another folder"
         )

@@ -84,7 +84,9 @@ def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
     root.mkdir(parents=True, exist_ok=True)
     unknown: list[str] = []
     with locked(root / ".lock"):
-        missing = [p for p in packages if not (_version(root, p).exists() or _lack(root, p).exists())]
+        missing = [
+            p for p in packages if not (_version(root, p).exists() or _lack(root, p).exists())
+        ]
         if missing:
             _need_tools()
             unknown = _download(missing, root / ".download")

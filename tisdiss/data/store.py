@@ -6,6 +6,7 @@ names, sizes and modification times, so a changed folder is decoded anew and an 
 at once. The index is written last: a killed decoding leaves nothing that could be mistaken for one.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -22,6 +23,7 @@ import numpy as np
 from tisdiss.data.audio import MIN_SECONDS, Decoded, Refused, decode
 from tisdiss.files import write_atomic
 
+Progress = Callable[[int, int], None]
 FORMAT = 3  # of the files here and of the rules in audio.py
 AHEAD = 64  # files decoded in advance of the writer
 CHUNK = 2000  # files in one of the stores of a large corpus
@@ -97,8 +99,13 @@ def open_store(
     cache: Path,
     min_seconds: float = MIN_SECONDS,
     channel: int | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Store:
-    """The store of these files below `root`, decoded now unless the cache has it."""
+    """The store of these files below `root`, decoded now unless the cache has it.
+
+    `on_progress` gets the number of files that are ready, and of all. ValueError where the cache
+    cannot be written.
+    """
     names = sorted(names)
     rules = (sample_rate, min_seconds, *(() if channel is None else (channel,)))
     key = _key(root, names, rules)
@@ -109,10 +116,30 @@ def open_store(
         with locked(cache / f"{key}.lock"):
             entries = _read_index(index, pcm)
             if entries is None:
-                entries = _decode_all(root, names, rules, pcm)
+                entries = _decode_into(cache, root, names, rules, pcm, on_progress)
                 rows = {name: asdict(entry) for name, entry in entries.items()}
                 write_atomic(index, json.dumps(rows))
     return Store(pcm, entries)
+
+
+def _decode_into(
+    cache: Path,
+    root: Path,
+    names: Sequence[str],
+    rules: tuple[Any, ...],
+    pcm: Path,
+    on_progress: Progress,
+) -> dict[str, Entry]:
+    try:
+        return _decode_all(root, names, rules, pcm, on_progress)
+    except OSError as error:
+        pcm.with_suffix(".part").unlink(missing_ok=True)
+        if not is_full(error):
+            raise
+        raise ValueError(
+            f"{cache}: no space for the decoded speech of {root} ({error.strerror}); free some, or"
+            " choose another folder for the cache"
+        ) from error
 
 
 def open_joined(
@@ -122,7 +149,7 @@ def open_joined(
     sample_rate: int,
     cache: Path,
     channel: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> JoinedStore:
     """Like `open_store`, for many thousand files: in parts, so that a kill costs one part only.
 
@@ -165,8 +192,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the share of it that one may use, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _decode_all(
-    root: Path, names: Sequence[str], rules: tuple[Any, ...], pcm: Path
+    root: Path, names: Sequence[str], rules: tuple[Any, ...], pcm: Path, on_progress: Progress
 ) -> dict[str, Entry]:
     def attempt(name: str) -> Decoded | Refused:
         try:
@@ -187,6 +219,7 @@ def _decode_all(
                 size = len(result.pcm)
                 entries[name] = Entry(offset, size, result.exponent, mark, result.converted)
                 offset += size
+            on_progress(first + len(batch), len(names))
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, pcm)

@@ -125,8 +125,10 @@ def _row(place: str, line: str, levels: dict[str, float], n_src: int) -> Row:
     return Row(place, title, tuple(map(key_of, names)), gains, tuple(levels[s] for s in stems))
 
 
-def missing(rows: list[Row], utterances: dict[str, Path]) -> list[Row]:
-    return [row for row in rows if any(u not in utterances for u in row.utterances)]
+def missing(rows: list[Row], utterances: dict[str, Path]) -> list[tuple[str, str]]:
+    """Place and first absent utterance of each row that lacks one."""
+    absent = [(row.place, [u for u in row.utterances if u not in utterances]) for row in rows]
+    return [(place, names[0]) for place, names in absent if names]
 
 
 def mixture_of(
