@@ -38,8 +38,8 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_figure(text: str) -> str:
-    """Text that matplotlib prints as it stands: no mathematics, not hidden from a legend."""
-    escaped = text.replace("$", r"\$")
+    """Text that matplotlib prints as it stands, not hidden from a legend; N_re as in the paper."""
+    escaped = text.replace("$", r"\$").replace("N_re", r"$N_\mathrm{re}$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 

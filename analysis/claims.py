@@ -18,13 +18,13 @@ Where a maximum stands for its best row, the best row is the one whose mean is b
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.captions import escape_markdown
-from analysis.frames import StudyFrames, load_study, read_plan, role
+from analysis.frames import StudyFrames, load_study, plan_path, role
 from analysis.stats import LEVEL, Paired, interval, paired_draws
 from tisdiss.harness.expression import (
     Cell,
@@ -37,6 +37,9 @@ from tisdiss.harness.expression import (
     parse,
     rows_of,
 )
+
+if TYPE_CHECKING:
+    from tisdiss.harness.study import Study
 
 Status = Literal["PASS", "FAIL", "NOT SIGNIFICANT", "MISSING"]
 _SEED = 0
@@ -65,6 +68,12 @@ class Verdict:
     n_speakers: int = 0
     n_seeds: int = 0
 
+    @classmethod
+    def from_json(cls, known: dict[str, Any]) -> "Verdict":
+        """A verdict as a report's provenance holds it, where NaN is null."""
+        values: dict[str, Any] = {k: np.nan if v is None else v for k, v in known.items()}
+        return cls(**values)
+
     @property
     def numbers(self) -> str:
         """The deciding difference, its interval and what it rests on, on one line."""
@@ -85,14 +94,15 @@ def claims(studies: Sequence[str], profile: str, runs_dir: Path) -> list[Verdict
     A study that was never planned at that profile has its claims read from `studies/` and listed
     as MISSING.
     """
+    from tisdiss.harness.study import find_studies  # pydantic is slow to load
+
     verdicts = []
     for study in studies:
-        try:
-            read_plan(Path(runs_dir), study, profile)
-        except ValueError:
-            verdicts += _unplanned(study, profile)
-        else:
+        if plan_path(runs_dir, study, profile).is_file():
             verdicts += decide(load_study(runs_dir, study, profile))
+        else:
+            reason = f"run `tisdiss run {study} --profile {profile}` first"
+            verdicts += unplanned(find_studies([study])[0], reason)
     return verdicts
 
 
@@ -137,24 +147,23 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
     return "\n".join([*lines, counts(verdicts) + ".", *filter(None, [meaning(profile)])]) + "\n"
 
 
-def to_markdown(verdicts: Sequence[Verdict]) -> str:
+def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str:
     """The list as a pipe table."""
-    lines = ["| verdict | claim | source | margin |", "| :-- | :-- | :-- | :-- |"]
+    first = 0 if with_study else 1
+    names = ["study", "verdict", "claim", "source", "margin"][first:]
+    lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
     for v in verdicts:
-        said = ". ".join(filter(None, [v.numbers, v.reason]))
-        cells = f"**{v.status}**", f"`{v.expr}`", escape_markdown(v.source), escape_markdown(said)
-        lines.append(f"| {' | '.join(cells)} |")
+        said = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
+        cells = [v.study, f"**{v.status}**", f"`{v.expr}`", escape_markdown(v.source), said]
+        lines.append(f"| {' | '.join(cells[first:])} |")
     return "\n".join(lines) + "\n"
 
 
-def _unplanned(study: str, profile: str) -> list[Verdict]:
-    from tisdiss.harness.study import find_studies  # pydantic is slow to load
-
-    reason = f"run `tisdiss run {study} --profile {profile}` first"
-    (found,) = find_studies([study])
+def unplanned(study: "Study", reason: str) -> list[Verdict]:
+    """The claims of a study of which there are no runs: all MISSING, for a reason."""
     return [
-        Verdict(found.study, claim.id, claim.expr, claim.source, "MISSING", reason)
-        for claim in found.claims
+        Verdict(study.study, claim.id, claim.expr, claim.source, "MISSING", reason)
+        for claim in study.claims
     ]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.captions import METRIC_LABELS, basis, escape_figure
+from analysis.captions import METRIC_LABELS, basis, escape_figure, resampled
 from analysis.figures import draw_depths, settle, style
 
 PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
@@ -39,6 +39,9 @@ def fig2(
             if at >= len(PANELS) - COLUMNS:
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         figure.supxlabel(_rests_on(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
+        figure.draw_without_rendering()  # so that legends have a size
+        for axes in grid:
+            _make_room(axes)
         settle(figure)
     return figure
 
@@ -46,8 +49,17 @@ def fig2(
 def _panel(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str) -> None:
     draw_depths(axes, curve[curve["metric"] == metric], plan)
     axes.tick_params(labelsize=6.5)
-    axes.margins(y=0.12)
-    axes.legend(fontsize=_SMALL, handlelength=1.5, loc="best")
+    axes.margins(y=0.1)
+    axes.legend(fontsize=_SMALL, handlelength=1.5, loc="upper left")
+
+
+def _make_room(axes: Axes) -> None:
+    """Raise the upper end of the axis until no curve is under the legend."""
+    legend = axes.get_legend()
+    if legend is not None:
+        share = legend.get_window_extent().height / axes.get_window_extent().height
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, low + (high - low) / (0.97 - share))
 
 
 def _absent(axes: Axes) -> None:
@@ -63,7 +75,10 @@ def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
     for study, (curve, plan) in panels.items():
         said.setdefault(" · ".join(basis(plan, curve)), []).append(study[-1])
     lines = [f"({', '.join(names)}) {line}" for line, names in said.items()]
-    marks = (
-        "large dark-edged marker: N_re of training · band: 95% bootstrap over speakers and seeds"
-    )
-    return escape_figure("\n".join([marks, *(lines if len(said) > 1 else said)]))
+    marks = ["large dark-edged marker: N_re of training"]
+    drawn = [curve for curve, _ in panels.values() if curve["low"].notna().any()]
+    if drawn:
+        marks.append(f"band: 95% bootstrap over {resampled(pd.concat(drawn))}")
+    if any((plan.get("show") or {}).get("equal_cost") for _, plan in panels.values()):
+        marks.append("joined boxes: equal cost")
+    return escape_figure("\n".join([" · ".join(marks), *(lines if len(said) > 1 else said)]))

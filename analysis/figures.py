@@ -166,16 +166,11 @@ def _box_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> N
     shared = [points for _, points in sorted(costs.items()) if len({r for r, _ in points}) > 1]
     for at, points in enumerate(shared):
         colour = COLOURS[2 + at % (len(COLOURS) - 2)]
-        for row, n_re in points:
-            line = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
-            box: dict[str, Any] = {
-                "marker": "s",
-                "ms": 9.5,
-                "mfc": "none",
-                "mec": colour,
-                "mew": 1.0,
-            }
-            axes.plot(line["n_re"], line["mean"], ls="none", zorder=4, clip_on=False, **box)
+        ends = [curve[(curve["row"] == row) & (curve["n_re"] == n_re)] for row, n_re in points]
+        pair = pd.concat(ends)
+        look: dict[str, Any] = {"marker": "s", "ms": 9.5, "mfc": "none", "mec": colour, "mew": 1.0}
+        look |= {"ls": ":", "lw": 0.8, "color": colour, "zorder": 4, "clip_on": False}
+        axes.plot(pair["n_re"], pair["mean"], **look)
 
 
 def trained_mark(marker: str, color: str) -> dict[str, Any]:
@@ -202,7 +197,7 @@ def _keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
         label = f"95% bootstrap over {resampled(curve)}"
         keys.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
     if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
-        box = Patch(facecolor="none", edgecolor="0.4", label="boxes of a colour: equal cost")
+        box = Patch(facecolor="none", edgecolor="0.4", label="joined boxes: equal cost")
         keys.append(box)
     return keys
 
@@ -228,7 +223,7 @@ def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list
     lines = [" · ".join(basis(plan, curve))]
     lines += [pretty(note) for note in notes(plan)]
     if absent:
-        lines.append(f"runs missing: {', '.join(absent)}")
+        lines.append(f"runs missing: {'; '.join(absent)}")
     lines = [
         part
         for line in lines

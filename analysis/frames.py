@@ -2,6 +2,8 @@
 
 A plan, `runs/plans/<study>.<profile>.json`, names the rows of a study and the runs of each row;
 `load_study` follows it to the run folders and returns one frame of runs and one of scores.
+A report keeps these frames beside what is made from them (`PROVENANCE`, `SCORES`), and `load_saved`
+reads them again: whoever has the report needs no run folders.
 """
 
 import json
@@ -15,13 +17,21 @@ import pandas as pd
 METRICS = ("si_snr", "si_snri", "sdr", "sdri")
 """Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
 
+PROVENANCE, SCORES = "provenance.json", "scores.parquet"
+"""Files of a report: the plan, the runs and where every number comes from; and all scores."""
+
 USABLE = ("done", "imported")
 """States of a run whose weights are final; any other run is listed, never averaged over."""
 
+PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _PLANNED = ("row", "label", "name", "kind", "corpus", "params", "seed", "identity", "evaluation")
 _FOUND = ("status", "reason", "scored", "steps", "epochs", "seconds", "test_manifest")
 _CODE = ("code_hash", "commit", "dirty", "config")
+_TYPES = dict.fromkeys(("steps", "epochs", "params"), "Int64") | {
+    "seconds": "Float64",
+    "dirty": "boolean",
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,7 @@ def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
     runs_dir = Path(runs_dir)
     plan = read_plan(runs_dir, study, profile)
     planned = [(row, run) for row in plan["rows"] for run in row["runs"]]
-    records = [_read_run(runs_dir, row, run) for row, run in planned]
-    runs = pd.DataFrame(records, columns=[*_PLANNED, *_FOUND, *_CODE])
-    runs = runs.astype(dict.fromkeys(("steps", "epochs", "params"), "Int64"))
+    runs = _runs_frame([_read_run(runs_dir, row, run) for row, run in planned])
     _check_test_set(plan, runs[runs["scored"]])
     scored = [pair for pair, done in zip(planned, runs["scored"], strict=True) if done]
     parts = [_read_scores(runs_dir, *pair) for pair in scored]
@@ -76,12 +84,58 @@ def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
     return StudyFrames(plan, runs, scores)
 
 
+def load_saved(folder: Path) -> StudyFrames:
+    """The frames that a report holds, equal to those that it was made from.
+
+    Raises ValueError when there is no report, or one of a version that kept no frames.
+    """
+    known = read_provenance(Path(folder) / PROVENANCE)
+    scores = pd.read_parquet(Path(folder) / SCORES)
+    return StudyFrames(known["plan"], _runs_frame(known["runs"]), scores)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """What a report says of its numbers; a ValueError where there is none that can be read."""
+    study = path.parent.name
+    if not path.is_file():
+        raise ValueError(f"{path.parent} holds no report: `tisdiss report {study}` writes it")
+    known = _read_json(path)
+    if known["schema"] != PROVENANCE_SCHEMA:
+        raise ValueError(
+            f"{path} has schema {known['schema']}, this version reads {PROVENANCE_SCHEMA}: run "
+            f"`tisdiss report {study}` again"
+        )
+    return known
+
+
+def run_records(frames: StudyFrames) -> list[dict[str, Any]]:
+    """The frame of runs as `load_saved` reads it again; what is not known is None."""
+    return [
+        {str(key): None if _unknown(value) else value for key, value in run.items()}
+        for run in frames.runs.astype(object).to_dict("records")
+    ]
+
+
+def _unknown(value: Any) -> bool:
+    return not isinstance(value, dict) and bool(pd.isna(value))
+
+
+def _runs_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    names = (*_PLANNED, *_FOUND, *_CODE)
+    whole = [{name: run.get(name) for name in names} for run in records]
+    return pd.DataFrame(whole, columns=names).astype(_TYPES)
+
+
+def plan_path(runs_dir: Path, study: str, profile: str) -> Path:
+    """Where the plan of a study at a profile lies, once `tisdiss plan` or `run` made one."""
+    return Path(runs_dir) / "plans" / f"{study}.{profile}.json"
+
+
 def read_plan(runs_dir: Path, study: str, profile: str) -> dict[str, Any]:
     """The plan of a study at a profile; a ValueError names the command that makes it."""
-    folder = Path(runs_dir) / "plans"
-    path = folder / f"{study}.{profile}.json"
+    path = plan_path(runs_dir, study, profile)
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in folder.glob("*.json"))) or "none"
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise ValueError(
             f"no plan of study {study!r} at profile {profile!r}: run "
             f"`tisdiss run {study} --profile {profile}` first; plans there are: {there}"

@@ -1,6 +1,7 @@
 """Sounds that an evaluation kept, as a page can play them: mixture, sources, and every depth.
 
 `tisdiss/evaluate.py` keeps a few mixtures: audio/<mixture>/{mixture,source1,re3_est1,...}.wav.
+Speech of your own folder or of a licensed corpus is not passed on unless you say so.
 """
 
 import base64
@@ -17,6 +18,19 @@ import soundfile
 
 from analysis.frames import StudyFrames
 
+FREE = {
+    "prompts": (
+        "Studio prompts of Debian's asterisk-core-sounds (Allison Smith, June Wallack, Carlo Flora "
+        "under CC BY-SA 3.0; Maxim Topal, ivrvoice.ru, under CC BY 3.0) and of "
+        "asterisk-prompt-it-menardi, made by Marco Menardi and Paola Dal Zot, "
+        "http://www.voip.ammdomus.it (CC BY-SA 3.0). Changed: cut, mixed and separated; to be "
+        "passed on under CC BY-SA 3.0."
+    ),
+    "synthetic": "Generated sounds, no speech.",
+    "librispeech": "LibriSpeech (V. Panayotov, CC BY 4.0), mixed and separated.",
+}
+"""Sources (`data.source`) of which sounds may be passed on, and whom to thank."""
+
 _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 
 
@@ -27,6 +41,8 @@ class Heard:
     mixture: str
     title: str
     """ "best", "median" or "worst" of those kept."""
+    rate: int
+    """Samples a second."""
     sounds: dict[str, str]
     """Names such as "mixture", "source1", "re3_est1" to keys of the page's sounds."""
     depths: list[int]
@@ -59,12 +75,27 @@ def heard(
         keys = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in files.items()}
         sounds |= {keys[name]: base64.b64encode(data).decode() for name, data in files.items()}
         part = scores[scores["mixture_id"] == mixture]
-        found.append(_heard(mixture, _title(at, len(order)), keys, part, metric))
+        rate = soundfile.info(kept[mixture] / "mixture.wav").samplerate
+        found.append(_heard(mixture, _title(at, len(order)), rate, keys, part, metric))
     return found, sounds
 
 
+def credit(frames: StudyFrames) -> str | None:
+    """Whom to thank for the sounds of a study; None where they may not be passed on."""
+    configs = (config for config in frames.runs["config"] if isinstance(config, dict))
+    sources = {str((config.get("data") or {}).get("source")) for config in configs}
+    if not sources or not sources <= set(FREE):
+        return None
+    return " ".join(FREE[source] for source in sorted(sources))
+
+
 def _heard(
-    mixture: str, title: str, keys: dict[str, str], scores: pd.DataFrame, metric: str
+    mixture: str,
+    title: str,
+    rate: int,
+    keys: dict[str, str],
+    scores: pd.DataFrame,
+    metric: str,
 ) -> Heard:
     depths = sorted({int(match[1]) for match in map(_ESTIMATE.fullmatch, keys) if match})
     cast = scores.drop_duplicates("slot").sort_values("slot")
@@ -75,7 +106,7 @@ def _heard(
         f"{speaker} ({sex})" if sex else str(speaker)
         for speaker, sex in zip(cast["speaker"], cast["sex"].fillna(""), strict=True)
     ]
-    return Heard(mixture, title, keys, depths, speakers, by_depth)
+    return Heard(mixture, title, rate, keys, depths, speakers, by_depth)
 
 
 def _at(scores: pd.DataFrame, n_re: int) -> pd.DataFrame:

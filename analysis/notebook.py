@@ -1,31 +1,36 @@
 """A study as an executed notebook: table, figures and claims from the frames, a few lines each.
 
-Executing it anew gives the same file: no times, no versions, no paths but the one to the runs.
+It reads the frames that lie beside it in the report, so it runs wherever the report is. Executing
+it anew gives the same file: no times, no versions, no paths.
 """
 
-import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from analysis.frames import PROVENANCE, SCORES
+from tisdiss.files import write_atomic
 
 TIMEOUT_S = 300
 
 _CELLS: tuple[tuple[str, str], ...] = (
     (
         "markdown",
-        "# {study}: {title}\n\n{claim}\n\nEvery cell stands alone on the frames; change one and "
-        "run it again. Made by `tisdiss report {study} --profile {profile} --notebook`.",
+        "# {study}: {title}\n\n{claim}\n\nMade from `provenance.json` and `scores.parquet` in this "
+        "folder; no run folder is needed. Change a cell and run it again.",
     ),
     (
         "code",
         "from pathlib import Path\n\n"
-        "from IPython.display import Image, Markdown\n\n"
+        "from IPython.display import Image, Markdown, display\n\n"
         "from analysis.claims import to_frame\n"
-        "from analysis.figures import depth_figure, render\n"
-        "from analysis.report import tables_of\n"
-        "from analysis.results import results_of\n"
+        "from analysis.figures import render\n"
+        "from analysis.report import figures_of, tables_of\n"
+        "from analysis.results import results_in\n"
         "from analysis.tables import to_markdown\n\n"
-        "results = results_of({study!r}, {profile!r}, Path({runs!r}))\n"
-        'results.frames.runs[["row", "seed", "status", "steps", "params"]]',
+        "results = results_in(Path())\n"
+        'results.frames.runs[["row", "name", "seed", "status", "steps", "params"]]',
     ),
     ("markdown", "## Scores\n\nOne line per mixture, depth and speaker, in dB."),
     ("code", "results.frames.scores.describe().round(3)"),
@@ -37,11 +42,16 @@ _CELLS: tuple[tuple[str, str], ...] = (
     ),
     ("markdown", "## Table"),
     ("code", "Markdown(to_markdown(tables_of(results)[0]))"),
-    ("markdown", "## Figure"),
+    ("markdown", "## Figures\n\nBy name what follows the study in a figure's file name."),
     (
         "code",
-        "figure = depth_figure(results.curve, results.plan, metric=results.metrics[0])\n"
-        'Image(render(figure)["png"], width=600)',
+        'figures = figures_of(results)\nImage(render(figures[""], ["png"])["png"], width=600)',
+    ),
+    (
+        "code",
+        "for name in figures:\n"
+        "    if name:\n"
+        '        display(Markdown(name), Image(render(figures[name], ["png"])["png"], width=600))',
     ),
     ("markdown", "## Claims\n\nHow far each is above 0, in dB, with the 95 % interval."),
     (
@@ -52,36 +62,33 @@ _CELLS: tuple[tuple[str, str], ...] = (
 )
 
 
-def notebook_file(plan: dict[str, Any], runs_dir: Path, folder: Path) -> str:
-    """The executed notebook of a planned study, as it will lie in `folder`.
+def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str:
+    """The executed notebook of a study; `files` are those of its report, by name.
 
     It needs nbformat, nbclient and ipykernel; an error in a cell is raised, never stored.
     """
     import nbformat
+    from jupyter_client import AsyncKernelManager
     from nbclient import NotebookClient
 
-    notebook = nbformat.from_dict(source(plan, os.path.relpath(runs_dir, folder)))
-    folder.mkdir(parents=True, exist_ok=True)
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT_S,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.execute()
+    notebook = nbformat.from_dict(source(plan))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (PROVENANCE, SCORES):
+            write_atomic(Path(folder) / name, files[name])
+        client = NotebookClient(
+            notebook,
+            km=AsyncKernelManager(transport="ipc", ip=f"{folder}/kernel"),  # listens on no port
+            timeout=TIMEOUT_S,
+            record_timing=False,
+            resources={"metadata": {"path": folder}},
+        )
+        client.execute()
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
-def source(plan: dict[str, Any], runs: str) -> dict[str, Any]:
+def source(plan: dict[str, Any]) -> dict[str, Any]:
     """The notebook before it is executed, in the format of nbformat 4.5."""
-    known = {
-        "study": plan["study"],
-        "profile": plan["profile"],
-        "title": plan["title"],
-        "claim": plan.get("claim", ""),
-        "runs": Path(runs).as_posix(),
-    }
+    known = {key: plan.get(key) or "" for key in ("study", "title", "claim")}
     return {
         "nbformat": 4,
         "nbformat_minor": 5,

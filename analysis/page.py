@@ -1,6 +1,6 @@
 """All studies on one page that needs no network: verdicts, figures, tables, and sounds to compare.
 
-`page` takes results and sounds and returns HTML; `html_report` reads run folders and writes it.
+`page` takes results and sounds and returns HTML; `html_report` reads reports and writes it.
 Styles and scripts lie in `templates/`.
 """
 
@@ -16,10 +16,12 @@ from typing import Any
 from analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
 from analysis.claims import counts, meaning
 from analysis.figures import render
-from analysis.listen import Heard, heard
+from analysis.frames import corpora, role
+from analysis.index import Entry, entries
+from analysis.listen import Heard, credit, heard
 from analysis.provenance import differing_settings, provenance
 from analysis.report import figures_of, tables_of
-from analysis.results import Results, results_of, unscored
+from analysis.results import Results, results_in, unscored
 from tisdiss.files import write_atomic
 from tisdiss.harness.expression import parse, rows_of
 
@@ -30,6 +32,9 @@ FIGURES = {
 }
 
 
+_ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash", "commit", "dirty")
+
+
 @dataclass(frozen=True)
 class Section:
     """A study as the page shows it."""
@@ -38,48 +43,74 @@ class Section:
     row: str = ""
     """The row that is heard."""
     heard: list[Heard] = field(default_factory=list)
+    silence: str = ""
+    """Why nothing is heard."""
+    credit: str = ""
+    """Whom to thank for the sounds."""
 
 
 def html_report(
-    studies: Iterable[str], profile: str, runs_dir: Path, out_file: Path
-) -> tuple[Path, list[str]]:
-    """Write the page of all studies that were run at a profile.
+    reports: Path,
+    runs_dir: Path,
+    out_file: Path,
+    studies: Iterable[str] = (),
+    *,
+    own_speech: bool = False,
+) -> Path:
+    """Write the page of `reports`, of all its studies or of some, and return the file.
 
-    Returns the file, and for every study that is not on it the reason. A ValueError says what to
-    run when there is none at all. The same runs give the same bytes.
+    Sounds are those that the run folders still have: of free corpora, or of all with `own_speech`.
+    A ValueError says what to run when there is no report. The same reports and sounds give the
+    same bytes.
     """
+    wanted = list(studies)
+    listed = [entry for entry in entries(reports) if not wanted or entry.study in wanted]
+    there = [entry for entry in listed if entry.plan]
+    if absent := set(wanted) - {entry.study for entry in there}:
+        raise ValueError(f"{reports} holds no report of {sorted(absent)[0]!r}: {_advice(absent)}")
+    if not there:
+        raise ValueError(f"{reports} holds no report: {_advice(['fig2e'])}")
     sections: list[Section] = []
     sounds: dict[str, str] = {}
-    absent: list[str] = []
-    for study in studies:
-        try:
-            results = results_of(study, profile, runs_dir)
-        except ValueError as error:
-            absent.append(f"{study}: {error}")
-            continue
-        row = _protagonist(results)
-        found, data = heard(results.frames, row, runs_dir, results.metrics[0])
+    for entry in there:
+        section, data = _section(results_in(Path(reports) / entry.study), runs_dir, own_speech)
+        sections.append(section)
         sounds |= data
-        sections.append(Section(results, row, found))
-    if not sections:
-        raise ValueError(f"nothing to show at profile {profile}: {'; '.join(absent) or 'no study'}")
-    write_atomic(Path(out_file), page(sections, sounds, profile, absent))
-    return Path(out_file), absent
+    write_atomic(Path(out_file), page(sections, sounds, listed))
+    return Path(out_file)
 
 
-def page(
-    sections: Sequence[Section], sounds: dict[str, str], profile: str, absent: Sequence[str] = ()
-) -> str:
-    """The whole page as text."""
-    verdicts = [verdict for section in sections for verdict in section.results.verdicts]
+def _advice(studies: Iterable[str]) -> str:
+    study = min(studies)
+    return f"run `tisdiss run {study}` and `tisdiss report {study}` first"
+
+
+def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Section, dict[str, str]]:
+    thanks = credit(results.frames)
+    if thanks is None and not own_speech:
+        silence = (
+            "No sounds here: this corpus may not be passed on. For a page of your own, "
+            "`tisdiss page --own-speech` adds them."
+        )
+        return Section(results, silence=silence), {}
+    for row in _protagonists(results):
+        found, sounds = heard(results.frames, row, runs_dir, results.metrics[0])
+        if found:
+            section = Section(results, row, found, credit=thanks or "Not to be passed on.")
+            return section, sounds
+    return Section(results, silence="No sounds here: the run folders that kept them are not."), {}
+
+
+def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[Entry]) -> str:
+    """The whole page as text; `listed` are all studies, also those without a section."""
+    profiles = dict.fromkeys(section.results.plan["profile"] for section in sections)
     return fill(
         "report.html",
         {"html": html.escape, "css": _css_class},
-        profile=profile,
-        counts=counts(verdicts),
-        meaning=meaning(profile),
+        counts=counts(v for section in sections for v in section.results.verdicts),
+        meanings=[said for said in map(meaning, profiles) if said],
         sections=[_shown(section) for section in sections],
-        absent=[text.partition(":")[0] for text in absent],
+        listed=listed,
         style=_file("report.css"),
         script=_file("report.js"),
         data=_json({"sounds": sounds, "studies": _data(sections)}),
@@ -90,7 +121,10 @@ def _shown(section: Section) -> dict[str, Any]:
     """Everything that the template prints of a study."""
     results = section.results
     plan, figures = results.plan, figures_of(section.results)
-    svgs = {suffix: _inline(figure, plan["study"] + suffix) for suffix, figure in figures.items()}
+    svgs = {
+        suffix: _inline(figure, plan["study"] + suffix, _described(results, suffix))
+        for suffix, figure in figures.items()
+    }
     label = next((row_label(r, plan) for r in plan["rows"] if r["id"] == section.row), "")
     return {
         "study": plan["study"],
@@ -103,11 +137,27 @@ def _shown(section: Section) -> dict[str, Any]:
         "incomplete": unscored(results.frames),
         "lead": METRIC_LABELS[results.metrics[0]],
         "figure": svgs[""],
-        "more": [(name, svgs[key]) for key, name in FIGURES.items() if key in svgs],
+        "more": [(name, svgs[key]) for key, name in _further(results).items() if key in svgs],
         "tables": tables_of(results),
         "heard": section.heard,
         "heard_label": label,
+        "has_interval": bool(results.curve["low"].notna().any()),
+        "silence": section.silence,
+        "credit": section.credit,
     }
+
+
+def _further(results: Results) -> dict[str, str]:
+    """The figures below the first, by what follows the study in their file names."""
+    return {f"-{metric}": METRIC_LABELS[metric] for metric in results.metrics[1:]} | FIGURES
+
+
+def _described(results: Results, suffix: str) -> str:
+    """What a screen reader says of a figure; the numbers are in the table below it."""
+    if suffix in FIGURES:
+        return f"{results.plan['study']}: {FIGURES[suffix].lower()}"
+    label = METRIC_LABELS[suffix[1:] or results.metrics[0]]
+    return f"{results.plan['study']}: {label} in dB against N_re at inference, a curve per variant"
 
 
 def _data(sections: Sequence[Section]) -> dict[str, Any]:
@@ -125,28 +175,31 @@ def _data(sections: Sequence[Section]) -> dict[str, Any]:
 def _origins(results: Results) -> dict[str, Any]:
     """Cells and runs, with the settings in which the runs differ instead of all of them."""
     known = provenance(results)
-    settings = differing_settings(known["runs"])
+    all_runs = {run["identity"]: run for run in known["runs"]}
+    settings = differing_settings(all_runs)
     runs = {
-        identity: {key: value for key, value in run.items() if key != "config"}
-        | {"settings": settings[identity]}
-        for identity, run in known["runs"].items()
+        identity: {key: run[key] for key in _ABOUT_RUN} | {"settings": settings[identity]}
+        for identity, run in all_runs.items()
     }
+    data = dict(corpora(results.plan))
+    manifests = {r["id"]: data[role(r)].get("manifest", "") for r in results.plan["rows"]}
     cells = {
         name: {k: v for k, v in cell.items() if k not in ("evaluations", "seeds")}
+        | {"manifest": manifests[name.rsplit(".", 2)[0]]}
         for name, cell in known["cells"].items()
     }
-    return {"runs": runs, "cells": cells, "manifest": known["corpus"].get("manifest", "")}
+    return {"runs": runs, "cells": cells}
 
 
-def _protagonist(results: Results) -> str:
-    """The row to listen to: the first with a depth to choose that a claim names, else the last."""
+def _protagonists(results: Results) -> list[str]:
+    """The rows to listen to, best first: those with a depth to choose, as claims name them."""
     scores = results.frames.complete_scores
     there = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"])) or list(scores["row"].unique())
     named = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
-    return next((row for row in named if row in there), there[-1])
+    return [row for row in dict.fromkeys([*named, *reversed(there)]) if row in there]
 
 
-def _inline(figure: Any, prefix: str) -> str:
+def _inline(figure: Any, prefix: str, said: str) -> str:
     """A figure as SVG for HTML; its names are made unlike those of the other figures."""
     text = render(figure, ["svg"])["svg"].decode()
     text = text[text.index("<svg") :]
@@ -155,7 +208,8 @@ def _inline(figure: Any, prefix: str) -> str:
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
     text = text.replace(f'height="{height}pt"', "", 1)
-    return text.replace(f'width="{width}pt"', f'role="img" style="width:{float(width):.0f}pt"', 1)
+    style = f'role="img" aria-label="{html.escape(said)}" style="width:{float(width):.0f}pt"'
+    return text.replace(f'width="{width}pt"', style, 1)
 
 
 def _css_class(status: str) -> str:

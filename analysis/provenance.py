@@ -1,12 +1,11 @@
 """Where every number comes from, and the way back: `why("table3:l3:si_snri")`.
 
-A cell is named study:row:score.re<depth>; without a depth it is the one the row was trained at.
-The same names are the macros of `numbers.tex`.
+A cell is named study:row:score.re<depth>; without a depth it is the one the row was trained at. A
+size is study:row:params, a verdict study:claim:<id>. `numbers.tex` uses the same names.
 """
 
 import hashlib
-import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,23 @@ from typing import Any
 import pandas as pd
 
 from analysis.captions import METRIC_LABELS, resampled
+from analysis.claims import Verdict
+from analysis.frames import (
+    PROVENANCE,
+    PROVENANCE_SCHEMA,
+    corpora,
+    read_provenance,
+    role,
+    run_records,
+)
 from analysis.results import Results
 from analysis.stats import DRAWS, LEVEL
-
-SCHEMA = 1
-_ROW = ("label", "name", "n_re_train", "paper", "corpus")
+from tisdiss.harness.expression import parse, rows_of
 
 
 def provenance(results: Results) -> dict[str, Any]:
-    """Every cell "<row>.<score>.re<n>" with its runs; every run with its data, code and config."""
-    frames, plan = results.frames, results.plan
+    """Every cell "<row>.<score>.re<n>" with its runs; the plan, and every run with its config."""
+    frames = results.frames
     by_row = dict(tuple(frames.runs.groupby("row", sort=False)))
     cells = {}
     for line in pd.concat(list(results.curves.values())).to_dict("records"):
@@ -37,19 +43,14 @@ def provenance(results: Results) -> dict[str, Any]:
             "runs": runs["identity"].tolist(),
         }
     return {
-        "schema": SCHEMA,
-        "study": plan["study"],
-        "profile": plan["profile"],
-        "study_hash": plan["study_hash"],
-        "corpus": plan["corpus"],
-        "corpora": plan.get("corpora") or {},
+        "schema": PROVENANCE_SCHEMA,
         "interval": {"level": LEVEL, "draws": DRAWS, "resampled": resampled(results.curve)},
         "undefined_scores": frames.undefined,
-        "rows": {row["id"]: {key: row.get(key) for key in _ROW} for row in plan["rows"]},
-        "runs": {run["identity"]: _run(run) for run in frames.runs.to_dict("records")},
         "analysis_hash": _analysis_hash(),
-        "claims": [_verdict(vars(verdict)) for verdict in results.verdicts],
         "cells": cells,
+        "claims": [_verdict(vars(verdict)) for verdict in results.verdicts],
+        "plan": results.plan,
+        "runs": run_records(frames),
     }
 
 
@@ -58,71 +59,117 @@ def why(
 ) -> dict[str, Any]:
     """What stands behind a number of a report: value, runs, config, data and code.
 
-    `cell` is study:row:score or study:row:score.re5. `code_hash` is that of the model's code as
-    it is now (`tisdiss.harness.environment.code_hash()`); each run then says whether the code
-    changed since. Its `settings` are those in which the study's runs differ. A ValueError names
-    the nearest cell when there is none of that name.
+    `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.
+    `code_hash` is that of the model's code as it is now
+    (`tisdiss.harness.environment.code_hash()`); each run then says whether the code changed since.
+    Its `settings` are those in which the study's runs differ. A ValueError names the nearest cell
+    when there is none of that name.
     """
     study, row, score = _split(cell)
-    path = Path(reports) / study / "provenance.json"
+    known = _known(cell, Path(reports), study)
+    if row == "claim":
+        answer = _why_claim(cell, known, score)
+    else:
+        answer = _why_number(cell, known, row, score)
+    settings = differing_settings({run["identity"]: run for run in known["runs"]})
+    runs = [
+        run
+        | {
+            "settings": settings[run["identity"]],
+            "code_changed": None if code_hash is None else run["code_hash"] != code_hash,
+        }
+        for run in known["runs"]
+        if run["row"] in answer["rows"]
+    ]
+    plan = known["plan"]
+    return answer | {key: plan[key] for key in ("study", "profile", "study_hash")} | {"runs": runs}
+
+
+def _known(cell: str, reports: Path, study: str) -> dict[str, Any]:
+    path = reports / study / PROVENANCE
     if not path.is_file():
-        there = ", ".join(sorted(p.parent.name for p in Path(reports).glob("*/provenance.json")))
+        there = ", ".join(sorted(p.parent.name for p in reports.glob(f"*/{PROVENANCE}")))
         raise ValueError(
             f"{cell}: no report of study {study!r} in {reports}; there are: {there or 'none'}. "
             f"`tisdiss report {study}` writes it"
         )
-    known = json.loads(path.read_text(encoding="utf-8"))
-    if row not in known["rows"]:
-        raise ValueError(f"{cell}: {study} has no row {row!r}{_nearest(row, known['rows'])}")
-    about = known["rows"][row]
+    return read_provenance(path)
+
+
+def _why_number(cell: str, known: dict[str, Any], row: str, score: str) -> dict[str, Any]:
+    rows = {about["id"]: about for about in known["plan"]["rows"]}
+    if row not in rows:
+        raise ValueError(f"{cell}: there is no row {row!r}{_nearest(row, rows)}")
+    about = rows[row]
+    shared = {
+        "rows": [row],
+        "label": f"{about['label']} ({about['name']})",
+        "n_re_train": about["n_re_train"],
+        "paper": about.get("paper"),
+        "corpus": dict(corpora(known["plan"]))[role(about)],
+        "claims": [c for c in known["claims"] if row in rows_of(parse(c["expr"]))],
+    }
+    if score == "params":
+        return shared | {"cell": cell, "unit": "parameters", "value": about["params"]}
     name = f"{row}.{score}" if ".re" in score else f"{row}.{score}.re{about['n_re_train']}"
     if name not in known["cells"]:
         raise ValueError(f"{cell}: there is no number{_nearest(name, known['cells'])}")
     found = known["cells"][name]
-    runs = {identity: dict(known["runs"][identity]) for identity in found["runs"]}
-    settings = differing_settings(known["runs"])
-    for identity, run in runs.items():
-        run["settings"] = settings[identity]
-        run["code_changed"] = None if code_hash is None else run["code_hash"] != code_hash
-    return {
-        "cell": f"{study}:{name.replace('.', ':', 1)}",
-        **{key: known[key] for key in ("study", "profile", "study_hash", "interval")},
-        "row": row,
-        **about,
-        "corpus": known["corpora"].get(about["corpus"]) or known["corpus"],
+    return shared | {
+        "cell": f"{known['plan']['study']}:{row}:{name.removeprefix(row + '.')}",
+        "unit": f"dB {METRIC_LABELS[score.partition('.')[0]]}",
         "value": found["mean"],
         "low": found["interval"][0],
         "high": found["interval"][1],
+        "interval": known["interval"],
         **{k: found[k] for k in ("seed_sd", "n_mixtures", "n_speakers", "n_missing")},
-        "evaluations": found["evaluations"],
-        "runs": runs,
-        "claims": [claim for claim in known["claims"] if f"'{row}'" in claim["expr"]],
     }
+
+
+def _why_claim(cell: str, known: dict[str, Any], claim: str) -> dict[str, Any]:
+    claims = {found["id"]: found for found in known["claims"]}
+    if claim not in claims:
+        raise ValueError(f"{cell}: there is no claim {claim!r}{_nearest(claim, claims)}")
+    found = claims[claim]
+    return {"cell": cell, "rows": rows_of(parse(found["expr"])), "claims": [found]}
 
 
 def why_text(answer: dict[str, Any]) -> str:
     """The answer of `why` for a person."""
-    score = answer["cell"].rpartition(":")[2].partition(".")[0]
-    span = "" if answer["low"] is None else f" [{answer['low']:.2f}, {answer['high']:.2f}]"
-    lines = [
-        f"{answer['cell']} = {answer['value']:.2f} dB{span} {METRIC_LABELS[score]}",
-        f"  row       {answer['label']} ({answer['name']}), trained at N_re = "
-        f"{answer['n_re_train']}",
-        f"  over      {answer['n_mixtures']} mixtures, {answer['n_speakers']} speakers, "
-        f"{len(answer['runs'])} runs; {answer['n_missing']} scores undefined",
-        f"  profile   {answer['profile']}, study hash {answer['study_hash'][:10]}",
-        f"  corpus    {answer['corpus']['source']}, manifest "
-        f"{answer['corpus'].get('manifest', '')[:10]}",
-    ]
+    lines = [answer["cell"]]
+    if "value" in answer:
+        lines = [f"{answer['cell']} = {_value(answer)}", *_about(answer)]
+    lines.append(f"  profile   {answer['profile']}, study hash {answer['study_hash'][:10]}")
+    for run in answer["runs"]:
+        lines += _run_lines(run)
+    for claim in answer["claims"]:
+        known = Verdict.from_json(claim)
+        said = "; ".join(filter(None, [known.source, known.numbers, known.reason]))
+        lines += [f"  claim     {claim['status']}: {claim['expr']}", f"            {said}"]
+    return "\n".join(lines) + "\n"
+
+
+def _value(answer: dict[str, Any]) -> str:
+    if answer["unit"] == "parameters":
+        return f"{answer['value']:,} parameters"
+    low, high = answer["low"], answer["high"]
+    span = "" if low is None else f" [{low:.2f}, {high:.2f}]"
+    return f"{answer['value']:.2f}{span} {answer['unit']}"
+
+
+def _about(answer: dict[str, Any]) -> list[str]:
+    lines = [f"  row       {answer['label']}, trained at N_re = {answer['n_re_train']}"]
+    if "n_mixtures" in answer:
+        lines.append(
+            f"  over      {answer['n_mixtures']} mixtures, {answer['n_speakers']} speakers, "
+            f"{len(answer['runs'])} runs; {answer['n_missing']} scores undefined"
+        )
+    corpus = answer["corpus"]
+    lines.append(f"  corpus    {corpus['source']}, manifest {corpus.get('manifest', '')[:10]}")
     if answer["paper"]:
         quoted = ", ".join(f"{name} {value}" for name, value in answer["paper"].items())
         lines.append(f"  paper     {quoted}")
-    for evaluation, (identity, run) in zip(
-        answer["evaluations"], answer["runs"].items(), strict=True
-    ):
-        lines += _run_lines(identity, evaluation, run)
-    lines += [f"  claim     {claim['status']}: {claim['expr']}" for claim in answer["claims"]]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def differing_settings(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -144,9 +191,9 @@ def _split(cell: str) -> tuple[str, str, str]:
         raise ValueError(
             f"{cell!r} is not a cell; one looks like table3:l3:si_snri or fig2a:l1+3:sdri.re6"
         )
-    score = parts[2].partition(".")[0]
-    if score not in METRIC_LABELS:
-        raise ValueError(f"{cell}: {score!r} is not a score; there are {', '.join(METRIC_LABELS)}")
+    known = (*METRIC_LABELS, "params")
+    if parts[1] != "claim" and parts[2].partition(".")[0] not in known:
+        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(known)}")
     return parts[0], parts[1], parts[2]
 
 
@@ -157,15 +204,17 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"; there are: {', '.join(known) or 'none'}"
 
 
-def _run_lines(identity: str, evaluation: str, run: dict[str, Any]) -> list[str]:
-    commit = (run.get("commit") or "no commit")[:10] + (" with changes" if run.get("dirty") else "")
+def _run_lines(run: Mapping[str, Any]) -> list[str]:
+    commit = (run["commit"] or "no commit")[:10] + (" with changes" if run["dirty"] else "")
     settings = ", ".join(f"{key}={value}" for key, value in run["settings"].items())
     changed = {None: "", True: ", CHANGED SINCE", False: ", unchanged"}[run["code_changed"]]
+    if not run["scored"]:
+        return [f"  run       {run['identity'][:10]} seed {run['seed']}: {run['status']}"]
     return [
-        f"  run       {identity[:10]} seed {run['seed']}: {run['status']}, {run['steps']} steps, "
-        f"evaluation {evaluation[:10]}",
-        f"            code {(run.get('code_hash') or 'unknown')[:10]}{changed}, {commit}",
-        f"            test set {(run.get('test_manifest') or '')[:10]}",
+        f"  run       {run['identity'][:10]} seed {run['seed']}: {run['status']}, {run['steps']} "
+        f"steps, evaluation {run['evaluation'][:10]}",
+        f"            code {(run['code_hash'] or 'unknown')[:10]}{changed}, {commit}",
+        f"            test set {(run['test_manifest'] or '')[:10]}",
         f"            config {settings or 'that of the other rows'}",
     ]
 
@@ -176,12 +225,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         inner = isinstance(value, Mapping) and value
         flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
     return flat
-
-
-def _run(run: Mapping[Hashable, Any]) -> dict[str, Any]:
-    shown = ("seed", "name", "status", "steps", "seconds", "test_manifest", "code_hash", "commit")
-    known = {key: None if pd.isna(run[key]) else run[key] for key in (*shown, "dirty")}
-    return known | {"config": run["config"] if isinstance(run["config"], dict) else None}
 
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +14,19 @@ from analysis.claims import to_markdown as claims_markdown
 from analysis.comparison import comparison_table, is_comparison
 from analysis.composed import PANELS, fig2
 from analysis.figures import depth_figure, render
+from analysis.frames import PROVENANCE, SCORES
+from analysis.index import write_index
 from analysis.insight import change_figure, cost_figure, difficulty_figure
 from analysis.latex import check_tex
 from analysis.numbers import numbers_tex
 from analysis.provenance import provenance
-from analysis.results import Results, results_of, unscored
+from analysis.results import Results, results_in, results_of, unscored
 from analysis.stats import DRAWS
 from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.files import write_atomic
+
+MADE = (".pdf", ".png", ".svg", ".tex", ".md", ".csv", ".ipynb", ".parquet", ".json")
+"""What a report consists of, by suffix."""
 
 
 def report(
@@ -31,35 +35,49 @@ def report(
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
     The same runs give the same bytes. Rows that miss runs are shown as missing; a ValueError says
-    what to run when no row is complete. `notebook` adds an executed notebook (some seconds).
+    what to run when no row is complete. `notebook` adds an executed notebook (some seconds). What
+    an earlier report left there and this one does not make is deleted.
     """
-    results = results_of(study, profile, runs_dir)
+    written = write_study(results_of(study, profile, runs_dir), out_dir, notebook=notebook)
+    return [*written, write_index(out_dir)]
+
+
+def again(folder: Path, *, notebook: bool = False) -> list[Path]:
+    """Make a report anew from the frames it holds, without run folders: for a new look."""
+    return write_study(results_in(folder), Path(folder).parent, notebook=notebook)
+
+
+def write_study(results: Results, out_dir: Path, *, notebook: bool = False) -> list[Path]:
+    """Write the folder of a study's results."""
+    folder = Path(out_dir) / results.plan["study"]
     files = study_files(results)
     if notebook:
         from analysis.notebook import notebook_file  # Jupyter is slow to load
 
-        files[f"{study}.ipynb"] = notebook_file(results.plan, Path(runs_dir), Path(out_dir) / study)
-    return _write(Path(out_dir) / study, files)
+        files[f"{results.plan['study']}.ipynb"] = notebook_file(results.plan, files)
+    written = _write(folder, files)
+    for path in folder.iterdir():
+        if path not in written and path.suffix in MADE:
+            path.unlink()
+    return written
 
 
-def compose(
-    profile: str, runs_dir: Path, out_dir: Path, studies: Iterable[str] = PANELS
-) -> list[Path]:
-    """Write `out_dir/fig2/`: the panels that were run at a profile, as one figure a score."""
+def compose(reports: Path) -> list[Path]:
+    """Write `reports/fig2/`: the panels of which there is a report, as one figure a score."""
     panels = {}
-    for study in studies:
-        try:
-            panels[study] = results_of(study, profile, runs_dir)
-        except ValueError:
-            continue  # the panel says that it was not run
+    for study in PANELS:
+        if (Path(reports) / study / PROVENANCE).is_file():
+            panels[study] = results_in(Path(reports) / study)
     if not panels:
-        raise ValueError(f"no panel of Fig. 2 was run: `tisdiss run fig2a --profile {profile}`")
+        raise ValueError(
+            f"{reports} holds no panel of Fig. 2: `tisdiss report fig2a` writes one, from its runs"
+        )
     files: dict[str, bytes | str] = {}
     for metric, suffix in (("si_snri", ""), ("sdri", "-sdri")):
         curves = {name: (found.curves[metric], found.plan) for name, found in panels.items()}
         for form, data in render(fig2(curves, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
-    return _write(Path(out_dir) / "fig2", files)
+    return _write(Path(reports) / "fig2", files)
 
 
 def study_files(results: Results) -> dict[str, bytes | str]:
@@ -72,12 +90,17 @@ def study_files(results: Results) -> dict[str, bytes | str]:
     table, *others = tables_of(results)
     for name, made in [("table", table), *(("depth", other) for other in others)]:
         files |= {f"{name}.tex": checked_tex(made), f"{name}.md": to_markdown(made)}
-    return files | {
-        "table.csv": to_csv(list(results.curves.values()), results.plan),
-        "numbers.tex": numbers_tex(results),
-        "scores.parquet": _parquet(results.frames.scores),
-        "provenance.json": json.dumps(provenance(results), indent=1) + "\n",
-        "README.md": _readme(results, table, list(files)),
+    files["table.csv"] = to_csv(list(results.curves.values()), results.plan)
+    files["numbers.tex"] = numbers_tex(results)
+    files["README.md"] = _readme(results, table, list(files))
+    return files | frame_files(results)
+
+
+def frame_files(results: Results) -> dict[str, bytes | str]:
+    """The files that `results_in` reads again."""
+    return {
+        SCORES: _parquet(results.frames.scores),
+        PROVENANCE: json.dumps(provenance(results), indent=1) + "\n",
     }
 
 

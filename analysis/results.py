@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.breakdown import by_input_level, by_sex, change_per_step
 from analysis.claims import Verdict, decide
-from analysis.frames import StudyFrames, load_study
+from analysis.frames import StudyFrames, load_saved, load_study
 from analysis.stats import depth_curve
 
 METRICS = ("si_snri", "sdri")
@@ -88,6 +88,11 @@ def results_of(study: str, profile: str, runs_dir: Path) -> Results:
             f"`tisdiss run {study} --profile {profile}`"
         )
     return Results(frames)
+
+
+def results_in(folder: Path) -> Results:
+    """The results of a study from its report, without any run folder; a ValueError if none."""
+    return Results(load_saved(folder))
 
 
 def unscored(frames: StudyFrames) -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands that read finished runs and reports: claims, why, diff, compose, page, check-tex."""
+"""Commands that read finished runs and reports, and write what is made of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 app = typer.Typer()
-
-PAPER = ("table1", "table2", "table3", *(f"fig2{panel}" for panel in "abcdefgh"))
 
 Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the paper's if none.")]
 Profile = Annotated[str, typer.Option(help="Size at which the studies were run.")]
@@ -27,6 +25,7 @@ def claims(
     """
     from analysis.claims import any_failed, to_text
     from analysis.claims import claims as decide
+    from analysis.index import PAPER
 
     verdicts = decide(studies or PAPER, profile, runs_dir)
     typer.echo(to_text(verdicts, profile), nl=False)
@@ -67,36 +66,57 @@ def diff(
 
 
 @app.command()
-def compose(
-    profile: Profile = "mini", runs_dir: RunsDir = Path("runs"), out: Reports = Path("reports")
-) -> None:
-    """Draw Fig. 2 out of all panels that were run.
+def compose(reports: Reports = Path("reports")) -> None:
+    """Draw Fig. 2 out of all panels of which there is a report.
 
-    Example: tisdiss compose --profile lab
+    Example: tisdiss compose
     """
+    from analysis.index import write_index
     from analysis.report import compose as draw
 
-    for path in draw(profile, runs_dir, out):
+    for path in [*draw(reports), write_index(reports)]:
         typer.echo(path)
 
 
 @app.command()
 def page(
-    studies: Some = None,
-    profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("reports/report.html"),
+    studies: Annotated[list[str] | None, typer.Argument(help="Study names; all if none.")] = None,
+    reports: Reports = Path("reports"),
+    runs_dir: Annotated[Path, typer.Option(help="Where sounds are: run folders.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="The HTML file; else in the reports.")] = None,
+    own_speech: Annotated[
+        bool, typer.Option(help="Also sounds that may not be passed on: a page only for you.")
+    ] = False,
 ) -> None:
-    """Write one offline page of all studies: verdicts, figures, tables, depths to listen to.
+    """Write one offline page of all reports: verdicts, figures, tables, depths to listen to.
 
-    Example: tisdiss page --profile mini
+    Example: tisdiss page --own-speech --out build/private.html
     """
+    from analysis.index import write_index
     from analysis.page import html_report
 
-    written, absent = html_report(studies or PAPER, profile, runs_dir, out)
-    typer.echo(written)
-    for reason in absent:
-        typer.echo(f"not on it: {reason}", err=True)
+    out = out or reports / "report.html"
+    typer.echo(html_report(reports, runs_dir, out, studies or (), own_speech=own_speech))
+    typer.echo(write_index(reports))
+
+
+@app.command()
+def again(
+    studies: Annotated[list[str], typer.Argument(help="Study names, as in the reports.")],
+    reports: Reports = Path("reports"),
+    notebook: Annotated[bool, typer.Option(help="Execute the notebook, too.")] = True,
+) -> None:
+    """Make reports anew from the scores they hold, without runs: after a change of looks or claims.
+
+    Example: tisdiss again base fig2e
+    """
+    from analysis.index import write_index
+    from analysis.report import again as anew
+
+    for study in studies:
+        for path in anew(reports / study, notebook=notebook):
+            typer.echo(path)
+    typer.echo(write_index(reports))
 
 
 @app.command("check-tex")

@@ -4,7 +4,10 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 // --- tables: sort by a click on the heading; the first click puts the best first ---------------
 function sortable(table) {
   table.querySelectorAll("th").forEach((heading, at) => {
-    heading.tabIndex = 0;
+    const button = document.createElement("button"); // so that keys and screen readers find it
+    button.type = "button";
+    button.append(...heading.childNodes);
+    heading.append(button);
     const sort = () => {
       const down = heading.getAttribute("aria-sort") !== "descending" && at > 0;
       const body = table.tBodies[0];
@@ -15,8 +18,7 @@ function sortable(table) {
       table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
     };
-    heading.addEventListener("click", sort);
-    heading.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+    button.addEventListener("click", sort);
   });
 }
 function value(cell) {
@@ -39,10 +41,11 @@ function show(cell) {
   origin.replaceChildren(list([
     ["cell", cell.dataset.key],
     ["mean", found.mean.toFixed(3) + " dB" + interval(found.interval)],
-    ["over", `${found.n_mixtures} mixtures, ${found.n_speakers} speakers, ${found.runs.length} seeds`],
-    ["corpus", study.manifest.slice(0, 10)],
+    ["over", `${found.n_mixtures} mixtures, ${found.n_speakers} speakers, ${found.runs.length} seed${found.runs.length > 1 ? "s" : ""}`],
+    ["data", found.manifest.slice(0, 10)],
   ]), ...found.runs.flatMap((identity) => [document.createElement("hr"), run(identity, study)]));
   origin.hidden = false;
+  cell.setAttribute("aria-describedby", "origin");
   const box = cell.getBoundingClientRect();
   const left = Math.min(box.left, document.documentElement.clientWidth - origin.offsetWidth - 8);
   origin.style.left = `${Math.max(8, left) + scrollX}px`;
@@ -94,15 +97,18 @@ function player(box) {
     slider.disabled = !state.signal.startsWith("est");
     const depth = heard.depths[slider.value];
     box.querySelector("output").textContent = depth;
+    slider.setAttribute("aria-valuetext", `${depth} ${depth === 1 ? "pass" : "passes"}`);
     const score = heard.scores[depth].map((dB, at) => `${heard.speakers[at]} ${dB === null ? "undefined" : dB.toFixed(1) + " dB"}`);
-    box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric} at ${depth} passes: ${score.join(", ")}`;
-    const bytes = DATA.sounds[heard.sounds[sound()]];
-    box.dataset.sound = sound();
-    const [time, playing] = [audio.currentTime, !audio.paused];
-    audio.src = `data:audio/flac;base64,${bytes}`;
-    audio.addEventListener("loadedmetadata", () => { audio.currentTime = time % audio.duration; }, { once: true });
-    if (playing) audio.play();
-    spectrogram(bytes, canvas, box);
+    box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric} at N_re = ${depth}: ${score.join(", ")}`;
+    const name = sound();
+    box.dataset.sound = name;
+    samplesOf(DATA.sounds[heard.sounds[name]], heard.rate).then((samples) => {
+      if (box.dataset.sound !== name) return; // another was asked for meanwhile
+      play(audio, wave(samples, heard.rate));
+      spectrogram(samples, canvas);
+      canvas.setAttribute("aria-label", `spectrogram of ${name}`);
+      box.dataset.drawn = name;
+    });
   };
   for (const key of ["mixture", "signal"]) {
     const buttons = box.querySelectorAll(`button[data-${key}]`);
@@ -117,13 +123,34 @@ function player(box) {
   update();
 }
 
-// --- spectrogram: 32 ms Hann windows, 8 ms apart, 70 dB below the loudest ----------------------
-const SIZE = 256, HOP = 64, RATE = 8000, RANGE_DB = 70;
-const COLOURS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
-async function spectrogram(base64, canvas, box) {
+// A sound is decoded here and played as WAV, for browsers cannot seek in every FLAC file.
+async function samplesOf(base64, rate) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const decoded = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes.buffer);
-  const samples = decoded.getChannelData(0);
+  return (await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer)).getChannelData(0);
+}
+function play(audio, blob) {
+  const [time, playing] = [audio.currentTime, !audio.paused];
+  URL.revokeObjectURL(audio.src);
+  audio.src = URL.createObjectURL(blob);
+  audio.addEventListener("loadedmetadata", () => { audio.currentTime = time % audio.duration; }, { once: true });
+  if (playing) audio.play();
+}
+function wave(samples, rate) {
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const text = (at, letters) => [...letters].forEach((letter, k) => view.setUint8(at + k, letter.charCodeAt(0)));
+  text(0, "RIFF"), view.setUint32(4, 36 + 2 * samples.length, true), text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true), view.setUint16(20, 1, true), view.setUint16(22, 1, true); // PCM, mono
+  view.setUint32(24, rate, true), view.setUint32(28, 2 * rate, true);
+  view.setUint16(32, 2, true), view.setUint16(34, 16, true);
+  text(36, "data"), view.setUint32(40, 2 * samples.length, true);
+  samples.forEach((x, k) => view.setInt16(44 + 2 * k, Math.max(-32768, Math.min(32767, Math.round(32768 * x))), true));
+  return new Blob([view], { type: "audio/wav" });
+}
+
+// --- spectrogram: Hann windows of 256 samples, 64 apart (32 and 8 ms at 8 kHz), 70 dB deep ------
+const SIZE = 256, HOP = 64, RANGE_DB = 70;
+const COLOURS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
+function spectrogram(samples, canvas) {
   const frames = Math.max(1, Math.floor((samples.length - SIZE) / HOP) + 1), bins = SIZE / 2 + 1;
   const power = new Float32Array(frames * bins);
   for (let t = 0; t < frames; t++) power.set(powers(samples, t * HOP), t * bins);
@@ -136,7 +163,6 @@ async function spectrogram(base64, canvas, box) {
     image.data.set(colour(Math.max(0, level)), 4 * ((bins - 1 - k) * frames + t));
   }
   context.putImageData(image, 0, 0);
-  box.dataset.drawn = box.dataset.sound;
 }
 function colour(level) {
   const at = Math.min(level, 0.9999) * (COLOURS.length - 1), from = Math.floor(at);

@@ -11,6 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report import frame_files
+from analysis.results import results_of
+from tisdiss.files import write_atomic
+
 
 def digest(*words: object) -> str:
     """A stand-in for an identity: 64 hex digits."""
@@ -163,6 +167,19 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stud
         return StudyFolder(tmp_path_factory.mktemp("runs"), study, profile)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def keep_frames() -> Callable[[StudyFolder, Path], Path]:
+    """Put what a report is made from into a folder of reports, without tables and figures."""
+
+    def keep(made: StudyFolder, reports: Path) -> Path:
+        results = results_of(made.plan["study"], made.plan["profile"], made.runs_dir)
+        for name, data in frame_files(results).items():
+            write_atomic(reports / made.plan["study"] / name, data)
+        return reports
+
+    return keep
 
 
 @pytest.fixture

@@ -1,16 +1,19 @@
 """The page of all studies: self-contained, the same bytes again, and driven in a real browser."""
 
+import base64
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pytest
 import soundfile
 
 from analysis.frames import load_study
-from analysis.listen import heard
+from analysis.listen import credit, heard
 from analysis.page import html_report
 
 DEPTHS = (1, 3)
@@ -23,10 +26,19 @@ def folder(study_folder):
     folder.row("b", {1: 2.0, 3: 4.0})
     folder.plan["claims"] = [{"id": "c", "expr": "row('a') > row('b')", "source": "Sec. 3.4"}]
     folder.save()
+    say_source(folder, "prompts")
     audio = next(folder.folder("a").glob("evaluations/*")) / "audio"
     for at in range(3):
         keep(audio / f"m{at:04d}", frequency=300.0 + 100 * at)
     return folder
+
+
+def say_source(folder, source):
+    """Let the runs' settings say where their speech is from."""
+    for row in ("a", "b"):
+        path = folder.folder(row) / "config.json"
+        known = json.loads(path.read_text())
+        path.write_text(json.dumps(known | {"train": {"data": {"source": source}}}))
 
 
 def keep(place, frequency):
@@ -39,11 +51,13 @@ def keep(place, frequency):
 
 
 @pytest.fixture(scope="module")
-def made(folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    path, absent = html_report(["fig2e", "fig9"], "mini", folder.runs_dir, out)
-    assert [text.partition(":")[0] for text in absent] == ["fig9"]
-    return path
+def reports(folder, keep_frames, tmp_path_factory):
+    return keep_frames(folder, tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="module")
+def made(folder, reports):
+    return html_report(reports, folder.runs_dir, reports / "report.html")
 
 
 def data_of(path):
@@ -51,8 +65,8 @@ def data_of(path):
     return json.loads(found[1])
 
 
-def test_page_is_the_same_bytes_again(folder, made, tmp_path):
-    again, _ = html_report(["fig2e", "fig9"], "mini", folder.runs_dir, tmp_path / "again.html")
+def test_page_is_the_same_bytes_again(folder, reports, made, tmp_path):
+    again = html_report(reports, folder.runs_dir, tmp_path / "again.html")
     assert again.read_bytes() == made.read_bytes()
 
 
@@ -68,7 +82,7 @@ def test_page_shows_verdict_table_and_what_is_absent(made):
     assert '<span class="verdict pass">PASS</span> <code>row(&#x27;a&#x27;) &gt;' in text
     assert "&lt;a&gt; &amp; co" in text
     assert 'data-key="a.si_snri.re3"' in text
-    assert "Not run at this profile: fig9." in text
+    assert '<tr class="absent"><td>fig2a</td>' in text
 
 
 def test_cell_of_the_page_leads_to_its_run(made, folder):
@@ -76,6 +90,34 @@ def test_cell_of_the_page_leads_to_its_run(made, folder):
     (identity,) = study["cells"]["a.si_snri.re3"]["runs"]
     assert identity == folder.plan["rows"][0]["runs"][0]["identity"]
     assert study["runs"][identity]["commit"] == "c0ffee"
+    assert study["cells"]["a.si_snri.re3"]["manifest"] == folder.plan["corpus"]["manifest"]
+
+
+def test_sounds_are_credited(made):
+    text = made.read_text()
+    assert "http://www.voip.ammdomus.it" in text and "CC BY-SA 3.0" in text
+    assert len(data_of(made)["sounds"]) == 15  # equal ones once
+
+
+def test_speech_of_ones_own_is_passed_on_only_when_asked(study_folder, keep_frames, tmp_path):
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0}).row("b", {1: 1.0})
+    keep(next(folder.folder("a").glob("evaluations/*")) / "audio" / "m0000", frequency=300.0)
+    for source in ("folder", "wsj0-2mix"):
+        say_source(folder, source)
+        assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
+    keep_frames(folder, tmp_path)
+    page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
+    assert data_of(page)["sounds"] == {} and "data:audio/flac;base64,f" not in page.read_text()
+    assert "this corpus may not be passed on" in page.read_text()
+    page = html_report(tmp_path, folder.runs_dir, tmp_path / "own.html", own_speech=True)
+    assert len(data_of(page)["sounds"]) == 7 and "Not to be passed on." in page.read_text()
+
+
+def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path):
+    page = html_report(reports, tmp_path / "none", tmp_path / "report.html")
+    assert data_of(page)["sounds"] == {}
+    assert 'data-key="a.si_snri.re3"' in page.read_text()
+    assert "run folders that kept them are not" in page.read_text()
 
 
 def test_heard_mixtures_are_ordered_from_best_to_worst(folder):
@@ -102,65 +144,176 @@ def test_row_without_a_depth_to_choose_is_not_heard(folder):
     assert heard(frames, "b", folder.runs_dir, "si_snri") == ([], {})
 
 
-def test_nothing_to_show_says_what_to_run(tmp_path):
-    with pytest.raises(ValueError, match="nothing to show at profile mini: fig2a: no plan"):
-        html_report(["fig2a"], "mini", tmp_path, tmp_path / "report.html")
+@pytest.mark.parametrize(
+    ("studies", "message"),
+    [
+        ([], "holds no report: run `tisdiss run fig2e` and `tisdiss report fig2e` first"),
+        (["fig9"], "holds no report of 'fig9': run `tisdiss run fig9`"),
+    ],
+)
+def test_nothing_to_show_says_what_to_run(tmp_path, studies, message):
+    with pytest.raises(ValueError, match=message):
+        html_report(tmp_path, tmp_path, tmp_path / "report.html", studies)
+    assert list(tmp_path.iterdir()) == []
 
 
-DRIVE = """
-<script>
-window.addEventListener("load", async () => {
-  const said = {}, box = document.querySelector(".player"), slider = box.querySelector("input");
-  const sleep = () => new Promise((done) => setTimeout(done, 20));
-  const drawn = async () => {
-    for (let i = 0; i < 200 && box.dataset.drawn !== box.dataset.sound; i++) await sleep();
-    return [box.dataset.drawn, box.querySelector("output").textContent];
-  };
-  said.first = await drawn();
-  slider.value = slider.max;
-  slider.dispatchEvent(new Event("input"));
-  said.deepest = await drawn();
-  said.picture = box.querySelector("canvas").width;
-  box.querySelector("[data-signal=mixture]").click();
-  said.mixture = [box.dataset.sound, slider.disabled];
-  document.querySelector("td[data-key]").dispatchEvent(new Event("mouseenter"));
-  said.origin = document.getElementById("origin").textContent;
-  const table = document.querySelector("table.numbers");
-  const sort = () => {
-    table.querySelector("th:nth-child(4)").click();
-    return [...table.tBodies[0].rows].map((row) => row.cells[0].textContent);
-  };
-  said.sorted = [sort(), sort()];
-  said.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  const out = document.createElement("pre");
-  out.id = "said";
-  out.textContent = JSON.stringify(said);
-  document.body.append(out);
-});
-</script>
-"""
+class Browser:
+    """A headless Chromium, spoken to over a pipe in its DevTools protocol."""
+
+    def __init__(self, profile):
+        (theirs_in, self.to), (self.back, theirs_out) = os.pipe(), os.pipe()
+
+        def hand_over():
+            os.dup2(theirs_in, 203), os.dup2(theirs_out, 204)
+            os.dup2(203, 3), os.dup2(204, 4)
+
+        command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"]
+        command += ["--remote-debugging-pipe", "--autoplay-policy=no-user-gesture-required"]
+        command += [f"--user-data-dir={profile}", "about:blank"]
+        self.process = subprocess.Popen(
+            command,
+            preexec_fn=hand_over,
+            pass_fds=(3, 4),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs_in), os.close(theirs_out)
+        self.left, self.count, self.session = b"", 0, {}
+        (page,) = [t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"]
+        attached = self.ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+        self.session = {"sessionId": attached["sessionId"]}
+        self.errors = []
+        self.ask("Runtime.enable")
+        self.ask("Network.enable")
+
+    def ask(self, method, **params):
+        """Send a command and wait for its answer; what the page throws or fetches is noted."""
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": params} | self.session
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self.left:
+                read = os.read(self.back, 1 << 20)
+                assert read, "the browser has gone"
+                self.left += read
+            one, _, self.left = self.left.partition(b"\0")
+            answer = json.loads(one)
+            if answer.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(answer["params"])
+            asked = answer.get("params", {}).get("request", {}).get("url", "")
+            if asked.startswith("http"):
+                self.errors.append(asked)
+            if answer.get("id") == self.count:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def run(self, expression):
+        """The value of JavaScript in the page."""
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait(self, expression):
+        """Wait until JavaScript in the page is true."""
+        for _ in range(600):
+            if self.run(expression):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"never true: {expression}")
+
+    def open(self, path, width, height, mobile=False):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        self.ask("Emulation.setDeviceMetricsOverride", **size)
+        self.ask("Page.navigate", url=path.as_uri())
+        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+
+    def press(self, key, code):
+        """A key, as a person presses it."""
+        what = {"key": key, "windowsVirtualKeyCode": code}
+        what |= {"text": "\r"} if key == "Enter" else {}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", **what)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **what)
+
+    def click(self, selector):
+        """The mouse on the middle of an element."""
+        x, y = self.run(
+            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView("
+            "{block: 'center'}); const b = e.getBoundingClientRect(); "
+            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        at = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.ask("Input.dispatchMouseEvent", type="mousePressed", **at)
+        self.ask("Input.dispatchMouseEvent", type="mouseReleased", **at)
+
+    def picture(self, path):
+        """What the window shows, as a PNG."""
+        shown = self.ask("Page.captureScreenshot", format="png")["data"]
+        path.write_bytes(base64.b64decode(shown))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.to), os.close(self.back)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if shutil.which("chromium") is None:
+        pytest.skip("needs chromium")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+DRAWN = "(b => b.dataset.drawn === b.dataset.sound)(document.querySelector('.player'))"
+SOUND = "document.querySelector('.player').dataset.sound"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [500, 1280])
-def test_page_in_a_browser(made, tmp_path, width):
-    """The slider changes what is heard, a cell shows its run, a heading sorts, all fits."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("needs chromium")
-    page = tmp_path / "driven.html"
-    page.write_text(made.read_text().replace("</body>", DRIVE + "</body>"))
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--timeout=60000"]
-    command += ["--virtual-time-budget=20000", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True).stdout
-    found = re.search(r'<pre id="said">(.*?)</pre>', shown, re.DOTALL)
-    assert found, shown[-2000:]
-    said = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
-    assert said["first"] == ["re1_est1", "1"]
-    assert said["deepest"] == ["re3_est1", "3"]
-    assert said["picture"] > 1
-    assert said["mixture"] == ["mixture", True]
-    assert "seed 0" in said["origin"] and "c0ffee" in said["origin"]
-    assert said["sorted"] == [["<a> & co", "b"], ["b", "<a> & co"]]
-    assert said["wide"] <= 0
+@pytest.mark.parametrize(("width", "mobile"), [(390, True), (1280, False)])
+def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
+    """Keys and mouse: the slider changes what is heard, a cell shows its run, a heading sorts."""
+    browser.open(made, width, 900, mobile)
+    browser.wait(DRAWN)
+    assert browser.run(SOUND) == "re1_est1"
+    browser.run("document.querySelector('.player input').focus()")
+    browser.press("ArrowRight", 39)
+    browser.wait(DRAWN)
+    assert browser.run(SOUND) == "re3_est1"
+    assert browser.run("document.querySelector('.player output').textContent") == "3"
+    said = browser.run("document.querySelector('.player input').getAttribute('aria-valuetext')")
+    assert said == "3 passes"
+    assert browser.run("document.querySelector('canvas').width") == 28  # of 2000 samples
+    browser.run("document.querySelector('audio').play()")
+    browser.wait("document.querySelector('audio').currentTime > 0")
+    browser.click("button[data-signal=mixture]")
+    assert browser.run(SOUND) == "mixture"
+    assert browser.run("document.querySelector('.player input').disabled")
+    browser.click("td[data-key='a.si_snri.re3']")
+    origin = browser.run("document.getElementById('origin').innerText")
+    for said in ("5.000 dB", "seed 0", "c0ffee", "data"):
+        assert said in origin
+    browser.press("Escape", 27)
+    assert browser.run("document.getElementById('origin').hidden")
+    browser.run("document.querySelector('.numbers th:nth-child(4) button').focus()")
+    order = "[...document.querySelector('.numbers').tBodies[0].rows].map(r => r.cells[0].innerText)"
+    for expected in (["<a> & co", "b"], ["b", "<a> & co"]):
+        browser.press("Enter", 13)
+        assert browser.run(order) == expected
+    page = "document.documentElement"
+    assert browser.run(f"{page}.scrollWidth - {page}.clientWidth") <= 0
+    assert browser.errors == []
+    browser.picture(tmp_path / "page.png")
+
+
+@pytest.mark.slow
+def test_whatever_can_be_used_has_a_name(made, browser):
+    """For screen readers: controls and pictures in the accessibility tree are named."""
+    browser.open(made, 1280, 900)
+    tree = browser.ask("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "slider", "img", "image", "link", "Audio"}
+    there = [node for node in tree if node.get("role", {}).get("value") in roles]
+    unnamed = [node for node in there if not node.get("ignored") and not node["name"].get("value")]
+    assert len(there) > 12
+    assert [node["role"]["value"] for node in unnamed if node["role"]["value"] != "Audio"] == []

@@ -1,15 +1,17 @@
 """A report folder: complete, reproducible, traceable."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from analysis.frames import load_saved, load_study
 from analysis.latex import check_tex
 from analysis.provenance import why, why_text
-from analysis.report import compose, report
+from analysis.report import again, compose, report
 
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",
@@ -33,19 +35,30 @@ def folder(study_folder):
 def made(folder, tmp_path_factory):
     """The report of that folder."""
     out_dir = tmp_path_factory.mktemp("reports")
-    written = report("fig2e", "mini", folder.runs_dir, out_dir)
+    *written, index = report("fig2e", "mini", folder.runs_dir, out_dir)
     assert {path.parent for path in written} == {out_dir / "fig2e"}
+    assert index == out_dir / "README.md"
     return out_dir / "fig2e"
 
 
-def test_report_is_whole_and_the_same_bytes_again(folder, made, tmp_path):
-    written = report("fig2e", "mini", folder.runs_dir, tmp_path)
+def test_report_is_whole(made):
     figures = {f"fig2e{s}.{f}" for s in FIGURES for f in ("pdf", "png", "svg")}
-    assert {path.name for path in written} == FILES | figures
-    assert written[0].name == "fig2e.pdf"
-    assert set((tmp_path / "fig2e").iterdir()) == set(written)
+    assert {path.name for path in made.iterdir()} == FILES | figures
+
+
+def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
+    """And what an earlier report left is deleted, but nothing else."""
+    folder = tmp_path / "fig2e"
+    folder.mkdir()
+    for name in ("provenance.json", "scores.parquet"):
+        (folder / name).write_bytes((made / name).read_bytes())
+    for name in ("fig2e-cost.pdf", "notes.txt"):
+        (folder / name).write_text("of an earlier report, and of yours")
+    written = again(folder)
+    assert {path.name for path in written} == {path.name for path in made.iterdir()}
     for path in written:
         assert path.read_bytes() == (made / path.name).read_bytes(), path.name
+    assert set(folder.iterdir()) == {*written, folder / "notes.txt"}
 
 
 def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
@@ -57,10 +70,32 @@ def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
     assert cell["seeds"] == [0, 1]
     assert cell["runs"] == [run["identity"] for run in planned]
     assert cell["evaluations"] == [run["evaluation"] for run in planned]
-    assert found["runs"][cell["runs"][0]]["commit"] == "c0ffee"
-    assert found["corpus"]["manifest"] == folder.plan["corpus"]["manifest"]
-    assert found["study_hash"] == folder.plan["study_hash"]
+    assert {run["commit"] for run in found["runs"] if run["row"] == "a"} == {"c0ffee"}
+    assert found["plan"] == folder.plan
     assert not any(name.startswith("b.") for name in found["cells"])
+
+
+def test_report_holds_the_frames_it_was_made_from(folder, made):
+    wanted, found = load_study(folder.runs_dir, "fig2e", "mini"), load_saved(made)
+    assert found.plan == wanted.plan
+    pd.testing.assert_frame_equal(found.runs, wanted.runs)
+    pd.testing.assert_frame_equal(found.scores, wanted.scores)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "x holds no report: `tisdiss report x` writes it"),
+        ('{"schema": 1}', "has schema 1, this version reads 2: run `tisdiss report x` again"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_folder_that_is_no_report_says_what_to_run(tmp_path, text, message):
+    (tmp_path / "x").mkdir()
+    if text is not None:
+        (tmp_path / "x" / "provenance.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_saved(tmp_path / "x")
 
 
 def test_scores_hold_every_run_also_of_incomplete_rows(made):
@@ -119,13 +154,25 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
     planned = folder.plan["rows"][0]["runs"]
     assert answer["cell"] == "fig2e:a:si_snri.re3"
     assert answer["value"] == 5.0
-    assert list(answer["runs"]) == [run["identity"] for run in planned]
-    assert {run["code_changed"] for run in answer["runs"].values()} == {True}
+    assert [run["identity"] for run in answer["runs"]] == [run["identity"] for run in planned]
+    assert [run["evaluation"] for run in answer["runs"]] == [run["evaluation"] for run in planned]
+    assert {run["code_changed"] for run in answer["runs"]} == {True}
     text = why_text(answer)
-    for said in ("= 5.00 dB [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
+    for said in ("= 5.00 [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
         assert said in text
     assert "CHANGED SINCE, c0ffee" in text
     assert "PASS: gain(row('a')" in text
+
+
+def test_why_explains_every_name_in_numbers_tex(made):
+    names = re.findall(r"tisdissnumber{(fig2e:[^}]+)}", (made / "numbers.tex").read_text())
+    known = [name for name in names if not name.endswith((".low", ".high", "b:si_snri", "b:sdri"))]
+    assert {"fig2e:a:params", "fig2e:claim:deeper"} <= set(known)
+    for name in known:
+        assert why_text(why(name, reports=made.parent)).startswith(name)
+    assert "310,000 parameters" in why_text(why("fig2e:a:params", reports=made.parent))
+    assert "+1.00 dB" in why_text(why("fig2e:claim:deeper", reports=made.parent))
+    assert "seed 1: missing" in why_text(why("fig2e:claim:torn", reports=made.parent))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +181,8 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
         ("fig2e", "is not a cell; one looks like"),
         ("fig2e:a:pesq", "'pesq' is not a score"),
         ("fig9:a:si_snri", "no report of study 'fig9'.*there are: fig2e"),
-        ("fig2e:aa:si_snri", "no row 'aa'; the nearest is 'a'"),
+        ("fig2e:aa:si_snri", "there is no row 'aa'; the nearest is 'a'"),
+        ("fig2e:claim:deep", "there is no claim 'deep'; the nearest is 'deeper'"),
         ("fig2e:a:si_snri.re4", "there is no number; the nearest is 'a.si_snri.re"),
     ],
 )
@@ -143,18 +191,15 @@ def test_why_refuses_what_is_no_cell(made, cell, message):
         why(cell, reports=made.parent)
 
 
-def test_composed_figure_is_the_same_bytes_again(folder, tmp_path):
-    first = compose("mini", folder.runs_dir, tmp_path / "a")
-    again = compose("mini", folder.runs_dir, tmp_path / "b")
-    assert [path.name for path in first] == [
-        f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")
-    ]
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+def test_composed_figure_is_the_same_bytes_again(made):
+    first = {path.name: path.read_bytes() for path in compose(made.parent)}
+    assert list(first) == [f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")]
+    assert {path.name: path.read_bytes() for path in compose(made.parent)} == first
 
 
 def test_composed_figure_without_any_panel_names_what_to_run(tmp_path):
-    with pytest.raises(ValueError, match=r"no panel of Fig\. 2 was run: `tisdiss run fig2a"):
-        compose("mini", tmp_path, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"holds no panel of Fig\. 2: `tisdiss report fig2a`"):
+        compose(tmp_path)
 
 
 def test_analysis_never_loads_torch():

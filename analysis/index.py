@@ -1,0 +1,91 @@
+"""What `reports/` holds of the whole paper: a list of all studies, run or not, made from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.captions import basis, escape_markdown, fill
+from analysis.claims import Verdict, counts, unplanned
+from analysis.claims import to_markdown as claims_markdown
+from analysis.composed import PANELS
+from analysis.frames import PROVENANCE, read_provenance
+from tisdiss.files import write_atomic
+
+PAPER = ("table1", "table2", "table3", *PANELS)
+"""Every table and figure of results in the paper, a study each."""
+
+STUDIES = Path("studies")
+_OTHERS = {
+    "report.html": "all of it on one offline page; hear every depth where sounds may be passed on",
+    "fig2/fig2.png": "Fig. 2 with its panels in their places",
+    "benchmarks/README.md": "speed and memory",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study of the list; `plan` is None where there is no report of it."""
+
+    study: str
+    title: str
+    claim: str
+    verdicts: list[Verdict]
+    plan: dict[str, Any] | None = None
+    basis: list[str] = field(default_factory=list)
+    """Profile, corpus, seeds, mixtures and speakers."""
+    complete: int = 0
+    """Rows that have all their runs."""
+
+    @property
+    def counts(self) -> str:
+        """How many claims passed, failed and so on."""
+        return counts(self.verdicts)
+
+
+def entries(reports: Path) -> list[Entry]:
+    """The paper's studies in its order, then all others of which there is a report.
+
+    A paper's study without a report is read from `studies/`, and left out where that is absent.
+    """
+    there = [path.parent.name for path in sorted(Path(reports).glob(f"*/{PROVENANCE}"))]
+    found = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
+    names = dict.fromkeys([*found, *there])
+    return [_made(Path(reports) / name) if name in there else _not_run(name) for name in names]
+
+
+def write_index(reports: Path) -> Path:
+    """Write `reports/README.md` from what lies there; the same reports give the same bytes."""
+    reports = Path(reports)
+    listed = entries(reports)
+    text = fill(
+        "index.md",
+        {"md": escape_markdown},
+        run=[entry for entry in listed if entry.plan],
+        absent=[entry for entry in listed if not entry.plan],
+        others={path: what for path, what in _OTHERS.items() if (reports / path).is_file()},
+        claims=claims_markdown(
+            [v for entry in listed if entry.plan for v in entry.verdicts], with_study=True
+        ),
+        counts=counts(verdict for entry in listed for verdict in entry.verdicts),
+    )
+    write_atomic(reports / "README.md", text)
+    return reports / "README.md"
+
+
+def _made(folder: Path) -> Entry:
+    known = read_provenance(folder / PROVENANCE)
+    plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
+    verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
+    rows = {name.rsplit(".", 2)[0] for name in known["cells"]}
+    complete = sum(row["id"] in rows for row in plan["rows"])
+    title, claim = plan["title"], plan.get("claim") or ""
+    return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
+
+
+def _not_run(study: str) -> Entry:
+    from tisdiss.harness.study import find_studies  # pydantic is slow to load
+
+    (found,) = find_studies([study], STUDIES)
+    return Entry(study, found.title, found.claim or "", unplanned(found, "not run"))

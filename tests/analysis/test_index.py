@@ -1,0 +1,49 @@
+"""The list of all studies: what was run, from what, and what was not."""
+
+import pytest
+
+from analysis.index import PAPER, entries, write_index
+
+
+@pytest.fixture(scope="module")
+def reports(study_folder, keep_frames, tmp_path_factory):
+    """A report of fig2e, one of its two rows complete, and one of a study beyond the paper."""
+    out = tmp_path_factory.mktemp("reports")
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0}).row("b", {1: 2.0}, absent=(0,))
+    folder.plan["claims"] = [
+        {"id": "c", "expr": "gain(row('a'), n_re=1..3) > 1", "source": "ours"},
+        {"id": "d", "expr": "row('a') > row('b')", "source": "ours"},
+    ]
+    keep_frames(folder.save(), out)
+    keep_frames(study_folder("own", "cpu").row("x", {1: 1.0}), out)
+    return out
+
+
+def test_every_table_and_figure_of_the_paper_is_listed_and_then_all_others(reports):
+    listed = entries(reports)
+    assert [entry.study for entry in listed] == [*PAPER, "own"]
+    assert [entry.study for entry in listed if entry.plan] == ["fig2e", "own"]
+
+
+def test_index_says_what_was_run_from_what_and_what_was_not(reports):
+    text = write_index(reports).read_text()
+    assert "## Run: 2 of 12 studies" in text
+    assert (
+        "| [fig2e](fig2e/README.md) | Does deeper training scale further? | profile mini, corpus "
+        "prompts, seed 0, 40 mixtures, 8 speakers | 1 of 2 | 1 PASS, 1 MISSING |"
+    ) in text
+    assert "| fig2a | Which losses make inference depth scale? |" in text.split("## Not run")[1]
+    assert "| fig2e | **PASS** | `gain(row('a'), n_re=1..3) > 1` | ours | +1.00 dB" in text
+    assert "report.html" not in text  # not written yet
+
+
+def test_index_is_the_same_bytes_again_and_links_what_is_there(reports, tmp_path):
+    first = write_index(reports).read_bytes()
+    assert write_index(reports).read_bytes() == first
+    (reports / "report.html").write_text("")
+    assert b"[report.html](report.html)" in write_index(reports).read_bytes()
+
+
+def test_without_study_files_only_reports_are_listed(reports, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [entry.study for entry in entries(reports)] == ["fig2e", "own"]
