@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchmetrics.functional.audio import signal_distortion_ratio
 
 from tisdiss.harness.schema import SCORE_COLUMNS
-from tisdiss.metrics import best_permutation, improvements, reorder, sdr, si_snr
+from tisdiss.metrics import FILTER_TAPS, best_permutation, improvements, reorder, sdr, si_snr
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "metrics_open.npz")
 META = json.loads(str(GOLDEN["meta_json"]))
@@ -194,3 +195,24 @@ def test_reordering_undoes_a_permutation(order: tuple[int, ...]) -> None:
     found = best_permutation(estimates, sources)
     assert torch.equal(reorder(estimates, found), sources)
     assert found[0].tolist() == [order.index(j) for j in range(3)]
+
+
+def test_sdr_is_that_of_torchmetrics() -> None:
+    sources = noise(3, 2, 700)
+    estimates = sources + 0.5 * noise(3, 2, 700, seed=1)
+    theirs = signal_distortion_ratio(estimates, sources, filter_length=FILTER_TAPS)
+    torch.testing.assert_close(sdr(estimates, sources), theirs, rtol=0, atol=1e-9)
+
+
+def test_depths_scored_together_are_depths_scored_apart() -> None:
+    sources = noise(2, 3, 900)
+    estimates = torch.stack([sources[:, [1, 2, 0]], sources, sources.flip(1)])
+    estimates = estimates + 0.3 * noise(3, 2, 3, 900, seed=1)
+    estimates[1, 0, 2] = 0
+    estimates[2, 1, 1, 5] = math.nan
+    together = improvements(estimates, sources, sources.sum(1))
+    for depth, alone in enumerate(estimates):
+        for name, score in improvements(alone, sources, sources.sum(1)).items():
+            torch.testing.assert_close(
+                together[name][depth], score, rtol=0, atol=1e-9, equal_nan=True
+            )

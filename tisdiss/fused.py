@@ -4,6 +4,7 @@ The values are those of the formulas in the docstrings; only the order of roundi
 kept for the gradient is the input (and a number per group); the rest is computed again from it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -76,3 +77,18 @@ class _SwiGLU(torch.autograd.Function):
 def swiglu(hidden: Tensor) -> Tensor:
     """value * silu(gate), the two halves of the last axis."""
     return _SwiGLU.apply(hidden)
+
+
+def gated(
+    project: Callable[[Tensor, Tensor | None], Tensor], weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """`swiglu` of `project(weight, bias)`, whose last axis is that of the weight's first.
+
+    Where no gradient is asked for the halves are projected apart: both come out contiguous and are
+    gated in place.
+    """
+    if torch.is_grad_enabled():
+        return swiglu(project(weight, bias))
+    halves = (None, None) if bias is None else bias.chunk(2)
+    value, gate = map(project, weight.chunk(2), halves)
+    return F.silu(gate, inplace=True).mul_(value)

@@ -6,6 +6,7 @@ every axis it does not look along. Saijo et al., "TF-Locoformer", IWAENC 2024; S
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tisdiss.config import BlockConfig
-from tisdiss.fused import membership, rms_group_norm, swiglu
-from tisdiss.products import add_bias, in_bf16, product
+from tisdiss.fused import gated, membership, rms_group_norm
+from tisdiss.products import convolution, in_bf16, product
 
-CHUNK = 2**20
+CHUNK = 2**19
 """Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
 
 
@@ -118,11 +119,14 @@ class FeedForward(nn.Module):
             x = F.pad(x, (0, 0, 0, uneven))
         plane = x.transpose(1, 2).unsqueeze(2)  # rows, channels, 1, length
         step, padding = (1, self.stride), (0, edge)
-        hidden = F.conv2d(plane, _plane(self.conv.weight), None, step, padding)
-        hidden = add_bias(hidden, self.conv.bias)
-        gated = swiglu(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        out = F.conv_transpose2d(gated, _plane(self.deconv.weight), None, step, padding)
-        out = add_bias(out, self.deconv.bias)
+
+        def project(weight: Tensor, bias: Tensor | None) -> Tensor:
+            hidden = convolution(F.conv2d, plane, _plane(weight), bias, step, padding)
+            return hidden.permute(0, 2, 3, 1)
+
+        gate = gated(project, self.conv.weight, self.conv.bias).permute(0, 3, 1, 2)
+        weight = _plane(self.deconv.weight)
+        out = convolution(F.conv_transpose2d, gate, weight, self.deconv.bias, step, padding)
         return out.squeeze(2).transpose(1, 2)[:, :length]
 
     def _dense(self, x: Tensor) -> Tensor:
@@ -137,10 +141,10 @@ class FeedForward(nn.Module):
         conv = conv.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
         assert self.conv.bias is not None and self.deconv.bias is not None
         bias = self.conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
-        hidden = product(x.flatten(1), conv, bias)
+        hidden = gated(partial(product, x.flatten(1)), conv, bias)
         deconv = F.pad(self.deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         deconv = deconv.permute(3, 1, 2, 0).reshape(length * channels, -1)
-        out = product(swiglu(hidden), deconv, self.deconv.bias.repeat(length))
+        out = product(hidden, deconv, self.deconv.bias.repeat(length))
         return out.unflatten(1, (length, channels))
 
 

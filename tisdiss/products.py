@@ -4,7 +4,9 @@ On a CPU, float32 matrix products run in MKL, which uses half the vector width o
 oneDNN's 1x1 convolutions do not. PyTorch hands a convolution to oneDNN from 16 images on.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +22,18 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if images is None:
         return F.linear(x, weight, bias)
     planes = x.reshape(images, 1, positions // images, -1).permute(0, 3, 1, 2)
-    out = add_bias(F.conv2d(planes, weight[:, :, None, None]), bias)
+    out = convolution(F.conv2d, planes, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
 
 
-def add_bias(out: Tensor, bias: Tensor | None) -> Tensor:
-    """Adds to a convolution's output, in place; the gradient of its own bias argument is slow."""
-    return out if bias is None else out.add_(bias.to(out.dtype)[:, None, None])
+def convolution(
+    convolve: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any
+) -> Tensor:
+    """`convolve(x, weight, bias, *geometry)`; the gradient of its own bias argument is slow."""
+    if bias is None or not torch.is_grad_enabled():
+        return convolve(x, weight, bias, *geometry)
+    out = convolve(x, weight, None, *geometry)
+    return out.add_(bias.to(out.dtype)[:, None, None])
 
 
 def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
