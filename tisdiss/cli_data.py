@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from tisdiss.config import DataConfig
+    from tisdiss.data import Source
+
+Progress = Callable[[int, int], None]
+
 app = typer.Typer(no_args_is_help=True, help="Prepare, check, describe and download corpora.")
 
-Corpus = Annotated[str, typer.Argument(help="wsj0-2mix, libri2mix or whamr.")]
-Root = Annotated[Path, typer.Argument(help="Where the corpus, or the speech for it, lies.")]
+STORED = ("wsj0-2mix", "libri2mix", "whamr")
+SOURCES = ("folder", "prompts", "librispeech")
+
+Corpus = Annotated[
+    str,
+    typer.Argument(
+        help="Mixtures: wsj0-2mix, libri2mix, whamr. Speech: folder, prompts, librispeech."
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Where it lies; else $WSJ0_2MIX, $LIBRI2MIX, $WHAMR, $LIBRISPEECH or $SPEECH."
+    ),
+]
 Lists = Annotated[Path | None, typer.Option(help="Folder of the official lists.")]
 Condition = Annotated[
     str | None, typer.Option(help="clean, noisy, reverberant or noisy-reverberant.")
 ]
 Rate = Annotated[int, typer.Option(help="Hz.")]
-Mixtures = Annotated[int, typer.Option(help="Mixtures of each part that are measured; 0: all.")]
+Speakers = Annotated[int, typer.Option("--n-src", min=2, help="Speakers of a mixture.")]
+Mixtures = Annotated[int, typer.Option(min=0, help="Mixtures of each part measured; 0: all.")]
+Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 
 
 @app.command()
 def prepare(
     corpus: Annotated[str, typer.Argument(help="wsj0-2mix or libri2mix.")],
-    root: Root,
+    root: Annotated[Path, typer.Argument(help="Where WSJ0 or LibriSpeech lies.")],
     out: Annotated[Path, typer.Argument(help="Folder for the mixtures.")],
     lists: Annotated[Path, typer.Option(help="Folder of the official lists.")],
     noise: Annotated[Path | None, typer.Option(help="WHAM noise, for noisy conditions.")] = None,
-    condition: Condition = None,
+    condition: Annotated[str | None, typer.Option(help="clean or noisy.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     sample_rate: Rate = 8000,
     mode: Annotated[
         Literal["min", "max"], typer.Option(help="Cut to the shortest, or pad.")
     ] = "min",
-    workers: Annotated[int, typer.Option(help="Mixtures made at a time.")] = 2,
+    n_src: Speakers = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Mixtures made at a time.")] = 2,
 ) -> None:
     """Build a corpus from its speech with the official lists; a rerun continues.
 
@@ -54,6 +76,7 @@ def prepare(
             parts=tuple(part) if part else None,
             sample_rate=sample_rate,
             mode=mode,
+            n_src=n_src,
             workers=workers,
             on_progress=on_progress,
         )
@@ -62,32 +85,54 @@ def prepare(
 
 @app.command()
 def check(
-    corpus: Corpus,
-    root: Root,
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="Mixtures: wsj0-2mix, libri2mix, whamr."
+            " Speech: folder, prompts, librispeech, wsj0."
+        ),
+    ],
+    root: Root = None,
     lists: Lists = None,
     condition: Condition = None,
     sample_rate: Rate = 8000,
+    n_src: Speakers = 2,
     mixtures: Mixtures = 100,
+    cache: Cache = Path("cache"),
 ) -> None:
-    """Look a stored corpus over: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
+    """Look a corpus over: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
+
+    wsj0 are the recordings from which WSJ0-2mix is made; they are checked against --lists.
 
     Example: tisdiss data check wsj0-2mix /corpora/2speakers
     """
-    from tisdiss.data.doctor import check as examine
-    from tisdiss.data.doctor import failed
+    from tisdiss.data.doctor import check as check_mixtures
+    from tisdiss.data.doctor_speech import check_source, check_wsj0
+    from tisdiss.data.finding import failed, summary
 
+    _known(corpus, (*STORED, *SOURCES, "wsj0"))
     with _progress("files") as on_progress:
-        findings = examine(
-            corpus,
-            root,
-            condition=condition,
-            lists=lists,
-            sample_rate=sample_rate,
-            mixtures=mixtures or None,
-            on_progress=on_progress,
-        )
+        if corpus == "wsj0":
+            if root is None or lists is None:
+                raise ValueError("wsj0: name its folder, and that of the official lists (--lists)")
+            findings = check_wsj0(root, lists, on_progress=on_progress)
+        elif corpus in SOURCES:
+            source = _source(corpus, root, sample_rate, cache, on_progress)
+            findings = check_source(source)
+        else:
+            findings = check_mixtures(
+                corpus,
+                _where(corpus, root),
+                condition=condition,
+                lists=lists,
+                sample_rate=sample_rate,
+                n_src=n_src,
+                mixtures=mixtures or None,
+                on_progress=on_progress,
+            )
     for finding in findings:
         typer.echo(str(finding))
+    typer.echo(summary(findings))
     if failed(findings):
         raise typer.Exit(1)
 
@@ -95,32 +140,98 @@ def check(
 @app.command()
 def stats(
     corpus: Corpus,
-    root: Root,
+    root: Root = None,
     condition: Condition = None,
     sample_rate: Rate = 8000,
+    n_src: Speakers = 2,
     mixtures: Mixtures = 100,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Also hash the sound of stored mixtures: reads all.")
+    ] = False,
+    cache: Cache = Path("cache"),
 ) -> None:
-    """Mixtures, speakers, hours and levels of each part of a stored corpus.
+    """Mixtures or utterances, speakers, hours and levels of each part; the manifest hash of speech.
 
     Example: tisdiss data stats libri2mix /corpora/Libri2Mix
     """
+    from tisdiss.data.statistics import source_stats
+    from tisdiss.data.statistics import stats as mixture_stats
+
+    _known(corpus, (*STORED, *SOURCES))
+    digest = ""
+    with _progress("files") as on_progress:
+        if corpus in SOURCES:
+            source = _source(corpus, root, sample_rate, cache, on_progress)
+            rows, digest = source_stats(source), source.manifest_hash
+        else:
+            rows = mixture_stats(
+                corpus,
+                _where(corpus, root),
+                condition=condition,
+                sample_rate=sample_rate,
+                n_src=n_src,
+                mixtures=mixtures or None,
+                on_progress=on_progress,
+            )
+    if manifest and corpus in STORED:
+        digest = _manifest(corpus, root, condition, sample_rate, n_src, cache, rows)
+    _show(rows)
+    if digest:
+        typer.echo(f"manifest {digest}")
+
+
+def _known(corpus: str, names: tuple[str, ...]) -> None:
+    if corpus not in names:
+        raise ValueError(f"no corpus {corpus!r}; there are: {', '.join(names)}")
+
+
+def _config(corpus: str, sample_rate: int, **settings: str | None) -> DataConfig:
+    from tisdiss.config import DataConfig
+
+    return DataConfig.model_validate({"source": corpus, "sample_rate": sample_rate} | settings)
+
+
+def _where(corpus: str, root: Path | None) -> Path:
+    """As given, or where a training finds it."""
+    from tisdiss.data.corpus import root_of
+
+    return root_of(_config(corpus, 8000), root)
+
+
+def _source(
+    corpus: str, root: Path | None, sample_rate: int, cache: Path, on_progress: Progress
+) -> Source:
+    from tisdiss.data.corpus import open_source
+
+    config = _config(corpus, sample_rate)
+    return open_source(config, speech=root, cache=cache, on_progress=on_progress)
+
+
+def _manifest(
+    corpus: str,
+    root: Path | None,
+    condition: str | None,
+    sample_rate: int,
+    n_src: int,
+    cache: Path,
+    parts: Collection[str],
+) -> str:
+    """The hash that enters the identity of a run on all of the corpus."""
+    from tisdiss.data import open_corpus
+
+    train_set = "train-100" if "train-100" in parts and "train-360" not in parts else "train-360"
+    config = _config(corpus, sample_rate, condition=condition, train_set=train_set)
+    return open_corpus(config, n_src, speech=root, cache=cache).manifest_hash
+
+
+def _show(rows: dict[str, dict[str, float]]) -> None:
+    """A table of the parts, with seconds and dB to two places."""
     from rich.console import Console
     from rich.table import Table
 
-    from tisdiss.data.doctor import stats as describe
-
-    with _progress("files") as on_progress:
-        parts = describe(
-            corpus,
-            root,
-            condition=condition,
-            sample_rate=sample_rate,
-            mixtures=mixtures or None,
-            on_progress=on_progress,
-        )
-    table = Table("part", *next(iter(parts.values()), {}))
-    for name, row in parts.items():
-        table.add_row(name, *(f"{value:g}" for value in row.values()))
+    table = Table("part", *next(iter(rows.values()), {}), box=None)
+    for name, row in rows.items():
+        table.add_row(name, *(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
 
 
@@ -130,20 +241,29 @@ def download(
     part: Annotated[str, typer.Argument(help="Such as dev-clean or train-clean-100.")],
     folder: Annotated[Path, typer.Option(help="Where it goes.")] = Path("cache/speech"),
     keep_archive: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = False,
+    address: Annotated[str | None, typer.Option(help="Of a mirror, up to the archive.")] = None,
 ) -> None:
     """Fetch a part of LibriSpeech: resumed, checked by hash, unpacked safely.
 
     Example: tisdiss data download librispeech dev-clean
     """
+    from tisdiss.data.download import ADDRESS
     from tisdiss.data.download import download as fetch
 
     with _progress("bytes") as on_progress:
-        where = fetch(corpus, part, folder, keep_archive=keep_archive, on_progress=on_progress)
+        where = fetch(
+            corpus,
+            part,
+            folder,
+            address=address or ADDRESS,
+            keep_archive=keep_archive,
+            on_progress=on_progress,
+        )
     typer.echo(where)
 
 
 @contextmanager
-def _progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(unit: str) -> Iterator[Progress]:
     """A bar with the time left on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, total: None

@@ -21,7 +21,7 @@ from tisdiss.data.noise import open_noise
 from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Listed, Source, Tally, build, canonical_hash
 from tisdiss.data.speakers import LAYOUT, folder
-from tisdiss.data.store import Entry, Store, digest
+from tisdiss.data.store import Entry, Progress, Store, digest, silent
 from tisdiss.data.stored import DynamicStored, StoredMixtures
 
 
@@ -69,7 +69,7 @@ def open_corpus(
     recordings, None: the environment's NOISE.
     """
     if config.source in LAYOUTS:
-        return _open_stored(config, n_src, _root(config, speech), cache)
+        return _open_stored(config, n_src, root_of(config, speech), cache)
     source = open_source(config, speech=speech, cache=cache)
     if config.condition not in (None, "clean"):
         source = replace(source, note="; ".join(filter(None, (source.note, _spoken(config)))))
@@ -163,22 +163,26 @@ def _spoken(config: DataConfig) -> str:
     return ", ".join(words)
 
 
-def open_source(config: DataConfig, *, speech: Path | None, cache: Path) -> Source:
+def open_source(
+    config: DataConfig, *, speech: Path | None, cache: Path, on_progress: Progress = silent
+) -> Source:
     """The speech that a config names, decoded into the cache where it is not yet there."""
     if config.source == "synthetic":
         return synthetic(sample_rate=config.sample_rate)
     if config.source == "prompts":
         from tisdiss.data.prompts import prompts
 
-        return prompts(sample_rate=config.sample_rate, cache=cache)
-    root = _root(config, speech)
-    if config.source == "librispeech":
-        return librispeech(root, sample_rate=config.sample_rate, cache=cache)
-    return folder(root, sample_rate=config.sample_rate, cache=cache)
+        return prompts(sample_rate=config.sample_rate, cache=cache, on_progress=on_progress)
+    read = librispeech if config.source == "librispeech" else folder
+    root = root_of(config, speech)
+    return read(root, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress)
 
 
-def _root(config: DataConfig, speech: Path | None) -> Path:
-    """Where the corpus lies: as given, else by its own variable, else by SPEECH."""
+def root_of(config: DataConfig, speech: Path | None) -> Path:
+    """Where the corpus lies: as given, else by its own variable, else by SPEECH.
+
+    ValueError where none of these is set.
+    """
     own = config.source.upper().replace("-", "_")
     root = speech or os.environ.get(own) or os.environ.get("SPEECH")
     if root:

@@ -7,8 +7,9 @@ import numpy as np
 
 from tisdiss.data import wsj0_mix
 from tisdiss.data.audio import Refused, active_rms
-from tisdiss.data.doctor import SECOND_MICROPHONE, Finding, Progress, some
+from tisdiss.data.doctor_part import SECOND_MICROPHONE
 from tisdiss.data.draw import rank
+from tisdiss.data.finding import Finding, Progress, some
 from tisdiss.data.layouts import WSJ0_2MIX
 from tisdiss.data.source import SPLITS, Source
 
@@ -23,12 +24,14 @@ def check_source(source: Source) -> list[Finding]:
         enough = speakers >= 2
         cause = "" if enough else "too few recordings; a mixture needs two speakers"
         findings.append(Finding("PASS" if enough else "FAIL", split, text, cause))
-    shared = {u.speaker for u in source.split("train")} & {u.speaker for u in source.split("test")}
-    if shared:
-        text = f"{len(shared)} test speakers are heard in training: {some(sorted(shared))}"
-        findings.append(Finding("WARN", "speakers", text, "too few speakers to keep apart"))
-    else:
-        findings.append(Finding("PASS", "speakers", "no test speaker is heard in training"))
+    heard = {split: {u.speaker for u in source.split(split)} for split in SPLITS}
+    for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
+        shared, check = heard[first] & heard[second], f"speakers of {first} and {second}"
+        if shared:
+            text = f"{len(shared)} in both: {some(sorted(shared))}"
+            findings.append(Finding("WARN", check, text, "too few speakers to keep apart"))
+        else:
+            findings.append(Finding("PASS", check, "none in both"))
     if source.note:
         findings.append(Finding("WARN", "note", source.note))
     for rule, row in source.report["refused"].items():

@@ -67,7 +67,7 @@ def header(path: Path) -> Header:
 
 def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
     """All of one mixture below a part's folder; `Refused` where a file cannot be read."""
-    signals = {role: _read(folder / role / f"{stem}.wav") for role in roles.needed}
+    signals = {role: _read(folder, role, stem) for role in roles.needed}
     rate = soundfile.info(folder / roles.mixture / f"{stem}.wav").samplerate
     samples = min(map(len, signals.values()))
     mixture = signals[roles.mixture][:samples]
@@ -87,9 +87,13 @@ def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
     )
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(folder: Path, role: str, stem: str) -> np.ndarray:
     """The first channel."""
-    return read(path)[0][:, 0]
+    name = f"{role}/{stem}.wav"
+    try:
+        return read(folder / name)[0][:, 0]
+    except Refused as refusal:
+        raise Refused(f"{name}: {refusal}") from refusal
 
 
 def _sum_error(
@@ -98,16 +102,18 @@ def _sum_error(
     total = np.zeros_like(mixture)
     for role in roles.summands:
         if role not in signals:
-            path = folder / role / f"{stem}.wav"
-            if not path.is_file():
+            if not (folder / role / f"{stem}.wav").is_file():
                 return None
-            signals = signals | {role: _read(path)}
+            signals = signals | {role: _read(folder, role, stem)}
         part = signals[role][: len(total)]
         total[: len(part)] += part
     return float(np.abs(mixture - total).max() * 32768)
 
 
 def _clipped(signal: np.ndarray) -> bool:
+    """Files of floats may go beyond full scale, and lose nothing by it."""
+    if np.abs(signal).max(initial=0.0) > 1:
+        return False
     return int((np.abs(signal) >= FULL_SCALE).sum()) >= CLIPPED_SAMPLES
 
 

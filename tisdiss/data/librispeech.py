@@ -9,18 +9,22 @@
 from pathlib import Path
 
 from tisdiss.data.source import Listed, Source, Tally, build
-from tisdiss.data.store import open_joined
+from tisdiss.data.store import Progress, open_joined, silent
 
 SPLIT_OF = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"} | {
     "dev-clean": "val",
+    "dev-other": "val",
     "test-clean": "test",
+    "test-other": "test",
 }
 ADVICE = """\
 Give the folder LibriSpeech, with dev-clean and others in it, or fetch a part:
     tisdiss data download librispeech dev-clean"""
 
 
-def librispeech(root: Path, *, sample_rate: int, cache: Path) -> Source:
+def librispeech(
+    root: Path, *, sample_rate: int, cache: Path, on_progress: Progress = silent
+) -> Source:
     """Every utterance of the parts that are there; sexes from SPEAKERS.TXT."""
     home = next((p for p in (Path(root), Path(root) / "LibriSpeech") if _parts(p)), None)
     if home is None:
@@ -38,7 +42,13 @@ def librispeech(root: Path, *, sample_rate: int, cache: Path) -> Source:
         for path in sorted((home / part).glob("*/*/*.flac"))
         if not path.is_symlink()
     ]
-    store = open_joined(home, [u.id for u in listed], sample_rate=sample_rate, cache=cache)
+    store = open_joined(
+        home,
+        [u.id for u in listed],
+        sample_rate=sample_rate,
+        cache=cache,
+        on_progress=on_progress,
+    )
     return build("librispeech", listed, store, Tally(), sample_rate=sample_rate)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from tisdiss.data.audio import SUFFIXES
 from tisdiss.data.source import Listed, Source, Tally, build
 from tisdiss.data.speakers import LAYOUT
-from tisdiss.data.store import locked, open_store
+from tisdiss.data.store import Progress, locked, open_store, silent
 
 MIN_SECONDS = 0.7
 SOUNDS = "usr/share/asterisk/sounds"
@@ -39,15 +39,22 @@ ANOTHER_CUT = frozenset(  # found by cross-correlation: in some voice, these sam
 ELSEWHERE = f"Or set SPEECH=/path/to/speakers and use the source 'folder'.\n{LAYOUT}"
 
 
-def prompts(*, sample_rate: int, cache: Path) -> Source:
+def prompts(*, sample_rate: int, cache: Path, on_progress: Progress = silent) -> Source:
     """The prompts of all voices, fetched into the cache where they are not yet there."""
     root = (cache / "prompts").resolve()
     versions = fetch(tuple(VOICES), root)
-    return read_prompts(root, versions, sample_rate=sample_rate, cache=cache)
+    return read_prompts(
+        root, versions, sample_rate=sample_rate, cache=cache, on_progress=on_progress
+    )
 
 
 def read_prompts(
-    root: Path, versions: Mapping[str, str], *, sample_rate: int, cache: Path
+    root: Path,
+    versions: Mapping[str, str],
+    *,
+    sample_rate: int,
+    cache: Path,
+    on_progress: Progress = silent,
 ) -> Source:
     """The source of these unpacked packages (name -> version) below `root`."""
     refused, listed = Tally(), []
@@ -62,7 +69,14 @@ def read_prompts(
             else:
                 listed.append(Listed(name, voice, sex=sex))
     names = [item.id for item in listed]
-    store = open_store(root, names, sample_rate=sample_rate, cache=cache, min_seconds=MIN_SECONDS)
+    store = open_store(
+        root,
+        names,
+        sample_rate=sample_rate,
+        cache=cache,
+        min_seconds=MIN_SECONDS,
+        on_progress=on_progress,
+    )
     source = build("prompts", listed, store, refused, sample_rate=sample_rate, by_speaker=False)
     source.report["packages"] = dict(versions)
     return source

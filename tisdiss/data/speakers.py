@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tisdiss.data.audio import SUFFIXES
 from tisdiss.data.source import SPLITS, Listed, Source, Tally, build
-from tisdiss.data.store import open_store
+from tisdiss.data.store import Progress, open_store, silent
 
 LAYOUT = """\
 A folder of speakers has one sub-folder for each speaker, with that speaker's recordings in it:
@@ -23,7 +23,7 @@ A folder of speakers has one sub-folder for each speaker, with that speaker's re
 Optional beside them: speakers.csv (columns speaker, split, sex), utterances.csv (column file)."""
 
 
-def folder(root: Path, *, sample_rate: int, cache: Path) -> Source:
+def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress = silent) -> Source:
     """Every recording below a folder of speakers, as its csv files or else a hash split it."""
     root = Path(root)
     if not root.is_dir():
@@ -33,7 +33,13 @@ def folder(root: Path, *, sample_rate: int, cache: Path) -> Source:
     listed = _listed(root, names, refused)
     if not listed:
         raise ValueError(f"{root} holds no recordings that can be used.\n{LAYOUT}")
-    store = open_store(root, [u.id for u in listed], sample_rate=sample_rate, cache=cache)
+    store = open_store(
+        root,
+        [u.id for u in listed],
+        sample_rate=sample_rate,
+        cache=cache,
+        on_progress=on_progress,
+    )
     return build(root.resolve().name, listed, store, refused, sample_rate=sample_rate)
 
 

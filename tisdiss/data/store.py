@@ -29,6 +29,10 @@ AHEAD = 64  # files decoded in advance of the writer
 CHUNK = 2000  # files in one of the stores of a large corpus
 
 
+def silent(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """Where one file's samples lie; `refused` is the broken rule, and then there are none."""
@@ -99,7 +103,7 @@ def open_store(
     cache: Path,
     min_seconds: float = MIN_SECONDS,
     channel: int | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> Store:
     """The store of these files below `root`, decoded now unless the cache has it.
 
@@ -149,7 +153,7 @@ def open_joined(
     sample_rate: int,
     cache: Path,
     channel: int | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> JoinedStore:
     """Like `open_store`, for many thousand files: in parts, so that a kill costs one part only.
 
