@@ -224,3 +224,23 @@ def test_separate_names_a_file_that_cannot_be_read(
 ) -> None:
     code, _, errors = tisdiss("separate", tmp_path / "absent.wav", "--model", model_file)
     assert (code, errors) == (2, f"error: {tmp_path / 'absent.wav'}: no such sound file\n")
+
+
+def test_a_search_prints_its_trials_and_draws_them(
+    tisdiss: Run, tmp_path: Path, monkeypatch
+) -> None:
+    """What trials and figures are is tested in harness/test_search.py and analysis."""
+    import analysis.search
+    from tisdiss.harness import search
+
+    trials = [
+        search.Tried(0, "complete", {"optim.lr": 1e-3}, (2.5,), "ab" * 32, ""),
+        search.Tried(1, "fail", {"optim.lr": 1e-2}, None, "cd" * 32, "Diverged: too high"),
+    ]
+    monkeypatch.setattr(search, "search", lambda spec, profile, **_: trials)
+    monkeypatch.setattr(analysis.search, "report_search", lambda *given: [given])
+    words = ["--profile", "smoke", "--runs-dir", tmp_path / "runs", "--out", tmp_path / "reports"]
+    code, out, errors = tisdiss("search", "search_loss", *words)
+    assert (code, errors) == (0, "")
+    assert "*   0 complete  2.5 " in out and "1 fail      Diverged: too high" in out
+    assert str(("search_loss", "smoke", tmp_path / "runs", tmp_path / "reports")) in out

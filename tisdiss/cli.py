@@ -38,6 +38,10 @@ Speech = Annotated[
 Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help="Instead of the study's; repeat for several.")
 ]
+Reports = Annotated[
+    Path | None,
+    typer.Option(help="Folder of reports; reports/, or build/smoke/ at profile smoke."),
+]
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
 
 
@@ -150,6 +154,7 @@ def search(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    out: Reports = None,
 ) -> None:
     """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
 
@@ -165,8 +170,7 @@ def search(
     from tisdiss.harness.search_file import find_search
 
     console = Console()
-    for file in files:
-        spec = find_search(file)
+    for spec in [find_search(file) for file in files]:
         with watching(console) as watcher:
             runner = Runner(
                 runs_dir=runs_dir,
@@ -182,7 +186,14 @@ def search(
         for trial in results:
             values = ", ".join(f"{value:.4g}" for value in trial.values or ()) or trial.note
             mark = "*" if trial in front else " "
-            typer.echo(f"{mark} {trial.number:3d} {trial.state:9s} {values:24s} {trial.params}")
+            settings = ", ".join(f"{name}={value}" for name, value in trial.params.items())
+            typer.echo(f"{mark} {trial.number:3d} {trial.state:9s} {values:24s} {settings}")
+        typer.echo(f"* best in {' and '.join(spec.objectives)}")
+
+        from analysis.search import report_search  # with matplotlib: only when there are results
+
+        for path in report_search(spec.search, profile, runs_dir, _reports(profile, out)):
+            typer.echo(path)
 
 
 @app.command()
@@ -215,10 +226,7 @@ def report(
     studies: Studies,
     profile: Profile = "mini",
     runs_dir: RunsDir = Path("runs"),
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of reports; reports/, or build/smoke/ at profile smoke."),
-    ] = None,
+    out: Reports = None,
     notebook: Annotated[
         bool, typer.Option(help="Add an executed notebook (some seconds).")
     ] = False,
@@ -229,7 +237,7 @@ def report(
     """
     from analysis.report import report as write_report
 
-    folder = out or Path("build/smoke" if profile == "smoke" else "reports")
+    folder = _reports(profile, out)
     for name in studies:
         study = Path(name).stem
         for path in write_report(study, profile, runs_dir, folder, notebook=notebook):
@@ -377,19 +385,27 @@ def schema() -> None:
     typer.echo(json.dumps(study_schema(), indent=2))
 
 
+def _reports(profile: str, given: Path | None) -> Path:
+    return given or Path("build/smoke" if profile == "smoke" else "reports")
+
+
 def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.plan import plan as make_plan
     from tisdiss.harness.study import find_studies
 
-    return make_plan(
-        find_studies(studies),
-        profile,
-        runs_dir=runs_dir,
-        corpora=Corpora(cache=cache, speech=speech),
-        seeds=seed or None,
-        rows=row or None,
-    )
+    found = find_studies(studies)
+    with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):
+        return make_plan(
+            found,
+            profile,
+            runs_dir=runs_dir,
+            corpora=Corpora(cache=cache, speech=speech),
+            seeds=seed or None,
+            rows=row or None,
+        )
 
 
 def main() -> None:

@@ -123,6 +123,14 @@ def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(go, make_runne
     assert results[0].note == "OSError: no space left"
 
 
+def test_a_trial_whose_scoring_fails_says_so(go, make_runner):
+    def evaluate(*_, **options):
+        raise OSError("no room")
+
+    (trial,) = go(runner=make_runner(evaluate=evaluate), trials=1)
+    assert (trial.state, trial.values, trial.note) == ("fail", None, "OSError: no room")
+
+
 def test_hopeless_trials_are_pruned_and_stay_resumable(go, make_runner, pretend, tmp_path):
     seen = []
 

@@ -122,15 +122,18 @@ class _Trial:
         folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
         # As a word for people and MLflow; a run that another study made first keeps its own.
         trial_run = self.planned.model_copy(update={"kind": "trial"})
-        outcome = "stopped"
+        outcome, errors = "stopped", list[Exception]()
         if not self._hopeless(folder):
-            outcome = replace(self.runner, watch=self._watch).run(trial_run)
+            runner = replace(self.runner, watch=self._watch, on_error=errors.append)
+            outcome = runner.run(trial_run)
         if outcome in ("done", "skipped"):
             self.study.tell(self.trial, self._values(folder))
         elif outcome == "stopped":
             self.study.tell(self.trial, state=TrialState.PRUNED)
         else:
             reason = folder.read("result.json").get("reason") or outcome
+            if errors:  # finished weights stay finished when their evaluation fails
+                reason = f"{type(errors[-1]).__name__}: {errors[-1]}"
             self.trial.set_user_attr("reason", reason)
             self.study.tell(self.trial, state=TrialState.FAIL)
         if self.track and outcome != "held":
