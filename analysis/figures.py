@@ -63,7 +63,7 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         note(figure, plan, curve, absent)
-        legend(figure, handles + _keys(curve, plan))
+        legend(figure, handles + keys(curve) + _box_key(plan))
         settle(figure)
     return figure
 
@@ -186,20 +186,23 @@ def trained_mark(marker: str, color: str) -> dict[str, Any]:
     }
 
 
-def _keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
+def keys(curve: pd.DataFrame) -> list[Artist]:
     """What the marks mean that all variants share."""
-    keys: list[Artist] = []
+    made: list[Artist] = []
     if (curve["n_re"] == curve["n_re_train"]).any():
-        keys.append(
-            Line2D([], [], label=r"$N_\mathrm{re}$ of training", **trained_mark("o", "0.6"))
-        )
+        label = r"$N_\mathrm{re}$ of training"
+        made.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
     if curve["low"].notna().any():
         label = f"95% bootstrap over {resampled(curve)}"
-        keys.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+        made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+    return made
+
+
+def _box_key(plan: dict[str, Any]) -> list[Artist]:
+    """What the boxes mean, where there are any."""
     if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
-        box = Patch(facecolor="none", edgecolor="0.4", label="joined boxes: equal cost")
-        keys.append(box)
-    return keys
+        return [Patch(facecolor="none", edgecolor="0.4", label="joined boxes: equal cost")]
+    return []
 
 
 def legend(figure: Figure, handles: list[Artist]) -> None:

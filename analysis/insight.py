@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from analysis.captions import METRIC_LABELS
 from analysis.figures import (
     band,
+    keys,
     legend,
     legend_label,
     looks,
@@ -52,7 +53,7 @@ def cost_figure(
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(COSTS[name][0])
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        _finish(figure, plan, curve, [handle for handle in handles if handle])
+        _finish(figure, plan, curve, [handle for handle in handles if handle] + keys(curve))
     return figure
 
 

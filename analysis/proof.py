@@ -1,7 +1,7 @@
 """A proof sheet: every table and figure of `reports/` compiled into one PDF, or what is wrong.
 
-Needs a TeX with pdflatex, booktabs and siunitx (Debian: texlive-latex-recommended and
-texlive-science); the product itself does not.
+Needs a TeX with pdflatex, booktabs, siunitx and multirow (Debian: texlive-latex-recommended,
+texlive-latex-extra and texlive-science); the product itself does not.
 """
 
 import re
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from analysis.latex import escape_tex
 
-_HEAD = r"""\documentclass[10pt,twocolumn]{article}
-\usepackage[letterpaper,left=0.75in,right=0.75in,top=0.75in,bottom=1in,columnsep=0.22in]{geometry}
+_HEAD = r"""\documentclass[10pt]{article}
+\usepackage[letterpaper,textwidth=7in,textheight=9.5in]{geometry}
 \usepackage[T1]{fontenc}
-\usepackage{booktabs,siunitx,graphicx}
-\setcounter{topnumber}{20}\setcounter{totalnumber}{20}\setcounter{dbltopnumber}{20}
-\renewcommand{\topfraction}{.95}\renewcommand{\dbltopfraction}{.95}
-\renewcommand{\textfraction}{.05}\renewcommand{\floatpagefraction}{.9}
-\renewcommand{\dblfloatpagefraction}{.9}
+\usepackage{booktabs,siunitx,multirow,graphicx}
+\setcounter{topnumber}{20}\setcounter{totalnumber}{20}
+\renewcommand{\topfraction}{.95}\renewcommand{\textfraction}{.05}
+\renewcommand{\floatpagefraction}{.9}
+\setlength{\parindent}{0pt}
 \begin{document}
 """
 _MATTERS = re.compile(
@@ -42,8 +42,8 @@ def check_tex_pdf(reports: Path, out: Path) -> list[str]:
     """
     if shutil.which("pdflatex") is None:
         raise ValueError(
-            "no pdflatex: install a TeX (Debian: texlive-latex-recommended texlive-science); "
-            "without one, `make test` still checks every table"
+            "no pdflatex: install a TeX (Debian: texlive-latex-recommended texlive-latex-extra "
+            "texlive-science); without one, `make test` still checks every table"
         )
     source = proof_source(Path(reports))
     with tempfile.TemporaryDirectory() as folder:
@@ -85,16 +85,18 @@ def _parts(folder: Path) -> list[str]:
     """Inputs of one study's folder; paths are absolute, for the sheet is made elsewhere."""
     study = folder.name
     parts = [rf"\input{{{path}}}" for path in sorted(folder.glob("numbers.tex"))]
-    for path in sorted(folder.glob(f"{study}*.pdf")):
-        wide = _is_wide(path)
-        star, width = ("*", r"\textwidth") if wide else ("", r"\columnwidth")
-        parts += [
-            rf"\begin{{figure{star}}}[!htb]\centering",
-            rf"\includegraphics[width={width}]{{{path}}}",
-            rf"\caption{{{escape_tex(path.stem)}}}\end{{figure{star}}}",
-        ]
     parts += [rf"\input{{{path}}}" for path in sorted(folder.glob("*.tex")) if _is_table(path)]
+    parts += [_figure(path) for path in sorted(folder.glob(f"{study}*.pdf"), key=_is_wide)]
     return [*parts, r"\clearpage"] if parts else []
+
+
+def _figure(path: Path) -> str:
+    """A figure at its own size with its name below; two of one column fit beside each other."""
+    width = "7in" if _is_wide(path) else "3.39in"
+    return (
+        rf"\begin{{minipage}}[b]{{{width}}}\includegraphics{{{path}}}\\"
+        rf"\footnotesize {escape_tex(path.stem)}\end{{minipage}}\hfill\allowbreak"
+    )
 
 
 def _is_table(path: Path) -> bool:

@@ -137,7 +137,7 @@ def quoted(
 
 
 def to_tex(table: Table) -> str:
-    """A `table*` for booktabs, siunitx and graphicx; one that is too wide is scaled to fit."""
+    """A `table*` for booktabs, siunitx, multirow, graphicx; too wide, it is scaled to fit."""
     filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
     return fill("table.tex", filters, table=table)
 
@@ -283,8 +283,8 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
 
 
 def _tex_text(text: str) -> str:
-    """Words, with N_re as the paper prints it."""
-    return escape_tex(text).replace(r"N\_re", r"$N_\mathrm{re}$")
+    """Words, with N_re as the paper prints it, and no line between a number and its %."""
+    return escape_tex(text).replace(r"N\_re", r"$N_\mathrm{re}$").replace(r" \%", r"~\%")
 
 
 def _tex_number(cell: Cell) -> str:

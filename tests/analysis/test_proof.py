@@ -36,7 +36,7 @@ def test_sheet_holds_every_table_and_figure(tmp_path):
         (study / name).write_bytes(b"/MediaBox [ 0 0 504 100 ]")
     source = proof_source(tmp_path)
     assert rf"\input{{{study / 'table.tex'}}}" in source
-    assert rf"\includegraphics[width=\textwidth]{{{study / 'fig2a.pdf'}}}" in source
+    assert rf"{{7in}}\includegraphics{{{study / 'fig2a.pdf'}}}" in source
     assert "notes.tex" not in source
 
 
