@@ -6,6 +6,7 @@ one process; figures are medians.
 
 import argparse
 import json
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import cases
 import growth
+import loading
+import numpy
 import torch
 from show import write
-from timing import interleaved, matmul_rate, peak_memory
+from timing import Timing, interleaved, interleaved_trainings, matmul_rate, peak_memory
 
 from tisdiss.layers import set_recompute
 from tisdiss.profile import macs_by_part
@@ -28,6 +31,7 @@ class Case:
     goal: str
     works: Callable[[str], dict[str, cases.Work]]
     repeats: int = 5
+    trains: bool = False
 
 
 CASES = (
@@ -39,22 +43,29 @@ CASES = (
         partial(cases.forward_bf16, 128, 1.0),
         3,
     ),
-    Case("training step, 128 channels, 0.3 s", "1.4x", partial(cases.training, 128, 0.3), 3),
-    Case("training step, 32 channels, 1 s", "1.6x", partial(cases.training, 32, 1.0)),
-    Case("training step, 16 channels, 1 s x 4", "2x", partial(cases.training, 16, 1.0, batch=4)),
+    Case("training step, 128 channels, 0.3 s", "1.4x", partial(cases.training, 128, 0.3), 3, True),
+    Case("training step, 32 channels, 1 s", "1.6x", partial(cases.training, 32, 1.0), 5, True),
+    Case(
+        "training step, 16 channels, 1 s x 4",
+        "2x",
+        partial(cases.training, 16, 1.0, batch=4),
+        5,
+        True,
+    ),
     Case(
         "N_re = 1..10 against ten runs, 32 channels, 1 s", "13x", partial(cases.sweep, 32, 1.0), 3
     ),
     Case("N_sep 1..4 x N_re 1..10, 32 channels, 0.25 s", "15x", partial(cases.grid, 32, 0.25), 1),
     Case("SDR of two estimates, 4 s, against mir_eval", "60x", lambda _: cases.scoring(4.0)),
+    Case("the same at ten depths", "60x", lambda _: cases.scoring(4.0, 10), 3),
 )
 MEMORY = (("128x4", "1/3"), ("32x32", "0.8 GB"))
 
 
-def measure(device: str, threads: int, *, long: bool) -> dict:
+def measure(device: str, threads: int, budget: float) -> dict:
     rows = []
     for case in CASES:
-        times = interleaved(case.works(device), device=device, repeats=case.repeats)
+        times = _timed(case, device, budget)
         ours, theirs = times["ours"], times["reference"]
         rows.append(
             {
@@ -70,9 +81,16 @@ def measure(device: str, threads: int, *, long: bool) -> dict:
         print(json.dumps(rows[-1]), flush=True)
     found = {"rows": rows, "machine": machine(device, threads), "floor": floor(device)}
     found["recompute"] = recompute(device)
-    if device == "cpu":
-        found["memory"] = memory(threads, long=long)
+    found["loading"] = loading.measure()
+    found["memory"] = memory(threads) if device == "cpu" else []
     return found
+
+
+def _timed(case: Case, device: str, budget: float) -> dict[str, Timing]:
+    works = case.works(device)
+    if case.trains and device == "cpu":
+        return interleaved_trainings(works, repeats=case.repeats, budget=budget)
+    return interleaved(works, device=device, repeats=case.repeats, budget=budget)
 
 
 def machine(device: str, threads: int) -> dict:
@@ -83,6 +101,8 @@ def machine(device: str, threads: int) -> dict:
         "threads": threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "load": os.getloadavg()[0],
         "time": "processor seconds" if device == "cpu" else "device seconds",
     }
 
@@ -108,7 +128,7 @@ def recompute(device: str) -> dict:
         "kept": partial(step, False),
         "again": partial(step, True),
     }
-    times = interleaved(works, device=device, repeats=3)
+    times = interleaved(works, device=device, repeats=3, budget=8)
     saved = {}
     for on in (False, True):
         set_recompute(model, on)
@@ -130,9 +150,9 @@ def saved_bytes(work: Callable[[], torch.Tensor]) -> int:
     return sum(storages.values())
 
 
-def memory(threads: int, *, long: bool) -> list[dict]:
+def memory(threads: int) -> list[dict]:
     rows = []
-    for case, goal in MEMORY if long else MEMORY[:0]:
+    for case, goal in MEMORY:
         row = {"case": case, "goal": goal, "ours": peak_memory(case, "ours", threads)}
         if case == "128x4":
             row["reference"] = peak_memory(case, "reference", threads)
@@ -154,14 +174,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tf32", action="store_true", help="let a GPU's products use TF32")
-    parser.add_argument("--quick", action="store_true", help="no memory, no growth curves")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats")
     parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
-    found = measure(options.device, options.threads, long=not options.quick)
+    found = measure(options.device, options.threads, 8.0 if options.quick else 30.0)
     found["machine"]["tf32"] = options.tf32
-    found["growth"] = {} if options.quick else growth.measure(options.device)
+    found["growth"] = growth.measure(options.device)
     write(found, options.out)
 
 

@@ -90,8 +90,8 @@ def grid(width: int, seconds: float, device: str) -> dict[str, Work]:
     }
 
 
-def scoring(seconds: float) -> dict[str, Work]:
-    """SDR of two estimates, against mir_eval with its own permutation search."""
+def scoring(seconds: float, depths: int = 1) -> dict[str, Work]:
+    """SDR of two estimates at some depths; mir_eval takes each apart and tries permutations."""
     import warnings
 
     from mir_eval.separation import bss_eval_sources
@@ -99,12 +99,13 @@ def scoring(seconds: float) -> dict[str, Work]:
     from tisdiss.metrics import sdr
 
     sources = mixture(seconds, "cpu", 2).double()
-    estimates = sources + 0.3 * torch.randn_like(sources)
+    estimates = sources + 0.3 * torch.randn(depths, *sources.shape).double()
 
     def theirs() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            bss_eval_sources(sources.numpy(), estimates.numpy())
+            for each in estimates:
+                bss_eval_sources(sources.numpy(), each.numpy())
 
     return {"reference": theirs, "ours": lambda: sdr(estimates, sources)}
 

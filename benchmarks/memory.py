@@ -1,4 +1,7 @@
-"""`python memory.py CASE reference|ours THREADS`: growth of the peak over one pass, in bytes."""
+"""`python memory.py CASE reference|ours THREADS`: growth of the peak over one pass, in bytes.
+
+The pass has N_re = 1: every repetition takes the same memory.
+"""
 
 import sys
 
@@ -19,7 +22,7 @@ def main(case: str, variant: str, threads: int) -> int:
 
         model = reference(model)
     with torch.no_grad():
-        return peak_growth(lambda: model(x))
+        return peak_growth(lambda: model(x, n_re=1))
 
 
 if __name__ == "__main__":

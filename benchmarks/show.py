@@ -28,8 +28,10 @@ def markdown(found: dict) -> str:
         "# Benchmarks",
         "",
         f"{machine['name']}, {machine['device']}, {machine['threads']} thread(s), torch "
-        f"{machine['torch']}, python {machine['python']}; {machine['time']}, medians of "
-        "interleaved repeats. The reference is `benchmarks/reference.py`.",
+        f"{machine['torch']}, numpy {machine['numpy']}, python {machine['python']}, load "
+        f"{machine['load']:.1f}; {machine['time']}, medians of interleaved repeats. The reference "
+        "is `benchmarks/reference.py`, which the tests hold equal to the model. Spread: largest "
+        "less smallest repeat, over the median.",
         "",
         "| what | reference (s) | ours (s) | ratio | goal | spread | repeats |",
         "|---|---|---|---|---|---|---|",
@@ -47,7 +49,8 @@ def markdown(found: dict) -> str:
         f"{ours / floor['seconds']:.2f}x that.",
         "",
     ]
-    return "\n".join([*lines, *_recompute(found["recompute"]), *_memory(found), *_growth(found)])
+    sections = (_recompute(found["recompute"]), _memory(found), _loading(found), _growth(found))
+    return "\n".join(lines + [line for section in sections for line in section])
 
 
 def _spread(row: dict) -> str:
@@ -71,13 +74,27 @@ def _memory(found: dict) -> list[str]:
     if not found.get("memory"):
         return []
     lines = [
-        "| inference: channels x seconds | reference (MB) | ours (MB) | goal |",
-        "|---|---|---|---|",
+        "| extra peak memory of inference: channels x seconds | reference (MB) | ours (MB) | ours "
+        "/ reference | goal |",
+        "|---|---|---|---|---|",
     ]
     for row in found["memory"]:
-        reference = f"{row['reference'] / 1e6:.0f}" if "reference" in row else "-"
-        lines.append(f"| {row['case']} | {reference} | {row['ours'] / 1e6:.0f} | {row['goal']} |")
+        reference, share = "-", "-"
+        if "reference" in row:
+            reference = f"{row['reference'] / 1e6:.0f}"
+            share = f"1/{row['reference'] / row['ours']:.1f}"
+        ours = f"{row['ours'] / 1e6:.0f}"
+        lines.append(f"| {row['case']} | {reference} | {ours} | {share} | {row['goal']} |")
     return [*lines, ""]
+
+
+def _loading(found: dict) -> list[str]:
+    fixed, dynamic = (found["loading"][kind] for kind in ("fixed", "dynamic"))
+    return [
+        f"A worker loads {fixed:.0f} examples of 4 s and two speakers a second of processor time, "
+        f"{dynamic:.0f} where they are mixed dynamically.",
+        "",
+    ]
 
 
 def _growth(found: dict) -> list[str]:
@@ -86,7 +103,7 @@ def _growth(found: dict) -> list[str]:
         f"(last three points: {curve['last_exponent']:.2f})."
         for axis, curve in found["growth"].items()
     ]
-    return [line + "\n" for line in lines]
+    return [line + "\n" for line in [*lines, "![How cost grows](growth.png)"]]
 
 
 def ratios(rows: list[dict], path: Path) -> None:

@@ -1,15 +1,20 @@
 """Interleaved timings and peak memory of alternatives, on a CPU or a GPU."""
 
 import json
+import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
+
+from tisdiss.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,33 @@ def once(work: Callable[[], object], device: str) -> float:
     return start.elapsed_time(end) / 1e3
 
 
+@contextmanager
+def apart(work: Callable[[], object], *, keep_memory: bool) -> Iterator[Callable[[], float]]:
+    """Runs of `work` in a process of its own, each the seconds it took.
+
+    With `keep_memory` that process has the allocator's setting of `tisdiss train`, which would
+    otherwise serve its rival too.
+    """
+    ours, theirs = multiprocessing.get_context("fork").Pipe()
+
+    def serve() -> None:
+        if keep_memory:
+            keep_freed_memory()
+        while ours.recv():
+            ours.send(once(work, "cpu"))
+
+    process = multiprocessing.get_context("fork").Process(target=serve, daemon=True)
+    process.start()
+
+    def run() -> float:
+        theirs.send(True)
+        return theirs.recv()
+
+    yield run
+    theirs.send(False)
+    process.join()
+
+
 def interleaved(
     works: Mapping[str, Callable[[], object]], *, device: str, repeats: int, budget: float = 20.0
 ) -> dict[str, Timing]:
@@ -49,13 +81,34 @@ def interleaved(
 
     Stops when `budget` seconds are spent, after one measured round at least.
     """
-    for work in works.values():
-        once(work, device)
-    times: dict[str, list[float]] = {name: [] for name in works}
+    return rounds(
+        {name: partial(once, work, device) for name, work in works.items()}, repeats, budget
+    )
+
+
+def interleaved_trainings(
+    works: Mapping[str, Callable[[], object]], *, repeats: int, budget: float = 20.0
+) -> dict[str, Timing]:
+    """The same on a CPU, each in a process of its own, "ours" set up as `tisdiss train` does."""
+    with ExitStack() as stack:
+        timers = {
+            name: stack.enter_context(apart(work, keep_memory=name == "ours"))
+            for name, work in works.items()
+        }
+        return rounds(timers, repeats, budget)
+
+
+def rounds(
+    timers: Mapping[str, Callable[[], float]], repeats: int, budget: float
+) -> dict[str, Timing]:
+    """Seconds that each timer gives, round after round, without the first."""
+    for timer in timers.values():
+        timer()
+    times: dict[str, list[float]] = {name: [] for name in timers}
     began = time.monotonic()
     for _ in range(repeats):
-        for name, work in works.items():
-            times[name].append(once(work, device))
+        for name, timer in timers.items():
+            times[name].append(timer())
         if time.monotonic() - began > budget:
             break
     return {name: Timing(tuple(each)) for name, each in times.items()}
