@@ -11,7 +11,7 @@ import soundfile
 from tisdiss.data import folder
 from tisdiss.data.doctor import check
 from tisdiss.data.doctor_speech import check_source, check_wsj0
-from tisdiss.data.finding import failed
+from tisdiss.data.finding import Finding, failed, summary
 from tisdiss.data.statistics import stats
 
 ROOT = Path("wav8k/min")
@@ -53,6 +53,36 @@ def test_small_whamr_passes_on_its_first_channel(whamr):
     findings = check("whamr", whamr)
     assert not failed(findings), "\n".join(map(str, findings))
     assert "s1_reverb + s2_reverb + noise" in of(findings, "tt sums").message
+
+
+def test_shifted_references_are_no_pass(whamr, tmp_path):
+    corpus = Path(shutil.copytree(whamr, tmp_path / "corpus"))
+    for path in (corpus / ROOT / "tt").glob("s?_anechoic/*.wav"):
+        rewrite(path, lambda signal: np.roll(signal, -37, axis=0))
+    lost = sorted((corpus / ROOT / "tr" / "s2_reverb").iterdir())[0]
+    lost.unlink()
+    findings = check("whamr", corpus)
+    delays = of(findings, "tt delays")
+    assert delays.level == "FAIL" and "(37, 37)" in delays.message
+    assert of(findings, "tr delays").level == "PASS"
+    assert of(findings, "tr halves").message == f"s2_reverb/{lost.name} is not there"
+    assert of(findings, "mixture level").level == "FAIL"
+
+
+def test_samples_that_are_not_finite_are_named_with_their_file(corpus):
+    path = sorted((corpus / ROOT / "tt" / "s1").iterdir())[0]
+    signal, rate = soundfile.read(path, dtype="float32")
+    signal[7] = np.nan
+    soundfile.write(path, signal, rate, subtype="FLOAT")
+    finding = of(check("wsj0-2mix", corpus), "tt files")
+    assert finding.message == f"tt/s1/{path.name}: NaN or infinite samples"
+
+
+def test_last_line_tells_the_worst():
+    levels = ("PASS", "WARN", "PASS")
+    findings = [Finding(level, "a", "b") for level in levels]
+    assert summary(findings) == "WARN: 3 checks, 2 PASS, 1 WARN, 0 FAIL"
+    assert summary([*findings, Finding("FAIL", "a", "b")]).startswith("FAIL: 4 checks")
 
 
 def test_missing_half_is_named(corpus):

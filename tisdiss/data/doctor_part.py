@@ -85,6 +85,7 @@ def check_part(
         return
     yield _duration(looked, roles)
     yield _sums(looked, roles)
+    yield _delays(looked, roles)
     yield _sound(looked)
     if layout.gains:
         yield _gains(looked)
@@ -105,13 +106,18 @@ def _count(layout: Layout, looked: Looked, n_src: int) -> Finding:
 
 
 def _halves(home: Path, roles: Roles, looked: Looked) -> Finding:
+    """Of the sources, and of what the mixture is the sum of, where that is there at all."""
     check, lost = f"{looked.part.folder} halves", []
-    for role in roles.sources:
-        there = set(stems(home / looked.part.folder / role))
+    part = home / looked.part.folder
+    extra = [
+        role for role in roles.summands if role not in roles.sources and (part / role).is_dir()
+    ]
+    for role in (*roles.sources, *extra):
+        there = set(stems(part / role))
         lost += [f"{role}/{name}.wav is not there" for name in looked.names if name not in there]
         lost += [f"{role}/{n}.wav has no mixture" for n in sorted(there - set(looked.names))]
     if not lost:
-        return Finding("PASS", check, f"{roles.mixture}, {', '.join(roles.sources)} agree")
+        return Finding("PASS", check, f"{', '.join((*roles.needed, *extra))} agree")
     return Finding("FAIL", check, some(lost), "an interrupted copy or build")
 
 
@@ -205,6 +211,18 @@ def _sums(looked: Looked, roles: Roles) -> Finding:
         f"{what} is off by more than {allowed:g} steps of 16 bits: {some(bad)}",
         cause,
     )
+
+
+def _delays(looked: Looked, roles: Roles) -> Finding:
+    check = f"{looked.part.folder} delays"
+    found = {n: m.delays for n, m in looked.measured.items()}
+    every = [d for delays in found.values() for d in delays]
+    apart = [f"{n} ({', '.join(map(str, delays))})" for n, delays in found.items() if any(delays)]
+    text = f"{every.count(0)} of {len(every)} references without delay against {roles.mixture}"
+    if every.count(0) > 0.8 * len(every):
+        return Finding("PASS", check, text)
+    cause = "sources of another room, or shifted: references must be aligned to the direct sound"
+    return Finding("FAIL", check, f"{text}; samples: {some(apart)}", cause)
 
 
 def _sound(looked: Looked) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from scipy.fft import next_fast_len
 
 from tisdiss.data.audio import FRAME_SECONDS, Refused, active_rms, is_silent, read
 from tisdiss.data.layouts import Roles
@@ -34,7 +35,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Measured:
-    """Levels in dB, one number a source; `sum_error` in steps of 16 bits, None if unknown."""
+    """Levels in dB, one number a source; `sum_error` in steps of 16 bits, None if unknown.
+
+    `delays` are the samples by which the mixture lags behind each source.
+    """
 
     sum_error: float | None
     si_snr: tuple[float, ...]
@@ -45,6 +49,7 @@ class Measured:
     level_error: float | None
     floor: float
     pitch: tuple[float, ...]
+    delays: tuple[int, ...]
 
 
 def header(path: Path) -> Header:
@@ -84,6 +89,7 @@ def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
         _level_error(stem, sources, rate) if gains else None,
         float(np.median([_floor(source, rate) for source in sources])),
         tuple(p for source in sources if (p := pitch(source, rate))),
+        tuple(delay(mixture, source) for source in sources),
     )
 
 
@@ -162,3 +168,11 @@ def pitch(signal: np.ndarray, rate: int) -> float:
         if likeness[best] > VOICED:
             found.append(rate / (least + best))
     return float(np.median(found)) if found else 0.0
+
+
+def delay(mixture: np.ndarray, source: np.ndarray) -> int:
+    """Samples by which the mixture lags behind the source: the peak of the phase correlation."""
+    width = next_fast_len(2 * len(mixture), real=True)
+    cross = np.fft.rfft(mixture, width) * np.conj(np.fft.rfft(source, width))
+    best = int(np.argmax(np.fft.irfft(cross / np.maximum(np.abs(cross), 1e-12), width)))
+    return best if best < width // 2 else best - width
