@@ -37,6 +37,8 @@ class Entry:
     """Profile, corpus, seeds, mixtures and speakers."""
     complete: int = 0
     """Rows that have all their runs."""
+    problem: str = ""
+    """Why a report that is there cannot be read."""
 
     @property
     def counts(self) -> str:
@@ -52,7 +54,7 @@ def entries(reports: Path) -> list[Entry]:
     there = [path.parent.name for path in sorted(Path(reports).glob(f"*/{PROVENANCE}"))]
     found = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
     names = dict.fromkeys([*found, *there])
-    return [_made(Path(reports) / name) if name in there else _not_run(name) for name in names]
+    return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
 
 
 def write_index(reports: Path) -> Path:
@@ -75,7 +77,10 @@ def write_index(reports: Path) -> Path:
 
 
 def _made(folder: Path) -> Entry:
-    known = read_provenance(folder / PROVENANCE)
+    try:
+        known = read_provenance(folder / PROVENANCE)
+    except ValueError as error:
+        return _absent(folder.name, str(error).replace(f"{folder}/", ""))
     plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
     verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
     rows = {name.rsplit(".", 2)[0] for name in known["cells"]}
@@ -84,8 +89,11 @@ def _made(folder: Path) -> Entry:
     return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
 
 
-def _not_run(study: str) -> Entry:
+def _absent(study: str, problem: str = "") -> Entry:
+    if not (STUDIES / f"{study}.yaml").is_file():
+        return Entry(study, "", "", [], problem=problem)
     from tisdiss.harness.study import find_studies  # pydantic is slow to load
 
     (found,) = find_studies([study], STUDIES)
-    return Entry(study, found.title, found.claim or "", unplanned(found, "not run"))
+    verdicts = unplanned(found, problem or "not run")
+    return Entry(study, found.title, found.claim or "", verdicts, problem=problem)

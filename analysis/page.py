@@ -89,8 +89,8 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
     thanks = credit(results.frames)
     if thanks is None and not own_speech:
         silence = (
-            "No sounds here: this corpus may not be passed on. For a page of your own, "
-            "`tisdiss page --own-speech` adds them."
+            "No sounds here: this corpus may not be passed on. For a page of your own, the option "
+            "--own-speech of tisdiss page adds them."
         )
         return Section(results, silence=silence), {}
     for row in _protagonists(results):

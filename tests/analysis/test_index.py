@@ -47,3 +47,13 @@ def test_index_is_the_same_bytes_again_and_links_what_is_there(reports, tmp_path
 def test_without_study_files_only_reports_are_listed(reports, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [entry.study for entry in entries(reports)] == ["fig2e", "own"]
+
+
+def test_report_of_an_earlier_version_is_listed_as_such(reports, tmp_path):
+    (tmp_path / "fig2a").mkdir()
+    (tmp_path / "fig2a" / "provenance.json").write_text('{"schema": 1}')
+    text = write_index(tmp_path).read_text()
+    assert "## Run: 0 of 11 studies" in text
+    assert "has schema 1, this version reads 2: run `tisdiss report fig2a` again" in text.replace(
+        "\\", ""
+    )
