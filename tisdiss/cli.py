@@ -102,6 +102,11 @@ def run(
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
 
     Example: tisdiss run fig2e --profile mini
+
+    On a cluster: tisdiss run table3 --device cuda --slurm cluster.yaml, where
+    cluster.yaml has lines such as `partition: gpu`, `account: speech`,
+    `minutes: 1440`, `memory_gb: 32`, `cpus: 8`, `gpus: 1`, `at_once: 16`.
+    Runs that need more time are requeued and resume.
     """
     from rich.console import Console
 
