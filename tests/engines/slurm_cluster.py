@@ -156,8 +156,8 @@ class SlurmCluster:
         lines = self.ask("squeue", "-h", "-r", "-t", "all", "-o", form).splitlines()
         return [line.strip().split("|") for line in lines]
 
-    def wait(self, claim: Callable[[], bool], what: str, seconds: float = 60) -> float:
-        """Wait until a claim is true; returns how long that took."""
+    def wait(self, claim: Callable[[], bool], what: str, seconds: float = 300) -> float:
+        """Wait until a claim is true, on a busy machine too; returns how long that took."""
         began = time.monotonic()
         while not claim():
             if time.monotonic() - began > seconds:

@@ -75,7 +75,7 @@ class Forked(SimpleNamespace):
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=600):
         end = time.monotonic() + seconds
         while self.poll() is None:
             assert time.monotonic() < end, f"a worker still runs after {seconds} s"
@@ -86,7 +86,7 @@ class Forked(SimpleNamespace):
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def until(self, claim, seconds=120):
+    def until(self, claim, seconds=600):
         end = time.monotonic() + seconds
         while not claim():
             assert self.poll() is None and time.monotonic() < end, self.folder.path
@@ -297,7 +297,7 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         launch(planned, runner=runner, jobs=2, track=False)
         os._exit(0)
     short_run, long_run = (RunFolder.of(runner.runs_dir, run.identity) for run in planned.runs)
-    end = time.monotonic() + 100
+    end = time.monotonic() + 600
     while short_run.read("result.json").get("status") != "done" or not long_run.read("lock"):
         assert time.monotonic() < end
         time.sleep(0.1)

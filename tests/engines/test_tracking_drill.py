@@ -86,7 +86,7 @@ def services():
         shutil.rmtree(at)
 
 
-def sync_until_it_works(runs_dir, uri, seconds=120):
+def sync_until_it_works(runs_dir, uri, seconds=600):
     """How often it failed before."""
     end, failed = time.monotonic() + seconds, 0
     while True:

@@ -86,7 +86,7 @@ class MlflowServer:
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, seconds: float = 120) -> None:
+    def start(self, seconds: float = 600) -> None:
         self.at.mkdir(parents=True, exist_ok=True)
         quiet = {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
