@@ -178,6 +178,34 @@ def test_a_warning_of_a_run_is_shown_at_once() -> None:
     assert console.file.getvalue() == "ababababab warning: state [one] is damaged\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "partition"),
+    [(["--engine", "slurm"], None), (["--slurm", "FILE"], "gpu"), ([], "on this machine")],
+)
+def test_the_engine_is_chosen_by_its_name_or_its_settings(
+    tisdiss: Run, tmp_path: Path, monkeypatch, words: list[str], partition: str | None
+) -> None:
+    from tisdiss.harness import launch, slurm
+
+    def on_slurm(planned, *, settings, **_):
+        used.append(settings.partition)
+        return {"a": "done", "b": "skipped"}
+
+    def here(planned, **_):
+        used.append("on this machine")
+        return {"a": "failed"}
+
+    used: list[str | None] = []
+    monkeypatch.setattr(cli, "_plan", lambda *_: None)
+    monkeypatch.setattr(slurm, "launch_on_slurm", on_slurm)
+    monkeypatch.setattr(launch, "launch", here)
+    (tmp_path / "cluster.yaml").write_text("partition: gpu\n")
+    file = str(tmp_path / "cluster.yaml")
+    code, out, _ = tisdiss("run", "fig2a", *(file if w == "FILE" else w for w in words))
+    assert used == [partition]
+    assert (code, out) == ((0, "1 done, 1 skipped\n") if words else (3, "1 failed\n"))
+
+
 def test_on_a_terminal_each_run_has_a_bar_with_the_time_left() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     watcher = Watcher(console)
