@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from analysis.frames import StudyFrames
+from analysis.frames import StudyFrames, corpora
 
 FREE = {
     "prompts": (
@@ -82,9 +82,11 @@ def heard(
 
 def credit(frames: StudyFrames) -> str | None:
     """Whom to thank for the sounds of a study; None where they may not be passed on."""
-    configs = (config for config in frames.runs["config"] if isinstance(config, dict))
+    trained = frames.runs[frames.runs["status"] != "imported"]  # those tell of other speech
+    configs = (config for config in trained["config"] if isinstance(config, dict))
     sources = {str((config.get("data") or {}).get("source")) for config in configs}
-    if not sources or not sources <= set(FREE):
+    sources |= {corpus["source"] for _, corpus in corpora(frames.plan)}
+    if not sources <= set(FREE):
         return None
     return " ".join(FREE[source] for source in sorted(sources))
 
