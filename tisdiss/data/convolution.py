@@ -5,7 +5,7 @@ are whole numbers: their result is whole too, and rounding to it removes every s
 """
 
 import numpy as np
-from scipy.signal import oaconvolve
+from scipy.signal import fftconvolve
 
 STEP = 2.0**-20
 """To which signals and filters are rounded; a 32nd of the step of 16 bits."""
@@ -17,7 +17,7 @@ def convolved(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     Exact for levels of about 1 and responses of some seconds: the transform's error then stays
     far below one half.
     """
-    return np.rint(oaconvolve(_whole(signal), _whole(response), axes=-1)) * STEP**2
+    return np.rint(fftconvolve(_whole(signal), _whole(response), axes=-1)) * STEP**2
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
