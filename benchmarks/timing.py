@@ -16,9 +16,6 @@ import torch
 
 from tisdiss.memory import keep_freed_memory
 
-LONG = 2.0
-"""Seconds beside which starting up is nothing."""
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -104,19 +101,14 @@ def interleaved_trainings(
 def rounds(
     timers: Mapping[str, Callable[[], float]], repeats: int, budget: float
 ) -> dict[str, Timing]:
-    """Seconds that each timer gives, round after round.
-
-    The first round is warm-up, unless it takes so long that a warm-up does not show in it.
-    """
+    """Seconds that each timer gives, round after round, without the first."""
+    for timer in timers.values():
+        timer()
+    times: dict[str, list[float]] = {name: [] for name in timers}
     began = time.monotonic()
-    times = {name: [timer()] for name, timer in timers.items()}
-    if min(each[0] for each in times.values()) < LONG:
-        times = {name: [] for name in timers}
-
-    def measured() -> int:
-        return min(map(len, times.values()))
-
-    while measured() < repeats and (not measured() or time.monotonic() - began < budget):
+    for i in range(repeats):
+        if i and time.monotonic() - began > budget:
+            break
         for name, timer in timers.items():
             times[name].append(timer())
     return {name: Timing(tuple(each)) for name, each in times.items()}
