@@ -33,9 +33,9 @@ def folder(study_folder):
     return folder
 
 
-def say_source(folder, source):
+def say_source(folder, source, rows="ab"):
     """Let the runs' settings say where their speech is from."""
-    for row in ("a", "b"):
+    for row in rows:
         path = folder.folder(row) / "config.json"
         known = json.loads(path.read_text())
         path.write_text(json.dumps(known | {"train": {"data": {"source": source}}}))
@@ -105,12 +105,22 @@ def test_speech_of_ones_own_is_passed_on_only_when_asked(study_folder, keep_fram
     for source in ("folder", "wsj0-2mix"):
         say_source(folder, source)
         assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
+    path = folder.folder("b") / "result.json"  # shipped weights: their training is not heard
+    path.write_text(path.read_text().replace('"done"', '"imported"'))
+    assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
     keep_frames(folder, tmp_path)
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
     assert data_of(page)["sounds"] == {} and "data:audio/flac;base64,f" not in page.read_text()
     assert "this corpus may not be passed on" in page.read_text()
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "own.html", own_speech=True)
     assert len(data_of(page)["sounds"]) == 7 and "Not to be passed on." in page.read_text()
+
+
+def test_speech_behind_imported_weights_does_not_silence_a_free_corpus(study_folder):
+    folder = study_folder().row("a", {1: 3.0}, status="imported").row("b", {1: 1.0})
+    for row, source in (("a", "folder"), ("b", "prompts")):
+        say_source(folder, source, rows=row)
+    assert "voip.ammdomus.it" in credit(load_study(folder.runs_dir, "fig2e", "mini"))
 
 
 def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path):

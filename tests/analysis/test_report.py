@@ -8,10 +8,13 @@ import sys
 import pandas as pd
 import pytest
 
+from analysis.composed import fig2
+from analysis.figures import render
 from analysis.frames import load_saved, load_study
 from analysis.latex import check_tex
 from analysis.provenance import why, why_text
-from analysis.report import again, compose, report
+from analysis.report import again, compose, figures_of, report, tables_of
+from analysis.results import results_in, results_of
 
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",
@@ -113,12 +116,12 @@ def test_page_shows_claim_figure_table_and_what_is_missing(made):
     assert "`tisdiss report fig2e --profile mini`" in page
 
 
-def test_metric_that_the_study_asks_for_leads(study_folder, tmp_path):
+def test_metric_that_the_study_asks_for_leads(study_folder):
     folder = study_folder().row("a", {1: 3.0})
     folder.plan["show"]["y"] = "sdri"
-    written = report("fig2e", "mini", folder.save().runs_dir, tmp_path)
-    assert "fig2e-si_snri.pdf" in {path.name for path in written}
-    assert "SDRi [dB]" in (tmp_path / "fig2e" / "table.md").read_text()
+    results = results_of("fig2e", "mini", folder.save().runs_dir)
+    assert list(figures_of(results))[:2] == ["", "-si_snri"]
+    assert tables_of(results)[0].corner == "SDRi [dB]"
 
 
 def test_study_without_any_complete_row_names_what_to_run(study_folder, tmp_path):
@@ -194,7 +197,9 @@ def test_why_refuses_what_is_no_cell(made, cell, message):
 def test_composed_figure_is_the_same_bytes_again(made):
     first = {path.name: path.read_bytes() for path in compose(made.parent)}
     assert list(first) == [f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")]
-    assert {path.name: path.read_bytes() for path in compose(made.parent)} == first
+    results = results_in(made)
+    again = render(fig2({"fig2e": (results.curve, results.plan)}), ["svg"])
+    assert again["svg"] == first["fig2.svg"]
 
 
 def test_composed_figure_without_any_panel_names_what_to_run(tmp_path):
