@@ -29,18 +29,18 @@ demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports
 
 $(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab|paper and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
-	$(TISDISS) report $@ --profile $(PROFILE)
+	$(TISDISS) report $@ --profile $(PROFILE) --notebook
 
 paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
 	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
-	$(TISDISS) report $(STUDIES) --profile $(PROFILE)
+	$(TISDISS) report $(STUDIES) --profile $(PROFILE) --notebook
 
 claims: setup   ## decide every claim of the paper at PROFILE
 	$(TISDISS) claims $(STUDIES) --profile $(PROFILE)
 
-report: setup   ## all studies that were run at PROFILE: composed Fig. 2 and one offline page
-	$(TISDISS) compose --profile $(PROFILE)
-	$(TISDISS) page --profile $(PROFILE)
+report: setup   ## all reports together: composed Fig. 2, the list of studies, one offline page
+	$(TISDISS) compose
+	$(TISDISS) page
 
 check-tex: setup ## compile all tables and figures of reports/ into build/proof.pdf (needs a TeX)
 	$(TISDISS) check-tex
@@ -65,7 +65,7 @@ ui: setup       ## MLflow in the browser, with a link to each study's charts
 
 base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; CPU hours)
 	$(TISDISS) run base --profile cpu
-	$(TISDISS) report base --profile cpu
+	$(TISDISS) report base --profile cpu --notebook
 
 schema: setup   ## write the JSON Schema that editors use for studies
 	$(TISDISS) schema > schemas/study.schema.json

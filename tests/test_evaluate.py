@@ -1,6 +1,7 @@
 """Scores of every depth out of one pass, resumed from a journal, in the columns of the schema."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,30 +146,48 @@ def test_an_interrupted_evaluation_goes_on_from_its_journal(
     assert tree(tmp_path / "audio") == tree(scored / "audio")
 
 
-def test_a_mixture_is_done_only_with_its_audio(
+def test_scores_appear_only_with_the_audio(
     model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(evaluation, "write_audio", lambda *_: (_ for _ in ()).throw(Interrupted))
         evaluate(model_file, corpus, DEPTHS, tmp_path)
+    assert not (tmp_path / "scores.parquet").exists()
     evaluate(model_file, corpus, DEPTHS, tmp_path, audio=1)
-    assert len(tree(tmp_path / "audio")) == 1 + 2 + 2 * 2
+    assert len(tree(tmp_path / "audio")) == 1 + 2 + 3 * 2
 
 
 def tree(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.wav"))
 
 
-def test_audio_of_the_first_mixtures_is_kept_at_a_few_depths(
+def test_audio_of_the_best_and_the_worst_mixture_is_kept_at_the_scored_depths(
     model_file: Path, corpus: Corpus, tmp_path: Path
 ) -> None:
-    evaluate(model_file, corpus, EvalConfig(n_re=(1, 4, 6)), tmp_path, audio=2)
-    names = ["mixture", "re1_est1", "re1_est2", "re6_est1", "re6_est2", "source1", "source2"]
-    expected = [f"{corpus.test[i].id}/{name}.wav" for i in range(2) for name in names]
-    assert tree(tmp_path / "audio") == expected
-    wave, rate = soundfile.read(tmp_path / "audio" / expected[0], dtype="float32")
+    evaluate(model_file, corpus, EvalConfig(n_re=(1, 4, 11)), tmp_path, audio=2)
+    scores = table(tmp_path)
+    gains = scores[scores["n_re"] == 11].groupby("mixture_id")["si_snri"].mean()
+    names = ["mixture", "re1_est1", "re1_est2", "re4_est1", "re4_est2", "source1", "source2"]
+    chosen = sorted([gains.idxmax(), gains.idxmin()])
+    assert tree(tmp_path / "audio") == [f"{m}/{name}.wav" for m in chosen for name in names]
+    wave, rate = soundfile.read(tmp_path / "audio" / chosen[0] / "mixture.wav", dtype="float32")
+    example = next(e for e in map(corpus.test.__getitem__, range(3)) if e.id == chosen[0])
     assert rate == 8000 and len(wave) == 1600
-    torch.testing.assert_close(torch.from_numpy(wave), corpus.test[0].mixture, rtol=0, atol=1e-4)
+    torch.testing.assert_close(torch.from_numpy(wave), example.mixture, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, ""), (1, "d"), (2, "dc"), (3, "dbc"), (9, "abcde")]
+)
+def test_mixtures_to_hear_go_from_the_best_to_the_worst(count: int, expected: str) -> None:
+    gains = {"a": 2.0, "b": 1.0, "c": math.nan, "d": 5.0, "e": -3.0}
+    rows = [
+        {"mixture_id": mixture, "n_re": n_re, "si_snri": n_re * gain}
+        for mixture, gain in gains.items()
+        for n_re in (1, 3)
+    ]
+    assert evaluation.to_hear(rows, 3, count) == set(expected)
+    assert evaluation.to_hear(rows, 2, count) == set(expected)
 
 
 def test_progress_counts_mixtures_with_the_mean_at_the_deepest_depth(

@@ -61,8 +61,8 @@ def diff(
     """
     from tisdiss.harness.diff import diff as compare
 
-    for difference in compare(runs_dir, a, b):
-        typer.echo(str(difference))
+    lines = [str(difference) for difference in compare(runs_dir, a, b)]
+    typer.echo("\n".join(lines or ["no difference"]))
 
 
 @app.command()

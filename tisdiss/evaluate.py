@@ -5,8 +5,9 @@ what its deepest point costs.
 """
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
 
-HEARD_DEPTHS = (1, 2, 3, 6, 10)
+HEARD_DEPTHS = range(1, 11)
 """Depths whose estimates are kept as audio, where they were scored."""
+
+HEARD_MIXTURES = 3
+"""How many mixtures are kept as audio: the best, the median and the worst."""
 
 Row = dict[str, Any]
 
@@ -36,12 +40,13 @@ def evaluate(
     *,
     device: str = "cpu",
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
-    audio: int = 3,
+    audio: int = HEARD_MIXTURES,
 ) -> None:
-    """Write scores.parquet and evaluation.json into `folder`, and the audio of a few mixtures.
+    """Write scores.parquet and evaluation.json into `folder`, and `audio` mixtures as sound.
 
     One row per mixture, depth and speaker, in dB. Whole utterances, one at a time. Mixtures whose
     scores are in the folder's journal from an earlier, interrupted call are not computed again.
+    The mixtures to hear are spread evenly from the best to the worst at the trained depth.
     """
     model = load_model(model_file, device)
     mixtures = getattr(corpus, config.split)
@@ -55,15 +60,17 @@ def evaluate(
             example = mixtures[i]
             if example.id in done:
                 continue
-            rows, estimates = score(model, example, config)
-            if i < audio:
-                write_audio(folder / "audio" / example.id, example, estimates, corpus)
+            rows = score(model, example, config)
             file.write(json.dumps({"id": example.id, "rows": rows}) + "\n")
             file.flush()
             done[example.id] = rows
             pace = (time.monotonic() - began) / (len(done) - resumed)
             on_log(_progress(i + 1, count, rows, pace))
     rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
+    heard = to_hear(rows, model.config.n_re, audio)
+    for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in heard):
+        estimates = estimate(model, example, config)
+        write_audio(folder / "audio" / example.id, example, estimates, corpus)
     write_table(folder / "scores.parquet", rows)
     about = {"model": model.config.name, "mixtures": count, "seconds": time.monotonic() - began}
     write_atomic(folder / "evaluation.json", json.dumps(about, indent=1))
@@ -71,33 +78,50 @@ def evaluate(
 
 
 @torch.inference_mode()
-def score(
-    model: TISDiSS, example: Example, config: EvalConfig
-) -> tuple[list[Row], dict[int, Tensor]]:
-    """Rows of one mixture at every depth, and its estimates (n_src, samples) by depth."""
+def score(model: TISDiSS, example: Example, config: EvalConfig) -> list[Row]:
+    """Rows of one mixture at every depth."""
     device = next(model.parameters()).device
     mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
-    rows, estimates = [], {}
-    for n_sep, n_re, output in outputs(model, mixture, config):
-        values = {
-            name: value[0].tolist()
-            for name, value in improvements(output, sources, mixture).items()
+    depths = list(outputs(model, mixture, config))
+    scores = improvements(torch.stack([output for *_, output in depths]), sources, mixture)
+    return [
+        {
+            "mixture_id": example.id,
+            "slot": slot,
+            "speaker": example.speakers[slot],
+            "sex": example.sexes[slot],
+            "n_sep": n_sep,
+            "n_re": n_re,
+            "samples": example.samples,
         }
-        estimates[n_re] = output[0].cpu()
-        rows += [
-            {
-                "mixture_id": example.id,
-                "slot": slot,
-                "speaker": example.speakers[slot],
-                "sex": example.sexes[slot],
-                "n_sep": n_sep,
-                "n_re": n_re,
-                "samples": example.samples,
-            }
-            | {name: value[slot] for name, value in values.items()}
-            for slot in range(len(example.speakers))
-        ]
-    return rows, estimates
+        | {name: value[k, 0, slot].item() for name, value in scores.items()}
+        for k, (n_sep, n_re, _) in enumerate(depths)
+        for slot in range(len(example.speakers))
+    ]
+
+
+@torch.inference_mode()
+def estimate(model: TISDiSS, example: Example, config: EvalConfig) -> dict[int, Tensor]:
+    """Estimates (n_src, samples) of one mixture by N_re."""
+    mixture = example.mixture.to(next(model.parameters()).device)[None]
+    return {n_re: output[0].cpu() for _, n_re, output in outputs(model, mixture, config)}
+
+
+def to_hear(rows: Sequence[Row], n_re_train: int, count: int) -> set[str]:
+    """Ids of `count` mixtures from the best to the worst, by SI-SNRi at the trained depth.
+
+    At the deepest one where that was not scored. Undefined scores count as worst.
+    """
+    scored = {row["n_re"] for row in rows}
+    n_re = n_re_train if n_re_train in scored else max(scored)
+    gains: dict[str, list[float]] = {}
+    for row in rows:
+        if row["n_re"] == n_re:
+            gains.setdefault(row["mixture_id"], []).append(row["si_snri"])
+    means = {mixture: sum(gain) / len(gain) for mixture, gain in gains.items()}
+    ranked = sorted(means, key=lambda m: -means[m] if math.isfinite(means[m]) else math.inf)
+    places = torch.linspace(0, len(ranked) - 1, count).round().int().tolist()
+    return {ranked[place] for place in places}
 
 
 def outputs(

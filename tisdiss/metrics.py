@@ -48,46 +48,33 @@ def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
     """Signal-to-distortion ratio of BSS-eval v3 (512-tap filter), in dB.
 
     Sources are (..., samples), estimates the same, in the same source order, or with further axes
-    before, such as depths: what depends on the sources alone is then computed once. Returns the
-    estimates' (...). A silent source, and a sample that is not finite, give NaN, a silent estimate
-    -inf. Values above about 100 dB are rounding, up to +inf for a perfect estimate.
+    before, such as depths. Returns the estimates' (...). A silent source, and a sample that is not
+    finite, give NaN, a silent estimate -inf. Values above about 100 dB are rounding, up to +inf for
+    a perfect estimate.
 
-    The values are those of torchmetrics and mir_eval, which do not share the sources' part.
     Vincent et al., "Performance measurement in blind audio source separation", 2006.
     """
-    estimates, sources = _at_full_scale(estimates), _at_full_scale(sources)
-    sound = sources.isfinite().all(-1, keepdim=True) & (sources != 0).any(-1, keepdim=True)
-    whole = estimates.isfinite().all(-1, keepdim=True)
-    explained = _explained(torch.where(whole, estimates, 0.0), torch.where(sound, sources, 1.0))
-    value = 10 * torch.log10(explained / (1 - explained))
-    value = torch.where(value.isnan(), torch.inf, value)  # rounding took the share above 1
-    return torch.where((whole & sound).squeeze(-1), value, torch.nan)
+    from torchmetrics.functional.audio import signal_distortion_ratio
 
-
-def _explained(estimates: Tensor, sources: Tensor) -> Tensor:
-    """Share of each estimate's energy that the best filter of its source accounts for.
-
-    With R the source's autocorrelation matrix and c its correlation with the estimate, both at
-    unit energy: c R^-1 c.
-    """
-    estimates, sources = (F.normalize(signals, dim=-1) for signals in (estimates, sources))
-    size = 1 << (sources.shape[-1] + FILTER_TAPS - 1).bit_length()  # no lag asked for wraps around
-    spectrum = torch.fft.rfft(sources, size)
-    own = torch.fft.irfft(spectrum.abs().square(), size)[..., :FILTER_TAPS]
-    cross = torch.fft.irfft(spectrum.conj() * torch.fft.rfft(estimates, size), size)
-    cross = cross[..., :FILTER_TAPS].reshape(-1, *own.shape).movedim(0, -1)  # ..., lag, estimate
-    lag = torch.arange(FILTER_TAPS, device=own.device)
-    solved = torch.linalg.solve(own[..., (lag[:, None] - lag).abs()], cross)
-    return (cross * solved).sum(-2).movedim(-1, 0).reshape(estimates.shape[:-1])
+    estimates = _at_full_scale(estimates)
+    sources = _at_full_scale(sources).expand_as(estimates)
+    finite = (estimates.isfinite() & sources.isfinite()).all(-1)
+    defined = finite & (sources != 0).any(-1)
+    value = signal_distortion_ratio(
+        torch.where(defined.unsqueeze(-1), estimates, 0.0),
+        torch.where(defined.unsqueeze(-1), sources, 1.0),
+        filter_length=FILTER_TAPS,
+    )
+    value = torch.where(value.isnan(), torch.inf, value)  # rounding took the coherence above 1
+    return torch.where(defined, value, torch.nan)
 
 
 def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[str, Tensor]:
     """All scores of (batch, n_src, samples) estimates, each (batch, n_src) in dB.
 
-    Estimates may have a first axis of depths, which the scores then have too: a depth more costs
-    next to nothing. The permutation is fixed by SI-SNR, depth by depth, and used for SDR too.
-    "si_snri" and "sdri" are the gain over the unprocessed mixture (batch, samples) taken as every
-    estimate.
+    Estimates may have a first axis of depths, which the scores then have too. The permutation is
+    fixed by SI-SNR, depth by depth, and used for SDR too. "si_snri" and "sdri" are the gain over
+    the unprocessed mixture (batch, samples) taken as every estimate.
     """
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
@@ -106,8 +93,12 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
 
 
 def _at_full_scale(signals: Tensor) -> Tensor:
-    """In float64 with a peak of 1, so that energies neither over- nor underflow."""
+    """In float64 with a peak of 1, silence added up to the filter's length.
+
+    torchmetrics takes a norm below 1e-6 for silence, and wraps the lags of shorter signals around.
+    """
     signals = signals.double()
+    signals = F.pad(signals, (0, max(0, FILTER_TAPS - signals.shape[-1])))
     peak = signals.abs().amax(-1, keepdim=True)
     return torch.where(peak > 0, signals / peak, signals)
 

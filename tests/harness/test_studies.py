@@ -1,5 +1,7 @@
 """The studies of the paper: all there, what they share, and what they claim."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,18 @@ def test_claims_compare_rows_of_one_corpus(studies):
         for claim in study.claims:
             rows = [study.row(row) for row in rows_of(parse(claim.expr))]
             assert len({study.corpus_of(row) for row in rows}) == 1, claim.id
+
+
+def test_a_plan_needs_neither_torch_nor_mlflow_nor_pandas(tmp_path):
+    words = ["plan", "table2", "fig2f", "--profile", "smoke", "--runs-dir", str(tmp_path)]
+    script = (
+        "import sys; from tisdiss import cli\n"
+        f"sys.argv = ['tisdiss', *{words!r}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('heavy:', {'torch', 'mlflow', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=FOLDER.parent
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: set()", done.stdout + done.stderr

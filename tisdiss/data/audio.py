@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph"})
 MIN_SECONDS = 0.5
@@ -55,6 +54,8 @@ def decode(
     if rate != sample_rate:
         converted.append(f"{rate} Hz: resampled to {sample_rate} Hz")
         common = gcd(rate, sample_rate)
+        from scipy.signal import resample_poly
+
         mono = resample_poly(mono, sample_rate // common, rate // common)
     if np.abs(mono).max(initial=0.0) < SILENT_PEAK:
         raise Refused(f"silent: the peak is below {SILENT_PEAK:g}")

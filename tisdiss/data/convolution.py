@@ -5,7 +5,6 @@ are whole numbers: their result is whole too, and rounding to it removes every s
 """
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 STEP = 2.0**-20
 """To which signals and filters are rounded; a 32nd of the step of 16 bits."""
@@ -17,6 +16,8 @@ def convolved(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     Exact for levels of about 1 and responses of some seconds: the transform's error then stays
     far below one half.
     """
+    from scipy.signal import fftconvolve
+
     return np.rint(fftconvolve(_whole(signal), _whole(response), axes=-1)) * STEP**2
 
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
-from scipy.signal import resample_poly
 
 from tisdiss.data.audio import is_silent
 from tisdiss.data.condition import Acoustics
@@ -62,9 +60,9 @@ class DynamicMixtures:
         if self.acoustics:
             own = Draw("acoustics", self.seed, self.split, epoch, i)
             mixture, sources = self.acoustics.apply(own, sources, speakers)
-        return Example(
-            torch.from_numpy(mixture),
-            torch.from_numpy(sources),
+        return Example.of(
+            mixture,
+            sources,
             f"{self.split}-e{epoch}-{i}",
             speakers,
             tuple(v[0].sex for v in chosen),
@@ -102,6 +100,8 @@ class DynamicMixtures:
             return self._part(draw, voice, wanted)
         twentieths = round(20 * pace.uniform(1 - self.speed, 1 + self.speed))
         part = self._part(draw, voice, -(-wanted * twentieths // 20))
+        from scipy.signal import resample_poly
+
         return resample_poly(part, 20, twentieths)[:wanted].astype(np.float32)
 
     def _part(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import LIBRI2MIX, Part
@@ -100,6 +99,8 @@ def mixture_of(
     longest = max(len(s) for s in signals[:n_src])
     if len(signals) > n_src:
         signals[n_src] = _extended(signals[n_src][:longest], longest)
+    from scipy.signal import resample_poly
+
     scaled = [
         resample_poly(s * np.float32(gain), sample_rate, RATE)
         for s, gain in zip(signals, row.gains, strict=True)

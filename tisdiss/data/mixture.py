@@ -7,20 +7,23 @@ that are mixed, then gets its gain, so the realised level difference is the draw
 is the float32 sum of the sources.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
 from tisdiss.data.condition import Acoustics
 from tisdiss.data.draw import Draw
 from tisdiss.data.source import Source, Utterance, canonical_hash
+
+if TYPE_CHECKING:
+    from torch import Tensor  # torch waits until there is sound: a plan needs none
 
 LEVEL_DBFS = -25.0
 REDRAWS = 100
@@ -50,6 +53,13 @@ class Example:
     speakers: tuple[str, ...]
     sexes: tuple[str, ...]
     samples: int
+
+    @classmethod
+    def of(cls, mixture: np.ndarray, sources: np.ndarray, *rest: Any) -> Example:
+        """From arrays, whose memory the tensors share."""
+        import torch
+
+        return cls(torch.from_numpy(mixture), torch.from_numpy(sources), *rest)
 
 
 class MixtureSet:
@@ -120,9 +130,9 @@ class MixtureSet:
         return self.acoustics.apply(draw, clean[1], self._of(mixture, "speaker"))
 
     def _example(self, recipe: Mixture, mixture: np.ndarray, sources: np.ndarray) -> Example:
-        return Example(
-            torch.from_numpy(mixture),
-            torch.from_numpy(sources),
+        return Example.of(
+            mixture,
+            sources,
             recipe.id,
             self._of(recipe, "speaker"),
             self._of(recipe, "sex"),

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from tisdiss.data.audio import active_rms, is_silent
 from tisdiss.data.draw import Draw
@@ -74,9 +73,9 @@ class StoredMixtures:
         signals = np.zeros((1 + len(stored.sources), wanted), np.float32)
         for row, name in zip(signals, (stored.mixture, *stored.sources), strict=True):
             row[:count] = self.source.store.read(name, start, count)
-        return Example(
-            torch.from_numpy(signals[0]),
-            torch.from_numpy(signals[1:]),
+        return Example.of(
+            signals[0],
+            signals[1:],
             stored.id,
             stored.speakers,
             ("",) * len(stored.sources),
@@ -129,9 +128,9 @@ class DynamicStored:
             mixture += factors[0] * self._read([chosen[0][0].noise], windows[:1], wanted)[0]
         peak = max(np.float32(1), np.abs(mixture).max())
         mixture, sources = mixture / peak, sources / peak
-        return Example(
-            torch.from_numpy(mixture),
-            torch.from_numpy(sources),
+        return Example.of(
+            mixture,
+            sources,
             f"train-e{epoch}-{i}",
             speakers,
             ("",) * self.n_src,

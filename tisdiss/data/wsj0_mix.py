@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import WSJ0_2MIX, Part
@@ -135,6 +134,8 @@ def mixture_of(
     row: Row, utterances: dict[str, Path], sample_rate: int, mode: str
 ) -> Iterator[tuple[str, np.ndarray]]:
     """("s1", int16), ("s2", int16), ..., ("mix", int16); the mixture last."""
+    from scipy.signal import resample_poly
+
     scaled = [
         resample_poly(read_utterance(utterances[u]), sample_rate, RATE)
         / np.sqrt(level)
