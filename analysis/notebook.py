@@ -69,20 +69,25 @@ def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str
     """
     import nbformat
     from jupyter_client import AsyncKernelManager
+    from jupyter_core.utils import run_sync
     from nbclient import NotebookClient
 
     notebook = nbformat.from_dict(source(plan))
     with tempfile.TemporaryDirectory() as folder:
         for name in (PROVENANCE, SCORES):
             write_atomic(Path(folder) / name, files[name])
+        kernel = AsyncKernelManager(transport="ipc", ip=f"{folder}/kernel")  # listens on no port
         client = NotebookClient(
             notebook,
-            km=AsyncKernelManager(transport="ipc", ip=f"{folder}/kernel"),  # listens on no port
+            km=kernel,
             timeout=TIMEOUT_S,
             record_timing=False,
             resources={"metadata": {"path": folder}},
         )
-        client.execute()
+        try:
+            client.execute()
+        finally:
+            run_sync(kernel.shutdown_kernel)(now=True)
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
