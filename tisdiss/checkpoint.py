@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tisdiss.config import ModelConfig
+from tisdiss.device import check_device
 from tisdiss.files import write_atomic
 from tisdiss.model import TISDiSS
 
@@ -40,12 +41,8 @@ def load_model(path: Path, device: str = "cpu") -> TISDiSS:
     tensors, config, _ = read_model_file(path)
     model = TISDiSS.from_config(config)
     load_weights(model, tensors, path)
-    try:
-        model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
-    return model.eval()
+    check_device(device)
+    return model.to(device).eval()
 
 
 def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,8 +13,7 @@ import typer
 if TYPE_CHECKING:
     from tisdiss.config import DataConfig
     from tisdiss.data import Source
-
-Progress = Callable[[int, int], None]
+    from tisdiss.data.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Prepare, check, describe and download corpora.")
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tisdiss.data.doctor_part import Looked, check_part, look
-from tisdiss.data.finding import Finding, Level, Progress, mean, some
+from tisdiss.data.finding import Finding, Level, mean, some
 from tisdiss.data.layouts import Layout, Part, layout_of, stems
+from tisdiss.data.progress import Progress, silent
 
 LEVEL_TOLERANCE_DB = 0.3
 NOT_AT_ALL_DB = {True: 1.0, False: 4.0}
@@ -28,7 +29,7 @@ def check(
     sample_rate: int = 8000,
     n_src: int = 2,
     mixtures: int | None = 100,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> list[Finding]:
     """Findings about a stored corpus at `root`.
 

@@ -11,8 +11,9 @@ from tisdiss.data import libri2mix, wsj0_mix
 from tisdiss.data.audio import Refused
 from tisdiss.data.draw import rank
 from tisdiss.data.examine import Header, Measured, header, measure
-from tisdiss.data.finding import Finding, Progress, some
+from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX, Layout, Part, Roles, stems
+from tisdiss.data.progress import Progress
 
 SUM_STEPS = 0.5
 """Steps of 16 bits by which the mixture, and each file that it is the sum of, are rounded."""

@@ -9,8 +9,9 @@ from tisdiss.data import wsj0_mix
 from tisdiss.data.audio import Refused, active_rms
 from tisdiss.data.doctor_part import SECOND_MICROPHONE
 from tisdiss.data.draw import rank
-from tisdiss.data.finding import Finding, Progress, some
+from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import SPLITS, Source
 
 
@@ -46,7 +47,7 @@ def check_wsj0(
     lists: Path,
     *,
     utterances: int = 200,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> list[Finding]:
     """Findings about WSJ0 itself, before mixtures are made of it."""
     try:

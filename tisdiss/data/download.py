@@ -10,12 +10,12 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.store import is_full, locked
 
-Progress = Callable[[int, int], None]
 ADDRESS = "https://www.openslr.org/resources/12"
 DIGESTS = {
     "dev-clean": "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
@@ -42,7 +42,7 @@ def download(
     address: str = ADDRESS,
     digests: Mapping[str, str] = DIGESTS,
     keep_archive: bool = False,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> Path:
     """`folder`/LibriSpeech/`part`, fetched unless it is there. Progress is in bytes."""
     if corpus != "librispeech":

@@ -1,13 +1,12 @@
 """What a check found: a level, what was looked at, and the likely cause of what is wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
 
 Level = Literal["PASS", "WARN", "FAIL"]
-Progress = Callable[[int, int], None]
 SHOWN = 3
 
 

@@ -6,13 +6,14 @@ mixture with a file that breaks a rule is left out and counted; in validation an
 error, for a smaller set is another one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from tisdiss.config import DataConfig
 from tisdiss.data.draw import rank
 from tisdiss.data.layouts import Layout, Part, Roles, layout_of, stems
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import Source, Tally, Utterance, report_of
 from tisdiss.data.store import JoinedStore, open_joined
 from tisdiss.data.stored import StoredMixture, StoredMixtures
@@ -26,7 +27,7 @@ def open_stored(
     *,
     root: Path,
     cache: Path,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> tuple[Source, dict[str, StoredMixtures]]:
     """The source and its three sets ("train", "val", "test"), as the config asks."""
     layout = layout_of(config.source)

@@ -21,6 +21,7 @@ import soundfile
 from tisdiss.data import libri2mix, wsj0_mix
 from tisdiss.data.audio import Refused
 from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.store import is_full, locked
 from tisdiss.files import write_atomic
 
@@ -31,7 +32,6 @@ WV2 = " A .wv2 does not count: it is the second microphone, with 1-2 dB worse re
 SECONDS = 6.0  # of a mixture, to estimate the space that is needed
 
 Signals = Iterator[tuple[str, np.ndarray]]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def prepare(
     mode: Literal["min", "max"] = "min",
     n_src: int = 2,
     workers: int = 1,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> Prepared:
     """Write "wsj0-2mix" or "libri2mix" below `out`, from the speech at `root`.
 

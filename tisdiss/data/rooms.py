@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tisdiss.data.draw import Draw
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import canonical_hash
 from tisdiss.data.store import locked
 from tisdiss.files import write_atomic
@@ -160,7 +161,7 @@ def open_rooms(
     sample_rate: int,
     seed: int,
     cache: Path,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> Rooms:
     """The rooms of a split, other ones in each; simulated now unless the cache has them."""
     _need_pyroomacoustics()

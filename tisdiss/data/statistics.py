@@ -4,8 +4,9 @@ from math import nan
 from pathlib import Path
 
 from tisdiss.data.doctor_part import look
-from tisdiss.data.finding import Progress, mean
+from tisdiss.data.finding import mean
 from tisdiss.data.layouts import layout_of, stems
+from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import SPLITS, Source
 
 
@@ -17,7 +18,7 @@ def stats(
     sample_rate: int = 8000,
     n_src: int = 2,
     mixtures: int | None = 100,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = silent,
 ) -> dict[str, dict[str, float]]:
     """Per part: mixtures, speakers, hours; least, mean and most seconds; SI-SNR and SDR in dB.
 

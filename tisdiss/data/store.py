@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,16 +21,12 @@ from typing import Any
 import numpy as np
 
 from tisdiss.data.audio import MIN_SECONDS, Decoded, Refused, decode
+from tisdiss.data.progress import Progress, silent
 from tisdiss.files import write_atomic
 
-Progress = Callable[[int, int], None]
 FORMAT = 3  # of the files here and of the rules in audio.py
 AHEAD = 64  # files decoded in advance of the writer
 CHUNK = 2000  # files in one of the stores of a large corpus
-
-
-def silent(done: int, total: int) -> None:
-    """No progress is shown."""
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tisdiss.device import check_device
+
 PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def check_device(device: str) -> None:
-    """ValueError unless torch can compute there."""
-    if device == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
 
 
 def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:

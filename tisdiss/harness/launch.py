@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
+from tisdiss.device import check_device
 from tisdiss.files import write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.environment import check_device
 from tisdiss.harness.folder import BROKEN, Follower, RunFolder
 from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.lease import silent_seconds
