@@ -71,6 +71,25 @@ def notes(plan: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(corpus["note"] for _, corpus in corpora(plan) if corpus.get("note")))
 
 
+def timed_on(plan: dict[str, Any]) -> str:
+    """The device of a study's real-time factors, short enough for an axis."""
+    environment = plan["timing"]["environment"]
+    threads = environment["threads"]
+    cpu = f"{threads} CPU {'thread' if threads == 1 else 'threads'}"
+    return environment["accelerator"] or cpu
+
+
+def timed_how(plan: dict[str, Any]) -> str:
+    """How a study's real-time factors were measured."""
+    timing = plan["timing"]
+    environment = timing["environment"]
+    machine = environment["accelerator"] or f"{timed_on(plan)} of {environment['cpu']}"
+    return (
+        f"median of {timing['rounds']} passes over {timing['seconds']:g} s of sound, all rows in "
+        f"turn, on {machine}, torch {environment['torch']}"
+    )
+
+
 def resampled(curve: pd.DataFrame) -> str:
     """What the interval resamples over."""
     return "speakers and seeds" if curve["n_seeds"].max() > 1 else "speakers"

@@ -73,7 +73,7 @@ def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
     plan names, or when scores of different test sets would be mixed.
     """
     runs_dir = Path(runs_dir)
-    plan = read_plan(runs_dir, study, profile)
+    plan = _timed(runs_dir, read_plan(runs_dir, study, profile))
     planned = [(row, run) for row in plan["rows"] for run in row["runs"]]
     runs = _runs_frame([_read_run(runs_dir, row, run) for row, run in planned])
     _check_test_set(plan, runs[runs["scored"]])
@@ -147,6 +147,21 @@ def read_plan(runs_dir: Path, study: str, profile: str) -> dict[str, Any]:
             f"`tisdiss plan {study} --profile {profile}` again"
         )
     return plan
+
+
+def _timed(runs_dir: Path, plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with the real-time factors of its rows, where `tisdiss time` measured them."""
+    path = Path(runs_dir) / "timings" / f"{plan['study']}.{plan['profile']}.json"
+    timing = _read_json(path, default={"rows": {}})
+    rows = [row | _factors(timing["rows"].get(row["id"]), row) for row in plan["rows"]]
+    about = {key: value for key, value in timing.items() if key != "rows"}
+    return plan | {"rows": rows} | ({"timing": about} if about else {})
+
+
+def _factors(timed: dict[str, Any] | None, row: dict[str, Any]) -> dict[str, Any]:
+    """None where the row had another run when it was timed."""
+    known = timed and timed["identity"] in [run["identity"] for run in row["runs"]]
+    return {"rtf": timed["rtf"]} if timed and known else {}
 
 
 def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:

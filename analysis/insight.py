@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.captions import METRIC_LABELS
+from analysis.captions import METRIC_LABELS, timed_on
 from analysis.figures import (
     band,
     keys,
@@ -51,7 +51,7 @@ def cost_figure(
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.set_xlabel(COSTS[name][0])
+            axes.set_xlabel(_cost_label(name, plan))
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         _finish(figure, plan, curve, [handle for handle in handles if handle] + keys(curve))
     return figure
@@ -119,6 +119,12 @@ def _finish(
     note(figure, plan, curve, [])
     legend(figure, handles)
     settle(figure)
+
+
+def _cost_label(name: str, plan: dict[str, Any]) -> str:
+    """What a cost is, and of which device where it was measured."""
+    where = f", {timed_on(plan)}" if name == "rtf" else ""
+    return f"{COSTS[name][0]}{where}"
 
 
 def _cost_line(

@@ -81,11 +81,11 @@ def heard(
 
 
 def credit(frames: StudyFrames) -> str | None:
-    """Whom to thank for the sounds of a study; None where they may not be passed on."""
-    trained = frames.runs[frames.runs["status"] != "imported"]  # those tell of other speech
-    configs = (config for config in trained["config"] if isinstance(config, dict))
-    sources = {str((config.get("data") or {}).get("source")) for config in configs}
-    sources |= {corpus["source"] for _, corpus in corpora(frames.plan)}
+    """Whom to thank for the sounds of a study; None where they may not be passed on.
+
+    Only the mixtures that are scored are heard, whatever the models were trained on.
+    """
+    sources = {str(corpus.get("data_source")) for _, corpus in corpora(frames.plan)}
     if not sources <= set(FREE):
         return None
     return " ".join(FREE[source] for source in sorted(sources))

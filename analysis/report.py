@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.captions import METRIC_LABELS, basis, escape_markdown, fill, resampled
+from analysis.captions import METRIC_LABELS, basis, escape_markdown, fill, resampled, timed_how
 from analysis.claims import counts, meaning
 from analysis.claims import to_markdown as claims_markdown
 from analysis.comparison import comparison_table, is_comparison
@@ -161,6 +161,7 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         counts=counts(results.verdicts),
         meaning=meaning(plan["profile"]),
         figures=figures,
+        timed=timed_how(plan) if "timing" in plan else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -226,6 +227,41 @@ def status(
         Console().print(status_table(runs_dir, studies or ()))
 
 
+@app.command("time")
+def time_models(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Torch threads.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the audio.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of every model and depth.")] = 3,
+) -> None:
+    """Time the models of studies at every depth, in turn, on this machine; trains nothing.
+
+    The next report draws quality against the real-time factors found here.
+    Example: tisdiss time fig2e --profile mini --threads 1
+    """
+    from rich.progress import Progress
+
+    from tisdiss.harness.timing import Timing, time_plan
+
+    made = _plan(studies, profile, runs_dir, cache, speech, None, None)
+    timing = Timing(device=device, threads=threads, seconds=seconds, rounds=rounds)
+    with Progress(transient=True) as progress:
+        task = progress.add_task("timing", total=None)
+        paths = time_plan(
+            made,
+            runs_dir,
+            timing,
+            on_pass=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    for path in paths:
+        typer.echo(path)
+
+
 @app.command()
 def report(
     studies: Studies,
@@ -415,6 +451,8 @@ def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore
 
 def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
+    # Threads that wait must not spin: where a core is busy that makes all work many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except (ValueError, OSError) as error:

@@ -70,6 +70,7 @@ class StudyFolder:
             "profile": profile,
             "corpus": {
                 "source": "prompts",
+                "data_source": "prompts",
                 "manifest": digest("corpus"),
                 "speakers_test": 8,
                 "note": "unheard recordings of heard voices",

@@ -77,6 +77,18 @@ def test_cost_is_drawn_only_where_it_is_known(scores):
     assert figure.axes[0].lines[-1].get_xdata().tolist() == [4.0]  # the trained depth, in GMAC
 
 
+def test_real_time_factors_are_drawn_beside_the_multiply_adds(scores):
+    from analysis.stats import depth_curve
+
+    curve = depth_curve(scores(a={1: 3.0, 3: 5.0}), rng=rng())
+    plan = plan_of({"1": 2_000_000_000, "3": 4_000_000_000})
+    plan["rows"][0]["rtf"] = {"1": 0.1, "3": 0.25}
+    plan["timing"] = {"environment": {"threads": 1, "accelerator": None}}
+    figure = cost_figure(curve, plan)
+    assert figure.axes[1].lines[-1].get_xdata().tolist() == [0.25]
+    assert figure.axes[1].get_xlabel() == "real-time factor, 1 CPU thread"
+
+
 def test_figures_without_their_numbers_are_not_drawn(scores):
     empty = pd.DataFrame()
     assert difficulty_figure(empty, empty, plan_of()) is None

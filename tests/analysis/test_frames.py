@@ -112,3 +112,27 @@ def test_undefined_scores_are_counted_as_missing(study_folder):
     curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
     assert curve["n_missing"].item() == 3
     assert np.isfinite(curve["mean"].item())
+
+
+def time_row(folder, row, identity=None):
+    """Factors of a row, as `tisdiss time` writes them."""
+    own = folder.plan["rows"][0]["runs"][0]["identity"]
+    document = {"rounds": 3, "rows": {row: {"identity": identity or own, "rtf": {"1": 0.5}}}}
+    path = folder.runs_dir / "timings" / "fig2e.mini.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+def test_real_time_factors_join_the_rows_that_were_timed(study_folder):
+    folder = study_folder().row("a", {1: 3.0}).row("b", {1: 3.0})
+    assert "timing" not in load_study(folder.runs_dir, "fig2e", "mini").plan
+    time_row(folder, "a")
+    plan = load_study(folder.runs_dir, "fig2e", "mini").plan
+    assert [row.get("rtf") for row in plan["rows"]] == [{"1": 0.5}, None]
+    assert plan["timing"] == {"rounds": 3}
+
+
+def test_factors_of_another_run_than_the_planned_are_not_shown(study_folder):
+    folder = study_folder().row("a", {1: 3.0})
+    time_row(folder, "a", identity="f" * 64)
+    assert "rtf" not in load_study(folder.runs_dir, "fig2e", "mini").plan["rows"][0]

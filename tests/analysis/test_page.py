@@ -33,12 +33,10 @@ def folder(study_folder):
     return folder
 
 
-def say_source(folder, source, rows="ab"):
-    """Let the runs' settings say where their speech is from."""
-    for row in rows:
-        path = folder.folder(row) / "config.json"
-        known = json.loads(path.read_text())
-        path.write_text(json.dumps(known | {"train": {"data": {"source": source}}}))
+def say_source(folder, source):
+    """Let the plan say where the scored speech is from."""
+    folder.plan["corpus"]["data_source"] = source
+    folder.save()
 
 
 def keep(place, frequency):
@@ -105,9 +103,6 @@ def test_speech_of_ones_own_is_passed_on_only_when_asked(study_folder, keep_fram
     for source in ("folder", "wsj0-2mix"):
         say_source(folder, source)
         assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
-    path = folder.folder("b") / "result.json"  # shipped weights: their training is not heard
-    path.write_text(path.read_text().replace('"done"', '"imported"'))
-    assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
     keep_frames(folder, tmp_path)
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
     assert data_of(page)["sounds"] == {} and "data:audio/flac;base64,f" not in page.read_text()
@@ -116,11 +111,19 @@ def test_speech_of_ones_own_is_passed_on_only_when_asked(study_folder, keep_fram
     assert len(data_of(page)["sounds"]) == 7 and "Not to be passed on." in page.read_text()
 
 
-def test_speech_behind_imported_weights_does_not_silence_a_free_corpus(study_folder):
-    folder = study_folder().row("a", {1: 3.0}, status="imported").row("b", {1: 1.0})
-    for row, source in (("a", "folder"), ("b", "prompts")):
-        say_source(folder, source, rows=row)
+def test_speech_of_training_is_not_heard_and_does_not_silence_a_free_corpus(study_folder):
+    folder = study_folder().row("a", {1: 3.0})
+    path = folder.folder("a") / "config.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps(known | {"train": {"data": {"source": "folder"}}}))
     assert "voip.ammdomus.it" in credit(load_study(folder.runs_dir, "fig2e", "mini"))
+
+
+def test_a_folder_that_is_called_like_a_free_corpus_is_not_free(study_folder):
+    folder = study_folder().row("a", {1: 3.0})
+    folder.plan["corpus"]["data_source"] = "folder"  # its name is still "prompts"
+    folder.save()
+    assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
 
 
 def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path):

@@ -398,6 +398,7 @@ class _Planner:
         return {
             **said,
             "source": corpus.source.name,
+            "data_source": evaluation.data.source,
             "manifest": corpus.manifest_hash,
             "test_manifest": evaluation.test_manifest,
             "speakers_test": len({utterance.speaker for utterance in scored}),

@@ -1,0 +1,69 @@
+"""Models are timed in turn, each shape once, and the factors are written by row."""
+
+import json
+
+import pytest
+
+from tisdiss.harness import timing
+from tisdiss.harness.plan import plan
+from tisdiss.harness.study import load_study
+from tisdiss.harness.timing import Timing, time_plan, time_points, timing_path
+
+
+@pytest.fixture
+def planned(write_study, corpora, tmp_path):
+    plain = "model.codec.kind: conv2d, model.mask: false"
+    rows = [
+        "{id: a, model: sep1x2-re1x3-l1}",
+        "{id: b, model: sep1x2-re1x3-l1+3}",
+        "{id: deep, model: sep1x2-re1x6-l1+6}",
+        f"{{id: tfl, model: tf-locoformer-sep2x1-l1, set: {{{plain}}}}}",
+    ]
+    study = load_study(write_study(rows))
+    return plan([study], "smoke", runs_dir=tmp_path, corpora=corpora, root=tmp_path)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Every pass in order; the clock says that a pass takes as many seconds as its depth."""
+    made = []
+
+    def pretend(model, sound, n_re, device):
+        made.append((model.config, n_re))
+        return float(n_re + 1)
+
+    monkeypatch.setattr(timing, "_pass", pretend)
+    return made
+
+
+def test_factor_is_processing_time_over_audio_time(planned, passes, tmp_path):
+    (path,) = time_plan(planned, tmp_path, Timing(seconds=0.5, rounds=3))
+    assert path == timing_path(tmp_path, "demo", "smoke")
+    rows = json.loads(path.read_text())["rows"]
+    assert rows["a"]["rtf"] == {"1": 4.0, "2": 6.0, "3": 8.0, "4": 10.0}
+    assert rows["tfl"]["rtf"] == {"0": 2.0}
+    assert rows["a"]["identity"] == planned.studies[0].rows[0].runs[0].identity
+
+
+def test_losses_and_trained_depth_do_not_make_another_model_to_time(planned, passes, tmp_path):
+    time_plan(planned, tmp_path, Timing(seconds=0.5, rounds=1))
+    assert len({config for config, _ in passes}) == 2  # early split, and without
+    assert len(passes) == 2 * (4 + 1)  # the first round does not count
+
+
+def test_rounds_go_over_all_points_in_turn(planned, passes, tmp_path):
+    time_plan(planned, tmp_path, Timing(seconds=0.5, rounds=2))
+    one = len(passes) // 3
+    assert passes[:one] == passes[one : 2 * one] == passes[2 * one :]
+
+
+def test_a_real_pass_takes_longer_at_a_larger_depth(planned):
+    model = planned.runs[0].config.model
+    found = time_points([(model, 1), (model, 12)], Timing(seconds=0.5), lambda done, of: None)
+    assert 0 < min(found[model, 1]) < min(found[model, 12])
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"rounds": 0}])
+def test_nothing_to_time_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be above 0"):
+        Timing(**wrong)

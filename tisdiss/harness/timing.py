@@ -1,0 +1,146 @@
+"""How fast a study's models are on this machine at every depth, timed in turn.
+
+Weights do not change a model's speed, so nothing has to be trained first. All rows are timed in
+one process, round by round, so that a machine that slows down meanwhile slows all of them, and
+their factors can be compared; a file holds what was timed together and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tisdiss.config import ModelConfig
+from tisdiss.files import write_atomic
+from tisdiss.harness.environment import describe_environment
+from tisdiss.harness.folder import json_text
+from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
+from tisdiss.model import TISDiSS
+
+SCHEMA = 1
+
+Point = tuple[ModelConfig, int]
+"""A model, without what only its training uses, and N_re (0 without a reconstructor)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How models are timed."""
+
+    device: str = "cpu"
+    threads: int | None = None
+    seconds: float = 2.0
+    """Length of the sound."""
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "rounds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0")
+
+
+def timing_path(runs_dir: Path, study: str, profile: str) -> Path:
+    """Where the factors of a study at a profile lie."""
+    return Path(runs_dir) / "timings" / f"{study}.{profile}.json"
+
+
+def time_plan(
+    plan: Plan,
+    runs_dir: Path,
+    timing: Timing | None = None,
+    *,
+    on_pass: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Path]:
+    """Time all rows of the plan's studies and write one file per study; returns their paths.
+
+    A factor is processing time over audio time of one mixture; below 1 is faster than real time.
+    """
+    timing = timing or Timing()
+    about = describe_environment(device=timing.device, threads=timing.threads)
+    points = {row_point for study in plan.studies for row_point in _points(plan, study)}
+    factors = time_points(sorted(points, key=str), timing, on_pass)
+    paths = []
+    for study in plan.studies:
+        rows = {row.id: _factors(plan, row, factors) for row in study.rows}
+        document = {
+            "schema": SCHEMA,
+            "study": study.study,
+            "profile": study.profile,
+            "seconds": timing.seconds,
+            "rounds": timing.rounds,
+            "environment": {k: v for k, v in about.items() if k != "platform"},
+            "rows": rows,
+        }
+        path = timing_path(runs_dir, study.study, study.profile)
+        write_atomic(path, json_text(document))
+        paths.append(path)
+    return paths
+
+
+@torch.inference_mode()
+def time_points(
+    points: list[Point], timing: Timing, on_pass: Callable[[int, int], None]
+) -> dict[Point, list[float]]:
+    """Real-time factors of every point, one a round, after one pass that does not count."""
+    if timing.threads is not None:
+        torch.set_num_threads(timing.threads)
+    models = {config: _built(config, timing.device) for config, _ in points}
+    sounds = {config: _sound(config, timing) for config in models}
+    found: dict[Point, list[float]] = {point: [] for point in points}
+    work = [(turn, point) for turn in range(timing.rounds + 1) for point in points]
+    for done, (turn, (config, n_re)) in enumerate(work, start=1):
+        spent = _pass(models[config], sounds[config], n_re, timing.device)
+        if turn:
+            found[config, n_re].append(spent / timing.seconds)
+        on_pass(done, len(work))
+    return found
+
+
+def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
+    for row in study.rows:
+        yield from _row_points(plan, row)
+
+
+def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
+    model = _at_inference(plan.run(row.runs[0].identity).config.model)
+    return [(model, n_re if model.m_re else 0) for n_re in row.macs]
+
+
+def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> dict[str, Any]:
+    """Median and range by N_re."""
+    found = {point[1]: factors[point] for point in _row_points(plan, row)}
+    return {
+        "identity": row.runs[0].identity,
+        "rtf": {str(n_re): median(values) for n_re, values in found.items()},
+        "range": {str(n_re): [min(values), max(values)] for n_re, values in found.items()},
+    }
+
+
+def _at_inference(model: ModelConfig) -> ModelConfig:
+    """The model with the losses of every other one of its shape: they cost training time only."""
+    same = {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
+    return model.model_copy(update=same | ({"n_re": 1} if model.m_re else {}))
+
+
+def _built(config: ModelConfig, device: str) -> TISDiSS:
+    return TISDiSS.from_config(config).to(device).eval()
+
+
+def _sound(config: ModelConfig, timing: Timing) -> Tensor:
+    samples = round(timing.seconds * config.codec.sample_rate)
+    return torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(timing.device)
+
+
+def _pass(model: TISDiSS, sound: Tensor, n_re: int, device: str) -> float:
+    began = time.perf_counter()
+    model(sound, n_re=n_re)
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
