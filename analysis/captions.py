@@ -105,7 +105,9 @@ def caveats(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
         speakers = _span(curve["n_speakers"])
         said.append(f"With {speakers} speakers the interval says little about other voices.")
     if missing := int(curve["n_missing"].sum()):
-        said.append(f"{missing} undefined scores are left out.")
+        torn = curve[curve["n_missing"] > 0]["row"].unique()
+        labels = [row_label(row, plan) for row in plan["rows"] if row["id"] in torn]
+        said.append(f"{missing} undefined scores are left out ({', '.join(labels)}).")
     if plan["profile"] != "paper":
         said.append(
             f"Profile {plan['profile']}: corpus, model and training are smaller than the paper's, "

@@ -259,6 +259,9 @@ class _Claim:
         if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in there]:
             raise _NotYetError("row {!r} is not evaluated at n_re={}".format(*absent[0]))
         paired = paired_draws(scores, keys, rng=np.random.default_rng(_SEED))
+        if paired.n_mixtures == 0:
+            rows = " and ".join(repr(row) for row in dict.fromkeys(row for row, _, _ in keys))
+            raise _NotYetError(f"no mixture has a defined score in all of {rows}")
         return paired, dict(zip(keys, _columns(paired), strict=True))
 
     def _above_zero(self, part: Greater, columns: dict[_Key, np.ndarray]) -> Any:

@@ -194,7 +194,7 @@ def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:
 
 def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
     folder = runs_dir / planned["identity"][:10] / "evaluations" / planned["evaluation"][:10]
-    scores = pd.read_parquet(folder / "scores.parquet")
+    scores = _read_parquet(folder / "scores.parquet")
     repeated = scores.duplicated(["mixture_id", "slot", "n_re"])
     if repeated.any():
         first = scores[repeated].iloc[0]
@@ -210,6 +210,21 @@ def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
         identity=planned["identity"],
         n_re_train=row["n_re_train"],
     )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Scores with every column that is read; a ValueError says how to get them anew."""
+    way_out = f"delete {path.parent} and run the study again: only the evaluation is repeated"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: {way_out}")
+    try:
+        scores = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        raise ValueError(f"{path} cannot be read ({error}): {way_out}") from error
+    wanted = ("mixture_id", "slot", "speaker", "n_re", *METRICS)
+    if absent := [name for name in wanted if name not in scores]:
+        raise ValueError(f"{path} lacks {', '.join(absent)}: {way_out}")
+    return scores
 
 
 def role(row: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from tisdiss import cli
 from tisdiss.checkpoint import save_model
 from tisdiss.harness.display import Watcher
 from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.study import find_studies
 from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
 
@@ -50,6 +51,14 @@ def show_help(*options: str) -> tuple[subprocess.CompletedProcess[str], float]:
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_study_outside_of_the_project_says_where_it_was_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="studies/ holds none here: go to"):
+        find_studies(["fig2a"])
 
 
 def test_help_takes_less_than_half_a_second() -> None:

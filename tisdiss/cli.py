@@ -41,7 +41,9 @@ Seeds = Annotated[
 ]
 Reports = Annotated[
     Path | None,
-    typer.Option(help="Folder of reports; reports/, or build/smoke/ at profile smoke."),
+    typer.Option(
+        "--reports", "--out", help="Folder of reports; reports/, or build/smoke/ at profile smoke."
+    ),
 ]
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
 

@@ -1,6 +1,7 @@
 """Claims decided on scores with known means: PASS, FAIL, NOT SIGNIFICANT, MISSING."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.claims import any_failed, claims, counts, decide, meaning, to_markdown, to_text
@@ -83,6 +84,15 @@ def test_row_without_all_its_runs_is_missing(folder):
 def test_depth_that_was_not_evaluated_is_missing(folder):
     (verdict,) = decided(folder, "row('deep').si_snri(n_re=9) > row('flat').si_snri(n_re=9)")
     assert verdict.reason == "row 'deep' is not evaluated at n_re=9"
+
+
+def test_row_without_any_defined_score_is_missing(study_folder):
+    folder = study_folder().row("a", {3: 5.0}).row("b", {3: 4.0})
+    path = next(folder.folder("b").glob("evaluations/*/scores.parquet"))
+    pd.read_parquet(path).assign(si_snri=np.nan).to_parquet(path)
+    (verdict,) = decided(folder, "row('a') > row('b')")
+    assert verdict.status == "MISSING"
+    assert verdict.reason == "no mixture has a defined score in all of 'a' and 'b'"
 
 
 def test_absolute_decibels_are_for_the_papers_own_profile(study_folder):

@@ -94,6 +94,22 @@ def test_mixture_scored_twice_is_refused(study_folder):
         load(folder)
 
 
+def test_scores_that_cannot_be_read_say_how_to_get_them_anew(study_folder):
+    folder = study_folder().row("a", {1: 5.0})
+    path = next(folder.folder("a").glob("evaluations/*/scores.parquet"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    with pytest.raises(ValueError, match=r"cannot be read .*: delete .* run the study again"):
+        load(folder)
+    path.write_bytes(whole)
+    pd.read_parquet(path).drop(columns="sdri").to_parquet(path)
+    with pytest.raises(ValueError, match=r"scores.parquet lacks sdri: delete"):
+        load(folder)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"scores.parquet is missing: delete"):
+        load(folder)
+
+
 def test_torn_result_names_the_file(study_folder):
     folder = study_folder().row("a", {1: 5.0})
     (folder.folder("a") / "result.json").write_text('{"status": "do')

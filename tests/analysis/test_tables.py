@@ -137,7 +137,7 @@ def test_caption_at_the_papers_own_size_makes_no_excuse(frozen):
 def test_caption_counts_undefined_scores_and_drawn_seeds():
     curve = curve_of({("a", 1): 5.0}, n_missing=3, n_seeds=2, n_speakers=18)
     caption = depth_table(curve, plan_of({"id": "a", "label": "a"}, depths=(1,))).caption
-    assert "3 undefined scores are left out." in caption
+    assert "3 undefined scores are left out (a)." in caption
     assert "over speakers and seeds" in caption
     assert "little" not in caption
 

@@ -182,7 +182,7 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
     for name in names:
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
-            lines.append(f"no study '{name}'; {nearest(name, _names_in(folder))}")
+            lines.append(f"no study '{name}'; {_hint(name, folder)}")
             continue
         try:
             studies.append(loader.load(path))
@@ -191,6 +191,13 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
     if lines:
         raise DocumentError(list(dict.fromkeys(lines)))
     return studies
+
+
+def _hint(name: str, folder: Path) -> str:
+    names = _names_in(folder)
+    if not names:
+        return f"{folder}/ holds none here: go to the project's folder, or give a YAML file"
+    return nearest(name, names)
 
 
 def _names_in(folder: Path) -> list[str]:
