@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_BLOCK = 2**15
+"""Numbers that a gradient takes at a time on a CPU, so that all it makes of them stays in cache."""
+
 
 class _RMSGroupNorm(torch.autograd.Function):
     """With r the root mean square of a channel's group: y = scale * x / (r + eps)."""
@@ -57,21 +60,30 @@ class _SwiGLU(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor) -> Tensor:
         ctx.save_for_backward(hidden)
         value, gate = hidden.chunk(2, dim=-1)
-        return F.silu(gate.contiguous(), inplace=True).mul_(value)
+        gate = gate.clone(memory_format=torch.contiguous_format)
+        return F.silu(gate, inplace=True).mul_(value)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (hidden,) = ctx.saved_tensors
-        value, gate = hidden.chunk(2, dim=-1)
         hidden_grad = torch.empty_like(hidden)
-        value_grad, gate_grad = hidden_grad.chunk(2, dim=-1)
-        gate = gate.contiguous()  # functions of one strided half run unvectorised at some widths
-        active = F.silu(gate)
-        torch.mul(grad, active, out=value_grad)
-        torch.mul(grad, value, out=active)
-        gate_grad.copy_(torch.ops.aten.silu_backward(active, gate))
+        flat = [each.flatten(0, -2) for each in (hidden, grad.contiguous(), hidden_grad)]
+        rows = max(1, _BLOCK // grad.shape[-1]) if grad.device.type == "cpu" else len(flat[0])
+        for block in zip(*(each.split(rows) for each in flat), strict=True):
+            _swiglu_gradient(*block)
         return hidden_grad
+
+
+def _swiglu_gradient(hidden: Tensor, grad: Tensor, into: Tensor) -> None:
+    """silu(g) = g s and silu'(g) = s + silu(g) (1 - s), where s = sigmoid(g)."""
+    (value, gate), (value_grad, gate_grad) = hidden.chunk(2, dim=-1), into.chunk(2, dim=-1)
+    gate = gate.contiguous()  # functions of one strided half run unvectorised at some widths
+    sigmoid = torch.sigmoid(gate)
+    active = gate * sigmoid
+    torch.mul(grad, active, out=value_grad)
+    slope = torch.lerp(sigmoid, sigmoid.new_ones(1), active)
+    torch.mul(slope.mul_(grad), value, out=gate_grad)
 
 
 def swiglu(hidden: Tensor) -> Tensor:
