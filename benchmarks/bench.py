@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import agreement
 import cases
 import growth
 import loading
 import numpy
 import torch
+from agreement import saved_bytes
 from show import write
 from timing import Timing, interleaved, interleaved_trainings, matmul_rate, peak_memory
 
@@ -37,6 +39,7 @@ class Case:
 CASES = (
     Case("forward, float32, 128 channels, 1 s", "1.75x", partial(cases.forward, 128, 1.0), 3),
     Case("forward, float32, 32 channels, 2 s", "3.2x", partial(cases.forward, 32, 2.0)),
+    Case("forward, float32, 32 channels, 4 s", "3.2x", partial(cases.forward, 32, 4.0), 3),
     Case(
         "forward, bf16 products, 128 channels, 1 s",
         "2.4x",
@@ -55,7 +58,7 @@ CASES = (
     Case(
         "N_re = 1..10 against ten runs, 32 channels, 1 s", "13x", partial(cases.sweep, 32, 1.0), 3
     ),
-    Case("N_sep 1..4 x N_re 1..10, 32 channels, 0.25 s", "15x", partial(cases.grid, 32, 0.25), 1),
+    Case("N_sep 1..4 x N_re 1..10, 32 channels, 1 s", "15x", partial(cases.grid, 32, 1.0), 1),
     Case("SDR of two estimates, 4 s, against mir_eval", "60x", lambda _: cases.scoring(4.0)),
     Case("the same at ten depths", "60x", lambda _: cases.scoring(4.0, 10), 3),
 )
@@ -80,6 +83,7 @@ def measure(device: str, threads: int, budget: float) -> dict:
         )
         print(json.dumps(rows[-1]), flush=True)
     found = {"rows": rows, "machine": machine(device, threads), "floor": floor(device)}
+    found["agreement"] = [cost.measure() for cost in agreement.COSTS]
     found["recompute"] = recompute(device)
     found["loading"] = loading.measure()
     found["memory"] = memory(threads) if device == "cpu" else []
@@ -135,19 +139,6 @@ def recompute(device: str) -> dict:
         saved["again" if on else "kept"] = saved_bytes(lambda: model.all_depths(x))
     saved["reference"] = saved_bytes(lambda: cases.reference(model).all_depths(x))
     return {"seconds": {name: t.median for name, t in times.items()}, "saved_bytes": saved}
-
-
-def saved_bytes(work: Callable[[], torch.Tensor]) -> int:
-    storages: dict[int, int] = {}
-
-    def count(tensor: torch.Tensor) -> torch.Tensor:
-        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        kept = work()
-    del kept
-    return sum(storages.values())
 
 
 def memory(threads: int) -> list[dict]:

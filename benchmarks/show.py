@@ -54,12 +54,34 @@ def markdown(found: dict) -> str:
         f"{ours / floor['seconds']:.2f}x that.",
         "",
     ]
-    sections = (_recompute(found["recompute"]), _memory(found), _loading(found), _growth(found))
+    sections = (
+        _agreement(found["agreement"]),
+        _recompute(found["recompute"]),
+        _memory(found),
+        _loading(found),
+        _growth(found),
+    )
     return "\n".join(lines + [line for section in sections for line in section])
 
 
 def _spread(row: dict) -> str:
     return f"{row['spread']:.0%}" if row["repeats"] > 1 else "-"
+
+
+def _agreement(found: list[dict]) -> list[str]:
+    lines = [
+        "Does the reference cost what the released code costs? Its seconds are known from another "
+        "machine only, but these figures are the same on any:",
+        "",
+        "| what | unit | released code | reference | difference | ours |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['what']} | {row['unit']} | {row['released']:.4g} | {row['reference']:.4g} | "
+        f"{row['reference'] / row['released'] - 1:+.1%} | {row['ours']:.4g} |"
+        for row in found
+    ]
+    return [*lines, ""]
 
 
 def _recompute(found: dict) -> list[str]:
