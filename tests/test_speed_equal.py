@@ -106,6 +106,16 @@ def test_rows_worked_on_apart_give_the_same(monkeypatch: pytest.MonkeyPatch) -> 
         assert deviation(model(mixture), whole) < 1e-11
 
 
+@pytest.mark.parametrize("frames", [2, 3, 7, 31, 32])
+def test_frames_split_apart_give_the_same(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, mixture = build(n_src=3)
+    model, mixture = model.double(), mixture.double()
+    whole = model(mixture)  # 32 frames of 17 bins
+    monkeypatch.setattr("tisdiss.splitter.CHUNK", 2 * 17 * 16 * frames)
+    with torch.no_grad():
+        assert deviation(model(mixture), whole) < 1e-11
+
+
 def test_recomputing_keeps_less_than_a_quarter() -> None:
     model, _, mixture = build()
     kept = {}

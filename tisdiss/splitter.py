@@ -1,9 +1,15 @@
 """The splitter: one feature map becomes one per speaker (Sec. 2.1; Fig. 2h compares the two)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tisdiss.products import in_bf16
+
+CHUNK = 2**20
+"""Features (frame x bin x channel) that are split at a time where no gradient is asked for."""
+REACH = 2
+"""Frames on either side that two 3x3 convolutions see."""
 
 
 class SwiGLUSplitter(nn.Module):
@@ -23,10 +29,28 @@ class SwiGLUSplitter(nn.Module):
         self.deconv = nn.ConvTranspose2d(hidden, channels * n_src, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or features.device.type != "cpu":
+            return self._whole(features)
+        return self._by_frames(features)
+
+    def _whole(self, features: Tensor) -> Tensor:
         with in_bf16(self.bf16, features):
             value, gate = self.conv(features.permute(0, 3, 1, 2)).chunk(2, dim=1)
             split = self.deconv(value * F.silu(gate))
         return _by_speaker(split.to(features.dtype), self.n_src)
+
+    def _by_frames(self, features: Tensor) -> Tensor:
+        """The same, some frames at a time: the hidden features, eight times as wide, stay small."""
+        batch, frames, bins, channels = features.shape
+        step = max(REACH, CHUNK // (batch * bins * channels))
+        if frames <= step:
+            return self._whole(features)
+        out = features.new_empty(batch, self.n_src, frames, bins, channels)
+        for start in range(0, frames, step):
+            first, end = max(0, start - REACH), min(frames, start + step)
+            seen = self._whole(features[:, first : end + REACH])
+            out[:, :, start:end] = seen[:, :, start - first : end - first]
+        return out
 
 
 class ConvSplitter(nn.Module):
