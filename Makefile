@@ -30,12 +30,12 @@ demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports
 $(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab|paper and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
 	$(TISDISS) time $@ --profile $(PROFILE)
-	$(TISDISS) report $@ --profile $(PROFILE) --notebook
+	$(TISDISS) report $@ --profile $(PROFILE)
 
 paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
 	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
 	$(TISDISS) time $(STUDIES) --profile $(PROFILE)
-	$(TISDISS) report $(STUDIES) --profile $(PROFILE) --notebook
+	$(TISDISS) report $(STUDIES) --profile $(PROFILE)
 
 claims: setup   ## decide every claim of the paper at PROFILE
 	$(TISDISS) claims $(STUDIES) --profile $(PROFILE)
@@ -68,7 +68,7 @@ ui: setup       ## MLflow in the browser, with a link to each study's charts
 base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; CPU hours)
 	$(TISDISS) run base --profile cpu
 	$(TISDISS) time base --profile cpu
-	$(TISDISS) report base --profile cpu --notebook
+	$(TISDISS) report base --profile cpu
 
 schema: setup   ## write the JSON Schema that editors use for studies
 	$(TISDISS) schema > schemas/study.schema.json

@@ -20,7 +20,15 @@ def smoke(tmp_path_factory):
     runs = ["--runs-dir", str(home / "runs")]
     common = {
         "plan": ["fig2a", "--profile", "smoke", "--seed", "0", "--row", "l1+3", *runs],
-        "report": ["fig2a", "--profile", "smoke", "--out", str(home / "reports"), *runs],
+        "report": [
+            "fig2a",
+            "--profile",
+            "smoke",
+            "--out",
+            str(home / "reports"),
+            "--no-notebook",
+            *runs,
+        ],
         "status": runs,
     }
     common["run"] = [*common["plan"], "--no-track"]

@@ -270,9 +270,7 @@ def report(
     profile: Profile = "mini",
     runs_dir: RunsDir = Path("runs"),
     out: Reports = None,
-    notebook: Annotated[
-        bool, typer.Option(help="Add an executed notebook (some seconds).")
-    ] = False,
+    notebook: Annotated[bool, typer.Option(help="Add an executed notebook (some seconds).")] = True,
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 

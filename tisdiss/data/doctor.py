@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tisdiss.data.doctor_part import Looked, check_part, look
+from tisdiss.data.doctor_part import Looked, Place, check_part, look
 from tisdiss.data.finding import Finding, Level, mean, some
 from tisdiss.data.layouts import Layout, Part, layout_of, stems
 from tisdiss.data.progress import Progress, silent
@@ -42,17 +42,17 @@ def check(
         home = layout.find(root, sample_rate=sample_rate, n_src=n_src, condition=condition)
     except ValueError as error:
         return [Finding("FAIL", "layout", str(error), "another folder, or a version not made yet")]
-    roles = layout.roles(condition, n_src)
+    place = Place(home, layout, layout.roles(condition, n_src), sample_rate, n_src)
     findings = [Finding("PASS", "layout", f"{layout.title}, {condition}, at {home}")]
     looked = []
     for part in layout.parts:
-        names = stems(home / part.folder / roles.mixture)
+        names = stems(home / part.folder / place.roles.mixture)
         if names:
-            looked.append(look(home, part, roles, names, mixtures, layout.gains, on_progress))
+            looked.append(look(place, part, names, mixtures=mixtures, on_progress=on_progress))
         else:
             findings.append(_absent(layout, part))
     for one in looked:
-        findings += check_part(home, layout, roles, one, lists, sample_rate, n_src)
+        findings += check_part(place, one, lists)
     findings += _check_speakers(layout, looked)
     findings += _check_duplicates(looked)
     findings += _check_level(layout, condition, looked, n_src)

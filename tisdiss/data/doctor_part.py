@@ -23,6 +23,17 @@ HALVED_PITCH_HZ = 125.0
 SECOND_MICROPHONE = "made of .wv2, the second microphone, where .wv1 belongs: 1-2 dB worse results"
 
 
+@dataclass(frozen=True)
+class Place:
+    """A stored corpus where it was found, and what it should be."""
+
+    home: Path
+    layout: Layout
+    roles: Roles
+    sample_rate: int
+    n_src: int
+
+
 @dataclass
 class Looked:
     """One part of a corpus, as it was found."""
@@ -35,15 +46,10 @@ class Looked:
 
 
 def look(
-    home: Path,
-    part: Part,
-    roles: Roles,
-    names: list[str],
-    mixtures: int | None,
-    gains: bool,
-    on_progress: Progress,
+    place: Place, part: Part, names: list[str], *, mixtures: int | None, on_progress: Progress
 ) -> Looked:
-    looked, folder = Looked(part, names), home / part.folder
+    """Read the header of every file of a part, and measure `mixtures` of them (None: all)."""
+    looked, folder, roles = Looked(part, names), place.home / part.folder, place.roles
     chosen = sorted(names, key=rank)[: mixtures or len(names)]
     for i, name in enumerate(names):
         for role in roles.needed:
@@ -57,29 +63,22 @@ def look(
     for i, name in enumerate(chosen):
         if all(f"{role}/{name}" in looked.headers for role in roles.needed):
             try:
-                looked.measured[name] = measure(folder, roles, name, gains=gains)
+                looked.measured[name] = measure(folder, roles, name, gains=place.layout.gains)
             except Refused as refusal:
                 looked.refused.append(f"{part.folder}/{refusal}")
         on_progress(len(names) + i + 1, len(names) + len(chosen))
     return looked
 
 
-def check_part(
-    home: Path,
-    layout: Layout,
-    roles: Roles,
-    looked: Looked,
-    lists: Path | None,
-    sample_rate: int,
-    n_src: int,
-) -> Iterator[Finding]:
-    at = looked.part.folder
-    yield _count(layout, looked, n_src)
-    yield _halves(home, roles, looked)
+def check_part(place: Place, looked: Looked, lists: Path | None) -> Iterator[Finding]:
+    """Findings about a part; with `lists`, names are compared with the official ones."""
+    at, layout, roles = looked.part.folder, place.layout, place.roles
+    yield _count(layout, looked, place.n_src)
+    yield _halves(place.home, roles, looked)
     if lists is not None:
-        yield _names(layout, looked, lists, n_src)
+        yield _names(layout, looked, lists, place.n_src)
     yield _whole(looked)
-    yield _rate(looked, sample_rate)
+    yield _rate(looked, place.sample_rate)
     yield _lengths(looked, roles)
     if not looked.measured:
         yield Finding("FAIL", f"{at} sound", "not one mixture could be measured")

@@ -3,7 +3,7 @@
 from math import nan
 from pathlib import Path
 
-from tisdiss.data.doctor_part import look
+from tisdiss.data.doctor_part import Place, look
 from tisdiss.data.finding import mean
 from tisdiss.data.layouts import layout_of, stems
 from tisdiss.data.progress import Progress, silent
@@ -28,11 +28,12 @@ def stats(
     condition = layout.condition(condition)
     home = layout.find(root, sample_rate=sample_rate, n_src=n_src, condition=condition)
     roles, rows = layout.roles(condition, n_src), {}
+    place = Place(home, layout, roles, sample_rate, n_src)
     for part in layout.parts:
         names = stems(home / part.folder / roles.mixture)
         if not names:
             continue
-        looked = look(home, part, roles, names, mixtures, layout.gains, on_progress)
+        looked = look(place, part, names, mixtures=mixtures, on_progress=on_progress)
         mixtures_seen = [h for key, h in looked.headers.items() if key.startswith(roles.mixture)]
         seconds = [h.samples / h.rate for h in mixtures_seen] or [nan]
         rows[part.folder] = {
