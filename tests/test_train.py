@@ -391,7 +391,25 @@ def test_a_batch_is_the_sum_of_its_sources(tiny_training, corpus) -> None:
 
 
 def test_precision_is_a_setting_of_the_whole_process() -> None:
-    for precision in ("tf32", "float32"):
+    for precision in ("tf32", "bf16", "float32"):
         loop.set_precision(precision)
-        assert torch.backends.cuda.matmul.allow_tf32 is (precision == "tf32")
-        assert torch.backends.cudnn.allow_tf32 is (precision == "tf32")
+        assert torch.backends.cuda.matmul.allow_tf32 is (precision != "float32")
+        assert torch.backends.cudnn.allow_tf32 is (precision != "float32")
+
+
+def test_training_in_bfloat16_follows_that_in_float32(tiny_training) -> None:
+    torch.manual_seed(0)
+    sources = torch.randn(2, 2, 800).cumsum(-1)
+    sources = (sources - sources.mean(-1, keepdim=True)) / sources.std(-1, keepdim=True)
+    losses = {}
+    for precision in ("float32", "bf16"):
+        config = tiny_training(precision=precision, optim=OptimConfig(warmup_steps=5))
+        state = loop.start(config, None, "cpu")
+        losses[precision] = [
+            loop.train_step(state, sources.sum(1), sources, config)["train/loss"] for _ in range(40)
+        ]
+        grads = [p.grad for p in state.model.parameters()]
+        assert {grad.dtype for grad in grads} == {torch.float32}
+    assert losses["bf16"] != losses["float32"]  # it does round
+    assert losses["float32"][-1] < losses["float32"][0] - 5
+    assert abs(losses["bf16"][-1] - losses["float32"][-1]) < 1

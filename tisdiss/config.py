@@ -441,8 +441,10 @@ class TrainConfig(Config):
     """None: one pass over the training mixtures."""
     average_best: Positive = 5
     """The final model is the mean of this many checkpoints with the lowest validation loss."""
-    precision: Literal["float32", "tf32"] = "float32"
-    """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU."""
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
+    "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
+    weights, norms, codec, STFT and loss stay in float32."""
     seed: Annotated[int, Field(ge=0)] = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""

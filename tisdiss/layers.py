@@ -225,9 +225,9 @@ def set_recompute(model: nn.Module, on: bool) -> None:
 
 
 def set_bf16(model: nn.Module, on: bool) -> None:
-    """Run the matrix products of paths and splitter in bfloat16, for inference.
+    """Run the matrix products of paths and splitter in bfloat16.
 
-    Norms, rotations, residuals, codec and STFT stay in float32.
+    Weights, norms, rotations, residuals, codec and STFT stay in float32.
     """
     for module in model.modules():
         if hasattr(module, "bf16"):

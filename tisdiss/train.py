@@ -27,6 +27,7 @@ from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.distributed import ALONE, Ranks, ranks
+from tisdiss.layers import set_bf16
 from tisdiss.losses import multi_depth_loss
 from tisdiss.memory import keep_freed_memory
 from tisdiss.metrics import best_permutation, reorder, si_snr
@@ -146,6 +147,7 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
         _check_parent(config, parent_model)
         load_weights(model, tensors, parent)
     model.to(device)
+    set_bf16(model, config.precision == "bf16")
     optim = config.optim
     optimiser = torch.optim.AdamW(
         model.parameters(),
@@ -160,8 +162,8 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
 
 def set_precision(precision: str) -> None:
     """Allow or forbid TF32 products on a GPU, for the whole process."""
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    rounded = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
 
 def _check_parent(config: TrainConfig, parent: ModelConfig) -> None:
