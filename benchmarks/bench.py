@@ -18,6 +18,7 @@ import cases
 import growth
 import loading
 import numpy
+import steps
 import torch
 from agreement import saved_bytes
 from show import write
@@ -87,6 +88,7 @@ def measure(device: str, threads: int, budget: float) -> dict:
     found["recompute"] = recompute(device)
     found["loading"] = loading.measure()
     found["memory"] = memory(threads) if device == "cpu" else []
+    found["steps"] = [] if device == "cpu" else steps.measure(device)
     return found
 
 
@@ -170,10 +172,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
-    found = measure(options.device, options.threads, 8.0 if options.quick else 30.0)
-    found["machine"]["tf32"] = options.tf32
-    found["growth"] = growth.measure(options.device)
-    write(found, options.out)
+    write_report(options.device, options.out, budget=8.0 if options.quick else 30.0)
+
+
+def write_report(device: str, out: Path, *, budget: float) -> None:
+    """Measure everything, with `budget` seconds for the repeats of a case, and write it."""
+    found = measure(device, torch.get_num_threads(), budget)
+    found["machine"]["tf32"] = torch.backends.cudnn.allow_tf32
+    found["growth"] = growth.measure(device)
+    write(found, out)
 
 
 if __name__ == "__main__":

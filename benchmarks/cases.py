@@ -50,9 +50,12 @@ def forward_bf16(width: int, seconds: float, device: str) -> dict[str, Work]:
     return {"reference": _quiet(lambda: plain(x)), "ours": _quiet(lambda: model(x))}
 
 
-def training(width: int, seconds: float, device: str, batch: int = 1) -> dict[str, Work]:
-    """Forward, loss and backward, without the optimiser."""
+def training(
+    width: int, seconds: float, device: str, batch: int = 1, bf16: bool = False
+) -> dict[str, Work]:
+    """Forward, loss and backward, without the optimiser; `bf16` is for ours."""
     model, x = build(width, device), mixture(seconds, device, batch)
+    set_bf16(model, bf16)
     plain, sources = reference(model), torch.randn(batch, 2, x.shape[1], device=device)
     depths = model.config.decoded()
 

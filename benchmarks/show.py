@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import steps
+
 LABELS = {
     "seconds": "audio (s)",
     "width": "channels",
@@ -58,6 +60,7 @@ def markdown(found: dict) -> str:
         _agreement(found["agreement"]),
         _recompute(found["recompute"]),
         _memory(found),
+        _steps(found),
         _loading(found),
         _growth(found),
     )
@@ -113,6 +116,11 @@ def _memory(found: dict) -> list[str]:
         ours = f"{row['ours'] / 1e6:.0f}"
         lines.append(f"| {row['case']} | {reference} | {ours} | {share} | {row['goal']} |")
     return [*lines, ""]
+
+
+def _steps(found: dict) -> list[str]:
+    rows = found.get("steps")
+    return steps.markdown(rows, found["machine"]["name"]) if rows else []
 
 
 def _loading(found: dict) -> list[str]:

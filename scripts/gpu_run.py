@@ -2,10 +2,11 @@
 
     python scripts/gpu_run.py --out OUT --speech SPEECH --minutes 25 fig2a
 
-Everything worth keeping ends up in OUT: parity.md, speed.md, runs.tar.gz (configs, journals,
-weights and scores of every run; training states too when they fit) and the reports of the studies.
-Interrupted runs resume when OUT's runs folder is given again. `--dry-run` does the same on a CPU at
-profile smoke, in about a minute.
+Everything worth keeping ends up in OUT: parity.md, speed.md (training steps by precision),
+benchmarks/, the reports of the studies with real-time factors, and runs.tar.gz (configs, journals,
+weights and scores of every run; training states too when they fit). Interrupted runs resume when
+OUT's runs folder is given again. `--dry-run` does the same, without benchmarks/, on a CPU at
+profile smoke.
 """
 
 import argparse
@@ -17,21 +18,21 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "parity")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "parity"), str(ROOT / "benchmarks")]
 
+import bench
 import measure
+import steps
 
 from analysis.report import report
 from tisdiss import espnet
-from tisdiss.config import ModelConfig, TrainConfig
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.overrides import override
 from tisdiss.harness.plan import plan
-from tisdiss.harness.profiles import get_profile
 from tisdiss.harness.run import Runner
 from tisdiss.harness.run import run as run_plan
 from tisdiss.harness.study import find_studies
-from tisdiss.train import set_precision, start, train_step
+from tisdiss.harness.timing import Timing, time_plan
+from tisdiss.train import set_precision
 
 
 def parity(device: str) -> str:
@@ -53,34 +54,10 @@ def parity(device: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def step_times(device: str, profile: str) -> str:
-    """Milliseconds of a training step of the profile's base, in each precision (median of 10)."""
-    base = override(TrainConfig(), get_profile(profile).set)
-    lines = [
-        "| precision | batch | crop [s] | ms a step | peak memory [GiB] |",
-        "|---|---|---|---|---|",
-    ]
-    for precision in ("float32", "tf32"):
-        set_precision(precision)
-        config = base.model_copy(
-            update={"model": ModelConfig.from_name("sep1x2-re1x3", base.model)}
-        )
-        state = start(config, None, device)
-        samples = round(config.data.segment_seconds * config.data.sample_rate)
-        sources = torch.randn(config.batch_size, config.model.n_src, samples, device=device)
-        times = []
-        for _ in range(13):
-            began = time.perf_counter()
-            train_step(state, sources.sum(1), sources, config)
-            if device.startswith("cuda"):
-                torch.cuda.synchronize()
-            times.append(1000 * (time.perf_counter() - began))
-        memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else 0.0
-        lines.append(
-            f"| {precision} | {config.batch_size} | {config.data.segment_seconds:g} "
-            f"| {sorted(times[3:])[5]:.1f} | {memory:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+def step_times(device: str) -> str:
+    """Training steps in each precision, against the plain form; a small size on a CPU."""
+    size = {"width": 8, "seconds": 0.25, "batches": (1, 2)} if device == "cpu" else {}
+    return "\n".join(steps.markdown(steps.measure(device, **size), device_name(device)))
 
 
 def pack(runs: Path, target: Path, limit_bytes: int) -> None:
@@ -106,9 +83,11 @@ def main() -> None:
     began = time.monotonic()
     device, profile = ("cpu", "smoke") if given.dry_run else (given.device, given.profile)
     given.out.mkdir(parents=True, exist_ok=True)
-    for name, text in (("parity.md", parity(device)), ("speed.md", step_times(device, profile))):
+    for name, text in (("parity.md", parity(device)), ("speed.md", step_times(device))):
         (given.out / name).write_text(f"{torch.__version__}, {device_name(device)}\n\n{text}")
         print(text, flush=True)
+    if not given.dry_run:
+        bench.write_report(device, given.out / "benchmarks", budget=8.0)
     corpora = Corpora(cache=given.out / "cache", speech=given.speech)
     for study in given.studies:
         runs = given.out / "runs"
@@ -121,6 +100,7 @@ def main() -> None:
                             max_seconds=share)  # fmt: skip
             run_plan(planned.model_copy(update={"runs": (single,)}), runner=runner, track=False)
             pack(runs, given.out / "runs.tar.gz", 14 * 2**20)
+        time_plan(planned, runs, Timing(device=device))
         try:
             report(study, profile, runs, given.out / "reports")
         except ValueError as error:

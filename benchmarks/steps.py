@@ -1,0 +1,108 @@
+"""Training steps on an accelerator: precisions and batch sizes against the plain float32 form.
+
+`PEAK` is what the makers state for dense products; the share of it that a step reaches counts the
+multiply-adds of the model, not those that an implementation may add.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+
+import cases
+import torch
+from timing import once
+
+from tisdiss.config import ModelConfig
+from tisdiss.harness.cost import training_macs
+from tisdiss.train import set_precision
+
+PRECISIONS = ("float32", "tf32", "bf16")
+PEAK = {"H100": {"float32": 67e12, "tf32": 495e12, "bf16": 989e12}}
+PEAK["H200"] = PEAK["H100"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of a step (without the optimiser's part), and what it reaches."""
+
+    precision: str
+    batch: int
+    seconds: float | None
+    """None: it does not fit."""
+    plain_seconds: float | None
+    """Of the plain form, in float32 whatever the precision."""
+    memory: int
+    flops: float
+
+    @property
+    def ratio(self) -> float | None:
+        return self.plain_seconds / self.seconds if self.plain_seconds and self.seconds else None
+
+
+def measure(
+    device: str, *, width: int = 128, seconds: float = 4.0, batches: tuple[int, ...] = (1, 4, 8, 32)
+) -> list[dict]:
+    """Every precision at every batch size; a size that does not fit is a row that says so."""
+    rows = []
+    for batch in batches:
+        set_precision("float32")
+        plain, _ = _timed(
+            device, partial(cases.training, width, seconds, device, batch), "reference"
+        )
+        for precision in PRECISIONS:
+            set_precision(precision)
+            works = partial(cases.training, width, seconds, device, batch, precision == "bf16")
+            spent, memory = _timed(device, works, "ours")
+            flops = 2.0 * batch * training_macs(_config(width), seconds)
+            rows.append(asdict(Step(precision, batch, spent, plain, memory, flops)))
+    set_precision("float32")
+    return rows
+
+
+def markdown(rows: list[dict], device_name: str) -> list[str]:
+    """The rows as a table."""
+    peak = next((peak for name, peak in PEAK.items() if name in device_name), {})
+    lines = [
+        "| batch | precision | plain float32 (ms) | ours (ms) | ratio | TFLOP/s | of the peak | "
+        "peak memory (GiB) |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for step in (Step(**row) for row in rows):
+        rate = step.flops / step.seconds if step.seconds else None
+        share = rate / peak[step.precision] if rate and step.precision in peak else None
+        cells = [
+            str(step.batch),
+            step.precision,
+            _number(step.plain_seconds, 1e3, ".1f") or "does not fit",
+            _number(step.seconds, 1e3, ".1f") or "does not fit",
+            _number(step.ratio, 1, ".2f") + "x" if step.ratio else "-",
+            _number(rate, 1e-12, ".2f") or "-",
+            _number(share, 1, ".0%") or "-",
+            _number(step.memory, 2**-30, ".1f") or "-",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _timed(device: str, build: partial, which: str) -> tuple[float | None, int]:
+    """Median seconds of five steps after two, and the peak of allocated memory on a GPU."""
+    on_gpu = device != "cpu"
+    try:
+        work = build()[which]
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        times = [once(work, device) for _ in range(7)]
+    except torch.OutOfMemoryError:
+        times = []
+    memory = torch.cuda.max_memory_allocated() if on_gpu else 0
+    if on_gpu:
+        torch.cuda.empty_cache()
+    return (median(times[2:]), memory) if times else (None, 0)
+
+
+def _config(width: int) -> ModelConfig:
+    return cases.build(width, "cpu").config
+
+
+def _number(value: float | None, scale: float, form: str) -> str:
+    return f"{value * scale:{form}}" if value else ""
