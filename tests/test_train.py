@@ -57,6 +57,11 @@ def test_two_and_two_epochs_are_four(straight, tiny_training, corpus, tmp_path: 
     assert same(results(tmp_path), results(straight))
 
 
+def test_recomputing_changes_nothing(straight, tiny_training, corpus, tmp_path: Path) -> None:
+    train(tiny_training(), corpus, tmp_path, recompute=True)
+    assert same(results(tmp_path), results(straight))
+
+
 def test_a_training_stopped_after_every_step_ends_the_same(
     straight, tiny_training, corpus, tmp_path: Path
 ) -> None:

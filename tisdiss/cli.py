@@ -88,6 +88,14 @@ def run(
             help="Stop each training after so long; the next call resumes it.", show_default=False
         ),
     ] = math.inf,
+    recompute: Annotated[
+        bool | None,
+        typer.Option(
+            help="Keep a fifteenth of the memory in training, a third slower, with equal "
+            "results; by default where a step would else not fit the device.",
+            show_default=False,
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Train diverged runs anew.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     processes: Annotated[
@@ -127,6 +135,7 @@ def run(
             device=device,
             threads=threads,
             max_seconds=max_minutes * 60,
+            recompute=recompute,
             again=again,
             say=watcher.say,
             watch=watcher,

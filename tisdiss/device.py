@@ -1,5 +1,7 @@
 """The device that a model runs on."""
 
+import os
+
 
 def check_device(device: str) -> None:
     """ValueError unless torch can compute there."""
@@ -12,3 +14,12 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
+
+
+def memory_of(device: str) -> int:
+    """Bytes of memory of a device; a CPU's is the machine's."""
+    if device == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import torch
+
+    return torch.cuda.get_device_properties(device).total_memory

@@ -27,7 +27,7 @@ from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.distributed import ALONE, Ranks, ranks
-from tisdiss.layers import set_bf16
+from tisdiss.layers import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
 from tisdiss.memory import keep_freed_memory
 from tisdiss.metrics import best_permutation, reorder, si_snr
@@ -92,12 +92,15 @@ def train(
     max_seconds: float = math.inf,
     stop: Callable[[], bool] = lambda: False,
     about: dict[str, Any] | None = None,
+    recompute: bool = False,
 ) -> TrainResult:
     """Train into `folder`, going on where an earlier call was stopped; writes model.safetensors.
 
     `parent` is the model file whose weights start a fine-tuning. `stop` is asked after each step
-    whether to save and return. `about` goes into the metadata of the result. Raises `Diverged` when
-    the loss stays non-finite. Processes that torchrun started each call this with the same values.
+    whether to save and return. `recompute` keeps about a fifteenth for the gradient, for a third
+    more products and equal results. `about` goes into the metadata of the result. Raises `Diverged`
+    when the loss stays non-finite. Processes that torchrun started each call this with the same
+    values.
     """
     peers = ranks()
     set_precision(config.precision)
@@ -105,6 +108,7 @@ def train(
         keep_freed_memory()
     checkpoints = folder / "checkpoints"
     state = start(config, parent, device)
+    set_recompute(state.model, recompute)
     saved, complaints = peers.in_turn(lambda: load_state(checkpoints))
     if saved is not None:
         state.restore(saved)

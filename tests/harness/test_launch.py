@@ -191,11 +191,12 @@ def signals():
 def test_a_real_worker_understands_its_command_line(
     planned, make_runner, tmp_path, capsys, signals
 ):
-    runner = make_runner(again=True, max_seconds=7.0, threads=1)
+    runner = make_runner(again=True, max_seconds=7.0, threads=1, recompute=True)
     launch(planned, runner=runner, jobs=1, track=False)
     queue, code_file = tmp_path / "queue", tmp_path / "code"
     queue.write_text(planned.model_dump_json())
     _, _, module, *arguments = _workers(runner, 1)(queue, planned.runs[0], code_file)
     assert module == "tisdiss.harness.worker"
+    assert arguments[arguments.index("--recompute") + 1] == "1"
     assert main([*arguments[: arguments.index("--parent")], "--again"]) == 0  # it was done before
     assert "done before" in capsys.readouterr().out and code_file.read_text() == "0\n"

@@ -287,3 +287,30 @@ def test_a_tracker_that_fails_costs_one_line(make_plan, make_runner, monkeypatch
     assert runner.said[-1] == (
         "MLflow is not up to date (no server); `tisdiss sync` brings it up to date"
     )
+
+
+@pytest.fixture
+def trained(pretend):
+    """Stand-in training, and what it was asked for."""
+    asked = []
+
+    def train(*arguments, **options):
+        asked.append(options["recompute"])
+        return pretend.train(*arguments, **options)
+
+    return SimpleNamespace(train=train, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("there", "given", "expected"),
+    [(1e12, None, False), (1e4, None, True), (1e4, False, False), (1e12, True, True)],
+)
+def test_training_recomputes_where_its_tensors_would_not_fit_or_as_it_is_told(
+    make_plan, make_runner, trained, monkeypatch, there, given, expected
+):
+    monkeypatch.setattr("tisdiss.harness.run.memory_of", lambda device: there)
+    runner = make_runner(train=trained.train, recompute=given)
+    assert list(run(make_plan(["{id: a}"]), runner=runner, track=False).values()) == ["done"]
+    assert trained.asked == [expected]
+    told = [line for line in runner.said if "recomputes instead" in line]
+    assert len(told) == (given is None and expected)

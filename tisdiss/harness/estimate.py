@@ -95,7 +95,7 @@ def summary(plan: Plan, basis: Basis | None) -> list[str]:
         most = max(map(gibibytes, todo))
         lines.append(
             f"memory: up to {two_digits(most)} GiB for the tensors of a training step; "
-            "--processes N shares them"
+            "--processes N shares them, --recompute keeps a fifteenth"
         )
     if todo and basis is None:
         lines.append(f"time: no basis yet, no run of profile {plan.profile} is finished")

@@ -16,15 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tisdiss.device import memory_of
 from tisdiss.files import write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.cost import training_bytes
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, json_text
 from tisdiss.harness.identity import SCHEMA, short, training_manifest
 from tisdiss.harness.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.harness.shipped import weights_path
+
+MARGIN = 1.25
+"""What an allocator and its workspaces need beside the tensors of a step."""
 
 Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "blocked"]
 """`skipped`: was done before. `stopped`: it was asked to stop or its time was up, it resumes.
@@ -53,6 +58,9 @@ class Runner:
     threads: int | None = None
     max_seconds: float = math.inf
     """Each training is stopped, and resumes with the next call, after this time."""
+    recompute: bool | None = None
+    """Train with less memory and a third more products, and with equal results; None: where the
+    tensors of a step would else not fit into the device's memory."""
     again: bool = False
     """Train diverged runs again; otherwise they stay a row with their reason."""
     say: Say = print
@@ -189,10 +197,29 @@ class Runner:
             max_seconds=self.max_seconds,
             stop=self.stop,
             about=about_weights(planned),
+            recompute=self.recomputes(planned),
         )
         status = "running" if result.stopped == "time" else "done"
         numbers = {k: getattr(result, k) for k in ("steps", "epochs", "best_val", "seconds")}
         folder.write("result.json", {"status": status, "reason": result.stopped, **numbers})
+
+    def recomputes(self, planned: PlannedRun) -> bool:
+        """Whether a training recomputes what its gradient needs instead of keeping it."""
+        if self.recompute is not None:
+            return self.recompute
+        from tisdiss.distributed import ranks
+
+        config = planned.config
+        share = math.ceil(config.batch_size / ranks().world)
+        needed = training_bytes(config.model, config.data.segment_seconds, share)
+        there = memory_of(self.device)
+        if MARGIN * needed <= there:
+            return False
+        self.say(
+            f"{planned}: a step would keep {needed / 2**30:.0f} GiB, {self.device} has "
+            f"{there / 2**30:.0f} GiB: recomputes instead, with equal results"
+        )
+        return True
 
     def _import(self, planned: PlannedRun, folder: RunFolder) -> None:
         """Make shipped weights a run folder like any other."""

@@ -60,6 +60,7 @@ def command_line(
         "--threads": runner.threads,
         "--max-seconds": runner.max_seconds if math.isfinite(runner.max_seconds) else None,
         "--lease-seconds": runner.lease_seconds,
+        "--recompute": None if runner.recompute is None else int(runner.recompute),
         "--code-file": code_file.resolve(),
     }
     line = [sys.executable, "-m"]
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         threads=given.threads,
         max_seconds=given.max_seconds,
         again=given.again,
+        recompute=None if given.recompute is None else bool(given.recompute),
         lease_seconds=given.lease_seconds,
         stop=asked,
         watch=asked.watch,
@@ -120,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--max-seconds", type=float, default=math.inf)
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
+    parser.add_argument("--recompute", type=int, choices=(0, 1))
     parser.add_argument("--code-file", type=Path, help="where to leave the exit code")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--again", action="store_true")
@@ -217,6 +220,7 @@ def _help(runner: Runner, planned: PlannedRun) -> None:
         device=runner.device,
         max_seconds=runner.max_seconds,
         stop=runner.stop,
+        recompute=runner.recomputes(planned),
     )
 
 
