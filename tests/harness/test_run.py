@@ -314,3 +314,19 @@ def test_training_recomputes_where_its_tensors_would_not_fit_or_as_it_is_told(
     assert trained.asked == [expected]
     told = [line for line in runner.said if "recomputes instead" in line]
     assert len(told) == (given is None and expected)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's."""
+
+
+def test_a_training_that_does_not_fit_says_what_to_do(make_plan, make_runner):
+    def train(*arguments, **options):
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    planned, runner = make_plan(["{id: a}"]), make_runner(train=train)
+    assert list(run(planned, runner=runner, track=False).values()) == ["failed"]
+    assert folder_of(planned, runner).read("result.json")["reason"] == (
+        "OutOfMemoryError: CUDA out of memory; use --recompute, --processes N or a smaller "
+        "batch_size"
+    )

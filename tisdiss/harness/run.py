@@ -275,7 +275,7 @@ class Runner:
         """Keep the reason beside the run; finished weights stay finished."""
         if self.on_error:
             self.on_error(error)
-        reason = f"{type(error).__name__}: {error}"
+        reason = _reason(error)
         write_atomic(folder.path / "error.txt", "".join(traceback.format_exception(error)))
         if folder.read("result.json").get("status") not in FINAL:
             folder.write("result.json", {"status": status, "reason": reason})
@@ -323,6 +323,15 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
         means = finite[scores["n_re"] == n_re].mean()
         by_depth[n_re] = {schema.depth_metric(c): float(means[c]) for c in columns}
     return by_depth, int(scores["mixture_id"].nunique())
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one paragraph, and a way out where there is a usual one."""
+    name = type(error).__name__
+    if name == "OutOfMemoryError":  # torch's, by name as above
+        first = str(error).partition(". ")[0]
+        return f"{name}: {first}; use --recompute, --processes N or a smaller batch_size"
+    return f"{name}: {error}"
 
 
 def _depths(asked: PlannedEvaluation) -> str:
