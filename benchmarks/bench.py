@@ -172,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
-    write_report(options.device, options.out, budget=8.0 if options.quick else 30.0)
+    write_report(options.device, options.out, budget=12.0 if options.quick else 30.0)
 
 
 def write_report(device: str, out: Path, *, budget: float) -> None:

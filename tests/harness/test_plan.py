@@ -1,6 +1,7 @@
 """A plan holds each run once, parents first, and knows what is already there."""
 
 import json
+import shutil
 
 import pytest
 
@@ -132,6 +133,16 @@ def test_a_partial_plan_keeps_the_rows_and_seeds_of_the_file(make_plan, tmp_path
     (path,) = make_plan(lines, rows=["b"], seeds=[5]).save(tmp_path / "runs")
     found = {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
     assert found == {"a": [0], "b": [0, 5]}
+
+
+def test_shipped_weights_stay_one_run_when_seeds_are_added(make_plan, repository, tmp_path):
+    (tmp_path / "models").mkdir()
+    shutil.copy(repository / "models/base.safetensors", tmp_path / "models")
+    for seeds in ([0], [1, 2]):
+        planned = make_plan(["{id: a, weights: base}"], profile="mini", seeds=seeds)
+        (path,) = planned.save(tmp_path / "runs")
+    (row,) = read(path)["rows"]
+    assert [run["seed"] for run in row["runs"]] == [0]
 
 
 def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):

@@ -212,7 +212,10 @@ def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     for row in now["rows"]:
         known = {run["seed"]: run for run in rows.get(row["id"], row)["runs"]}
         known |= {run["seed"]: run for run in row["runs"]}
-        rows[row["id"]] = row | {"runs": [known[seed] for seed in sorted(known)]}
+        runs: dict[str, Any] = {}  # shipped weights are one run, whatever the seed
+        for seed in sorted(known):
+            runs.setdefault(known[seed]["identity"], known[seed])
+        rows[row["id"]] = row | {"runs": list(runs.values())}
     order = list(dict.fromkeys((*before["order"], *now["order"])))
     corpora = before.get("corpora", {}) | now.get("corpora", {})
     ordered = sorted(rows.values(), key=lambda row: order.index(row["id"]))
