@@ -12,7 +12,6 @@ import cases
 import torch
 from timing import once
 
-from tisdiss.config import ModelConfig
 from tisdiss.harness.cost import training_macs
 from tisdiss.train import set_precision
 
@@ -43,7 +42,7 @@ def measure(
     device: str, *, width: int = 128, seconds: float = 4.0, batches: tuple[int, ...] = (1, 4, 8, 32)
 ) -> list[dict]:
     """Every precision at every batch size; a size that does not fit is a row that says so."""
-    rows = []
+    rows, example = [], 2.0 * training_macs(cases.build(width, "cpu").config, seconds)
     for batch in batches:
         set_precision("float32")
         plain, _ = _timed(
@@ -53,8 +52,7 @@ def measure(
             set_precision(precision)
             works = partial(cases.training, width, seconds, device, batch, precision == "bf16")
             spent, memory = _timed(device, works, "ours")
-            flops = 2.0 * batch * training_macs(_config(width), seconds)
-            rows.append(asdict(Step(precision, batch, spent, plain, memory, flops)))
+            rows.append(asdict(Step(precision, batch, spent, plain, memory, batch * example)))
     set_precision("float32")
     return rows
 
@@ -98,10 +96,6 @@ def _timed(device: str, build: partial, which: str) -> tuple[float | None, int]:
     if on_gpu:
         torch.cuda.empty_cache()
     return (median(times[2:]), memory) if times else (None, 0)
-
-
-def _config(width: int) -> ModelConfig:
-    return cases.build(width, "cpu").config
 
 
 def _number(value: float | None, scale: float, form: str) -> str:

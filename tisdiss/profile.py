@@ -108,16 +108,18 @@ def _no_inverse(spectrum: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.empty(*spectrum.shape[:-2], samples, device="meta")
 
 
+def seconds_of(work: Callable[[], object], device: str) -> float:
+    """Wall seconds of one call, until the device has done it."""
+    began = time.perf_counter()
+    work()
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
 @torch.no_grad()
 def _seconds(work: Callable[[], object], device: str, repeats: int) -> float:
-    times = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        work()
-        if device != "cpu":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return median(times[1:])
+    return median([seconds_of(work, device) for _ in range(repeats + 1)][1:])
 
 
 @torch.no_grad()

@@ -28,11 +28,12 @@ def passes(monkeypatch):
     """Every pass in order; the clock says that a pass takes as many seconds as its depth."""
     made = []
 
-    def pretend(model, sound, n_re, device):
+    def pretend(forward, device):
+        (model, n_re) = forward.func, forward.keywords["n_re"]
         made.append((model.config, n_re))
         return float(n_re + 1)
 
-    monkeypatch.setattr(timing, "_pass", pretend)
+    monkeypatch.setattr(timing, "seconds_of", pretend)
     return made
 
 

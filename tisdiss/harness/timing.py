@@ -7,9 +7,9 @@ their factors can be compared; a file holds what was timed together and nothing 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +23,7 @@ from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.folder import json_text
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
 from tisdiss.model import TISDiSS
+from tisdiss.profile import seconds_of
 
 SCHEMA = 1
 
@@ -96,7 +97,8 @@ def time_points(
     found: dict[Point, list[float]] = {point: [] for point in points}
     work = [(turn, point) for turn in range(timing.rounds + 1) for point in points]
     for done, (turn, (config, n_re)) in enumerate(work, start=1):
-        spent = _pass(models[config], sounds[config], n_re, timing.device)
+        forward = partial(models[config], sounds[config], n_re=n_re)
+        spent = seconds_of(forward, timing.device)
         if turn:
             found[config, n_re].append(spent / timing.seconds)
         on_pass(done, len(work))
@@ -110,7 +112,7 @@ def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
 
 def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
     model = _at_inference(plan.run(row.runs[0].identity).config.model)
-    return [(model, n_re if model.m_re else 0) for n_re in row.macs]
+    return [(model, n_re) for n_re in row.macs]
 
 
 def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> dict[str, Any]:
@@ -136,11 +138,3 @@ def _built(config: ModelConfig, device: str) -> TISDiSS:
 def _sound(config: ModelConfig, timing: Timing) -> Tensor:
     samples = round(timing.seconds * config.codec.sample_rate)
     return torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(timing.device)
-
-
-def _pass(model: TISDiSS, sound: Tensor, n_re: int, device: str) -> float:
-    began = time.perf_counter()
-    model(sound, n_re=n_re)
-    if device != "cpu":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
