@@ -51,8 +51,8 @@ def once(work: Callable[[], object], device: str) -> float:
 def apart(work: Callable[[], object], *, keep_memory: bool) -> Iterator[Callable[[], float]]:
     """Runs of `work` in a process of its own, each the seconds it took.
 
-    With `keep_memory` that process has the allocator's setting of `tisdiss train`, which would
-    otherwise serve its rival too.
+    With `keep_memory` that process has the allocator's setting of the `tisdiss` command, which
+    would otherwise serve its rival too.
     """
     ours, theirs = multiprocessing.get_context("fork").Pipe()
 
@@ -86,10 +86,10 @@ def interleaved(
     )
 
 
-def interleaved_trainings(
+def interleaved_apart(
     works: Mapping[str, Callable[[], object]], *, repeats: int, budget: float = 20.0
 ) -> dict[str, Timing]:
-    """The same on a CPU, each in a process of its own, "ours" set up as `tisdiss train` does."""
+    """The same on a CPU, each in a process of its own, "ours" set up as the `tisdiss` command."""
     with ExitStack() as stack:
         timers = {
             name: stack.enter_context(apart(work, keep_memory=name == "ours"))

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from tisdiss import cli_data, cli_numbers
+from tisdiss.memory import keep_freed_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -462,6 +463,7 @@ def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
     # Threads that wait must not spin: where a core is busy that makes all work many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     try:
         app()
     except (ValueError, OSError) as error:

@@ -26,7 +26,7 @@ class _RMSGroupNorm(torch.autograd.Function):
         root = (flat.square() @ member.t()).div_(size).sqrt_()  # positions, groups
         inverse = (root + eps).reciprocal_()
         ctx.save_for_backward(x, scale, root, inverse)
-        return (flat * (inverse @ (member * scale))).view(x.shape)
+        return (inverse @ (member * scale)).mul_(flat).view(x.shape)
 
     @staticmethod
     @once_differentiable

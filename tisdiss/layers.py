@@ -7,6 +7,7 @@ every axis it does not look along. Saijo et al., "TF-Locoformer", IWAENC 2024; S
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,12 @@ from tisdiss.config import BlockConfig
 from tisdiss.fused import gated, membership, rms_group_norm
 from tisdiss.products import convolution, in_bf16, product
 
+Work = Callable[[Tensor], Tensor]
+
 CHUNK = 2**19
 """Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
+VECTOR = 16
+"""float32 numbers in the widest vector of a CPU."""
 
 
 class RMSGroupNorm(nn.Module):
@@ -61,9 +66,17 @@ class Attention(nn.Module):
         self.out = nn.Linear(attention_dim, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self._rotated(product(x, self.qkv.weight))
-        attend = _attend_pair if x.shape[1] == 2 else _attend
-        return product(attend(qkv, self.n_heads), self.out.weight)
+        length = x.shape[1]
+        qkv = self._rotated(product(_whole_vectors(x), self.qkv.weight))
+        if length == 2:
+            heads = _attend_pair(qkv, self.n_heads)
+        else:
+            heads = _attend(qkv, self.n_heads, length)
+        return product(heads, self.out.weight)
+
+    def ready(self, length: int) -> Work:
+        """The work on inputs of this length: there is nothing to lay out."""
+        return self
 
     def _rotated(self, qkv: Tensor) -> Tensor:
         """Turn neighbouring channels (2i, 2i+1) of q and k, read as a complex number.
@@ -78,10 +91,27 @@ class Attention(nn.Module):
         return torch.view_as_real(pairs * turn).flatten(-2).to(qkv.dtype)
 
 
-def _attend(qkv: Tensor, n_heads: int) -> Tensor:
-    """Softmax of the scores q k^T, times v; (rows, length, q | k | v) -> (rows, length, v)."""
+def _whole_vectors(x: Tensor) -> Tensor:
+    """Zeros after the positions of x (rows, length, channels), where they save more than they cost.
+
+    On a CPU the softmax takes the exponentials of a row's scores 16 at a time, and those left over
+    one by one, which takes ten times as long.
+    """
+    over = x.shape[1] % VECTOR
+    if x.device.type != "cpu" or x.shape[1] < VECTOR or over < VECTOR // 2:
+        return x
+    return F.pad(x, (0, 0, 0, VECTOR - over))
+
+
+def _attend(qkv: Tensor, n_heads: int, length: int) -> Tensor:
+    """Softmax of the scores q k^T, times v; (rows, length, q | k | v) -> (rows, length, v).
+
+    Positions of `qkv` from `length` on take no part.
+    """
     q, k, v = qkv.unflatten(-1, (3, n_heads, -1)).transpose(1, 3).unbind(2)
-    heads = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # rows, heads, length, head_dim
+    keys = k.shape[2]  # each is rows, heads, positions, head_dim
+    mask = None if keys == length else torch.arange(keys, device=k.device)[None] < length
+    heads = F.scaled_dot_product_attention(q[:, :, :length], k, v, attn_mask=mask, scale=1.0)
     return heads.transpose(1, 2).flatten(-2)
 
 
@@ -105,9 +135,13 @@ class FeedForward(nn.Module):
         self.deconv = nn.ConvTranspose1d(hidden, channels, kernel, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 1 and x.shape[1] < self.kernel:
-            return self._dense(x)
-        return self._convolved(x)
+        return self.ready(x.shape[1])(x)
+
+    def ready(self, length: int) -> Work:
+        """The work on inputs of this length, its weights laid out once for many of them."""
+        if self.stride == 1 and length < self.kernel:
+            return partial(_dense, length, *self._matrices(length))
+        return self._convolved
 
     def _convolved(self, x: Tensor) -> Tensor:
         """2-D convolutions over height 1 keep the channels last: no transposed copies."""
@@ -129,23 +163,29 @@ class FeedForward(nn.Module):
         out = convolution(F.conv_transpose2d, gate, weight, self.deconv.bias, step, padding)
         return out.squeeze(2).transpose(1, 2)[:, :length]
 
-    def _dense(self, x: Tensor) -> Tensor:
-        """The same on a length below the kernel's, where most taps fall outside: two matrices."""
-        length, (double, channels, kernel) = x.shape[1], self.conv.weight.shape
+    def _matrices(self, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Both convolutions as products with (weight, bias, weight, bias), for `_dense`."""
+        double, channels, kernel = self.conv.weight.shape
         steps = length + kernel - 1
         tap = torch.arange(length) + kernel - 1 - torch.arange(steps)[:, None]  # steps, length
-        tap = torch.where((tap >= 0) & (tap < kernel), tap, kernel).flatten().to(x.device)
-        shape = (steps, length)
+        tap = torch.where((tap >= 0) & (tap < kernel), tap, kernel).flatten()
+        tap, shape = tap.to(self.conv.weight.device), (steps, length)
         # (value | gate, hidden, channels, steps, length)
         conv = F.pad(self.conv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         conv = conv.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
         assert self.conv.bias is not None and self.deconv.bias is not None
         bias = self.conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
-        hidden = gated(partial(product, x.flatten(1)), conv, bias)
         deconv = F.pad(self.deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
         deconv = deconv.permute(3, 1, 2, 0).reshape(length * channels, -1)
-        out = product(hidden, deconv, self.deconv.bias.repeat(length))
-        return out.unflatten(1, (length, channels))
+        return conv, bias, deconv, self.deconv.bias.repeat(length)
+
+
+def _dense(
+    length: int, conv: Tensor, bias: Tensor, deconv: Tensor, out_bias: Tensor, x: Tensor
+) -> Tensor:
+    """A feed-forward over a length below the kernel's, where most taps fall outside."""
+    hidden = gated(partial(product, x.flatten(1)), conv, bias)
+    return product(hidden, deconv, out_bias).unflatten(1, (length, -1))
 
 
 def _plane(weight: Tensor) -> Tensor:
@@ -197,24 +237,32 @@ class Path(nn.Module):
         return self._whole(x)
 
     def _whole(self, x: Tensor) -> Tensor:
-        for part in (self.before, self.attention, self.after):
-            if part is not None:
-                norm, work = part
-                scaled = norm(x)
-                with in_bf16(self.bf16, x):
-                    change = work(scaled)
-                x = x + change
-        return x
+        return self._run(self._steps(x.shape[1]), x)
 
     def _by_rows(self, x: Tensor) -> Tensor:
         """The same, some rows at a time: what lies between input and output stays small."""
         rows = max(1, CHUNK // (x.shape[1] * x.shape[2]))
         if x.device.type != "cpu" or len(x) <= rows:
             return self._whole(x)
+        steps = self._steps(x.shape[1])
         out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for part, result in zip(x.split(rows), out.split(rows), strict=True):
-            result.copy_(self._whole(part))
+        for part, into in zip(x.split(rows), out.split(rows), strict=True):
+            self._run(steps, part, into)
         return out
+
+    def _steps(self, length: int) -> list[tuple[Work, Work]]:
+        """A norm and the work on what it gives, for each part."""
+        parts = (self.before, self.attention, self.after)
+        pairs = [cast("tuple[nn.Module, Attention | FeedForward]", part) for part in parts if part]
+        return [(norm, work.ready(length)) for norm, work in pairs]
+
+    def _run(self, steps: list[tuple[Work, Work]], x: Tensor, into: Tensor | None = None) -> Tensor:
+        for i, (norm, work) in enumerate(steps, start=1):
+            scaled = norm(x)
+            with in_bf16(self.bf16, x):
+                change = work(scaled)
+            x = torch.add(x, change, out=into if i == len(steps) else None)
+        return x
 
 
 def set_recompute(model: nn.Module, on: bool) -> None:

@@ -29,11 +29,24 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def convolution(
     convolve: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any
 ) -> Tensor:
-    """`convolve(x, weight, bias, *geometry)`; the gradient of its own bias argument is slow."""
+    """`convolve(x, weight, bias, *geometry)`, with a quicker gradient of the bias."""
     if bias is None or not torch.is_grad_enabled():
         return convolve(x, weight, bias, *geometry)
-    out = convolve(x, weight, None, *geometry)
-    return out.add_(bias.to(out.dtype)[:, None, None])
+    return _Added.apply(convolve(x, weight, bias.detach(), *geometry), bias)
+
+
+class _Added(torch.autograd.Function):
+    """A sum of `out` and a bias per channel that is made already: it only tells the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, out: Tensor, bias: Tensor) -> Tensor:
+        ctx.mark_dirty(out)
+        ctx.bias_dtype = bias.dtype
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return grad, grad.sum((0, 2, 3), dtype=ctx.bias_dtype)
 
 
 def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:

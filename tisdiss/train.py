@@ -29,7 +29,6 @@ from tisdiss.data.mixture import Example
 from tisdiss.distributed import ALONE, Ranks, ranks
 from tisdiss.layers import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
-from tisdiss.memory import keep_freed_memory
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 
@@ -104,8 +103,6 @@ def train(
     """
     peers = ranks()
     set_precision(config.precision)
-    if device == "cpu":
-        keep_freed_memory()
     checkpoints = folder / "checkpoints"
     state = start(config, parent, device)
     set_recompute(state.model, recompute)

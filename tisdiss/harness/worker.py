@@ -25,6 +25,7 @@ from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.lease import LEASE_SECONDS
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, StopRun, core_train
+from tisdiss.memory import keep_freed_memory
 
 EXIT_CODES: dict[Outcome, int] = {
     "done": 0,
@@ -75,6 +76,7 @@ def command_line(
 
 def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
+    keep_freed_memory()
     given = _parser().parse_args(arguments)
     asked = _StopSignal()
     if given.code_file:
