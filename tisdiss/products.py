@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _IMAGES = range(16, 129)
-_IMAGE = 2**15
+_IMAGE = 3 * 2**14
 """Numbers of an image that oneDNN goes through in the quicker order, in to out channels."""
 
 

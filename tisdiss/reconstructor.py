@@ -25,7 +25,7 @@ class TriplePath(nn.Module):
         features = self.dual_path(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         turned = features.permute(0, 2, 3, 1, 4)  # batch, frames, bins, n_src, channels
         crossed = self.speaker(turned.flatten(0, 2)).unflatten(0, turned.shape[:3])
-        return crossed.permute(0, 3, 1, 2, 4)
+        return crossed.permute(0, 3, 1, 2, 4).contiguous()  # once for all that read it
 
 
 def triple_path(config: BlockConfig) -> TriplePath:
