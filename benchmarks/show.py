@@ -37,8 +37,8 @@ def markdown(found: dict) -> str:
         f"{machine['name']}, {machine['device']}, {machine['threads']} thread(s), torch "
         f"{machine['torch']}, numpy {machine['numpy']}, python {machine['python']}, load "
         f"{machine['load']:.1f}; {machine['time']}, medians of interleaved repeats. The reference "
-        "is `benchmarks/reference.py`, which the tests hold equal to the model. On a CPU each has a "
-        "process of its own, ours with the allocator's setting of the `tisdiss` command. Spread: "
+        "is `benchmarks/reference.py`, which the tests hold equal to the model. On a CPU each has "
+        "a process of its own, ours with the allocator's setting of the `tisdiss` command. Spread: "
         "largest less smallest repeat, over the median.",
         "",
         "| what | reference (s) | ours (s) | ratio | goal | spread | repeats |",

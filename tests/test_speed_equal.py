@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tisdiss.config import BlockConfig, CodecConfig, LossConfig, ModelConfig
-from tisdiss.layers import set_bf16, set_recompute
+from tisdiss.layers import _whole_vectors, set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
 from tisdiss.model import TISDiSS
-from tisdiss.products import product
+from tisdiss.products import _images, product
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import reference
@@ -83,6 +83,47 @@ def test_float32_gradients_of_a_path_are_within_rounding() -> None:
     theirs = torch.autograd.grad((slow(x) * weight).sum(), list(fast.parameters()))
     for mine, plains in zip(ours, theirs, strict=True):
         assert (mine - plains).norm() < 1e-5 * plains.norm()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 15, 16, 17, 23, 24, 31, 32, 40, 63])
+def test_attention_of_any_length_is_the_plain_one(length: int) -> None:
+    """Also where it takes zeros along to fill whole vectors: they get no weight and no gradient."""
+    model, plain, _ = build()
+    fast = model.separator.blocks[0].time.attention[1].double()
+    slow = plain.separator.blocks[0].time.parts[1][1]
+    x = torch.randn(3, length, 16, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn_like(x)
+    found, expected = fast(x), slow(x)
+    assert deviation(found, expected) < 1e-12
+    ours, theirs = (
+        torch.autograd.grad((each * weight).sum(), (x, fast.qkv.weight, fast.out.weight))
+        for each in (found, expected)
+    )
+    for mine, plains in zip(ours, theirs, strict=True):
+        assert deviation(mine, plains) < 1e-11
+
+
+def test_zeros_are_taken_along_only_where_half_a_vector_is_left_over() -> None:
+    lengths = (2, 15, 16, 23, 24, 31, 65, 126, 251)
+    filled = [_whole_vectors(torch.ones(1, length, 1)) for length in lengths]
+    assert [x.shape[1] for x in filled] == [2, 15, 16, 23, 32, 32, 65, 128, 256]
+    assert [int(x.sum()) for x in filled] == list(lengths)
+
+
+@pytest.mark.parametrize(
+    ("positions", "width", "images"),
+    [
+        (8192, 48, 16),  # at least 16 images
+        (8192, 480, 128),  # of at most 3 * 2^14 numbers
+        (8190, 960, 182),
+        (16315, 960, 65),  # 5 * 13 * 251 has no such size of 32 positions and more
+        (8192, 3840, 16),
+        (8123, 48, None),  # a prime
+        (100, 48, None),
+    ],
+)
+def test_images_of_a_product(positions: int, width: int, images: int | None) -> None:
+    assert _images(positions, width) == images
 
 
 @pytest.mark.parametrize("positions", [16 * 8, 33 * 14, 131, 7])

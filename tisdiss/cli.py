@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import typer
 
 from tisdiss import cli_data, cli_numbers
-from tisdiss.memory import keep_freed_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -461,6 +460,8 @@ def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore
 
 def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
+    from tisdiss.memory import keep_freed_memory
+
     # Threads that wait must not spin: where a core is busy that makes all work many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
