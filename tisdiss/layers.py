@@ -20,7 +20,7 @@ from tisdiss.products import convolution, in_bf16, product
 
 Work = Callable[[Tensor], Tensor]
 
-CHUNK = 2**19
+CHUNK = 2**20
 """Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
 VECTOR = 16
 """float32 numbers in the widest vector of a CPU."""
@@ -88,7 +88,8 @@ class Attention(nn.Module):
         turn = rotation(qkv.shape[1], head_dim, qkv).repeat(1, self.n_heads)
         turn = torch.cat([turn / math.sqrt(head_dim), turn, torch.ones_like(turn)], dim=-1)
         pairs = torch.view_as_complex(qkv.to(turn.real.dtype).unflatten(-1, (-1, 2)))
-        return torch.view_as_real(pairs * turn).flatten(-2).to(qkv.dtype)
+        turned = pairs * turn if torch.is_grad_enabled() else pairs.mul_(turn)
+        return torch.view_as_real(turned).flatten(-2).to(qkv.dtype)
 
 
 def _whole_vectors(x: Tensor) -> Tensor:

@@ -26,6 +26,11 @@ def test_one_round_is_measured_though_the_budget_is_spent() -> None:
     assert times["a"].seconds == (0.2,)
 
 
+def test_a_first_run_longer_than_the_budget_stands() -> None:
+    times = rounds([90.0], [0.5, 0.2, 0.3], repeats=2, budget=60.0)
+    assert times["a"].seconds == (90.0,) and times["b"].seconds == (0.2, 0.3)
+
+
 def test_median_and_spread() -> None:
     found = timing.Timing((1.0, 2.0, 4.0))
     assert found.median == 2.0 and found.spread == pytest.approx(1.5)
