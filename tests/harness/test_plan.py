@@ -267,6 +267,15 @@ def test_plan_file_keeps_the_order_of_trained_and_published_rows(make_plan):
     assert document["published"][0]["corpus"] == "large-clean"
 
 
+def test_a_plan_of_some_rows_keeps_the_order_of_all(make_plan):
+    quoted = "{id: q, published: {si_snri: 1}, source: there}"
+    rows = ["{id: a}", quoted, "{id: b, model: sep1x1-re1x2-l1}", "{id: c, model: sep1x1-re1x2-l2}"]
+    document = make_plan(rows, rows=["c", "b"]).studies[0].document()
+    assert document["order"] == ["a", "q", "b", "c"]
+    assert {row["id"] for row in document["rows"]} == {"b", "c"}
+    assert [row["id"] for row in document["published"]] == ["q"]
+
+
 class NoCorpora(Corpora):
     def open(self, data, n_src):
         raise ValueError(f"no corpus was given: set {data.source.upper()}=/path/to/it")

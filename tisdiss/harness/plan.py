@@ -216,10 +216,9 @@ def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         for seed in sorted(known):
             runs.setdefault(known[seed]["identity"], known[seed])
         rows[row["id"]] = row | {"runs": list(runs.values())}
-    order = list(dict.fromkeys((*before["order"], *now["order"])))
     corpora = before.get("corpora", {}) | now.get("corpora", {})
-    ordered = sorted(rows.values(), key=lambda row: order.index(row["id"]))
-    return now | {"rows": ordered, "order": order, "corpora": corpora}
+    ordered = sorted(rows.values(), key=lambda row: now["order"].index(row["id"]))
+    return now | {"rows": ordered, "corpora": corpora}
 
 
 def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
@@ -250,7 +249,7 @@ class _Planner:
             if not row.published
         ]
         content = self._content(study, view, planned)
-        content["order"] = [row.id for row in chosen]
+        content["order"] = [row.id for row in study.rows]
         return PlannedStudy(
             study=study.study,
             profile=self.profile,
