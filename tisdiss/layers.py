@@ -253,8 +253,8 @@ class Path(nn.Module):
 
     def _steps(self, length: int) -> list[tuple[Work, Work]]:
         """A norm and the work on what it gives, for each part."""
-        parts = (self.before, self.attention, self.after)
-        pairs = [cast("tuple[nn.Module, Attention | FeedForward]", part) for part in parts if part]
+        parts = [part for part in (self.before, self.attention, self.after) if part is not None]
+        pairs = [cast("tuple[nn.Module, Attention | FeedForward]", part) for part in parts]
         return [(norm, work.ready(length)) for norm, work in pairs]
 
     def _run(self, steps: list[tuple[Work, Work]], x: Tensor, into: Tensor | None = None) -> Tensor:
