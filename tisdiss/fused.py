@@ -12,9 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_BLOCK = 2**15
-"""Numbers that a gradient takes at a time on a CPU, so that all it makes of them stays in cache."""
-
 
 class _RMSGroupNorm(torch.autograd.Function):
     """With r the root mean square of a channel's group: y = scale * x / (r + eps)."""
@@ -56,51 +53,38 @@ def membership(groups: int, channels: int, *, like: Tensor) -> Tensor:
 
 
 class _SwiGLU(torch.autograd.Function):
+    """With s the sigmoid of g: silu(g) = g s and silu'(g) = s + silu(g) (1 - s)."""
+
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor) -> Tensor:
-        ctx.save_for_backward(hidden)
-        value, gate = hidden.chunk(2, dim=-1)
-        gate = gate.clone(memory_format=torch.contiguous_format)
-        return F.silu(gate, inplace=True).mul_(value)
+    def forward(ctx: Any, value: Tensor, gate: Tensor) -> Tensor:
+        ctx.save_for_backward(value, gate)
+        return F.silu(gate).mul_(value)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (hidden,) = ctx.saved_tensors
-        hidden_grad = torch.empty_like(hidden)
-        flat = [each.flatten(0, -2) for each in (hidden, grad.contiguous(), hidden_grad)]
-        rows = max(1, _BLOCK // grad.shape[-1]) if grad.device.type == "cpu" else len(flat[0])
-        for block in zip(*(each.split(rows) for each in flat), strict=True):
-            _swiglu_gradient(*block)
-        return hidden_grad
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        value, gate = ctx.saved_tensors
+        slope = torch.sigmoid(gate)
+        active = gate * slope
+        slope.lerp_(slope.new_ones(()), active).mul_(value).mul_(grad)
+        return active.mul_(grad), slope
 
 
-def _swiglu_gradient(hidden: Tensor, grad: Tensor, into: Tensor) -> None:
-    """silu(g) = g s and silu'(g) = s + silu(g) (1 - s), where s = sigmoid(g)."""
-    (value, gate), (value_grad, gate_grad) = hidden.chunk(2, dim=-1), into.chunk(2, dim=-1)
-    gate = gate.contiguous()  # functions of one strided half run unvectorised at some widths
-    sigmoid = torch.sigmoid(gate)
-    active = gate * sigmoid
-    torch.mul(grad, active, out=value_grad)
-    slope = torch.lerp(sigmoid, sigmoid.new_ones(1), active)
-    torch.mul(slope.mul_(grad), value, out=gate_grad)
-
-
-def swiglu(hidden: Tensor) -> Tensor:
-    """value * silu(gate), the two halves of the last axis."""
-    return _SwiGLU.apply(hidden)
+def swiglu(value: Tensor, gate: Tensor) -> Tensor:
+    """value * silu(gate)."""
+    return _SwiGLU.apply(value, gate)
 
 
 def gated(
     project: Callable[[Tensor, Tensor | None], Tensor], weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """`swiglu` of `project(weight, bias)`, whose last axis is that of the weight's first.
+    """`swiglu` of what `project` makes of the halves of a weight and of its bias.
 
-    Where no gradient is asked for the halves are projected apart: both come out contiguous and are
-    gated in place.
+    They are projected apart, so that both come out contiguous: half of a wider tensor takes longer
+    to read and to write.
     """
-    if torch.is_grad_enabled():
-        return swiglu(project(weight, bias))
     halves = (None, None) if bias is None else bias.chunk(2)
     value, gate = map(project, weight.chunk(2), halves)
+    if torch.is_grad_enabled():
+        return swiglu(value, gate)
     return F.silu(gate, inplace=True).mul_(value)
