@@ -2,6 +2,8 @@
 
 import os
 
+from tisdiss.memory import memory_limits
+
 
 def check_device(device: str) -> None:
     """ValueError unless torch can compute there."""
@@ -17,9 +19,10 @@ def check_device(device: str) -> None:
 
 
 def memory_of(device: str) -> int:
-    """Bytes of memory of a device; a CPU's is the machine's."""
+    """Bytes of memory of a device; a CPU's is what this process may use of the machine's."""
     if device == "cpu":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min([machine, *memory_limits()])
     import torch
 
     return torch.cuda.get_device_properties(device).total_memory

@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc, malloc.h
@@ -20,6 +20,35 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     settings = ((_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, _PAD), (_MMAP_MAX, 0))
     return mallopt is not None and all(mallopt(name, value) for name, value in settings)
+
+
+def memory_limits(system: Path = Path("/")) -> Iterator[int]:
+    """Bytes that the control groups of this process allow it: a container's, a Slurm job's.
+
+    Linux keeps them in files under `system`; nothing where there are none.
+    """
+    try:
+        groups = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in groups:
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":  # version 2
+            yield from _limits(system / "sys/fs/cgroup", group, "memory.max")
+        elif "memory" in controllers.split(","):
+            yield from _limits(system / "sys/fs/cgroup/memory", group, "memory.limit_in_bytes")
+
+
+def _limits(root: Path, group: str, name: str) -> Iterator[int]:
+    """The limits of a group and of those it lies in; "max" stands for none."""
+    inner = root / group.strip("/")
+    for folder in (inner, *inner.parents):
+        if not folder.is_relative_to(root):
+            return
+        try:
+            yield int((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
 
 
 def peak_growth(work: Callable[[], object]) -> int:
