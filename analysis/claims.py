@@ -133,7 +133,8 @@ def meaning(profile: str) -> str:
     return (
         f"At profile {profile} a verdict is about this small model and corpus: PASS says that the "
         "paper's ordering shows here too, FAIL that it does not; neither proves nor refutes the "
-        "paper's numbers."
+        "paper's numbers. With 1 seed the interval is over test speakers alone: another training "
+        "may turn the verdict."
     )
 
 

@@ -26,13 +26,13 @@ import steps
 
 from analysis.report import report
 from tisdiss import espnet
+from tisdiss.device import set_precision
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner
 from tisdiss.harness.run import run as run_plan
 from tisdiss.harness.study import find_studies
 from tisdiss.harness.timing import Timing, time_plan
-from tisdiss.train import set_precision
 
 
 def parity(device: str) -> str:

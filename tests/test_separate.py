@@ -122,6 +122,20 @@ def test_the_deepest_part_tells_the_depth(model: TISDiSS) -> None:
     assert separate_with(model, mixture[:1600], 8000, dial, part_seconds=0.2)[1] == 2
 
 
+@pytest.mark.parametrize("samples", [800, 1600, 1601, 2400, 2401, 5000])
+def test_the_parts_of_a_long_file_share_the_time(
+    model: TISDiSS, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float | None] = []
+    real = Dial.run
+    monkeypatch.setattr(
+        Dial, "run", lambda self, *given: (seconds.append(self.seconds), real(self, *given))[1]
+    )
+    separate_with(model, noise(samples), 8000, Dial(seconds=60.0), part_seconds=0.2)
+    assert sum(each or 0 for each in seconds) == pytest.approx(60)
+    assert len(seconds) == {800: 1, 1600: 1, 1601: 2, 2400: 2, 2401: 3, 5000: 6}[samples]
+
+
 @pytest.mark.parametrize("others", [["b/talk.wav"], ["talk.flac"], ["x.wav", "a/talk.wav"]])
 def test_files_of_one_name_would_overwrite_each_other_and_are_refused(others: list[str]) -> None:
     with pytest.raises(ValueError, match=r"2 of the files are called 'talk' .* \(-o\)"):

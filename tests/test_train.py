@@ -14,6 +14,7 @@ from tisdiss import train as loop
 from tisdiss.checkpoint import load_state, read_model_file, save_model
 from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data import Corpus, MixtureSet, fixed_set
+from tisdiss.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.train import Diverged, State, train
@@ -397,7 +398,7 @@ def test_a_batch_is_the_sum_of_its_sources(tiny_training, corpus) -> None:
 
 def test_precision_is_a_setting_of_the_whole_process() -> None:
     for precision in ("tf32", "bf16", "float32"):
-        loop.set_precision(precision)
+        set_precision(precision)
         assert torch.backends.cuda.matmul.allow_tf32 is (precision != "float32")
         assert torch.backends.cudnn.allow_tf32 is (precision != "float32")
 

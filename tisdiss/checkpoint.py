@@ -104,7 +104,7 @@ def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         data = path.read_bytes()
         mark = path.with_suffix(".sha256")
         if mark.is_file() and mark.read_text().strip() == hashlib.sha256(data).hexdigest():
-            return torch.load(io.BytesIO(data), weights_only=True), complaints
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), complaints
         complaints.append(f"{path.name} does not match its hash; using the state before it")
         _discard(path)
     return None, complaints

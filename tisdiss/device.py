@@ -18,6 +18,21 @@ def check_device(device: str) -> None:
         raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
 
 
+def set_precision(precision: str) -> None:
+    """Allow or forbid TF32 products on a GPU, for the whole process."""
+    import torch
+
+    rounded = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
+
+
+def cpus() -> int:
+    """Processors that this process may use: the machine's, or those of its Slurm job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def memory_of(device: str) -> int:
     """Bytes of memory of a device; a CPU's is what this process may use of the machine's."""
     if device == "cpu":

@@ -7,7 +7,7 @@ pass, `TISDiSS.repetitions`, and compute none that they do not need.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -41,6 +41,10 @@ class Dial:
     @property
     def fixed(self) -> bool:
         return self.settled_db is None and self.seconds is None
+
+    def shared(self, parts: int) -> "Dial":
+        """The dial of each of some equal parts, which share the time."""
+        return replace(self, seconds=self.seconds and self.seconds / parts)
 
     def run(self, model: TISDiSS, mixture: Tensor) -> tuple[Tensor, int]:
         """Estimates (batch, n_src, samples) of (batch, samples), and the N_re they are from."""

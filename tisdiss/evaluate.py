@@ -18,6 +18,7 @@ from tisdiss.checkpoint import load_model
 from tisdiss.config import EvalConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
+from tisdiss.device import set_precision
 from tisdiss.files import write_atomic
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
@@ -28,6 +29,9 @@ HEARD_DEPTHS = range(1, 11)
 
 HEARD_MIXTURES = 3
 """How many mixtures are kept as audio: the best, the median and the worst."""
+
+JOURNAL = "scores.jsonl"
+"""Scores mixture by mixture, from which an interrupted evaluation goes on."""
 
 Row = dict[str, Any]
 
@@ -45,14 +49,16 @@ def evaluate(
     """Write scores.parquet and evaluation.json into `folder`, and `audio` mixtures as sound.
 
     One row per mixture, depth and speaker, in dB. Whole utterances, one at a time. Mixtures whose
-    scores are in the folder's journal from an earlier, interrupted call are not computed again.
+    scores are in the folder's journal from an earlier, interrupted call are not computed again;
+    the caller removes the journal when all is kept.
     The mixtures to hear are spread evenly from the best to the worst at the trained depth.
     """
+    set_precision("float32")  # whatever was trained in this process before
     model = load_model(model_file, device)
     mixtures = getattr(corpus, config.split)
     count = min(config.mixtures or len(mixtures), len(mixtures))
     folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "scores.jsonl"
+    journal = folder / JOURNAL
     done = _read_journal(journal)
     began, resumed = time.monotonic(), len(done)
     with journal.open("a") as file:
@@ -74,7 +80,6 @@ def evaluate(
     write_table(folder / "scores.parquet", rows)
     about = {"model": model.config.name, "mixtures": count, "seconds": time.monotonic() - began}
     write_atomic(folder / "evaluation.json", json.dumps(about, indent=1))
-    journal.unlink()
 
 
 @torch.inference_mode()

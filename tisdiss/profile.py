@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tisdiss.checkpoint import load_model
 from tisdiss.config import ModelConfig
+from tisdiss.device import check_device
 from tisdiss.memory import peak_growth
 from tisdiss.model import TISDiSS
 
@@ -49,6 +50,7 @@ def profile(
     repeats: int = 3,
 ) -> Profile:
     """Costs of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
+    check_device(device)
     built = _build(model).to(device).eval()
     config = built.config
     mixture = torch.randn(1, round(seconds * config.codec.sample_rate), device=device)

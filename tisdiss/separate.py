@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tisdiss.dial import Dial
 from tisdiss.model import TISDiSS
-from tisdiss.stitch import stitched
+from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import read_wave, resample, write_wav
 
 PART_SECONDS = 60.0
@@ -59,6 +59,10 @@ def separate_with(
 ) -> tuple[Tensor, int]:
     """As `separate`, with any setting of the dial; also returns the deepest N_re that ran."""
     own = model.config.codec.sample_rate
+    part = round(part_seconds * own)
+    overlap = round(min(OVERLAP_SECONDS, part_seconds / 2) * own)
+    whole = resample(mixture, rate, own)
+    dial = dial.shared(n_parts(len(whole), part=part, overlap=overlap))
     depths: list[int] = []
 
     def separate_part(wave: Tensor) -> Tensor:
@@ -66,12 +70,7 @@ def separate_with(
         depths.append(n_re)
         return estimates
 
-    estimates = stitched(
-        separate_part,
-        resample(mixture, rate, own),
-        part=round(part_seconds * own),
-        overlap=round(min(OVERLAP_SECONDS, part_seconds / 2) * own),
-    )
+    estimates = stitched(separate_part, whole, part=part, overlap=overlap)
     back = resample(estimates, own, rate)[:, : len(mixture)]
     return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1])), max(depths)
 

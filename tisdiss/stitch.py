@@ -5,6 +5,7 @@ the order of the later part that correlates best with the earlier one is taken, 
 cross-faded. A speaker who is silent in a whole overlap cannot be followed across it.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -32,6 +33,11 @@ def stitched(
         start = min(whole.shape[-1] - overlap, len(wave) - part)
         whole = _joined(whole, separate(wave[start : start + part]), whole.shape[-1] - start)
     return whole
+
+
+def n_parts(samples: int, *, part: int, overlap: int) -> int:
+    """How many parts `stitched` makes of a wave."""
+    return 1 + max(0, math.ceil((samples - part) / (part - overlap)))
 
 
 def _joined(before: Tensor, after: Tensor, shared: int) -> Tensor:

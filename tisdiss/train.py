@@ -26,6 +26,7 @@ from tisdiss.checkpoint import (
 from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
+from tisdiss.device import set_precision
 from tisdiss.distributed import ALONE, Ranks, ranks
 from tisdiss.layers import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
@@ -159,12 +160,6 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
         foreach=True,
     )
     return State(model, optimiser, base_lr=optim.lr)
-
-
-def set_precision(precision: str) -> None:
-    """Allow or forbid TF32 products on a GPU, for the whole process."""
-    rounded = precision != "float32"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
 
 
 def _check_parent(config: TrainConfig, parent: ModelConfig) -> None:

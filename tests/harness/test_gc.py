@@ -74,10 +74,11 @@ def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
 
 
 def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):
-    for name, codes in (("ended", 2), ("open", 1)):
+    submissions = {"ended": "04", "open": "0", "requeued": "07"}
+    for name, codes in submissions.items():
         folder = runs_dir / "slurm" / name
         folder.mkdir(parents=True)
         (folder / "runs.json").write_text(json.dumps([DONE, OPEN]))
-        for k in range(codes):
-            (folder / f"{k}.code").write_text("0")
+        for k, code in enumerate(codes):
+            (folder / f"{k}.code").write_text(code)
     assert [r.path.name for r in gc(runs_dir) if r.path.parent.name == "slurm"] == ["ended"]

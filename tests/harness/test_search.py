@@ -2,13 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
 
 import optuna
 import pytest
 
 from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
-from tisdiss.harness.run import run
+from tisdiss.harness.run import Runner, run
 from tisdiss.harness.search import Tried, _open, best, search
 from tisdiss.harness.search_file import load_search
 from tisdiss.harness.study import load_study
@@ -121,6 +122,57 @@ def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(go, make_runne
     results = go(runner=make_runner(train=train))
     assert [trial.state for trial in results] == ["fail", "complete", "complete"]
     assert results[0].note == "OSError: no space left"
+
+
+CLASH = """\
+search: search_demo
+title: How many heads?
+base: sep1x2-re1x3-l1+3
+space:
+  model.block.n_heads: {choices: [2, 3]}
+objectives: [si_snri]
+n_re: 3
+first: [{model.block.n_heads: HEADS}, {model.block.n_heads: 3}]
+trials: 2
+"""
+
+
+def test_settings_that_contradict_each_other_fail_their_trial_and_the_search_goes_on(go):
+    for _ in range(2):  # and it can be gone on with
+        results = go(CLASH.replace("HEADS", "2"))
+        assert [trial.state for trial in results] == ["complete", "fail"]
+        assert "n_heads" in results[1].note
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "set: {model.n_re: 4}\nspace: {optim.lr: {low: 1e-4, high: 1e-2}}",
+        "space: {deep: {options: {no: {optim.lr: 1e-3}, yes: {model.n_re: 4}}}}",
+    ],
+)
+def test_trials_are_scored_as_deep_as_they_were_trained(go, where):
+    text = f"search: search_demo\ntitle: How deep?\nbase: sep1x2-re1x3-l1+3\n{where}\n"
+    results = go(text + "objectives: [si_snri]\ntrials: 3\n")
+    assert [trial.state for trial in results] == ["complete"] * 3
+
+
+def test_a_mistake_in_the_first_trial_is_raised(go):
+    with pytest.raises(ValueError, match="n_heads"):
+        go(CLASH.replace("HEADS", "3").replace("[2, 3]", "[3]"))
+
+
+def test_a_search_asks_for_its_device_first(go, make_runner):
+    with pytest.raises(ValueError, match="cannot be used here"):
+        go(runner=replace(make_runner(), device="cuda:99"))
+    assert [trial.state for trial in go()] == ["complete"] * 3
+
+
+def test_a_run_that_another_process_holds_takes_no_trial(go, monkeypatch):
+    real, outcomes = Runner.run, iter(["held"])
+    monkeypatch.setattr(Runner, "run", lambda *given: next(outcomes, None) or real(*given))
+    results = go()
+    assert [trial.state for trial in results] == ["fail"] + ["complete"] * 3
 
 
 def test_a_trial_whose_scoring_fails_says_so(go, make_runner):

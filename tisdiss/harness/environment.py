@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tisdiss.device import check_device
+from tisdiss.device import check_device, cpus
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -24,11 +23,11 @@ def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": device,
-        "accelerator": torch.cuda.get_device_name() if device.startswith("cuda") else None,
+        "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         "threads": threads if threads is not None else torch.get_num_threads(),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
-        "cpus": os.cpu_count(),
+        "cpus": cpus(),
         "git": git_revision(),
         "code_hash": code_hash(),
     }

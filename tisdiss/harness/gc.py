@@ -18,6 +18,7 @@ from pathlib import Path
 from tisdiss.harness.folder import FINAL, RunFolder
 from tisdiss.harness.identity import SHORT
 from tisdiss.harness.lease import RunHeldError, is_held
+from tisdiss.harness.worker import EXIT_CODES
 
 STALE_SECONDS = 3600.0
 """Temporary files of a writer that was killed are older than this."""
@@ -86,9 +87,11 @@ def _planned(runs_dir: Path) -> set[str]:
 
 def _of_submissions(runs_dir: Path) -> Iterator[Rubbish]:
     """Folders of Slurm submissions whose tasks have all left their exit code."""
+    going_on = ("", str(EXIT_CODES["stopped"]))  # a stopped one was warned, and is requeued
     for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
         tasks = len(json.loads(runs.read_text()))
-        if len(list(runs.parent.glob("*.code"))) == tasks:
+        codes = [path.read_text().strip() for path in runs.parent.glob("*.code")]
+        if sum(code not in going_on for code in codes) == tasks:
             yield _rubbish(runs.parent, "a submission whose jobs have ended")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from tisdiss.device import check_device
+from tisdiss.device import check_device, cpus
 from tisdiss.files import write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, Follower, RunFolder
@@ -131,7 +131,7 @@ class _Pool:
         command: Command,
     ):
         self.plan, self.runner, self.free = plan, runner, list(slots)
-        self.threads = runner.threads or max(1, (os.cpu_count() or 1) // len(slots))
+        self.threads = runner.threads or max(1, cpus() // len(slots))
         self.tries, self.track, self.command = tries, track, command
         self.waiting = list(plan.todo)
         self.working: dict[str, _Worker] = {}

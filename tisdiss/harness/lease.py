@@ -48,7 +48,7 @@ def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None
 def is_held(path: Path) -> bool:
     """Whether a living process of any machine that shares the file holds the lock."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

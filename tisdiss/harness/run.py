@@ -235,6 +235,8 @@ class Runner:
         on_log: Callable[[dict[str, Any]], None],
     ) -> None:
         """Score into a folder aside, which resumes, and takes its final name when complete."""
+        from tisdiss.evaluate import JOURNAL
+
         corpus = self.corpora.open(asked.data, planned.config.model.n_src)
         scored = getattr(corpus, asked.config.split)
         _check_manifest("scored mixtures", scored.manifest_hash, asked.test_manifest)
@@ -267,6 +269,7 @@ class Runner:
             "mixtures": mixtures,
         }
         write_atomic(written, json_text(document))
+        (aside / JOURNAL).unlink(missing_ok=True)
         aside.rename(final)
 
     def _broken(

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tisdiss.device import check_device
 from tisdiss.files import write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.cost import macs_per_second
@@ -63,12 +64,15 @@ def search(
 
     `storage` is a database URL, or a file; None: `<runs>/searches/<name>.journal`.
     """
+    check_device(runner.device)
     with _quiet():
         study = _open(spec, profile, runner.runs_dir, storage)
         _reclaim(study, runner.runs_dir, runner.say)
         _enqueue_first(study, spec)
         while len(_counted(study)) < (trials or spec.trials):
-            _Trial(spec, profile, runner, study, study.ask(), track).work()
+            trial = study.ask()
+            with _refused(study, trial, runner.say):
+                _Trial(spec, profile, runner, study, trial, track).work()
             _save(study, spec, profile, runner.runs_dir)
     return tried(study)
 
@@ -103,7 +107,6 @@ class _Trial:
         for key, value in who.items():
             trial.set_user_attr(key, value)
         self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
-        trial.set_user_attr("params", self.params)
         known = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
         rows = spec.study({**known, trial.number: self.params})
         self.plan: Plan = plan(
@@ -112,6 +115,7 @@ class _Trial:
         (row,) = [r for r in self.plan.studies[0].rows if r.id == f"t{trial.number}"]
         self.planned = self.plan.run(row.runs[0].identity)
         self.evaluation = row.runs[0].evaluation
+        trial.set_user_attr("params", self.params)
         trial.set_user_attr("identity", self.planned.identity)
 
     def work(self) -> None:
@@ -130,6 +134,8 @@ class _Trial:
             self.study.tell(self.trial, self._values(folder))
         elif outcome == "stopped":
             self.study.tell(self.trial, state=TrialState.PRUNED)
+        elif outcome == "held":  # by somebody else, who will finish it: it says nothing
+            self.study.tell(self.trial, state=TrialState.FAIL)
         else:
             reason = folder.read("result.json").get("reason") or outcome
             if errors:  # finished weights stay finished when their evaluation fails
@@ -171,6 +177,25 @@ class _Trial:
         last = event["epoch"] >= planned.config.epochs
         if event["kind"] == "epoch" and self._prunes and self._report(event) and not last:
             raise StopRun(f"pruned by {self.spec.search} at epoch {event['epoch']}")
+
+
+@contextmanager
+def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator[None]:
+    """Settings that contradict each other fail their trial; the first trial's mistake is raised."""
+    from optuna.trial import TrialState
+
+    try:
+        yield
+    except ValueError as error:
+        if "identity" in trial.user_attrs:
+            raise
+        known = any("identity" in other.user_attrs for other in study.trials)
+        if known:
+            trial.set_user_attr("reason", str(error))
+        study.tell(trial, state=TrialState.FAIL)
+        if not known:
+            raise
+        say(f"trial {trial.number}: refused: {error}")
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:
