@@ -78,7 +78,7 @@ def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
     marks = ["large dark-edged marker: N_re of training"]
     drawn = [curve for curve, _ in panels.values() if curve["low"].notna().any()]
     if drawn:
-        marks.append(f"band: 95% bootstrap over {resampled(pd.concat(drawn))}")
+        marks.append(f"band (up to two curves): 95% bootstrap over {resampled(pd.concat(drawn))}")
     if any((plan.get("show") or {}).get("equal_cost") for _, plan in panels.values()):
         marks.append("joined boxes: equal cost")
     return escape_figure("\n".join([" · ".join(marks), *(lines if len(said) > 1 else said)]))

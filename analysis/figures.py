@@ -47,12 +47,14 @@ _METADATA = {
 _GREY = "0.35"
 _NOTE_SIZE = 6
 _LEGEND_CHARACTERS = 52
+_MOST_BANDS = 2
+"""More bands hide one another, for all rest on the same voices: their width is told instead."""
 
 
 def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
-    The band is the bootstrap interval, the large dark-edged marker the depth a variant was
+    The band is the bootstrap interval (of up to two variants), the large dark-edged marker the depth a variant was
     trained at. A variant that is not in `curve` misses runs and is named below the axes.
     """
     curve = curve[curve["metric"] == metric]
@@ -74,6 +76,7 @@ def draw_depths(
     """The curves of a study into given axes; their handles, and the labels of rows without one."""
     handles: list[Artist] = []
     absent = []
+    curve = uncluttered(curve)
     for row, look in looks(plan):
         line = curve[curve["row"] == row["id"]].sort_values("n_re")
         if line.empty:
@@ -137,6 +140,13 @@ def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str
     return handle
 
 
+def uncluttered(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curves of a figure, without intervals where their bands would hide one another."""
+    if curve["row"].nunique() <= _MOST_BANDS:
+        return curve
+    return curve.assign(low=float("nan"), high=float("nan"))
+
+
 def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
     """The interval of a curve, where there is one."""
     if line["low"].notna().any():
@@ -194,7 +204,12 @@ def keys(curve: pd.DataFrame) -> list[Artist]:
         made.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
     if curve["low"].notna().any():
         label = f"95% bootstrap over {resampled(curve)}"
-        made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+        if curve["row"].nunique() <= _MOST_BANDS:
+            made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+        else:
+            half = (curve["high"] - curve["low"]) / 2
+            label += f": ±{half.min():.2f} to {half.max():.2f} dB"
+            made.append(Line2D([], [], ls="none", label=label))
     return made
 
 

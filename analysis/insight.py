@@ -23,6 +23,7 @@ from analysis.figures import (
     settle,
     style,
     trained_mark,
+    uncluttered,
 )
 
 COSTS = {"macs": ("GMAC per second of audio", 1e-9), "rtf": ("real-time factor", 1.0)}
@@ -46,7 +47,8 @@ def cost_figure(
     with style():
         figure, panels = _figure(len(known))
         for axes, name in zip(panels, known, strict=True):
-            handles = [_cost_line(axes, curve, row, name, look) for row, look in looks(plan)]
+            drawn = uncluttered(curve)
+            handles = [_cost_line(axes, drawn, row, name, look) for row, look in looks(plan)]
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")

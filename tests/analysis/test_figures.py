@@ -3,6 +3,7 @@
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.figures import COLOURS, MARKERS, depth_figure, render
@@ -87,6 +88,17 @@ def test_band_is_absent_without_an_interval(study):
     figure = depth_figure(curve.assign(low=np.nan, high=np.nan), plan)
     assert len(figure.axes[0].collections) == 0
     assert "bootstrap" not in " ".join(t.get_text() for t in figure.legends[0].get_texts())
+
+
+def test_of_more_than_two_curves_the_legend_gives_the_width(study):
+    curve, plan = study
+    third = curve[curve["row"] == "b"].assign(row="c")
+    curve = pd.concat([curve, third]).assign(
+        low=lambda t: t["mean"] - 0.25, high=lambda t: t["mean"] + 0.25
+    )
+    figure = depth_figure(curve, plan)
+    assert len(lines(figure)) == 3 and len(figure.axes[0].collections) == 0
+    assert figure.legends[0].get_texts()[-1].get_text().endswith("speakers: ±0.25 to 0.25 dB")
 
 
 def test_labels_name_metric_and_axis(study):
