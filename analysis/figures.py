@@ -55,7 +55,8 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the bootstrap interval, of more than two variants told in the legend; the large
-    dark-edged marker is the depth a variant was trained at. A variant that is not in `curve` misses runs and is named below the axes.
+    dark-edged marker is the depth a variant was trained at. A variant that is
+    not in `curve` misses runs and is named below the axes.
     """
     curve = curve[curve["metric"] == metric]
     with style():
