@@ -55,8 +55,8 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the bootstrap interval, of more than two variants told in the legend; the large
-    dark-edged marker is the depth a variant was trained at. A variant that is
-    not in `curve` misses runs and is named below the axes.
+    dark-edged marker is the depth a variant was trained at. A variant that is not in `curve`
+    misses runs and is named below the axes.
     """
     curve = curve[curve["metric"] == metric]
     with style():
@@ -143,9 +143,11 @@ def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str
 
 def uncluttered(curve: pd.DataFrame) -> pd.DataFrame:
     """The curves of a figure, without intervals where their bands would hide one another."""
-    if curve["row"].nunique() <= _MOST_BANDS:
-        return curve
-    return curve.assign(low=float("nan"), high=float("nan"))
+    return curve.assign(low=float("nan"), high=float("nan")) if _crowded(curve) else curve
+
+
+def _crowded(curve: pd.DataFrame) -> bool:
+    return curve["row"].nunique() > _MOST_BANDS
 
 
 def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
@@ -205,12 +207,12 @@ def keys(curve: pd.DataFrame) -> list[Artist]:
         made.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
     if curve["low"].notna().any():
         label = f"95% bootstrap over {resampled(curve)}"
-        if curve["row"].nunique() <= _MOST_BANDS:
-            made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
-        else:
+        if _crowded(curve):
             half = (curve["high"] - curve["low"]) / 2
             label += f": ±{half.min():.2f} to {half.max():.2f} dB"
             made.append(Line2D([], [], ls="none", label=label))
+        else:
+            made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
     return made
 
 

@@ -46,8 +46,8 @@ def cost_figure(
         return None
     with style():
         figure, panels = _figure(len(known))
+        drawn = uncluttered(curve)
         for axes, name in zip(panels, known, strict=True):
-            drawn = uncluttered(curve)
             handles = [_cost_line(axes, drawn, row, name, look) for row, look in looks(plan)]
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
