@@ -46,3 +46,14 @@ def test_a_model_file_is_profiled(file: Path) -> None:
 def test_a_name_that_is_neither_file_nor_model_is_an_error() -> None:
     with pytest.raises(ValueError, match="sep"):
         profile("nonsense")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_there_must_be_audio_to_measure(seconds: float) -> None:
+    with pytest.raises(ValueError, match="s of audio: there is nothing to measure"):
+        profile("sep1x2-re1x3-l1+3", seconds=seconds)
+
+
+def test_a_missing_file_is_not_taken_for_a_model_name() -> None:
+    with pytest.raises(ValueError, match=r"none\.safetensors: no such model file"):
+        profile("none.safetensors")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tisdiss.dial import Dial
 from tisdiss.model import TISDiSS
-from tisdiss.separate import check_names, separate, separate_file, separate_with
+from tisdiss.separate import check_folder, check_names, separate, separate_file, separate_with
 from tisdiss.wave import read_wave, resample
 
 
@@ -120,6 +120,22 @@ def test_the_deepest_part_tells_the_depth(model: TISDiSS) -> None:
     dial = Dial(settled_db=500, n_re=4)
     assert separate_with(model, mixture, 8000, dial, part_seconds=0.2)[1] == 4
     assert separate_with(model, mixture[:1600], 8000, dial, part_seconds=0.2)[1] == 2
+
+
+def test_parts_are_told_as_they_are_done(model: TISDiSS) -> None:
+    told: list[tuple[int, int]] = []
+    separate_with(
+        model, noise(4000), 8000, Dial(), part_seconds=0.2, on_part=lambda *now: told.append(now)
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("below", ["", "deeper/out"])
+def test_results_go_into_a_folder_not_a_file(tmp_path: Path, below: str) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(ValueError, match=r"out is a file; name a folder \(-o\)"):
+        check_folder(tmp_path / "out" / below)
+    check_folder(tmp_path / "new" / "folder")
 
 
 @pytest.mark.parametrize("samples", [800, 1600, 1601, 2400, 2401, 5000])

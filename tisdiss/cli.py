@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from tisdiss import cli_data, cli_numbers
+from tisdiss.cli_progress import progress_bar
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -255,20 +256,12 @@ def time_models(
     The next report draws quality against the real-time factors found here.
     Example: tisdiss time fig2e --profile mini --threads 1
     """
-    from rich.progress import Progress
-
     from tisdiss.harness.timing import Timing, time_plan
 
     made = _plan(studies, profile, runs_dir, cache, speech, None, None)
     timing = Timing(device=device, threads=threads, seconds=seconds, rounds=rounds)
-    with Progress(transient=True) as progress:
-        task = progress.add_task("timing", total=None)
-        paths = time_plan(
-            made,
-            runs_dir,
-            timing,
-            on_pass=lambda done, of: progress.update(task, completed=done, total=of),
-        )
+    with progress_bar("timing") as on_pass:
+        paths = time_plan(made, runs_dir, timing, on_pass=on_pass)
     for path in paths:
         typer.echo(path)
 
@@ -362,23 +355,40 @@ def separate(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
-    """Separate sound files into one file per speaker.
+    """Separate sound files into one file per speaker; goes on after a file that cannot be read.
 
     Example: tisdiss separate talk.wav -o out --n-re 6
     """
     from tisdiss.checkpoint import load_model
     from tisdiss.dial import Dial
-    from tisdiss.separate import check_names, separate_file
+    from tisdiss.separate import check_folder, check_names, separate_file
     from tisdiss.shipped import base_model
 
     check_names(files)
+    check_folder(out)
     dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
     separator = load_model(model or base_model(), device)
-    for file in files:
-        done = separate_file(separator, file, out, dial)
-        typer.echo(f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re}:")
+    dial.check(separator.config)
+    failed = 0
+    for number, file in enumerate(files, start=1):
+        with progress_bar(f"{number}/{len(files)} {file.name}") as on_part:
+            try:
+                done = separate_file(separator, file, out, dial, on_part)
+            except (ValueError, OSError) as error:
+                failed += 1
+                typer.secho(f"error: {error}", fg="red", err=True)
+                continue
+        late = within is not None and done.took > within
+        typer.echo(
+            f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
+            + (f", over the {within:g} s of --within:" if late else ":")
+        )
         for path in done.files:
             typer.echo(f"  {path}")
+    if failed and len(files) > 1:
+        typer.secho(f"{failed} of {len(files)} files could not be separated", fg="red", err=True)
+    if failed:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tisdiss.cli_progress import progress_bar
+
 if TYPE_CHECKING:
     from tisdiss.config import DataConfig
     from tisdiss.data import Source
-    from tisdiss.data.progress import Progress
+    from tisdiss.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Prepare, check, describe and download corpora.")
 
@@ -64,7 +64,7 @@ def prepare(
     """
     from tisdiss.data.prepare import prepare as make
 
-    with _progress("mixtures") as on_progress:
+    with progress_bar("mixtures") as on_progress:
         done = make(
             corpus,
             root,
@@ -110,7 +110,7 @@ def check(
     from tisdiss.data.finding import failed, summary
 
     _known(corpus, (*STORED, *SOURCES, "wsj0"))
-    with _progress("files") as on_progress:
+    with progress_bar("files") as on_progress:
         if corpus == "wsj0":
             if root is None or lists is None:
                 raise ValueError("wsj0: name its folder, and that of the official lists (--lists)")
@@ -158,7 +158,7 @@ def stats(
 
     _known(corpus, (*STORED, *SOURCES))
     digest = ""
-    with _progress("files") as on_progress:
+    with progress_bar("files") as on_progress:
         if corpus in SOURCES:
             source = _source(corpus, root, sample_rate, cache, on_progress)
             rows, digest = source_stats(source), source.manifest_hash
@@ -249,7 +249,7 @@ def download(
     from tisdiss.data.download import ADDRESS
     from tisdiss.data.download import download as fetch
 
-    with _progress("bytes") as on_progress:
+    with progress_bar("bytes") as on_progress:
         where = fetch(
             corpus,
             part,
@@ -259,17 +259,3 @@ def download(
             on_progress=on_progress,
         )
     typer.echo(where)
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Progress]:
-    """A bar with the time left on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(unit, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

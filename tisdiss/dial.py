@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from tisdiss.config import ModelConfig
 from tisdiss.metrics import si_snr
 from tisdiss.model import TISDiSS
 
@@ -29,14 +30,17 @@ class Dial:
     One pass always runs, however long it takes."""
 
     def __post_init__(self) -> None:
-        if self.settled_db is not None and not math.isfinite(self.settled_db):
-            raise ValueError(f"settled_db={self.settled_db}: give decibels, such as 30")
+        if self.settled_db is not None and not 0 < self.settled_db < math.inf:
+            raise ValueError(
+                f"settled at {self.settled_db} dB: say how far below the estimates a change may "
+                "lie, above 0, such as 30"
+            )
         if self.n_re is not None and self.n_re < 1:
             raise ValueError(
                 f"n_re={self.n_re}: the reconstructor runs at least once; pass n_re >= 1."
             )
         if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"seconds={self.seconds}: a time budget is above 0")
+            raise ValueError(f"within {self.seconds} s: a time budget is above 0")
 
     @property
     def fixed(self) -> bool:
@@ -46,11 +50,15 @@ class Dial:
         """The dial of each of some equal parts, which share the time."""
         return replace(self, seconds=self.seconds and self.seconds / parts)
 
+    def check(self, config: ModelConfig) -> None:
+        """Refuse a depth that a model cannot have."""
+        config.check_depth(None, self.n_re if self.fixed else self._depths[-1])
+
     def run(self, model: TISDiSS, mixture: Tensor) -> tuple[Tensor, int]:
         """Estimates (batch, n_src, samples) of (batch, samples), and the N_re they are from."""
         if self.fixed:
             return model(mixture, n_re=self.n_re), model.config.check_depth(None, self.n_re)[1]
-        model.config.check_depth(None, self._depths[-1])
+        self.check(model.config)
         began = passed = time.monotonic()
         estimates, n_re = None, 0
         for deeper in model.repetitions(mixture, self._depths):

@@ -50,6 +50,8 @@ def profile(
     repeats: int = 3,
 ) -> Profile:
     """Costs of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
+    if not seconds > 0:
+        raise ValueError(f"{seconds:g} s of audio: there is nothing to measure; give more than 0")
     check_device(device)
     built = _build(model).to(device).eval()
     config = built.config
@@ -86,7 +88,7 @@ def macs_by_part(model: TISDiSS, seconds: float) -> dict[str, int]:
 
 
 def _build(model: str | Path) -> TISDiSS:
-    if Path(model).is_file():
+    if Path(model).suffix == ".safetensors" or Path(model).is_file():
         return load_model(Path(model))
     return TISDiSS.from_config(ModelConfig.from_name(str(model)))
 

@@ -4,6 +4,7 @@ What goes in at any rate and channel count comes out mono at the rate it came in
 separated in overlapping parts (`stitch.py`), so that memory does not grow with its length.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from tisdiss.dial import Dial
 from tisdiss.model import TISDiSS
+from tisdiss.progress import Progress, silent
 from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import read_wave, resample, write_wav
 
@@ -31,6 +33,8 @@ class Separated:
     """The deepest N_re of its parts."""
     seconds: float
     """Length of the audio."""
+    took: float
+    """Seconds of work, without reading and writing."""
 
 
 def separate(
@@ -56,18 +60,24 @@ def separate_with(
     dial: Dial,
     *,
     part_seconds: float = PART_SECONDS,
+    on_part: Progress = silent,
 ) -> tuple[Tensor, int]:
-    """As `separate`, with any setting of the dial; also returns the deepest N_re that ran."""
+    """As `separate`, with any setting of the dial; also returns the deepest N_re that ran.
+
+    `on_part` hears how many parts are done, of how many.
+    """
     own = model.config.codec.sample_rate
     part = round(part_seconds * own)
     overlap = round(min(OVERLAP_SECONDS, part_seconds / 2) * own)
     whole = resample(mixture, rate, own)
-    dial = dial.shared(n_parts(len(whole), part=part, overlap=overlap))
+    parts = n_parts(len(whole), part=part, overlap=overlap)
+    dial = dial.shared(parts)
     depths: list[int] = []
 
     def separate_part(wave: Tensor) -> Tensor:
         estimates, n_re = _run(model, wave, dial)
         depths.append(n_re)
+        on_part(len(depths), parts)
         return estimates
 
     estimates = stitched(separate_part, whole, part=part, overlap=overlap)
@@ -95,15 +105,28 @@ def check_names(sources: Sequence[Path]) -> None:
             )
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for results that is, or lies in, a file."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(f"{folder}: {place} is a file; name a folder (-o)")
+
+
 def separate_file(
-    model: TISDiSS, source: Path, folder: Path, dial: Dial | None = None
+    model: TISDiSS,
+    source: Path,
+    folder: Path,
+    dial: Dial | None = None,
+    on_part: Progress = silent,
 ) -> Separated:
     """Separate one sound file into `folder`/<name>_speaker1.wav and so on."""
     mixture, rate = read_wave(source)
-    estimates, n_re = separate_with(model, mixture, rate, dial or Dial())
+    began = time.monotonic()
+    estimates, n_re = separate_with(model, mixture, rate, dial or Dial(), on_part=on_part)
+    took = time.monotonic() - began
     files = tuple(
         folder / f"{Path(source).stem}_speaker{j}.wav" for j in range(1, len(estimates) + 1)
     )
     for file, estimate in zip(files, estimates, strict=True):
         write_wav(file, estimate, rate)
-    return Separated(files, n_re, len(mixture) / rate)
+    return Separated(files, n_re, len(mixture) / rate, took)

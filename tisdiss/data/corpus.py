@@ -18,12 +18,12 @@ from tisdiss.data.librispeech import ADVICE as librispeech_advice
 from tisdiss.data.librispeech import librispeech
 from tisdiss.data.mixture import MixtureSet, fixed_set
 from tisdiss.data.noise import open_noise
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Listed, Source, Tally, build, canonical_hash
 from tisdiss.data.speakers import LAYOUT, folder
 from tisdiss.data.store import Entry, Store, digest
 from tisdiss.data.stored import DynamicStored, StoredMixtures
+from tisdiss.progress import Progress, silent
 
 
 @dataclass(frozen=True)

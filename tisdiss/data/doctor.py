@@ -13,7 +13,7 @@ from pathlib import Path
 from tisdiss.data.doctor_part import Looked, Place, check_part, look
 from tisdiss.data.finding import Finding, Level, mean, some
 from tisdiss.data.layouts import Layout, Part, layout_of, stems
-from tisdiss.data.progress import Progress, silent
+from tisdiss.progress import Progress, silent
 
 LEVEL_TOLERANCE_DB = 0.3
 NOT_AT_ALL_DB = {True: 1.0, False: 4.0}

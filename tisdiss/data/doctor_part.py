@@ -13,7 +13,7 @@ from tisdiss.data.draw import rank
 from tisdiss.data.examine import Header, Measured, header, measure
 from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX, Layout, Part, Roles, stems
-from tisdiss.data.progress import Progress
+from tisdiss.progress import Progress
 
 SUM_STEPS = 0.5
 """Steps of 16 bits by which the mixture, and each file that it is the sum of, are rounded."""

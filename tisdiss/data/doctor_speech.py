@@ -11,8 +11,8 @@ from tisdiss.data.doctor_part import SECOND_MICROPHONE
 from tisdiss.data.draw import rank
 from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import SPLITS, Source
+from tisdiss.progress import Progress, silent
 
 
 def check_source(source: Source) -> list[Finding]:

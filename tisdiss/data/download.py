@@ -13,8 +13,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.store import is_full, locked
+from tisdiss.progress import Progress, silent
 
 ADDRESS = "https://www.openslr.org/resources/12"
 DIGESTS = {

@@ -13,10 +13,10 @@ from pathlib import Path
 from tisdiss.config import DataConfig
 from tisdiss.data.draw import rank
 from tisdiss.data.layouts import Layout, Part, Roles, layout_of, stems
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import Source, Tally, Utterance, report_of
 from tisdiss.data.store import JoinedStore, open_joined
 from tisdiss.data.stored import StoredMixture, StoredMixtures
+from tisdiss.progress import Progress, silent
 
 SHOWN = 3
 

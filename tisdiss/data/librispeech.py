@@ -8,9 +8,9 @@
 
 from pathlib import Path
 
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import Listed, Source, Tally, build
 from tisdiss.data.store import open_joined
+from tisdiss.progress import Progress, silent
 
 SPLIT_OF = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"} | {
     "dev-clean": "val",

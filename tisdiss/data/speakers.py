@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from tisdiss.data.audio import SUFFIXES
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import SPLITS, Listed, Source, Tally, build
 from tisdiss.data.store import open_store
+from tisdiss.progress import Progress, silent
 
 LAYOUT = """\
 A folder of speakers has one sub-folder for each speaker, with that speaker's recordings in it:

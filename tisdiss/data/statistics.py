@@ -6,8 +6,8 @@ from pathlib import Path
 from tisdiss.data.doctor_part import Place, look
 from tisdiss.data.finding import mean
 from tisdiss.data.layouts import layout_of, stems
-from tisdiss.data.progress import Progress, silent
 from tisdiss.data.source import SPLITS, Source
+from tisdiss.progress import Progress, silent
 
 
 def stats(

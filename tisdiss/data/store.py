@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from tisdiss.data.audio import MIN_SECONDS, Decoded, Refused, decode
-from tisdiss.data.progress import Progress, silent
 from tisdiss.files import write_atomic
+from tisdiss.progress import Progress, silent
 
 FORMAT = 3  # of the files here and of the rules in audio.py
 AHEAD = 64  # files decoded in advance of the writer
