@@ -212,6 +212,47 @@ def test_mistakes_in_other_parts(write_study):
     ]
 
 
+CLAIM = 'claims: [{{id: c, source: Sec. 3, expr: "{}"}}]\n'
+
+
+@pytest.mark.parametrize(
+    ("expr", "told"),
+    [
+        ("row('a').si_snri(n_re=9) > row('b')", "row 'a' is not scored at n_re=[9]; add it to"),
+        ("gain(row('b'), n_re=2..7) > 0", "row 'b' is not scored at n_re=[7]; add it to"),
+        ("row('a') > row('deep')", "row 'deep' is not scored at its trained depth; add it to"),
+        ("row('flat').si_snri(n_re=2) > 1", "row 'flat' is not scored at n_re=[2]; add it to"),
+        ("row('a') > row('theirs').si_snr", "row 'theirs' quotes no si_snr; it has si_snri"),
+        (
+            "row('a') > row('theirs').si_snri(n_re=4)",
+            "row 'theirs' quotes no si_snri.re4; it has si_snri",
+        ),
+    ],
+)
+def test_a_claim_about_what_is_never_scored_is_refused(write_study, expr, told):
+    rows = [
+        "{id: a}",
+        "{id: b}",
+        "{id: deep, set: {model.n_re: 6}}",
+        "{id: flat, model: sep1x2-l1}",
+        "{id: theirs, published: {si_snri: 20.1}, source: theirs}",
+    ]
+    (line,) = mistakes(write_study(rows, more=CLAIM.format(expr)))
+    assert told in line
+
+
+def test_a_claim_may_be_about_depths_that_one_profile_scores(write_study):
+    claim = CLAIM.format("row('a').si_snri(n_re=9) > row('a').si_snri(n_re=4)")
+    more = "profiles: {cpu: {evaluate: {n_re: 1..10}}}\n"
+    assert len(load_study(write_study(["{id: a}"], more=more + claim)).claims) == 1
+
+
+@pytest.mark.parametrize("column", ["si_sdr", "si_snri.re0", "params", "params_m.re2", "x"])
+def test_numbers_of_others_have_a_known_column(write_study, column):
+    (line,) = mistakes(write_study([f"{{id: a, paper: {{{column}: 20.1}}}}"]))
+    assert f"'{column}': numbers of others are params_m, si_snri" in line
+
+
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(write_study):
     rows = [
         "{id: a, set: {model.n_ree: 3, epochs: 0}}",

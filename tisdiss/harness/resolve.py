@@ -6,12 +6,14 @@ The order, later wins: defaults, the profile, what plays the corpus' role there,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.harness.expression import Cell, leaves, parse
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
 from tisdiss.harness.profiles import DEFAULT_CORPUS, Profile, load_profiles
@@ -165,3 +167,43 @@ def _check_shown_depths(
     for n_re in shown:
         if n_re not in scored:
             raise ValueError(f"at={list(shown)}: N_re = {n_re} is not among `evaluate:` n_re")
+
+
+def check_claims(study: Study, places: list[int]) -> list[Problem]:
+    """Claims about depths that no profile scores; `places` are the claims in the file."""
+    return [
+        Problem(("claims", index, "expr"), study.claims[k].expr, wrong)
+        for k, index in enumerate(places)
+        for wrong in dict.fromkeys(_unscored(study, study.claims[k].expr))
+    ]
+
+
+def _unscored(study: Study, expr: str) -> Iterator[str]:
+    for leaf in (leaf for part in parse(expr) for leaf in leaves(part)):
+        if not isinstance(leaf, Cell):
+            continue
+        row = study.row(leaf.row)
+        if row.published:
+            yield from _unquoted(row, leaf)
+        elif not any(_scores(study, row, leaf.n_re, name) for name in load_profiles()):
+            depths = f"n_re={list(leaf.n_re)}" if leaf.n_re else "its trained depth"
+            yield f"row '{row.id}' is not scored at {depths}; add it to `evaluate:` n_re"
+
+
+def _unquoted(row: Row, cell: Cell) -> Iterator[str]:
+    for name in [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]:
+        if name not in row.published:
+            yield f"row '{row.id}' quotes no {name}; it has {', '.join(row.published)}"
+
+
+def _scores(study: Study, row: Row, n_re: tuple[int, ...], profile_name: str) -> bool:
+    """Whether a profile scores a row at all of some depths, its trained one where none is named."""
+    owner, origin = study.origin(row)
+    try:
+        parent = _parent_model(study, row, profile_name)
+        model = _model_of(owner, origin, owner.at(profile_name), parent)
+    except ValueError:
+        return True  # the row itself has the mistake
+    if model is None or not model.m_re:
+        return not n_re
+    return {*(n_re or (model.n_re,))} <= {*resolve_evaluation(study.at(profile_name)).n_re}

@@ -13,15 +13,24 @@ nearest valid name. Read `plan.py` next.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from tisdiss.config import EvalConfig, ModelConfig, TrainConfig
 from tisdiss.harness.checks import a_dict, a_list, check_study
 from tisdiss.harness.document import RANGE, read_document
+from tisdiss.harness.expression import parse, rows_of
 from tisdiss.harness.overrides import settable, validated
 from tisdiss.harness.problems import DocumentError, Problem, nearest, problems_of
 from tisdiss.harness.profiles import (
@@ -33,7 +42,18 @@ from tisdiss.harness.profiles import (
     get_profile,
     load_profiles,
 )
-from tisdiss.harness.resolve import check_rows
+from tisdiss.harness.resolve import check_claims, check_rows
+
+_COLUMN = re.compile(r"^(params_m|(si_snri|sdri|si_snr|sdr|macs_m)(\.re[1-9][0-9]*)?)$")
+
+
+def _column(text: str) -> str:
+    if not _COLUMN.match(text):
+        raise ValueError(
+            "numbers of others are params_m, si_snri, sdri, si_snr, sdr or macs_m; all but the "
+            "first may name a depth, such as si_snri.re5"
+        )
+    return text
 
 
 def _paper_name(text: str) -> str:
@@ -45,7 +65,10 @@ StudyName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 RowId = Annotated[str, Field(pattern=r"^[a-z0-9_+-]{1,64}$")]
 RowOfAnother = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}/[a-z0-9_+-]{1,64}$")]
 PaperName = Annotated[str, AfterValidator(_paper_name)]
-Values = dict[Annotated[str, Field(pattern=r"^[a-z_]+(\.re[0-9]+)?$")], float]
+Column = Annotated[
+    str, AfterValidator(_column), WithJsonSchema({"type": "string", "pattern": _COLUMN.pattern})
+]
+Values = dict[Column, float]
 """Numbers that others reported, by column: si_snri, sdri, params_m, or si_snri.re5 at a depth."""
 
 
@@ -297,12 +320,18 @@ def _but_known(problems: list[Problem], known: list[Problem]) -> list[Problem]:
 def _check_sound_rows(
     data: dict[str, Any], problems: list[Problem], used: dict[str, Study]
 ) -> list[Problem]:
-    """Resolve the rows that have no mistake of their own at every profile."""
+    """Resolve rows and claims that have no mistake of their own, at every profile."""
     wrong = {problem.place[:2] for problem in problems}
     rows, given = a_list(data.get("rows")), a_dict(data.get("profiles"))
     places = [i for i in range(len(rows)) if ("rows", i) not in wrong]
     ids = {rows[i]["id"] for i in places}
     places = [i for i in places if _stands_alone(rows[i], ids)]
+    claims = a_list(data.get("claims"))
+    told = [
+        k
+        for k in range(len(claims))
+        if ("claims", k) not in wrong and _is_about(claims[k], {rows[i]["id"] for i in places})
+    ]
     part = {
         "study": "part",
         "title": "part",
@@ -311,13 +340,19 @@ def _check_sound_rows(
         "corpus": data.get("corpus", DEFAULT_CORPUS),
         "evaluate": data.get("evaluate", {}),
         "rows": [rows[i] for i in places],
+        "claims": [claims[k] for k in told],
         "show": {"figure": "depth_curve"},
         "profiles": {k: words for k, words in given.items() if ("profiles", k) not in wrong},
     }
     try:
-        return check_rows(_with_used(validated(Study, part), used), places)
+        sound = _with_used(validated(Study, part), used)
     except ValidationError:
         return []
+    return check_rows(sound, places) + check_claims(sound, told)
+
+
+def _is_about(claim: dict[str, Any], ids: set[str]) -> bool:
+    return ids.issuperset(rows_of(parse(claim["expr"])))
 
 
 def _stands_alone(row: dict[str, Any], ids: set[str]) -> bool:
