@@ -206,7 +206,7 @@ def test_the_engine_is_chosen_by_its_name_or_its_settings(
         return {"a": "failed"}
 
     used: list[str | None] = []
-    monkeypatch.setattr(cli, "_plan", lambda *_: None)
+    monkeypatch.setattr(cli, "_plan", lambda *_: SimpleNamespace(notes=()))
     monkeypatch.setattr(slurm, "launch_on_slurm", on_slurm)
     monkeypatch.setattr(launch, "launch", here)
     (tmp_path / "cluster.yaml").write_text("partition: gpu\n")

@@ -129,6 +129,8 @@ def run(
 
     console = Console()
     planned = _plan(studies, profile, runs_dir, cache, speech, seed, row)
+    for note in planned.notes:
+        typer.echo(note, err=True)
     with watching(console) as watcher:
         runner = Runner(
             runs_dir=runs_dir,

@@ -24,9 +24,11 @@ from tisdiss.harness.study import load_study
 
 @pytest.fixture
 def make_plan(write_study, corpora, tmp_path):
-    def make(lines, profile="smoke", name="demo"):
-        study = load_study(write_study(lines, name=name))
-        return plan([study], profile, runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path)
+    def make(lines, profile="smoke", name="demo", more="", **options):
+        study = load_study(write_study(lines, name=name, more=more))
+        return plan(
+            [study], profile, runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path, **options
+        )
 
     return make
 
@@ -92,6 +94,13 @@ def test_summary_counts_runs_and_what_they_serve(make_plan, make_runner, tmp_pat
     run(make_plan(make), runner=make_runner(), track=False)
     (line,) = summary(make_plan(make), None)
     assert line.endswith("2 done")
+
+
+def test_summary_says_where_the_profile_has_other_seeds_than_the_study(make_plan):
+    lines = summary(make_plan(["{id: a}"], more="seeds: [0, 3]\n"), None)
+    assert "demo: seed 0 by profile smoke, where the study has 0, 3; --seed N runs another" in lines
+    asked = summary(make_plan(["{id: a}"], more="seeds: [0, 3]\n", seeds=[0]), None)
+    assert not [line for line in asked if "by profile" in line]
 
 
 def test_table_shows_params_cost_by_depth_and_state(make_plan, tmp_path):

@@ -102,6 +102,7 @@ def summary(plan: Plan, basis: Basis | None) -> list[str]:
     elif todo:
         total = sum(seconds(run, basis) or 0 for run in todo)
         lines.append(f"time: at most {duration(total)} for one device; basis: {basis}")
+    lines += plan.notes
     if plan.unknown:
         lines.append(
             "not known which runs are done (`tisdiss data check` says what is looked for):"

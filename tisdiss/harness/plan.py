@@ -9,7 +9,7 @@ it is done: such a plan cannot be saved or run.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -145,6 +145,8 @@ class Plan(Words):
     studies: tuple[PlannedStudy, ...]
     partial: bool = False
     """Only some rows or seeds were asked for; `save` then keeps the others it finds."""
+    notes: tuple[str, ...] = ()
+    """What a person may not expect of it."""
 
     @property
     def todo(self) -> tuple[PlannedRun, ...]:
@@ -200,8 +202,27 @@ def plan(
     planner = _Planner(profile, Path(root), corpora or Corpora())
     planned = [planner.add(study, seeds=seeds, rows=rows) for study in studies]
     runs = tuple(_with_state(run, Path(runs_dir)) for run in planner.runs.values())
-    partial = bool(rows or seeds)
-    return Plan(profile=profile, runs=runs, studies=tuple(planned), partial=partial)
+    return Plan(
+        profile=profile,
+        runs=runs,
+        studies=tuple(planned),
+        partial=bool(rows or seeds),
+        notes=() if seeds else tuple(_other_seeds(studies, profile)),
+    )
+
+
+def _other_seeds(studies: Sequence[Study], profile: str) -> Iterator[str]:
+    for study in studies:
+        seeds = study.at(profile).seeds
+        if seeds != study.seeds:
+            yield (
+                f"{study.study}: seed {_listed(seeds or ())} by profile {profile}, where the study "
+                f"has {_listed(study.seeds)}; --seed N runs another"
+            )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
