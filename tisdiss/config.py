@@ -5,6 +5,7 @@ imports torch, so that planning and `--help` stay instant.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -189,6 +190,30 @@ class ModelConfig(Config):
         return n_sep, n_re
 
     @property
+    def has_residual(self) -> bool:
+        """Whether anything repeats that a residual module leads into; one serves both sides."""
+        repeats = self.m_sep * self.n_sep > 1
+        return (self.sep_residual and repeats) or (self.re_residual and self.m_re > 0)
+
+    def check_fine_tune(self, parent: "ModelConfig") -> None:
+        """Refuse to start from a parent that has other weights: passes and losses have none."""
+        free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
+        ours, theirs = (
+            dict(_leaves(model.model_dump() | free, "model.")) for model in (self, parent)
+        )
+        differ = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
+        if differ:
+            raise ValueError(
+                f"{self.name} cannot start from {parent.name}: they differ in {', '.join(differ)}; "
+                "only passes and losses may change in a fine-tune, so train it from scratch"
+            )
+        if self.has_residual != parent.has_residual:
+            raise ValueError(
+                f"{self.name} cannot start from {parent.name}: where one Sep-Block runs once there "
+                "is no residual module, and more passes need one; train it from scratch"
+            )
+
+    @property
     def name(self) -> str:
         """The paper's name, such as "sep1x2-re1x3-l1+3"."""
         prefix = "tf-locoformer-" if self.architecture == "tf-locoformer" else ""
@@ -272,6 +297,15 @@ _NAME = re.compile(
     r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
     r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
 )
+
+
+def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name, as a study sets them."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _resolve(decode: Decode, passes: int) -> Decode:

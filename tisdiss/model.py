@@ -163,7 +163,7 @@ def tisdiss_parts(config: ModelConfig) -> Parts:
     encoder, decoder = build_codec(
         config.codec, channels=block.channels, mask=config.mask, eps=block.eps
     )
-    residual = Residual(block.channels) if _uses_residual(config) else None
+    residual = Residual(block.channels) if config.has_residual else None
     separator = Separator(
         blocks=config.m_sep,
         block=partial(dual_path, block),
@@ -178,12 +178,6 @@ def tisdiss_parts(config: ModelConfig) -> Parts:
         residual=residual if config.re_residual else None,
     )
     return Parts(encoder, separator, splitter, decoder, reconstructor)
-
-
-def _uses_residual(config: ModelConfig) -> bool:
-    """One set of residual weights serves separator and reconstructor."""
-    repeats = config.m_sep * config.n_sep > 1
-    return (config.sep_residual and repeats) or (config.re_residual and config.m_re > 0)
 
 
 def _deviation(mixture: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from tisdiss.checkpoint import (
     save_model,
     save_state,
 )
-from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
+from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.device import set_precision
@@ -146,7 +146,7 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
     model = TISDiSS.from_config(config.model)
     if parent is not None:
         tensors, parent_model, _ = read_model_file(parent)
-        _check_parent(config, parent_model)
+        config.model.check_fine_tune(parent_model)
         load_weights(model, tensors, parent)
     model.to(device)
     set_bf16(model, config.precision == "bf16")
@@ -160,27 +160,6 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
         foreach=True,
     )
     return State(model, optimiser, base_lr=optim.lr)
-
-
-def _check_parent(config: TrainConfig, parent: ModelConfig) -> None:
-    """A parent may differ in what has no weights: passes, losses, decoding."""
-    free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
-    ours, theirs = (_leaves(model.model_dump() | free) for model in (config.model, parent))
-    differ = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
-    if differ:
-        raise ValueError(
-            f"{config.model.name} cannot start from {parent.name}: they differ in "
-            f"{', '.join(differ)}; only the passes and the losses may change in fine-tuning"
-        )
-
-
-def _leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        flat |= _leaves(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def training_batch(

@@ -185,9 +185,15 @@ def test_rows_that_start_from_each_other_are_refused(write_study):
 def test_a_fine_tune_that_needs_other_parameters_is_refused(write_study):
     row = "{id: a, init_from: weights:base, set: {model.codec.n_bands: 24}}"
     assert any(
-        "model.codec.n_bands=24: the weights it starts from have model.codec.n_bands=32" in line
+        "they differ in model.codec.n_bands (32 there, 24 here); only passes and losses" in line
         for line in mistakes(write_study([row]))
     )
+
+
+def test_a_fine_tune_that_needs_the_residual_module_is_refused(write_study):
+    rows = ["{id: a, model: sep1x1-re1x3}", "{id: b, init_from: a, model: sep1x2-re1x3}"]
+    line, *_ = mistakes(write_study(rows))
+    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: where one Sep-Block" in line
 
 
 def test_study_is_called_like_its_file(write_study):

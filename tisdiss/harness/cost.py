@@ -77,7 +77,7 @@ def parameters(model: ModelConfig) -> int:
     )
     if model.architecture == "tisdiss":
         total += _splitter_parameters(model)
-    if _has_residual(model):
+    if model.has_residual:
         total += 2 * block.channels + 1
     return total
 
@@ -92,7 +92,7 @@ def training_bytes(model: ModelConfig, seconds: float, batch_size: int) -> int:
     per_pass = 2 * _kept_by_path(block, block.ffn_hidden, 1.0)
     speaker = _kept_by_path(block, block.ffn_hidden[-1:], _stretch(block, model.n_src))
     kept = (
-        model.m_sep * model.n_sep * (per_pass + (2 * block.channels if _has_residual(model) else 0))
+        model.m_sep * model.n_sep * (per_pass + (2 * block.channels if model.has_residual else 0))
     )
     kept += model.m_re * model.n_re * model.n_src * (per_pass + speaker)
     if model.architecture == "tisdiss" and model.splitter == "swiglu":
@@ -201,11 +201,6 @@ def _codec_parameters(model: ModelConfig) -> int:
     if kind == "tiger":
         return encoder + number + rows * 2 * channels + rows * 2
     return encoder + rows * channels * taps + rows
-
-
-def _has_residual(model: ModelConfig) -> bool:
-    repeats = model.m_sep * model.n_sep > 1
-    return (model.sep_residual and repeats) or (model.re_residual and model.m_re > 0)
 
 
 def _bands(model: ModelConfig) -> Sequence[Sequence[int]]:

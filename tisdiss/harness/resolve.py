@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tisdiss.harness.expression import Cell, leaves, parse
@@ -20,9 +20,6 @@ from tisdiss.harness.profiles import DEFAULT_CORPUS, Profile, load_profiles
 
 if TYPE_CHECKING:
     from tisdiss.harness.study import Row, Study
-
-FREE_IN_A_FINE_TUNE = frozenset({"n_sep", "n_re", "losses", "decode_sep", "decode_re"})
-"""Model settings that need no other parameters than the parent has."""
 
 
 def resolve_training(
@@ -44,7 +41,7 @@ def resolve_training(
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, row.set)
     if parent is not None:
-        _check_same_parameters(parent, config.model)
+        config.model.check_fine_tune(parent)
     return config
 
 
@@ -75,26 +72,6 @@ def _default(profile: Profile) -> dict[str, Any]:
 def _named(given: dict[str, Any], name: str, seed: int) -> TrainConfig:
     config = override(TrainConfig(), given)
     return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
-
-
-def _check_same_parameters(parent: ModelConfig, child: ModelConfig) -> None:
-    for path, ours, theirs in _differences(parent, child, "model."):
-        if path.removeprefix("model.") not in FREE_IN_A_FINE_TUNE:
-            raise ValueError(
-                f"{path}={theirs}: the weights it starts from have {path}={ours}, and a fine-tune "
-                "keeps their parameters; drop the setting or train from scratch"
-            )
-
-
-def _differences(one: BaseModel, other: BaseModel, prefix: str) -> list[tuple[str, object, object]]:
-    found: list[tuple[str, object, object]] = []
-    for name in type(one).model_fields:
-        ours, theirs = getattr(one, name), getattr(other, name)
-        if isinstance(ours, BaseModel):
-            found += _differences(ours, theirs, f"{prefix}{name}.")
-        elif ours != theirs:
-            found.append((prefix + name, ours, theirs))
-    return found
 
 
 def check_rows(study: Study, places: list[int]) -> list[Problem]:
