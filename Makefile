@@ -13,7 +13,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: help setup demo test check ui lock schema base gpu-dry paper claims report check-tex bench drill $(STUDIES)
 
 help:           ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{sub(/\$$\(STUDIES\)/, "table1|fig2a|.."); printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "studies: $(STUDIES)"
 
 setup: $(VENV)/.ready ## create .venv and install everything that is locked
 
@@ -27,7 +28,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports/fig2e (about 20 min)
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
 
-$(STUDIES): setup ## run a study at PROFILE=smoke|mini|lab|paper and write its report
+$(STUDIES): setup ## run a study at PROFILE=smoke|mini|cpu|lab|paper and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
 	$(TISDISS) time $@ --profile $(PROFILE)
 	$(TISDISS) report $@ --profile $(PROFILE)
