@@ -8,9 +8,12 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analysis.frames import corpora, role
+from analysis.frames import corpora, is_comparison, is_torn, planned_seeds, role, scored_seeds
 
 METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
+
+DAGGER = "†"
+"""After the label of a row that misses runs."""
 
 FEW_SPEAKERS = 10
 """Below this many test speakers a caption warns that the interval is rough."""
@@ -23,13 +26,51 @@ def pretty(label: str) -> str:
 
 
 def row_label(row: dict[str, Any], plan: dict[str, Any]) -> str:
-    """A row's label, with its corpus where the study has several."""
+    """A row's label, with its corpus where the study has several, and a dagger if runs miss."""
     named = dict(corpora(plan))
     label = pretty(row["label"])
-    if len(named) < 2:
-        return label
-    corpus = named[role(row)]
-    return f"{label}, {corpus.get('label') or corpus['source']}"
+    if len(named) > 1:
+        corpus = named[role(row)]
+        label += f", {corpus.get('label') or corpus['source']}"
+    return label + dagger(row)
+
+
+def dagger(*rows: dict[str, Any]) -> str:
+    """What a label ends with where any of its rows misses runs."""
+    return DAGGER if any(map(is_torn, rows)) else ""
+
+
+def daggers(plan: dict[str, Any]) -> list[str]:
+    """What the daggers mean: the seeds of every row that misses some."""
+    return [
+        f"{DAGGER} {row_label(row, plan).removesuffix(DAGGER)}: {_numbered(scored_seeds(row))} of "
+        + ", ".join(map(str, planned_seeds(row)))
+        for row in plan["rows"]
+        if is_torn(row)
+    ]
+
+
+def reported(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that others reported, of a study of curves; a comparison has lines for them."""
+    return [] if is_comparison(plan) else list(plan.get("published") or ())
+
+
+def cited(row: dict[str, Any]) -> str:
+    """The label of a row that others reported, with the number of its reference."""
+    label = pretty(row.get("label") or row["id"])
+    number = re.search(r"\[\d+\]", row.get("source") or "")
+    return f"{label} {number[0]}" if number else label
+
+
+def source_of(row: dict[str, Any]) -> str:
+    """Where the numbers of a row that others reported are from."""
+    return row.get("source") or "no source given"
+
+
+def by_others(plan: dict[str, Any]) -> str:
+    """What stands above the rows that others reported."""
+    comparable = plan["profile"] == "paper"
+    return "Reported by others" + ("" if comparable else " on the paper's corpora, not comparable")
 
 
 def escape_markdown(text: str) -> str:
@@ -45,15 +86,26 @@ def escape_figure(text: str) -> str:
 
 def basis(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
     """Profile, corpus, seeds, mixtures and speakers: what every figure and table must state."""
-    seeds = sorted({run["seed"] for row in plan["rows"] for run in row["runs"]})
-    named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     return [
         f"profile {plan['profile']}",
         _corpora(plan),
-        named,
+        _seeds(plan),
         f"{_span(curve['n_mixtures'])} mixtures",
         f"{_span(curve['n_speakers'])} speakers",
     ]
+
+
+def _seeds(plan: dict[str, Any]) -> str:
+    """All seeds that are shown, and how many a row has where rows do not have the same."""
+    by_row = [seeds for seeds in map(scored_seeds, plan["rows"]) if seeds]
+    named = _numbered(sorted({seed for seeds in by_row for seed in seeds}))
+    if all(seeds == by_row[0] for seeds in by_row):
+        return named
+    return f"{named} ({_span(pd.Series(map(len, by_row)))} a row)"
+
+
+def _numbered(seeds: list[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def _corpora(plan: dict[str, Any]) -> str:
@@ -104,6 +156,8 @@ def caveats(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
     elif curve["n_speakers"].min() < FEW_SPEAKERS:
         speakers = _span(curve["n_speakers"])
         said.append(f"With {speakers} speakers the interval says little about other voices.")
+    if marked := daggers(plan):
+        said += [_sentence(text) for text in [*marked, f"Rows of {DAGGER} are not ranked"]]
     if missing := int(curve["n_missing"].sum()):
         torn = curve[curve["n_missing"] > 0]["row"].unique()
         labels = [row_label(row, plan) for row in plan["rows"] if row["id"] in torn]

@@ -13,8 +13,17 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import METRIC_LABELS, basis, caveats, pretty, resampled
-from analysis.frames import corpora, role
+from analysis.captions import (
+    METRIC_LABELS,
+    basis,
+    by_others,
+    caveats,
+    cited,
+    dagger,
+    pretty,
+    resampled,
+)
+from analysis.frames import corpora, is_torn, role
 from analysis.tables import (
     MISSING,
     Cell,
@@ -60,11 +69,6 @@ class Line:
         return quoted(row.get("paper"), metric, self.n_re, row)
 
 
-def is_comparison(plan: dict[str, Any]) -> bool:
-    """Whether a study is one of the paper's tables rather than a figure."""
-    return (plan.get("show") or {}).get("figure") == "table"
-
-
 def comparison_table(curves: dict[str, pd.DataFrame], plan: dict[str, Any]) -> Table:
     """Every system of the study, from `stats.depth_curve` of each score."""
     at_paper = plan["profile"] == "paper"
@@ -87,7 +91,11 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: dict[str, Any]) -> T
         caption=_caption(curves[SCORES[0]], plan, lines),
         columns=tuple(columns),
         rows=tuple(
-            Row(line.label, values, None if _family(line) == above else _rule(line, at_paper))
+            Row(
+                line.label + dagger(*line.rows.values()),
+                values,
+                None if _family(line) == above else _rule(line, plan),
+            )
             for line, values, above in zip(lines, cells, families, strict=False)
         ),
     )
@@ -129,10 +137,9 @@ def marks(row: dict[str, Any]) -> str | None:
 
 
 def _label(row: dict[str, Any], n_re: int) -> str:
-    label = pretty(row.get("label") or row["id"])
     if "published" in row:
-        cited = re.search(r"\[\d+\]", row.get("source") or "")
-        return f"{label} {cited[0]}" if cited else label
+        return cited(row)
+    label = pretty(row.get("label") or row["id"])
     depths = shown_depths(row)
     return f"{label} ({n_re})" if len(depths) > 1 or n_re != row["n_re_train"] else label
 
@@ -145,10 +152,8 @@ def _family(line: Line) -> tuple[Any, ...]:
     return line.row["name"].startswith("tf-"), said.get("es"), said.get("es") and said.get("sp")
 
 
-def _rule(line: Line, at_paper: bool) -> str:
-    if not line.published:
-        return ""
-    return "Reported by others" + ("" if at_paper else " on the paper's corpora, not comparable")
+def _rule(line: Line, plan: dict[str, Any]) -> str:
+    return by_others(plan) if line.published else ""
 
 
 def _marks(lines: list[Line], plan: dict[str, Any]) -> list[Column]:
@@ -184,7 +189,8 @@ def _scores(
     ]
     label = METRIC_LABELS[metric]
     name = f"{group} {label}".strip()
-    best = ranks(shown if at_paper else ours)
+    ranked = zip(lines, shown if at_paper else ours, strict=True)
+    best = ranks([None if is_torn(line.rows.get(corpus, {})) else text for line, text in ranked])
     keys = [_key(line, corpus, metric) for line in lines]
     columns = [column(name, label, shown, spreads, best, group=group, keys=keys)]
     paper = [None if line.published else value for line, value in pairs]

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.captions import METRIC_LABELS, basis, escape_figure, resampled
-from analysis.figures import draw_depths, settle, style
+from analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
+from analysis.figures import draw_depths, settle, style, without_bands
 
 PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
 COLUMNS = 4
@@ -47,7 +47,8 @@ def fig2(
 
 
 def _panel(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str) -> None:
-    draw_depths(axes, curve[curve["metric"] == metric], plan)
+    curve = without_bands(curve[curve["metric"] == metric])  # as in the paper; reports have them
+    draw_depths(axes, curve, plan, metric=metric)
     axes.tick_params(labelsize=6.5)
     axes.margins(y=0.1)
     axes.legend(fontsize=_SMALL, handlelength=1.5, loc="upper left")
@@ -73,12 +74,11 @@ def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
     """What the numbers rest on: once where all panels agree, else panel by panel."""
     said: dict[str, list[str]] = {}
     for study, (curve, plan) in panels.items():
-        said.setdefault(" · ".join(basis(plan, curve)), []).append(study[-1])
+        said.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
     lines = [f"({', '.join(names)}) {line}" for line, names in said.items()]
     marks = ["large dark-edged marker: N_re of training"]
-    drawn = [curve for curve, _ in panels.values() if curve["low"].notna().any()]
-    if drawn:
-        marks.append(f"band (up to two curves): 95% bootstrap over {resampled(pd.concat(drawn))}")
+    if any(curve["low"].notna().any() for curve, _ in panels.values()):
+        marks.append("intervals: in each panel's own report")
     if any((plan.get("show") or {}).get("equal_cost") for _, plan in panels.values()):
-        marks.append("joined boxes: equal cost")
+        marks.append("dashed: equal cost")
     return escape_figure("\n".join([" · ".join(marks), *(lines if len(said) > 1 else said)]))

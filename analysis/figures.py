@@ -24,11 +24,14 @@ from matplotlib.ticker import MaxNLocator
 from analysis.captions import (
     METRIC_LABELS,
     basis,
+    daggers,
     escape_figure,
     notes,
     pretty,
+    reported,
     resampled,
     row_label,
+    source_of,
 )
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -45,6 +48,8 @@ _METADATA = {
     "svg": {"Date": None, "Creator": None},
 }
 _GREY = "0.35"
+_EQUAL_COST: dict[str, Any] = {"ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
+"""A line that joins points of equal cost, below the curves and their markers."""
 _NOTE_SIZE = 6
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
@@ -55,26 +60,29 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the bootstrap interval, of more than two variants told in the legend; the large
-    dark-edged marker is the depth a variant was trained at. A variant that is not in `curve`
-    misses runs and is named below the axes.
+    dark-edged marker is the depth a variant was trained at. Below the axes are named the variants
+    that are not in `curve`, and the seeds of those that miss some.
     """
     curve = curve[curve["metric"] == metric]
     with style():
         figure = Figure()
         axes = figure.add_subplot()
-        handles, absent = draw_depths(axes, curve, plan)
+        handles, absent = draw_depths(axes, curve, plan, metric=metric)
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         note(figure, plan, curve, absent)
-        legend(figure, handles + keys(curve) + _box_key(plan))
+        legend(figure, handles + keys(curve) + _cost_key(plan))
         settle(figure)
     return figure
 
 
 def draw_depths(
-    axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]
+    axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str
 ) -> tuple[list[Artist], list[str]]:
-    """The curves of a study into given axes; their handles, and the labels of rows without one."""
+    """The curves of a study into given axes; their handles, and the labels of rows without one.
+
+    At profile paper, what others reported is a dotted level; elsewhere it would mislead.
+    """
     handles: list[Artist] = []
     absent = []
     curve = uncluttered(curve)
@@ -86,8 +94,10 @@ def draw_depths(
             handles.append(_level(axes, line, row, look))
         else:
             handles.append(_variant(axes, line, row, look))
+    if plan["profile"] == "paper":
+        handles += _reported_levels(axes, plan, metric)
     if (plan.get("show") or {}).get("equal_cost"):
-        _box_equal_costs(axes, curve, plan)
+        _join_equal_costs(axes, curve, plan)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     axes.margins(x=0.03, y=0.06)
     return handles, absent
@@ -143,7 +153,12 @@ def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str
 
 def uncluttered(curve: pd.DataFrame) -> pd.DataFrame:
     """The curves of a figure, without intervals where their bands would hide one another."""
-    return curve.assign(low=float("nan"), high=float("nan")) if _crowded(curve) else curve
+    return without_bands(curve) if _crowded(curve) else curve
+
+
+def without_bands(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curves alone."""
+    return curve.assign(low=float("nan"), high=float("nan"))
 
 
 def _crowded(curve: pd.DataFrame) -> bool:
@@ -170,8 +185,19 @@ def _level(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, 
     return axes.axhline(line["mean"].iloc[0], color=look["color"], ls="--", lw=0.9, label=label)
 
 
-def _box_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> None:
-    """Boxes around points of different rows that cost the same; one colour a cost."""
+def _reported_levels(axes: Axes, plan: dict[str, Any], metric: str) -> list[Artist]:
+    """What others reported without a depth: a level each, its source in the legend."""
+    drawn = [row for row in reported(plan) if metric in row["published"]]
+    handles: list[Artist] = []
+    for at, row in enumerate(drawn, start=len(plan["rows"])):
+        label = legend_label(f"{pretty(row.get('label') or row['id'])} ({source_of(row)})")
+        look: dict[str, Any] = {"color": COLOURS[at % len(COLOURS)], "ls": ":", "lw": 0.9}
+        handles.append(axes.axhline(row["published"][metric], label=label, **look))
+    return handles
+
+
+def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> None:
+    """A line between points of different rows that cost the same; one colour a cost."""
     costs: dict[int, list[tuple[str, int]]] = {}
     for row in plan["rows"]:
         for n_re, macs in (row.get("macs") or {}).items():
@@ -181,9 +207,7 @@ def _box_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> N
         colour = COLOURS[2 + at % (len(COLOURS) - 2)]
         ends = [curve[(curve["row"] == row) & (curve["n_re"] == n_re)] for row, n_re in points]
         pair = pd.concat(ends)
-        look: dict[str, Any] = {"marker": "s", "ms": 9.5, "mfc": "none", "mec": colour, "mew": 1.0}
-        look |= {"ls": ":", "lw": 0.8, "color": colour, "zorder": 4, "clip_on": False}
-        axes.plot(pair["n_re"], pair["mean"], **look)
+        axes.plot(pair["n_re"], pair["mean"], color=colour, **_EQUAL_COST)
 
 
 def trained_mark(marker: str, color: str) -> dict[str, Any]:
@@ -216,10 +240,10 @@ def keys(curve: pd.DataFrame) -> list[Artist]:
     return made
 
 
-def _box_key(plan: dict[str, Any]) -> list[Artist]:
-    """What the boxes mean, where there are any."""
+def _cost_key(plan: dict[str, Any]) -> list[Artist]:
+    """What the lines of equal cost mean, where there are any."""
     if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
-        return [Patch(facecolor="none", edgecolor="0.4", label="joined boxes: equal cost")]
+        return [Line2D([], [], color="0.4", label="equal cost", **_EQUAL_COST)]
     return []
 
 
@@ -243,6 +267,7 @@ def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list
     """What the numbers rest on, in small print below the axes."""
     lines = [" · ".join(basis(plan, curve))]
     lines += [pretty(note) for note in notes(plan)]
+    lines += daggers(plan)
     if absent:
         lines.append(f"runs missing: {'; '.join(absent)}")
     lines = [

@@ -38,6 +38,7 @@ _TYPES = dict.fromkeys(("steps", "epochs", "params"), "Int64") | {
 class StudyFrames:
     """A study as it stands on disk.
 
+    `plan` is the study's, with `scored_seeds` in every row that misses runs.
     `runs` has one line per planned run: row, label, seed, identity, status, steps, seconds, params
     and so on; `scored` says whether its scores are in. `scores` has one line per mixture, depth
     and speaker of every scored run, with row, label, corpus, seed, identity and n_re_train added.
@@ -51,14 +52,9 @@ class StudyFrames:
 
     @property
     def incomplete(self) -> list[str]:
-        """Rows that miss at least one planned run, in plan order."""
+        """Rows that miss at least one planned run, in plan order: no claim is decided on them."""
         whole = self.runs.groupby("row")["scored"].all()
         return [row["id"] for row in self.plan["rows"] if not whole.get(row["id"], False)]
-
-    @property
-    def complete_scores(self) -> pd.DataFrame:
-        """Scores of the rows that have all their runs: the only ones that may be averaged."""
-        return self.scores[~self.scores["row"].isin(self.incomplete)]
 
     @property
     def undefined(self) -> dict[str, int]:
@@ -81,7 +77,7 @@ def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
     parts = [_read_scores(runs_dir, *pair) for pair in scored]
     scores = pd.concat(parts, ignore_index=True) if parts else _no_scores()
     _check_mixtures(scores)
-    return StudyFrames(plan, runs, scores)
+    return StudyFrames(_marked(plan, runs), runs, scores)
 
 
 def load_saved(folder: Path) -> StudyFrames:
@@ -91,7 +87,8 @@ def load_saved(folder: Path) -> StudyFrames:
     """
     known = read_provenance(Path(folder) / PROVENANCE)
     scores = pd.read_parquet(Path(folder) / SCORES)
-    return StudyFrames(known["plan"], _runs_frame(known["runs"]), scores)
+    runs = _runs_frame(known["runs"])
+    return StudyFrames(_marked(known["plan"], runs), runs, scores)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -164,6 +161,17 @@ def _factors(timed: dict[str, Any] | None, row: dict[str, Any]) -> dict[str, Any
     return {"rtf": timed["rtf"]} if timed and known else {}
 
 
+def _marked(plan: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """The plan with the seeds that are scored, in every row that misses some."""
+    scored = runs[runs["scored"].astype(bool)]
+    rows = []
+    for row in plan["rows"]:
+        there = scored["seed"][scored["row"] == row["id"]].tolist()
+        whole = len(there) == len(row["runs"])
+        rows.append(row if whole else row | {"scored_seeds": there})
+    return plan | {"rows": rows}
+
+
 def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:
     """One line of the runs frame."""
     identity = planned["identity"]
@@ -232,11 +240,31 @@ def role(row: dict[str, Any]) -> str:
     return row.get("corpus") or ""
 
 
+def planned_seeds(row: dict[str, Any]) -> list[int]:
+    """The seeds that a row is to have, in order."""
+    return sorted(run["seed"] for run in row["runs"])
+
+
+def scored_seeds(row: dict[str, Any]) -> list[int]:
+    """The seeds that a row is averaged over, in order."""
+    return sorted(row.get("scored_seeds", planned_seeds(row)))
+
+
+def is_torn(row: dict[str, Any]) -> bool:
+    """Whether a row has some of its runs but not all; it is shown with those it has."""
+    return bool(row.get("scored_seeds"))
+
+
 def corpora(plan: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every corpus that rows are scored on: its role and what the plan says of it."""
     said = plan.get("corpora") or {}
     used = dict.fromkeys(role(row) for row in plan["rows"])
     return [(name, said.get(name) or plan["corpus"]) for name in used]
+
+
+def is_comparison(plan: dict[str, Any]) -> bool:
+    """Whether a study is one of the paper's tables rather than a figure."""
+    return (plan.get("show") or {}).get("figure") == "table"
 
 
 def _check_identity(path: Path, identity: str) -> None:

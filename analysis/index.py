@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.captions import basis, escape_markdown, fill
-from analysis.claims import Verdict, counts, unplanned
+from analysis.claims import Verdict, counts, reserve, unplanned
 from analysis.claims import to_markdown as claims_markdown
 from analysis.composed import PANELS
-from analysis.frames import PROVENANCE, read_provenance
+from analysis.frames import PROVENANCE, is_torn, read_provenance
 from tisdiss.files import write_atomic
 
 PAPER = ("table1", "table2", "table3", *PANELS)
@@ -61,15 +61,15 @@ def write_index(reports: Path) -> Path:
     """Write `reports/README.md` from what lies there; the same reports give the same bytes."""
     reports = Path(reports)
     listed = entries(reports)
+    shown = [verdict for entry in listed if entry.plan for verdict in entry.verdicts]
     text = fill(
         "index.md",
         {"md": escape_markdown},
         run=[entry for entry in listed if entry.plan],
         absent=[entry for entry in listed if not entry.plan],
         others={path: what for path, what in _OTHERS.items() if (reports / path).is_file()},
-        claims=claims_markdown(
-            [v for entry in listed if entry.plan for v in entry.verdicts], with_study=True
-        ),
+        claims=claims_markdown(shown, with_study=True),
+        reserve=reserve(shown),
         counts=counts(verdict for entry in listed for verdict in entry.verdicts),
     )
     write_atomic(reports / "README.md", text)
@@ -84,7 +84,7 @@ def _made(folder: Path) -> Entry:
     plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
     verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
     rows = {name.rsplit(".", 2)[0] for name in known["cells"]}
-    complete = sum(row["id"] in rows for row in plan["rows"])
+    complete = sum(row["id"] in rows and not is_torn(row) for row in plan["rows"])
     title, claim = plan["title"], plan.get("claim") or ""
     return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
 

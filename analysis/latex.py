@@ -41,6 +41,7 @@ _TEX = {
     "“": r"\textquotedblleft{}",
     "”": r"\textquotedblright{}",
     "…": r"\dots{}",
+    "†": r"$^\dagger$",
 }
 _LATIN = set("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž")
 """Letters beyond ASCII that plain LaTeX sets as they are."""

@@ -6,6 +6,7 @@ runs prints as missing, and a name that does not exist stops LaTeX.
 
 from collections.abc import Iterator
 
+from analysis.frames import is_torn
 from analysis.latex import escape_tex
 from analysis.results import Results
 from analysis.tables import MISSING, fixed
@@ -37,8 +38,9 @@ def named_numbers(results: Results) -> Iterator[tuple[str, str]]:
             yield f"{row['id']}:params", fixed(row["params"] / 1e6) or MISSING
         for metric, curve in results.curves.items():
             lines = curve[curve["row"] == row["id"]].to_dict("records")
-            if not lines:
+            if not lines or is_torn(row):
                 yield f"{row['id']}:{metric}", MISSING
+                continue
             for line in lines:
                 name = f"{row['id']}:{metric}"
                 printed = [(f"{name}.re{line['n_re']}", line["mean"])]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
-from analysis.claims import counts, meaning
+from analysis.claims import counts, meaning, reserve
 from analysis.figures import render
 from analysis.frames import corpora, role
 from analysis.index import Entry, entries
@@ -104,11 +104,12 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
 def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[Entry]) -> str:
     """The whole page as text; `listed` are all studies, also those without a section."""
     profiles = dict.fromkeys(section.results.plan["profile"] for section in sections)
+    verdicts = [v for section in sections for v in section.results.verdicts]
     return fill(
         "report.html",
         {"html": html.escape, "css": _css_class},
-        counts=counts(v for section in sections for v in section.results.verdicts),
-        meanings=[said for said in map(meaning, profiles) if said],
+        counts=counts(verdicts),
+        meanings=[said for said in (*map(meaning, profiles), reserve(verdicts)) if said],
         sections=[_shown(section) for section in sections],
         listed=listed,
         style=_file("report.css"),
@@ -193,7 +194,7 @@ def _origins(results: Results) -> dict[str, Any]:
 
 def _protagonists(results: Results) -> list[str]:
     """The rows to listen to, best first: those with a depth to choose, as claims name them."""
-    scores = results.frames.complete_scores
+    scores = results.frames.scores
     there = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"])) or list(scores["row"].unique())
     named = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
     return [row for row in dict.fromkeys([*named, *reversed(there)]) if row in there]

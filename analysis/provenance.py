@@ -30,7 +30,8 @@ from tisdiss.harness.expression import parse, rows_of
 def provenance(results: Results) -> dict[str, Any]:
     """Every cell "<row>.<score>.re<n>" with its runs; the plan, and every run with its config."""
     frames = results.frames
-    by_row = dict(tuple(frames.runs.groupby("row", sort=False)))
+    scored = frames.runs[frames.runs["scored"].astype(bool)]
+    by_row = dict(tuple(scored.groupby("row", sort=False)))
     cells = {}
     for line in pd.concat(list(results.curves.values())).to_dict("records"):
         runs = by_row[line["row"]]
@@ -162,7 +163,8 @@ def _about(answer: dict[str, Any]) -> list[str]:
     if "n_mixtures" in answer:
         lines.append(
             f"  over      {answer['n_mixtures']} mixtures, {answer['n_speakers']} speakers, "
-            f"{len(answer['runs'])} runs; {answer['n_missing']} scores undefined"
+            f"{sum(run['scored'] for run in answer['runs'])} runs; {answer['n_missing']} scores "
+            "undefined"
         )
     corpus = answer["corpus"]
     lines.append(f"  corpus    {corpus['source']}, manifest {corpus.get('manifest', '')[:10]}")

@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.captions import METRIC_LABELS, basis, escape_markdown, fill, resampled, timed_how
-from analysis.claims import counts, meaning
+from analysis.claims import counts, meaning, reserve
 from analysis.claims import to_markdown as claims_markdown
-from analysis.comparison import comparison_table, is_comparison
+from analysis.comparison import comparison_table
 from analysis.composed import PANELS, fig2
 from analysis.figures import depth_figure, render
-from analysis.frames import PROVENANCE, SCORES
+from analysis.frames import PROVENANCE, SCORES, is_comparison
 from analysis.index import write_index
 from analysis.insight import change_figure, cost_figure, difficulty_figure
 from analysis.latex import check_tex
@@ -34,9 +34,10 @@ def report(
 ) -> list[Path]:
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
-    The same runs give the same bytes. Rows that miss runs are shown as missing; a ValueError says
-    what to run when no row is complete. `notebook` adds an executed notebook (some seconds). What
-    an earlier report left there and this one does not make is deleted.
+    The same runs give the same bytes. Rows are shown with the runs they have, and marked where they
+    miss some; a ValueError says what to run when no run is scored. `notebook` adds an executed
+    notebook (some seconds). What an earlier report left there and this one does not make is
+    deleted.
     """
     written = write_study(results_of(study, profile, runs_dir), out_dir, notebook=notebook)
     return [*written, write_index(out_dir)]
@@ -159,7 +160,7 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         incomplete=unscored(results.frames),
         claims=claims_markdown(results.verdicts) if results.verdicts else "",
         counts=counts(results.verdicts),
-        meaning=meaning(plan["profile"]),
+        meaning=" ".join(filter(None, [meaning(plan["profile"]), reserve(results.verdicts)])),
         figures=figures,
         timed=timed_how(plan) if "timing" in plan else "",
     )

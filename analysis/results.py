@@ -42,9 +42,8 @@ class Results:
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
-        """`stats.depth_curve` of each score, over the rows that have all their runs."""
-        scores = self.frames.complete_scores
-        return {m: depth_curve(scores, rng=_rng(), metric=m) for m in self.metrics}
+        """`stats.depth_curve` of each score, over the runs that are there."""
+        return {m: depth_curve(self.frames.scores, rng=_rng(), metric=m) for m in self.metrics}
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -59,7 +58,7 @@ class Results:
     @cached_property
     def difficulty(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The leading score by input level, and by the sexes in a mixture."""
-        scores, metric = self.frames.complete_scores, self.metrics[0]
+        scores, metric = self.frames.scores, self.metrics[0]
         return (
             by_input_level(scores, rng=_rng(), metric=metric),
             by_sex(scores, rng=_rng(), metric=metric),
@@ -68,7 +67,7 @@ class Results:
     @cached_property
     def change(self) -> pd.DataFrame:
         """What each further pass changes in a mixture, by the leading score."""
-        return change_per_step(self.frames.complete_scores, metric=self.metrics[0])
+        return change_per_step(self.frames.scores, metric=self.metrics[0])
 
     @property
     def has_depths(self) -> bool:
@@ -79,12 +78,12 @@ class Results:
 def results_of(study: str, profile: str, runs_dir: Path) -> Results:
     """The results of a study from its run folders.
 
-    A ValueError says what to run when no row is complete.
+    A ValueError says what to run when no run is scored.
     """
     frames = load_study(Path(runs_dir), study, profile)
-    if not len(frames.complete_scores):
+    if not len(frames.scores):
         raise ValueError(
-            f"no row of {study} has all its runs ({'; '.join(unscored(frames))}): run "
+            f"no run of {study} is scored ({'; '.join(unscored(frames))}): run "
             f"`tisdiss run {study} --profile {profile}`"
         )
     return Results(frames)

@@ -159,6 +159,12 @@ class Paired:
     n_speakers: int
     n_seeds: tuple[int, ...]
     """Of each cell."""
+    n_utterances: int
+    """A voice in a mixture, defined or not."""
+    n_left_out: int
+    """Utterances that are undefined in any cell."""
+    n_missing: tuple[int, ...]
+    """Utterances that are undefined in each cell."""
 
 
 def paired_draws(
@@ -174,7 +180,8 @@ def paired_draws(
     """
     resampling = _Resampling(scores, rng, draws)
     cubes = [_cube(_row_at(scores, row, n), metric, resampling) for row, n, metric in cells]
-    both = np.all([np.isfinite(cube.values).all(axis=(2, 3)) for cube in cubes], axis=0)
+    defined = [np.isfinite(cube.values).all(axis=(2, 3)) for cube in cubes]
+    both = np.all(defined, axis=0)
     cubes = [cube.only(both) for cube in cubes]
     counts = {key: resampling.seeds(len(key)) for key in dict.fromkeys(c.seeds for c in cubes)}
     drawn = [resampling.means(cube, counts[cube.seeds])[:, 0] for cube in cubes]
@@ -184,6 +191,9 @@ def paired_draws(
         n_mixtures=int(both.any(axis=1).sum()),
         n_speakers=resampling.n_speakers,
         n_seeds=tuple(len(cube.seeds) for cube in cubes),
+        n_utterances=resampling.n_utterances,
+        n_left_out=resampling.n_utterances - int(both.sum()),
+        n_missing=tuple(resampling.n_utterances - int(one.sum()) for one in defined),
     )
 
 
@@ -225,6 +235,7 @@ class _Resampling:
         self.draws = draws
         cast = scores[["mixture_id", "slot", "speaker"]].drop_duplicates(["mixture_id", "slot"])
         cast = cast.sort_values(["mixture_id", "slot"])
+        self.n_utterances = len(cast)
         self.mixtures = pd.Index(cast["mixture_id"].unique())
         self.slots = pd.Index(np.unique(cast["slot"]))
         codes, speakers = pd.factorize(cast["speaker"], sort=True)

@@ -10,13 +10,17 @@ import pandas as pd
 from analysis.captions import (
     METRIC_LABELS,
     basis,
+    by_others,
     caveats,
+    cited,
     escape_markdown,
     fill,
+    reported,
     resampled,
     row_label,
+    source_of,
 )
-from analysis.frames import role
+from analysis.frames import is_torn, role
 from analysis.latex import escape_tex
 
 MISSING = "--"
@@ -96,19 +100,23 @@ class Table:
 def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Table:
     """Every row of the plan against inference depth, from `stats.depth_curve`.
 
-    A row that is not in `curve` misses runs and prints as missing. At profile paper, the value that
-    the paper gives at the training depth has a column of its own; elsewhere it would mislead.
+    A row that is not in `curve` has no runs and prints as missing. What others reported follows, in
+    a column of its own where it is not of one depth. At profile paper, the value that the paper
+    gives at the training depth has one too; elsewhere it would mislead.
     """
     curve = curve[curve["metric"] == metric]
-    rows = [row for row in plan["rows"] if row["n_re_train"]]
-    columns = [
-        column("trained N_re", r"$N_\mathrm{re}$ (train)", [str(r["n_re_train"]) for r in rows])
-    ]
-    if any(row["params"] is not None for row in rows):
-        params = [fixed(row["params"] and row["params"] / 1e6) for row in rows]
+    own, others = [row for row in plan["rows"] if row["n_re_train"]], reported(plan)
+    rows = [*own, *others]
+    trained = [*(str(row["n_re_train"]) for row in own), *[None] * len(others)]
+    columns = [column("trained N_re", r"$N_\mathrm{re}$ (train)", trained)]
+    params = [fixed(_millions(row)) for row in rows]
+    if any(params):
         columns.append(column("params [M]", "Params [M]", params))
     columns += _depth_columns(curve, plan, rows, metric)
-    paper = [fixed(quoted(row.get("paper"), metric, row["n_re_train"], row)) for row in rows]
+    levels = [fixed(_reported(row, metric)) for row in rows]
+    if any(levels):
+        columns.append(column("reported", "Reported", levels))
+    paper = [fixed(quoted(row.get("paper"), metric, row.get("n_re_train", 0), row)) for row in rows]
     at_paper = plan["profile"] == "paper" and any(paper)
     if at_paper:
         columns.append(column("paper", "Paper", paper))
@@ -122,8 +130,27 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
         corner=f"{METRIC_LABELS[metric]} [dB]",
         caption=_caption(curve, plan, metric, at_paper),
         columns=tuple(columns),
-        rows=tuple(Row(row_label(row, plan), c) for row, c in zip(rows, cells, strict=True)),
+        rows=tuple(_row(row, c, plan) for row, c in zip(rows, cells, strict=True)),
     )
+
+
+def _row(row: dict[str, Any], cells: tuple[Cell, ...], plan: dict[str, Any]) -> Row:
+    """A line of the table; a rule stands above the first that others reported."""
+    if "published" not in row:
+        return Row(row_label(row, plan), cells)
+    return Row(cited(row), cells, by_others(plan) if row is reported(plan)[0] else None)
+
+
+def _millions(row: dict[str, Any]) -> float | None:
+    """The parameters of a row, ours or reported."""
+    if "published" in row:
+        return _reported(row, "params_m")
+    return row["params"] and row["params"] / 1e6
+
+
+def _reported(row: dict[str, Any], name: str) -> float | None:
+    """A number that others reported; None for rows of ours."""
+    return row.get("published", {}).get(name)
 
 
 def quoted(
@@ -157,7 +184,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_csv(curves: Sequence[pd.DataFrame], plan: dict[str, Any]) -> str:
-    """All curves, one line per row, metric and depth; rows that miss runs have empty values."""
+    """All curves, one line per row, metric and depth; rows without runs have empty values."""
     curve = pd.concat(curves, ignore_index=True)
     there = set(curve["row"])
     metrics = curve["metric"].unique()
@@ -181,7 +208,10 @@ def _depth_columns(
     cells = []
     for n_re in plan["evaluate"]["n_re"]:
         lines = [line_at(curve, row["id"], n_re) for row in rows]
-        texts = [None if line is None else fixed(line["mean"]) for line in lines]
+        texts = [
+            fixed(_reported(row, f"{metric}.re{n_re}") if line is None else line["mean"])
+            for row, line in zip(rows, lines, strict=True)
+        ]
         spreads = [None if line is None else half_width(line) for line in lines]
         keys = [f"{row['id']}.{metric}.re{n_re}" for row in rows]
         cells.append((n_re, texts, spreads, _ranks_by_corpus(rows, texts), keys))
@@ -196,8 +226,10 @@ def _depth_columns(
 
 
 def _ranks_by_corpus(rows: list[dict[str, Any]], texts: list[str | None]) -> list[int]:
-    """Ranks among the rows of the same corpus."""
+    """Ranks among our rows of the same corpus that have all their runs."""
     found = [0] * len(rows)
+    unranked = [is_torn(row) or "published" in row for row in rows]
+    texts = [None if skip else text for skip, text in zip(unranked, texts, strict=True)]
     for name in {role(row) for row in rows}:
         places = [at for at, row in enumerate(rows) if role(row) == name]
         for at, rank in zip(places, ranks([texts[at] for at in places]), strict=True):
@@ -277,6 +309,9 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
         said.append(f"± is half the width of the 95 % bootstrap interval over {resampled(curve)}.")
     if {row["id"] for row in plan["rows"] if row["n_re_train"]} - set(curve["row"]):
         said.append(f"A row of {MISSING} misses runs.")
+    if others := reported(plan):
+        sources = "; ".join(f"{cited(row)}: {source_of(row)}" for row in others)
+        said.append(f"{by_others(plan)} ({sources}).")
     if paper:
         said.append("Paper: the published value at the training depth.")
     return " ".join(said + caveats(plan, curve))

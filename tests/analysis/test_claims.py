@@ -4,7 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims import any_failed, claims, counts, decide, meaning, to_markdown, to_text
+from analysis.claims import (
+    Verdict,
+    any_failed,
+    claims,
+    counts,
+    decide,
+    meaning,
+    reserve,
+    to_frame,
+    to_markdown,
+    to_text,
+)
 from analysis.frames import load_study
 
 RISING = {n: float(n) for n in range(1, 7)}
@@ -64,6 +75,51 @@ def test_verdict_carries_interval_and_counts(folder):
     assert verdict.numbers.startswith("+1.00 dB [+")
 
 
+def test_verdict_of_rows_with_unlike_numbers_of_seeds_names_the_fewest_and_the_most(study_folder):
+    folder = study_folder().row("one", {3: 9.0}).row("three", {3: 1.0}, seeds=(0, 1, 2))
+    (verdict,) = decided(folder, "row('one') > row('three')")
+    assert (verdict.n_seeds, verdict.most_seeds) == (1, 3)
+    assert verdict.numbers.endswith("8 speakers, 1 to 3 seeds")
+    earlier = {k: v for k, v in vars(verdict).items() if k != "most_seeds"}
+    assert Verdict.from_json(earlier).numbers.endswith("8 speakers, 1 seed")
+
+
+@pytest.mark.parametrize(
+    ("speakers", "status", "reason"),
+    [(9, "PASS", "few speakers"), (10, "PASS", ""), (9, "FAIL", "few speakers")],
+)
+def test_decision_on_few_speakers_says_so(study_folder, speakers, status, reason):
+    folder = study_folder().row("a", {3: 9.0}, speakers=speakers)
+    folder.row("b", {3: 1.0}, speakers=speakers)
+    sides = ("a", "b") if status == "PASS" else ("b", "a")
+    (verdict,) = decided(folder, "row('{}') > row('{}')".format(*sides))
+    assert (verdict.status, verdict.reason) == (status, reason)
+    assert ("speakers, 1 seed. few speakers |" in to_markdown([verdict])) == bool(reason)
+    assert to_frame([verdict])["reason"].tolist() == [reason]
+    assert ("Few speakers: with fewer than 10" in to_text([verdict], "mini")) == bool(reason)
+
+
+def test_without_a_decision_few_speakers_need_no_reserve(folder):
+    cheaper = "params(row('flat')) < params(row('torn'))"
+    verdicts = decided(folder, "row('flat') > row('twin')", cheaper)
+    assert [verdict.status for verdict in verdicts] == ["NOT SIGNIFICANT", "PASS"]
+    assert [verdict.reason for verdict in verdicts] == ["", ""]
+    assert reserve(verdicts) == ""
+
+
+def test_verdict_counts_the_utterances_that_are_undefined(study_folder):
+    folder = study_folder().row("a", {3: 9.0}).row("b", {3: 1.0}).row("c", {3: 2.0})
+    path = next(folder.folder("b").glob("evaluations/*/scores.parquet"))
+    known = pd.read_parquet(path)
+    known.loc[:2, "si_snri"] = [np.nan, -np.inf, np.nan]  # both voices of m0000, one of m0001
+    known.to_parquet(path)
+    torn, whole = decided(folder, "row('a') > row('b')", "row('a') > row('c')")
+    assert torn.reason == "few speakers; 3 of 80 utterances left out, undefined in 'b'"
+    assert torn.n_mixtures == 39 and whole.n_mixtures == 40
+    assert whole.reason == "few speakers"
+    assert "3 of 80 utterances left out, undefined in 'b' |" in to_markdown([torn])
+
+
 def test_the_same_scores_give_the_same_verdict(folder):
     exprs = "row('deep') > row('flat')", "mono(row('deep').sdri, n_re=1..3)"
     assert decided(folder, *exprs) == decided(folder, *exprs)
@@ -71,7 +127,7 @@ def test_the_same_scores_give_the_same_verdict(folder):
 
 def test_deciding_comparison_of_several_is_named(folder):
     (verdict,) = decided(folder, "row('deep') > row('flat') > row('deep')")
-    assert (verdict.status, verdict.reason) == ("FAIL", "comparison 2 of 2")
+    assert (verdict.status, verdict.reason) == ("FAIL", "comparison 2 of 2; few speakers")
 
 
 def test_row_without_all_its_runs_is_missing(folder):
@@ -105,6 +161,23 @@ def test_absolute_decibels_are_for_the_papers_own_profile(study_folder):
     assert verdicts["mini"] == ["MISSING", "MISSING", "PASS"]
     assert verdicts["paper"][1:] == ["FAIL", "PASS"]
     assert verdicts["paper"][0] != "MISSING"
+
+
+def test_quoted_number_is_a_constant_that_nothing_is_paired_with(study_folder):
+    folder = study_folder(profile="paper").row("a", {3: 23.9})
+    folder.plan["published"] = [{"id": "sota", "label": "S", "published": {"si_snri": 25.1}}]
+    quoted, alone = decided(folder, "row('a') > row('sota')", "row('a') > 0", profile="paper")
+    ends = [verdict.low - verdict.difference for verdict in (quoted, alone)]
+    assert quoted.difference == pytest.approx(-1.2) and ends[0] == pytest.approx(ends[1])
+
+
+def test_quoted_number_of_another_corpus_is_not_compared(study_folder):
+    folder = study_folder(profile="paper").row("a", {3: 23.9}, corpus="noisy")
+    folder.plan["corpora"] = {"noisy": {"source": "noisy", "note": ""}}
+    sota = {"id": "sota", "label": "S", "published": {"si_snri": 25.1}, "corpus": "clean"}
+    folder.plan["published"] = [sota]
+    (verdict,) = decided(folder, "row('a') > row('sota')", profile="paper")
+    assert (verdict.status, verdict.reason) == ("MISSING", "compares scores on different corpora")
 
 
 def test_too_few_speakers_decide_nothing(study_folder):

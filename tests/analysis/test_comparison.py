@@ -20,14 +20,15 @@ def table_of(study_folder, profile):
     folder.plan["rows"][-1]["name"] = "sep2x3-l1x3"
     paper = {"si_snri.re3": 23.9, "sdri.re3": 24.0, "si_snri.re5": 24.3}
     folder.row("deep", {3: 24.0, 5: 24.5}, paper=paper, seeds=(0, 1), params=8_011_779)
-    folder.row("torn", {3: 9.0}, seeds=(0, 1), absent=(1,))
+    folder.row("torn", {3: 99.0}, seeds=(0, 1), absent=(1,))
+    folder.row("none", {3: 9.0}, absent=(0,))
     folder.plan["published"] = [PUBLISHED]
     folder.plan["show"] |= {"figure": "table", "marks": True}
     for at, row in enumerate(folder.plan["rows"]):
         row["marks"] = {"es": at > 0, "sp": True, "ml": True}
     frames = load_study(folder.save().runs_dir, "table3", profile)
     curves = {
-        metric: depth_curve(frames.complete_scores, rng=np.random.default_rng(0), metric=metric)
+        metric: depth_curve(frames.scores, rng=np.random.default_rng(0), metric=metric)
         for metric in ("si_snri", "sdri")
     }
     return comparison_table(curves, frames.plan)
@@ -66,11 +67,12 @@ def test_lines_name_their_depth_and_their_source(mini):
         "TISDiSS-sep2×3-l1×3",
         "deep (3)",
         "deep (5)",
-        "torn",
+        "torn†",
+        "none",
         "SepReformer-L+DM [6]",
     ]
-    assert texts(mini, "SI-SNRi") == ["23.00", "24.00", "24.50", None, "25.10"]
-    assert texts(mini, "ES/SP/ML") == ["×/✓/✓", "✓/✓/✓", "✓/✓/✓", "✓/✓/✓", None]
+    assert texts(mini, "SI-SNRi") == ["23.00", "24.00", "24.50", "99.00", None, "25.10"]
+    assert texts(mini, "ES/SP/ML") == ["×/✓/✓", *["✓/✓/✓"] * 4, None]
 
 
 def test_published_numbers_are_ranked_only_at_the_papers_own_profile(mini, paper):
@@ -83,9 +85,9 @@ def test_published_numbers_are_ranked_only_at_the_papers_own_profile(mini, paper
 
 
 def test_paper_value_and_difference_stand_only_at_profile_paper(mini, paper):
-    assert texts(paper, "SI-SNRi paper") == [None, "23.90", "24.30", None, None]
-    assert texts(paper, "SI-SNRi difference") == [None, "+0.10", "+0.20", None, None]
-    assert texts(paper, "Param [M]") == ["0.3", "8.0", "8.0", "0.3", "59.4"]
+    assert texts(paper, "SI-SNRi paper") == [None, "23.90", "24.30", None, None, None]
+    assert texts(paper, "SI-SNRi difference") == [None, "+0.10", "+0.20", None, None, None]
+    assert texts(paper, "Param [M]") == ["0.3", "8.0", "8.0", "0.3", "0.3", "59.4"]
     assert not [column.name for column in mini.columns if "paper" in column.name]
 
 
@@ -95,11 +97,12 @@ def test_every_print_is_sound(mini, paper):
         assert "| deep (5) |" in to_markdown(table)
     assert r"$\times$/$\surd$/$\surd$" in to_tex(mini)
     assert "A row of -- misses runs." in mini.caption
+    assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in mini.caption
     assert "not comparable with the paper's" in mini.caption
 
 
 def test_family_is_set_off_by_a_rule(mini):
-    assert [row.rule is not None for row in mini.rows] == [True, True, False, False, True]
+    assert [row.rule is not None for row in mini.rows] == [True, True, False, False, False, True]
 
 
 def test_system_on_two_corpora_is_one_line(study_folder):
@@ -112,7 +115,7 @@ def test_system_on_two_corpora_is_one_line(study_folder):
     }
     folder.plan["show"]["figure"] = "table"
     frames = load_study(folder.save().runs_dir, "table2", "mini")
-    curve = depth_curve(frames.complete_scores, rng=np.random.default_rng(0))
+    curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
     table = comparison_table({"si_snri": curve, "sdri": curve.assign(metric="sdri")}, frames.plan)
     assert [row.label for row in table.rows] == ["A"]
     assert [group for group, _, _ in table.groups] == ["", "Noisy", "Large"]

@@ -10,6 +10,10 @@ from analysis.figures import COLOURS, MARKERS, depth_figure, render
 from analysis.frames import load_study
 from analysis.stats import depth_curve
 
+SOTA = {"id": "sota", "label": "SepReformer-L", "source": "Table 1, from [6]"} | {
+    "published": {"si_snri": 25.1}
+}
+
 
 @pytest.fixture(scope="module")
 def study(study_folder):
@@ -17,7 +21,7 @@ def study(study_folder):
     folder = study_folder().row("a", {1: 3.0, 2: 5.0, 3: 5.5}, label="sep1x2 $odd_label")
     folder.row("b", {1: 2.0, 2: 5.5, 3: 7.0}, n_re_train=6).row("c", {1: 1.0}, absent=(0,))
     frames = load_study(folder.runs_dir, "fig2e", "mini")
-    return depth_curve(frames.complete_scores, rng=np.random.default_rng(0)), frames.plan
+    return depth_curve(frames.scores, rng=np.random.default_rng(0)), frames.plan
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,42 @@ def test_legend_and_note_say_what_is_drawn(figure):
     assert "profile mini · corpus prompts · seed 0 · 40 mixtures · 8 speakers" in note
     assert "unheard recordings of heard voices" in note
     assert "runs missing: c" in note
+
+
+def test_variant_that_misses_a_seed_is_drawn_with_a_dagger(study_folder):
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0}, seeds=(0, 1, 2))
+    folder.row("b", {1: 2.0, 3: 4.0}, seeds=(0, 1, 2), absent=(1,), label="sep1x2-re1x4")
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    figure = depth_figure(depth_curve(frames.scores, rng=np.random.default_rng(0)), frames.plan)
+    assert [line.get_label() for line in lines(figure)] == ["a", "sep1×2-re1×4†"]
+    assert lines(figure)[1].get_ydata() == pytest.approx([2.0, 4.0])
+    note = figure.get_supxlabel()
+    assert "seeds 0, 1, 2 (2 to 3 a row)" in note
+    assert "† sep1×2-re1×4: seeds 0, 2 of 0, 1, 2" in note
+    assert "runs missing" not in note
+
+
+def test_reported_number_is_a_dotted_level_at_the_papers_own_profile(study):
+    curve, plan = study
+    plan = plan | {"published": [SOTA, SOTA | {"id": "sdr", "published": {"sdri": 1.0}}]}
+    for profile, levels in (("mini", []), ("paper", [25.1])):
+        figure = depth_figure(curve, plan | {"profile": profile})
+        dotted = [line for line in lines(figure) if line.get_linestyle() == ":"]
+        assert [line.get_ydata()[0] for line in dotted] == levels
+    assert dotted[0].get_label() == "SepReformer-L (Table 1, from [6])"
+    assert dotted[0].get_label() in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_points_of_equal_cost_are_joined_below_the_markers(study):
+    curve, plan = study
+    macs = {"a": {"2": 4, "1": 2}, "b": {"1": 4}}
+    rows = [row | {"macs": macs.get(row["id"])} for row in plan["rows"]]
+    figure = depth_figure(curve, plan | {"rows": rows, "show": {"equal_cost": True}})
+    (joined,) = (line for line in figure.axes[0].lines if line.get_linestyle() == "--")
+    assert joined.get_xdata().tolist() == [2, 1]
+    assert joined.get_ydata() == pytest.approx([5.0, 2.0])
+    assert joined.get_marker() == "" and joined.zorder < lines(figure)[0].zorder
+    assert "equal cost" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_legend_covers_no_data_however_long(study):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frames import load_study
+from analysis.frames import is_torn, load_study, planned_seeds, scored_seeds
 from analysis.stats import depth_curve
 
 
@@ -37,13 +37,17 @@ def test_plan_of_another_schema_is_refused(study_folder):
         load(folder.save())
 
 
-def test_missing_and_failed_runs_are_listed_and_leave_the_complete_scores(study_folder):
+def test_missing_and_failed_runs_are_listed_and_their_rows_marked(study_folder):
     folder = study_folder().row("a", {1: 5.0}).row("b", {1: 6.0}, seeds=(0, 1), absent=(1,))
     frames = load(folder.row("c", {1: 7.0}, status="diverged"))
     assert frames.runs["status"].tolist() == ["done", "done", "missing", "diverged"]
     assert frames.incomplete == ["b", "c"]
-    assert set(frames.complete_scores["row"]) == {"a"}
     assert set(frames.scores["row"]) == {"a", "b"}
+    rows = frames.plan["rows"]
+    assert [row.get("scored_seeds") for row in rows] == [None, [0], []]
+    assert [scored_seeds(row) for row in rows] == [[0], [0], []]
+    assert [planned_seeds(row) for row in rows] == [[0], [0, 1], [0]]
+    assert [is_torn(row) for row in rows] == [False, True, False]
 
 
 def test_finished_run_without_scores_is_not_evaluated(study_folder):

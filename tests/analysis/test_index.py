@@ -7,9 +7,10 @@ from analysis.index import PAPER, entries, write_index
 
 @pytest.fixture(scope="module")
 def reports(study_folder, keep_frames, tmp_path_factory):
-    """A report of fig2e, one of its two rows complete, and one of a study beyond the paper."""
+    """A report of fig2e, one of its three rows complete, and one of a study beyond the paper."""
     out = tmp_path_factory.mktemp("reports")
     folder = study_folder().row("a", {1: 3.0, 3: 5.0}).row("b", {1: 2.0}, absent=(0,))
+    folder.row("torn", {1: 2.0}, seeds=(0, 1), absent=(1,))
     folder.plan["claims"] = [
         {"id": "c", "expr": "gain(row('a'), n_re=1..3) > 1", "source": "ours"},
         {"id": "d", "expr": "row('a') > row('b')", "source": "ours"},
@@ -30,10 +31,11 @@ def test_index_says_what_was_run_from_what_and_what_was_not(reports):
     assert "## Run: 2 of 12 studies" in text
     assert (
         "| [fig2e](fig2e/README.md) | Does deeper training scale further? | profile mini, corpus "
-        "prompts, seed 0, 40 mixtures, 8 speakers | 1 of 2 | 1 PASS, 1 MISSING |"
+        "prompts, seed 0, 40 mixtures, 8 speakers | 1 of 3 | 1 PASS, 1 MISSING |"
     ) in text
     assert "| fig2a | Which losses make inference depth scale? |" in text.split("## Not run")[1]
     assert "| fig2e | **PASS** | `gain(row('a'), n_re=1..3) > 1` | ours | +1.00 dB" in text
+    assert "few speakers |" in text and text.endswith("so other voices may turn the verdict.\n")
     assert "report.html" not in text  # not written yet
 
 

@@ -22,6 +22,11 @@ def test_specials_are_escaped():
     )
 
 
+def test_dagger_stands_high_in_any_font():
+    assert escape_tex("re1x4†") == r"re1x4$^\dagger$"
+    assert check_tex(escape_tex("† a†: b")) == []
+
+
 def test_bracket_and_star_cannot_become_arguments_of_a_row_end():
     assert escape_tex("[a] *b") == "{[}a] {*}b"
 

@@ -74,8 +74,15 @@ def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
     assert cell["runs"] == [run["identity"] for run in planned]
     assert cell["evaluations"] == [run["evaluation"] for run in planned]
     assert {run["commit"] for run in found["runs"] if run["row"] == "a"} == {"c0ffee"}
-    assert found["plan"] == folder.plan
-    assert not any(name.startswith("b.") for name in found["cells"])
+    assert found["plan"] == load_study(folder.runs_dir, "fig2e", "mini").plan
+
+
+def test_cell_of_a_row_that_misses_a_run_names_the_runs_it_is_from(folder, made):
+    found = json.loads((made / "provenance.json").read_text())
+    cell = found["cells"]["b.si_snri.re3"]
+    assert (cell["mean"], cell["seeds"]) == (6.0, [0])
+    assert cell["runs"] == [folder.plan["rows"][1]["runs"][0]["identity"]]
+    assert "8 speakers, 1 runs" in why_text(why("fig2e:b:si_snri", reports=made.parent))
 
 
 def test_report_holds_the_frames_it_was_made_from(folder, made):
@@ -83,6 +90,14 @@ def test_report_holds_the_frames_it_was_made_from(folder, made):
     assert found.plan == wanted.plan
     pd.testing.assert_frame_equal(found.runs, wanted.runs)
     pd.testing.assert_frame_equal(found.scores, wanted.scores)
+
+
+def test_rows_of_an_earlier_report_are_marked_as_well(made, tmp_path):
+    known = json.loads((made / "provenance.json").read_text())
+    assert known["plan"]["rows"][1].pop("scored_seeds") == [0]
+    (tmp_path / "provenance.json").write_text(json.dumps(known))
+    (tmp_path / "scores.parquet").write_bytes((made / "scores.parquet").read_bytes())
+    assert load_saved(tmp_path).plan == load_saved(made).plan
 
 
 @pytest.mark.parametrize(
@@ -113,6 +128,8 @@ def test_page_shows_claim_figure_table_and_what_is_missing(made):
     assert "](fig2e.png)" in page
     assert (made / "table.md").read_text() in page
     assert "* b, seed 1 (run " in page
+    assert "seeds 0, 1 (1 to 2 a row)" in page and "| b† |" in page
+    assert "† b: seed 0 of 0, 1." in page
     assert "`tisdiss report fig2e --profile mini`" in page
 
 
@@ -124,7 +141,7 @@ def test_metric_that_the_study_asks_for_leads(study_folder):
     assert tables_of(results)[0].corner == "SDRi [dB]"
 
 
-def test_study_without_any_complete_row_names_what_to_run(study_folder, tmp_path):
+def test_study_without_any_scored_run_names_what_to_run(study_folder, tmp_path):
     folder = study_folder().row("a", {1: 3.0}, status="failed")
     with pytest.raises(ValueError, match=r"seed 0 \(run .*\): failed.*`tisdiss run fig2e"):
         report("fig2e", "mini", folder.runs_dir, tmp_path)
@@ -136,6 +153,8 @@ def test_page_lists_claims_with_their_verdicts(made):
     assert "## Claims: 1 PASS, 1 MISSING" in page
     assert "| **PASS** | `gain(row('a'), n_re=1..3) > 1` | Sec. 3.4 | +1.00 dB" in page
     assert "neither proves nor refutes" in page
+    assert "8 speakers, 2 seeds. few speakers |" in page
+    assert "Few speakers: with fewer than 10 test speakers" in page
 
 
 def test_every_number_has_a_name_for_running_text(made):
@@ -198,8 +217,17 @@ def test_composed_figure_is_the_same_bytes_again(made):
     first = {path.name: path.read_bytes() for path in compose(made.parent)}
     assert list(first) == [f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")]
     results = results_in(made)
-    again = render(fig2({"fig2e": (results.curve, results.plan)}), ["svg"])
-    assert again["svg"] == first["fig2.svg"]
+    figure = fig2({"fig2e": (results.curve, results.plan)})
+    assert render(figure, ["svg"])["svg"] == first["fig2.svg"]
+    assert "† b: seed 0 of 0, 1" in figure.get_supxlabel()
+
+
+def test_composed_figure_leaves_intervals_to_the_reports(made):
+    results = results_in(made)
+    assert results.curve["low"].notna().any()
+    figure = fig2({"fig2e": (results.curve, results.plan)})
+    assert not [axes for axes in figure.axes if axes.collections]
+    assert "intervals: in each panel's own report" in figure.get_supxlabel()
 
 
 def test_composed_figure_without_any_panel_names_what_to_run(tmp_path):

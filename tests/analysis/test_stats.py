@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.stats import depth_curve, gain_per_step, paired_difference
+from analysis.stats import depth_curve, gain_per_step, paired_difference, paired_draws
 
 
 def rng():
@@ -122,6 +122,8 @@ def test_difference_leaves_out_what_is_undefined_in_either_row(scores):
     without = frame[frame["mixture_id"] != "m0000"]
     found = paired_difference(with_hole, "a", "b", 3, rng=rng())
     assert found.n_mixtures == 39
+    paired = paired_draws(with_hole, [("a", 3, "si_snri"), ("b", 3, "si_snri")], rng=rng())
+    assert (paired.n_utterances, paired.n_left_out, paired.n_missing) == (80, 2, (2, 0))
     assert found.mean == pytest.approx(paired_difference(without, "a", "b", 3, rng=rng()).mean)
 
 

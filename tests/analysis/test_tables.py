@@ -107,17 +107,60 @@ def test_lone_number_is_neither_best_nor_second():
     assert table.rows[0].cells[1].rank == 0
 
 
-def test_row_that_misses_one_of_two_runs_prints_as_missing(study_folder):
+def test_row_without_any_run_prints_as_missing(study_folder):
     folder = study_folder().row("whole", {1: 5.0}, seeds=(0, 1))
-    folder.row("torn", {1: 9.0}, seeds=(0, 1), absent=(1,))
+    folder.row("none", {1: 9.0}, seeds=(0, 1), absent=(0, 1))
     frames = load_study(folder.runs_dir, "fig2e", "mini")
-    curve = depth_curve(frames.complete_scores, rng=np.random.default_rng(0))
+    curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
     table = depth_table(curve, frames.plan)
     assert [row.cells[-1].text for row in table.rows] == ["5.00", None]
-    assert "torn & 3 & 0.31 & {--} \\\\" in to_tex(table)
-    assert "| torn | 3 | 0.31 | -- |" in to_markdown(table)
-    assert "A row of -- misses runs." in table.caption
-    assert "torn,torn,3,1,si_snri,,,,,,,," in to_csv([curve], frames.plan)
+    assert "none & 3 & 0.31 & {--} \\\\" in to_tex(table)
+    assert "| none | 3 | 0.31 | -- |" in to_markdown(table)
+    assert "A row of -- misses runs." in table.caption and "seeds 0, 1," in table.caption
+    assert "none,none,3,1,si_snri,,,,,,,," in to_csv([curve], frames.plan)
+
+
+def test_row_that_misses_a_run_is_shown_with_a_dagger_and_without_a_rank(study_folder):
+    folder = study_folder().row("a", {1: 5.0}, seeds=(0, 1)).row("b", {1: 4.0}, seeds=(0, 1))
+    folder.row("torn", {1: 9.0}, seeds=(0, 1), absent=(1,))
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    table = depth_table(depth_curve(frames.scores, rng=np.random.default_rng(0)), frames.plan)
+    assert [(row.label, row.cells[-1].text, row.cells[-1].rank) for row in table.rows] == [
+        ("a", "5.00", 1),
+        ("b", "4.00", 2),
+        ("torn†", "9.00", 0),
+    ]
+    assert r"torn$^\dagger$ & 3 & 0.31 & 9.00" in to_tex(table)
+    assert check_tex(to_tex(table)) == []
+    assert "seeds 0, 1 (1 to 2 a row), 40 mixtures" in table.caption
+    assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in table.caption
+    assert "misses runs" not in table.caption
+
+
+def test_reported_rows_follow_with_their_numbers_and_sources(frozen):
+    curve, plan = frozen
+    published = [
+        {"id": "s", "label": "SepReformer", "source": "Table 1, from [6]"}
+        | {"published": {"si_snri": 25.1, "params_m": 59.4}},
+        {"id": "t", "label": "deep", "source": "ours", "published": {"si_snri.re2": 99.0}},
+    ]
+    table = depth_table(curve, plan | {"published": published})
+    *_, last, level, depth = table.rows
+    assert [column.name for column in table.columns][1:] == [
+        "params [M]",
+        "N_re = 1",
+        "N_re = 2",
+        "reported",
+    ]
+    assert (level.label, depth.label) == ("SepReformer [6]", "deep")
+    assert [cell.text for cell in level.cells] == [None, "59.40", None, None, "25.10"]
+    assert [(cell.text, cell.rank) for cell in depth.cells[3:]] == [("99.00", 0), (None, 0)]
+    not_comparable = "Reported by others on the paper's corpora, not comparable"
+    assert [row.rule for row in (last, level, depth)] == [None, not_comparable, None]
+    assert f"{not_comparable} (SepReformer [6]: Table 1, from [6]; deep: ours)." in table.caption
+    assert check_tex(to_tex(table)) == []
+    shown = plan | {"published": published, "show": {"figure": "table"}}
+    assert len(depth_table(curve, shown).rows) == len(plan["rows"])
 
 
 def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
