@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,9 +21,11 @@ from typer.main import get_command
 
 from tisdiss import cli
 from tisdiss.checkpoint import save_model
+from tisdiss.cli_numbers import folded
 from tisdiss.harness.display import Watcher
-from tisdiss.harness.folder import RunFolder
+from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.study import find_studies
+from tisdiss.harness.tracking import check_port
 from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
 
@@ -103,6 +106,19 @@ def tisdiss(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> R
         (["plan", "fig2a", "--profile", "smok"], "no profile 'smok'; nearest valid name: 'smoke'"),
         (["run", "fig2a", "--profile", "smoke", "--row", "l2"], "'fig2a' has no row 'l2'; "),
         (["search", "search_los"], "no search 'search_los'; nearest valid name: 'search_loss'"),
+        (["plan", "/none.yaml"], "error: no study '/none.yaml'; no such file\n"),
+        (["search", "/none.yaml"], "error: no search '/none.yaml'; no such file\n"),
+        (
+            ["plan", "search_loss", "--profile", "smoke"],
+            "error: studies/search_loss.yaml is a search, not a study; "
+            "use `tisdiss search search_loss`\n",
+        ),
+        (["run", "studies/search_loss.yaml"], "use `tisdiss search studies/search_loss.yaml`\n"),
+        (["report", "search_loss"], "search_loss is a search, not a study; `tisdiss search"),
+        (
+            ["search", "fig2a"],
+            "error: studies/fig2a.yaml is a study, not a search; use `tisdiss run fig2a`\n",
+        ),
         (["run", "fig2a", "--slurm", "none.yaml"], "none.yaml: cannot be read"),
         (["report", "fig2a", "--runs-dir", "nowhere"], "no plan of study 'fig2a' at profile"),
         (["separate", "a/talk.wav", "b/talk.flac"], "2 of the files are called 'talk'"),
@@ -113,6 +129,34 @@ def test_a_mistake_is_one_message_and_exit_code_2(tisdiss: Run, words, message: 
     code, out, errors = tisdiss(*words)
     assert code == 2 and not out
     assert message in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "fig2a", "--seed", -1], "'--seed': Input should be greater than or equal to 0"),
+        (["plan", "fig2a", "--seed", -1], "'--seed': Input should be greater than or equal to 0"),
+        (["run", "fig2a", "--max-minutes", -1], "'--max-minutes': Input should be greater than"),
+        (["run", "fig2a", "--max-minutes", 0], "'--max-minutes': Input should be greater than"),
+        (["ui", "--port", 0], "'--port': Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(tisdiss: Run, words: list, message: str) -> None:
+    code, _, errors = tisdiss(*words)
+    assert code == 2 and message in errors
+
+
+def test_a_busy_port_is_refused_before_anything_is_served(
+    tisdiss: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        code, out, errors = tisdiss("ui", "--port", port, "--runs-dir", tmp_path / "runs")
+    assert (code, out) == (2, "") and not (tmp_path / "mlflow.db").exists()
+    assert f"error: port {port} of this machine cannot be used (Address already in use)" in errors
+    assert "--port" in errors
+    check_port(port, runs_dir=tmp_path / "runs")
 
 
 def test_an_unknown_option_is_refused_with_the_way_to_help(tisdiss: Run) -> None:
@@ -162,22 +206,83 @@ def test_the_schema_printed_is_the_schema_shipped(tisdiss: Run) -> None:
     assert json.loads(out) == json.loads((ROOT / "schemas" / "study.schema.json").read_text())
 
 
-def test_status_of_nothing_is_an_empty_table(tisdiss: Run, tmp_path: Path) -> None:
-    code, out, _ = tisdiss("status", "--runs-dir", tmp_path)
-    assert code == 0 and "study" in out and "fig2a" not in out
+@pytest.mark.parametrize("watch", [(), ("--watch",)])
+def test_status_of_nothing_says_how_to_begin(tisdiss: Run, tmp_path: Path, watch) -> None:
+    code, out, _ = tisdiss("status", *watch, "--runs-dir", tmp_path)
+    assert code == 0
+    assert f"no study is planned in {tmp_path}; begin with: tisdiss run fig2e --prof" in out
 
 
-def test_status_gives_the_reason_of_a_failure_as_it_is(tisdiss: Run, tmp_path: Path) -> None:
-    identity = "ab" * 32
-    row = {"id": "l1", "runs": [{"seed": 0, "identity": identity, "evaluation": "cd" * 32}]}
-    plan = {"study": "fig2a", "profile": "smoke", "rows": [row]}
+@pytest.fixture
+def planned_run(tmp_path: Path) -> RunFolder:
+    """The first of two runs that fig2a plans; of the second there is no folder."""
+    rows = [
+        {"id": row, "runs": [{"seed": 0, "identity": letters * 32, "evaluation": "cd" * 32}]}
+        for row, letters in (("l1", "ab"), ("l2", "12"))
+    ]
+    plan = {"study": "fig2a", "profile": "smoke", "rows": rows}
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans" / "fig2a.smoke.json").write_text(json.dumps(plan))
-    folder = RunFolder.of(tmp_path, identity)
-    folder.write("config.json", {"identity": identity})
-    folder.write("result.json", {"status": "failed", "reason": "OSError: no room in [/disk]"})
+    folder = RunFolder.of(tmp_path, "ab" * 32)
+    folder.write("config.json", {"identity": folder.identity})
+    return folder
+
+
+def status_rows(out: str) -> dict[str, list[str]]:
+    """The words of each line of the table, by row."""
+    return {words[2]: words for words in map(str.split, out.splitlines()) if len(words) > 5}
+
+
+def test_status_gives_the_reason_of_a_failure_as_it_is(
+    tisdiss: Run, tmp_path: Path, planned_run: RunFolder
+) -> None:
+    planned_run.write("result.json", {"status": "failed", "reason": "OSError: no room in [/disk]"})
     code, out, _ = tisdiss("status", "--runs-dir", tmp_path)
     assert code == 0 and "failed" in out and "OSError: no room in [/disk]" in out
+
+
+@pytest.mark.parametrize("watch", [(), ("--watch",)])
+def test_status_refuses_a_study_that_is_not_planned(
+    tisdiss: Run, tmp_path: Path, planned_run: RunFolder, watch
+) -> None:
+    code, out, errors = tisdiss("status", "fig2b", *watch, "--runs-dir", tmp_path)
+    assert (code, out) == (2, "")
+    assert (
+        f"error: study 'fig2b' has no plan in {tmp_path}; nearest valid name: 'fig2a'; " in errors
+    )
+    assert tisdiss("status", "studies/fig2a.yaml", *watch, "--runs-dir", tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json", "events.jsonl"])
+def test_status_shows_a_damaged_run_and_goes_on(
+    tisdiss: Run, tmp_path: Path, planned_run: RunFolder, name: str, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (planned_run.path / name).write_text('{"sta\n')
+    (tmp_path / "plans" / "fig2b.mini.json").write_text("{")
+    code, out, _ = tisdiss("status", "--runs-dir", tmp_path)
+    rows = status_rows(out)
+    assert code == 0 and (rows["l1"][5], rows["l2"][5]) == ("damaged", "new")
+    told = "".join(out.split())
+    assert name in told and "fig2b.mini.json:notJSON" in told and "…" not in told
+
+
+def test_progress_is_not_that_of_another_evaluation(
+    tisdiss: Run, tmp_path: Path, planned_run: RunFolder
+) -> None:
+    planned_run.write("result.json", {"status": "running", "reason": "time"})
+    with Journal(planned_run.journal) as journal:
+        journal.append({"kind": "epoch", "step": 9, "epoch": 2, "metrics": {}})
+        journal.append({"kind": "eval", "step": 5, "epoch": 0, "metrics": {}})
+        journal.append({"kind": "depth", "step": 10, "epoch": 0, "evaluation": "ef" * 32})
+    out = tisdiss("status", "--runs-dir", tmp_path)[1]
+    assert "epoch 2 step 9" in out and "scored" not in out and "eval 5" not in out
+    path = planned_run.evaluation("cd" * 32)
+    path.with_name(f".{path.name}.partial").mkdir(parents=True)
+    assert "eval 5" in tisdiss("status", "--runs-dir", tmp_path)[1]
+    with Journal(planned_run.journal) as journal:
+        journal.append({"kind": "depth", "step": 6, "epoch": 0, "evaluation": "cd" * 32})
+    assert "scored up to N_re 6" in tisdiss("status", "--runs-dir", tmp_path)[1]
 
 
 def test_a_warning_of_a_run_is_shown_at_once() -> None:
@@ -307,11 +412,9 @@ def test_separate_says_when_one_pass_takes_longer_than_allowed(
 ) -> None:
     write_wav(tmp_path / "talk.wav", 0.1 * torch.randn(900), 8000)
     words = ["separate", tmp_path / "talk.wav", "-o", tmp_path / "out", "--model", model_file]
-    assert (
-        "at N_re = 1 in 0.0 s, over the 1e-09 s of --within:"
-        in tisdiss(*words, "--within", 1e-9)[1]
-    )
-    assert "--within" not in tisdiss(*words, "--within", 1000)[1]
+    late, in_time = (tisdiss(*words, "--within", seconds)[1] for seconds in (1e-9, 1000))
+    assert re.search(r"at N_re = 1 in \d+\.\d s, over the 1e-09 s of --within:", late)
+    assert "--within" not in in_time
 
 
 def test_a_search_prints_its_trials_and_draws_them(
@@ -332,3 +435,50 @@ def test_a_search_prints_its_trials_and_draws_them(
     assert (code, errors) == (0, "")
     assert "*   0 complete  2.5 " in out and "1 fail      Diverged: too high" in out
     assert str(("search_loss", "smoke", tmp_path / "runs", tmp_path / "reports")) in out
+
+
+def test_long_lines_are_folded_below_their_text() -> None:
+    lines = [
+        "  row       fine-tuned at re1x6, trained at N_re = 6",
+        "MISSING         fig2e/deeper: row('re1x6') > row('base')",
+        "NOT SIGNIFICANT fig2e/deeper: row('re1x6')",
+        "config losses: ['last', 're1'] -> ['last']",
+        "            test set 6b4d86ac81",
+    ]
+    assert folded("\n".join(lines), 32).splitlines() == [
+        "  row       fine-tuned at re1x6,",
+        "            trained at N_re = 6",
+        "MISSING         fig2e/deeper:",
+        "                row('re1x6') >",
+        "                row('base')",
+        "NOT SIGNIFICANT fig2e/deeper:",
+        "                row('re1x6')",
+        "config losses: ['last', 're1']",
+        "  -> ['last']",
+        "            test set 6b4d86ac81",
+    ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_differences_are_folded_on_a_terminal_alone(
+    tisdiss: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    line = "config losses: " + " ".join(["last"] * 30) + f" {'ab' * 32}"
+    monkeypatch.setattr("tisdiss.harness.diff.diff", lambda *_: [line])
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    _, out, _ = tisdiss("diff", "a", "b")
+    shown = line.replace("ab" * 32, "ab" * 5) if terminal else line
+    assert (out == f"{line}\n") == (not terminal) and out.split() == shown.split()
+    assert not terminal or max(map(len, out.splitlines())) <= 80
+
+
+def test_why_names_the_folder_of_smoke_reports(
+    tisdiss: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build/smoke/fig2a").mkdir(parents=True)
+    code, _, errors = tisdiss("why", "fig2a:l1:si_snri")
+    assert code == 2 and "no report of study 'fig2a' in reports; there is one of pro" in errors
+    assert errors.endswith("add --reports build/smoke\n")
+    assert "--reports build/smoke" not in tisdiss("why", "fig2b:l1:si_snri")[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tisdiss import files
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, read_object, write_atomic
 
 
 def test_text_and_bytes_are_written_with_their_folders(tmp_path: Path) -> None:
@@ -61,3 +61,23 @@ def test_a_target_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         write_atomic(tmp_path / "folder", "x")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b'{"status": "do', r"not JSON \(Unterminated string.*\)"),
+        (b"\xff\xfe", r"not JSON \(.*\)"),
+        (b"[1]", "holds a list, not an object"),
+        (b"{}", "holds no 'status'"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_way_out(
+    tmp_path: Path, content: bytes, wrong: str
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=rf"result\.json: {wrong}; delete it$"):
+        read_object(path, way_out="delete it", needs=("status",))
+    path.write_text('{"status": "done"}')
+    assert read_object(path, way_out="", needs=("status",)) == {"status": "done"}

@@ -49,7 +49,7 @@ def smoke(tmp_path_factory):
 def finished(smoke) -> Path:
     """The folder after a stopped run, the run that resumes it, and the report."""
     run, home = smoke
-    assert run("run", "--max-minutes", "0") == 3
+    assert run("run", "--max-minutes", "0.0001") == 3
     assert result(home)["status"] == "running" and result(home)["steps"] == 1
     assert run("run") == run("report") == 0
     return home

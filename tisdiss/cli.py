@@ -38,7 +38,8 @@ Speech = Annotated[
     typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="Instead of the study's; repeat for several.")
+    list[int] | None,
+    typer.Option("--seed", min=0, help="Instead of the study's; repeat for several."),
 ]
 Reports = Annotated[
     Path | None,
@@ -46,6 +47,8 @@ Reports = Annotated[
         "--reports", "--out", help="Folder of reports; reports/, or build/smoke/ at profile smoke."
     ),
 ]
+MIN_MINUTES = 1e-4
+"""A training that may take no time at all is a mistake."""
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
 
 
@@ -86,7 +89,9 @@ def run(
     max_minutes: Annotated[
         float,
         typer.Option(
-            help="Stop each training after so long; the next call resumes it.", show_default=False
+            min=MIN_MINUTES,
+            help="Stop each training after so long; the next call resumes it.",
+            show_default=False,
         ),
     ] = math.inf,
     recompute: Annotated[
@@ -232,13 +237,14 @@ def status(
     """
     from rich.console import Console
 
-    from tisdiss.harness.display import status_table
+    from tisdiss.harness.display import status as status_of
     from tisdiss.harness.watch import watch_status
 
+    names = [Path(study).stem for study in studies or ()]
     if watch:
-        watch_status(runs_dir, Console(), studies or ())
+        watch_status(runs_dir, Console(), names)
     else:
-        Console().print(status_table(runs_dir, studies or ()))
+        Console().print(status_of(runs_dir, names))
 
 
 @app.command("time")
@@ -285,6 +291,8 @@ def report(
     folder = _reports(profile, out)
     for name in studies:
         study = Path(name).stem
+        if study.startswith("search_"):
+            raise ValueError(f"{name} is a search, not a study; `tisdiss search {name}` reports it")
         for path in write_report(study, profile, runs_dir, folder, notebook=notebook):
             typer.echo(path)
 
@@ -310,7 +318,7 @@ def ui(
     study: Annotated[str | None, typer.Argument(help="Print the link to this study's charts.")] = (
         None
     ),
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Serve MLflow's pages on this machine, with a link to a study's charts.
@@ -318,10 +326,11 @@ def ui(
     Example: tisdiss ui fig2e
     """
     from tisdiss.harness.study import find_studies
+    from tisdiss.harness.tracking import check_port, ui_link
     from tisdiss.harness.tracking import ui as serve
-    from tisdiss.harness.tracking import ui_link
 
     find_studies([study] if study else [])  # a name that is not there is refused
+    check_port(port, runs_dir=runs_dir)
     names = [study] if study else sorted(p.stem for p in Path("studies").glob("*.yaml"))
     for name in names:
         typer.echo(f"{name}: {ui_link(name, port, runs_dir=runs_dir)}")

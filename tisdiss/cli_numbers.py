@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +17,12 @@ Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the 
 Profile = Annotated[str, typer.Option(help="Size at which the studies were run.")]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Reports = Annotated[Path, typer.Option(help="Folder of reports.")]
+SMOKE_REPORTS = Path("build/smoke")
+"""Where `tisdiss report --profile smoke` writes."""
+
+HEAD = re.compile(r" *(?:NOT SIGNIFICANT |\S+ {2,})?")
+"""What stands before the text of a line: its indentation, and the word of a first column."""
+DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 
 
 @app.command()
@@ -28,7 +38,7 @@ def claims(
     from analysis.index import PAPER
 
     verdicts = decide(studies or PAPER, profile, runs_dir)
-    typer.echo(to_text(verdicts, profile), nl=False)
+    _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
 
@@ -46,7 +56,13 @@ def why(
     from analysis.provenance import why_text
     from tisdiss.harness.environment import code_hash
 
-    typer.echo(why_text(explain(cell, reports=reports, code_hash=code_hash())), nl=False)
+    study = cell.partition(":")[0]
+    if (SMOKE_REPORTS / study).is_dir() and not (reports / study).is_dir():
+        raise ValueError(
+            f"{cell}: no report of study '{study}' in {reports}; there is one of profile smoke: "
+            f"add --reports {SMOKE_REPORTS}"
+        )
+    _show(why_text(explain(cell, reports=reports, code_hash=code_hash())))
 
 
 @app.command()
@@ -62,7 +78,7 @@ def diff(
     from tisdiss.harness.diff import diff as compare
 
     lines = [str(difference) for difference in compare(runs_dir, a, b)]
-    typer.echo("\n".join(lines or ["no difference"]))
+    _show("\n".join(lines or ["no difference"]))
 
 
 @app.command()
@@ -136,3 +152,27 @@ def check_tex(
     typer.echo(out)
     if problems:
         raise typer.Exit(1)
+
+
+def _show(text: str) -> None:
+    """Print; on a terminal without the rest of long digests, and folded to its width."""
+    if sys.stdout.isatty():
+        text = folded(DIGEST.sub(r"\1", text), shutil.get_terminal_size().columns)
+    typer.echo(text.rstrip("\n"))
+
+
+def folded(text: str, width: int) -> str:
+    """Lines broken between words; what is broken off stands below the text of its line."""
+    return "\n".join(_folded(line, width) for line in text.splitlines())
+
+
+def _folded(line: str, width: int) -> str:
+    head = HEAD.match(line)
+    indent = len(head.group()) if head else 0
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * max(indent, 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,8 +1,33 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and what to say of one that was damaged after all."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+
+class DamagedError(ValueError):
+    """A file that we wrote does not hold what was written."""
+
+
+def read_json(path: Path, *, way_out: str) -> Any:
+    """What a JSON file holds; DamagedError tells the way out."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DamagedError(f"{path}: not JSON ({error}); {way_out}") from error
+
+
+def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
+    found = read_json(path, way_out=way_out)
+    if not isinstance(found, dict):
+        raise DamagedError(f"{path}: holds a {type(found).__name__}, not an object; {way_out}")
+    for key in needs:
+        if key not in found:
+            raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
+    return found
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

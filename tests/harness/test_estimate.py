@@ -70,6 +70,13 @@ def test_a_finished_run_gives_the_speed(make_plan, make_runner, tmp_path):
     )
 
 
+def test_a_damaged_run_gives_no_speed(make_plan, make_runner, tmp_path):
+    planned = make_plan(["{id: a}"])
+    finish(planned, make_runner, tmp_path, speed=10.0)
+    (tmp_path / "runs" / planned.runs[0].identity[:10] / "result.json").write_text("{")
+    assert find_basis(planned, tmp_path / "runs") is None
+
+
 def test_a_deeper_model_takes_longer_in_proportion_to_its_work(make_plan, make_runner, tmp_path):
     planned = make_plan(["{id: a}"])
     finish(planned, make_runner, tmp_path, speed=10.0)
@@ -82,7 +89,7 @@ def test_a_deeper_model_takes_longer_in_proportion_to_its_work(make_plan, make_r
 
 def test_a_profile_may_assume_a_speed_and_says_so(make_plan, tmp_path):
     basis = find_basis(make_plan(["{id: a}"], "paper"), tmp_path)
-    assert "50 TMAC/s on one H100, assumed" in str(basis)
+    assert "15 TMAC/s on one H100, assumed" in str(basis)
 
 
 def test_summary_counts_runs_and_what_they_serve(make_plan, make_runner, tmp_path):

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from tisdiss.harness.folder import Journal, RunFolder, read_journal
+from tisdiss.files import DamagedError
+from tisdiss.harness.folder import Journal, RunFolder, read_journal, run_folders
 from tisdiss.harness.lease import RunHeldError
 
 
@@ -74,3 +75,26 @@ def test_a_folder_of_another_run_with_the_same_digits_is_refused(folder):
     folder.write("config.json", {"identity": "0123456789ffff"})
     with pytest.raises(ValueError, match="holds run 0123456789ffff, not 0123456789abcdef"):
         folder.state()
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "result.json", "evaluations/eeeeeeeeee/evaluation.json"]
+)
+def test_a_damaged_file_is_told_with_its_name_and_the_way_out(folder, name):
+    folder.write("config.json", {"identity": folder.identity})
+    folder.write("result.json", {"status": "done"})
+    folder.write("evaluations/eeeeeeeeee/evaluation.json", {"identity": "e" * 64})
+    assert folder.state(("e" * 64,)) == "done"
+    (folder.path / name).write_text('{"sta')
+    with pytest.raises(DamagedError, match=f"{name}: not JSON .*; delete that file, or the whole"):
+        folder.state(("e" * 64,))
+
+
+def test_run_folders_are_found_and_other_folders_are_not(folder, tmp_path):
+    folder.write("config.json", {"identity": folder.identity})
+    (tmp_path / "notes").mkdir()
+    assert run_folders(tmp_path) == [folder.path]
+    assert RunFolder.at(folder.path) == folder
+    folder.write("config.json", {})
+    with pytest.raises(DamagedError, match=r"config\.json: holds no 'identity'"):
+        RunFolder.at(folder.path)

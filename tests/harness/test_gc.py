@@ -82,3 +82,15 @@ def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):
         for k, code in enumerate(codes):
             (folder / f"{k}.code").write_text(code)
     assert [r.path.name for r in gc(runs_dir) if r.path.parent.name == "slurm"] == ["ended"]
+
+
+@pytest.mark.parametrize(
+    "name", ["plans/demo.smoke.json", "bbbbbbbbbb/config.json", "slurm/s/runs.json"]
+)
+def test_where_a_file_is_damaged_nothing_goes(runs_dir, name):
+    """Which states are still needed cannot be known."""
+    (runs_dir / "slurm/s").mkdir(parents=True)
+    (runs_dir / name).write_text('{"rows": [')
+    with pytest.raises(ValueError, match=f"{name}: not JSON"):
+        gc(runs_dir)
+    assert len(list(runs_dir.glob("*/checkpoints/*.pt"))) == 3

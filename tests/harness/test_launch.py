@@ -1,12 +1,13 @@
 """Several runs at a time, a process each, parents before children."""
 
+import os
 import signal
 import sys
 
 import pytest
 
 from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.launch import _spawn, _workers, gpu_slots, launch
+from tisdiss.harness.launch import _spawn, _workers, gpu_slots, launch, sharing
 from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.study import load_study
 from tisdiss.harness.worker import EXIT_CODES, TRY_AGAIN, main
@@ -110,6 +111,46 @@ def test_one_job_runs_in_this_process(planned, make_runner):
     assert set(outcomes.values()) == {"done"}
 
 
+def ask_to_stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_one_job_saves_and_ends_when_it_is_asked_to(planned, make_runner, pretend):
+    def train(*arguments, stop, **options):
+        assert not stop()
+        ask_to_stop()
+        trained = pretend.train(*arguments, **options)
+        trained.stopped = "time" if stop() else "epochs"
+        return trained
+
+    before, runner = signal.getsignal(signal.SIGTERM), make_runner(train=train)
+    outcomes = launch(planned, runner=runner, track=False)
+    assert list(outcomes.values()) == ["stopped"] * 4
+    assert [line.partition(": ")[2] for line in runner.said] == [
+        "starts",
+        "stopped; the same command goes on from here",
+    ]
+    assert RunFolder.of(runner.runs_dir, planned.runs[0].identity).state() == "partial"
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert set(launch(planned, runner=make_runner(), track=False).values()) == {"done"}
+
+
+def test_one_job_ends_between_two_scored_mixtures(planned, make_runner, pretend):
+    seen = []
+
+    def evaluate(*arguments, on_log, **options):
+        ask_to_stop()
+        on_log({"kind": "eval", "step": 1, "epoch": 0, "metrics": {}})
+        raise AssertionError("it goes on")
+
+    runner = make_runner(evaluate=evaluate, watch=lambda run, event: seen.append(event["kind"]))
+    outcomes = launch(planned, runner=runner, track=False)
+    assert list(outcomes.values()) == ["stopped"] * 4 and seen == ["train"] * 3 + ["eval"]
+    assert runner.said[-1].endswith("stopped by a signal; the same command goes on from here")
+    first = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
+    assert first.read("result.json")["status"] == "done"
+
+
 def test_children_stop_with_the_command_that_started_them(planned, make_runner, monkeypatch):
     started = []
 
@@ -137,6 +178,30 @@ def test_jobs_have_gpus_of_their_own_as_long_as_there_are_some(
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in gpu_slots(jobs, processes)] == expected
+
+
+@pytest.mark.parametrize(
+    ("jobs", "processes", "expected"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (1, 2, 1), (2, 2, 2)]
+)
+def test_jobs_share_the_memory_of_a_gpu_that_several_have(monkeypatch, jobs, processes, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert sharing(gpu_slots(jobs, processes), processes) == expected
+
+
+def test_all_jobs_and_processes_share_the_memory_of_the_machine():
+    assert sharing([{}, {}], processes=3) == 6
+
+
+def test_the_worker_is_told_with_how_many_it_shares(planned, make_runner, tmp_path):
+    runner = make_runner(sharing=6)
+    line = _workers(runner, 1)(tmp_path / "queue", planned.runs[0], tmp_path / "code")
+    assert line[line.index("--sharing") + 1] == "6"
+
+
+def test_processes_of_one_run_take_no_single_gpu(planned, make_runner, monkeypatch):
+    monkeypatch.setattr("tisdiss.harness.launch.check_device", lambda device: None)
+    with pytest.raises(ValueError, match="processes=2 take a GPU each, not cuda:1: say cuda"):
+        launch(planned, runner=make_runner(device="cuda:1"), processes=2)
 
 
 def test_a_run_on_more_gpus_than_there_are_is_refused(monkeypatch):
@@ -178,19 +243,7 @@ def test_no_job_at_all_is_refused(planned, make_runner):
         launch(planned, runner=make_runner(), jobs=0)
 
 
-@pytest.fixture
-def signals():
-    """A worker's signal handlers are gone when the test is over."""
-    numbers = (signal.SIGTERM, signal.SIGUSR2)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-def test_a_real_worker_understands_its_command_line(
-    planned, make_runner, tmp_path, capsys, signals
-):
+def test_a_real_worker_understands_its_command_line(planned, make_runner, tmp_path, capsys):
     runner = make_runner(again=True, max_seconds=7.0, threads=1, recompute=True)
     launch(planned, runner=runner, jobs=1, track=False)
     queue, code_file = tmp_path / "queue", tmp_path / "code"

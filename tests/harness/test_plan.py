@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import Plan, plan
+from tisdiss.harness.plan import Plan, plan, saved_plans
 from tisdiss.harness.run import run
 from tisdiss.harness.study import load_study
 
@@ -151,6 +151,34 @@ def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):
         tmp_path / "runs"
     )
     assert [row["id"] for row in read(path)["rows"]] == ["b"]
+
+
+def test_rows_of_one_name_are_labelled_with_their_ids(make_plan, tmp_path):
+    lines = [
+        "{id: a, set: {epochs: 1}}",
+        "{id: b, set: {epochs: 3}}",
+        "{id: c, set: {epochs: 4}, label: C}",
+        "{id: d, model: sep1x2-re1x6}",
+    ]
+    expected = {
+        "a": "sep1x2-re1x3-l1+3 (a)",
+        "b": "sep1x2-re1x3-l1+3 (b)",
+        "c": "C",
+        "d": "sep1x2-re1x6-l1+6",
+    }
+    for rows in (None, ["b"]):
+        (path,) = make_plan(lines, rows=rows).save(tmp_path / "runs")
+        assert {row["id"]: row["label"] for row in read(path)["rows"]} == expected
+
+
+def test_a_damaged_plan_file_is_told_with_the_command_that_writes_it(make_plan, tmp_path):
+    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ValueError, match=r"demo\.smoke\.json: not JSON") as told:
+        make_plan(["{id: a}"], rows=["a"]).save(tmp_path / "runs")
+    assert str(told.value).endswith("write it again with `tisdiss run demo --profile smoke`")
+    make_plan(["{id: a}"]).save(tmp_path / "runs")
+    assert [plan["study"] for plan in saved_plans(tmp_path / "runs")] == ["demo"]
 
 
 def read(path):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tisdiss.harness.cost import training_bytes
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import StopRun, mean_by_depth, run
@@ -121,6 +122,21 @@ def test_a_failed_evaluation_keeps_the_training(make_plan, make_runner):
     assert make_plan(["{id: a}"]).runs[0].state == "partial"
     runner = make_runner(train=fail)
     assert list(run(planned, runner=runner, track=False).values()) == ["done"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_damaged_run_fails_and_the_others_go_on(make_plan, make_runner, name):
+    rows, runner = ["{id: a}", "{id: c, set: {model.n_re: 4}}"], make_runner()
+    planned = make_plan(rows)
+    damaged = folder_of(planned, runner)
+    damaged.write("config.json", {"identity": damaged.identity})
+    (damaged.path / name).write_text('{"status": "do')
+    planned = make_plan(rows)
+    assert [each.state for each in planned.runs] == ["damaged", "new"]
+    assert list(run(planned, runner=runner, track=False).values()) == ["failed", "done"]
+    assert f"{name}: not JSON" in runner.said[0] and "delete that file" in runner.said[0]
+    (damaged.path / name).unlink()
+    assert list(run(make_plan(rows), runner=runner, track=False).values()) == ["done", "skipped"]
 
 
 def test_an_interrupted_run_resumes(make_plan, make_runner):
@@ -314,6 +330,18 @@ def test_training_recomputes_where_its_tensors_would_not_fit_or_as_it_is_told(
     assert trained.asked == [expected]
     told = [line for line in runner.said if "recomputes instead" in line]
     assert len(told) == (given is None and expected)
+
+
+@pytest.mark.parametrize(("sharing", "expected"), [(1, False), (3, True)])
+def test_runs_that_share_a_memory_have_their_part_of_it(
+    make_plan, make_runner, trained, monkeypatch, sharing, expected
+):
+    planned = make_plan(["{id: a}"])
+    config = planned.runs[0].config
+    needed = training_bytes(config.model, config.data.segment_seconds, config.batch_size)
+    monkeypatch.setattr("tisdiss.harness.run.memory_of", lambda device: 3 * needed)
+    run(planned, runner=make_runner(train=trained.train, sharing=sharing), track=False)
+    assert trained.asked == [expected]
 
 
 class OutOfMemoryError(RuntimeError):

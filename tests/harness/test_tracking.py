@@ -9,7 +9,7 @@ import pytest
 
 from tisdiss.harness import schema
 from tisdiss.harness.folder import Journal, RunFolder
-from tisdiss.harness.tracking import default_uri, run_folders, sync, ui_link
+from tisdiss.harness.tracking import default_uri, origin_of, sync, ui_link
 from tisdiss.harness.view import metrics_of
 
 IDENTITY = "ab" * 32
@@ -118,10 +118,16 @@ def test_a_store_that_is_down_is_told_without_its_password(tmp_path, monkeypatch
     assert "secret" not in str(told.value)
 
 
-def test_run_folders_are_found_and_other_folders_are_not(tmp_path):
-    folder = write_run(tmp_path / "runs")
-    (tmp_path / "runs/notes").mkdir()
-    assert run_folders(tmp_path / "runs") == [folder]
+def test_a_damaged_run_is_left_out_and_named(client, tmp_path):
+    damaged = write_run(tmp_path / "runs")
+    other = write_run(tmp_path / "runs", identity="12" * 32)
+    (damaged.path / "result.json").write_text('{"status": "do')
+    with pytest.raises(ValueError, match=r"result\.json: not JSON") as told:
+        sync(tmp_path / "runs")
+    assert "the others: 1 runs in sqlite:" in str(told.value)
+    (run,) = runs_of(client)
+    assert run.data.tags["tisdiss.identity"] == other.identity
+    assert sync(tmp_path / "runs", only=[other.identity]).updated == 0
 
 
 def test_a_run_is_shown_whole_and_syncing_twice_doubles_nothing(client, tmp_path):
@@ -171,6 +177,39 @@ def test_a_run_that_was_made_anew_takes_the_place_of_the_old_one(client, tmp_pat
     sync(tmp_path / "runs")
     (run,) = runs_of(client)
     assert [m.value for m in client.get_metric_history(run.info.run_id, "train/loss")] == [7.0]
+
+
+def test_a_run_that_another_folder_made_is_left_and_told(client, tmp_path):
+    """A colleague's folder of the same run, on the same store."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for runs_dir, start in ((theirs, 5), (ours, 7)):
+        folder = write_run(runs_dir)
+        folder.journal.write_text(json.dumps(event(1, float(start), start)) + "\n")
+        synced = sync(runs_dir, uri)
+    (line,) = synced.left
+    assert line.startswith(f"run {IDENTITY[:10]} of {origin_of(theirs)}, MLflow's ")
+    assert str(synced).endswith(f"1 updated\nleft as it is: {line}")
+    folder.journal.write_text(json.dumps(event(1, 9.0, 9)) + "\n")  # ours is made anew
+    assert len(sync(ours, uri).left) == 1
+    found = {run.data.tags["tisdiss.runs_dir"]: run.data.metrics for run in runs_of(client)}
+    assert {origin: metrics["train/loss"] for origin, metrics in found.items()} == {
+        origin_of(theirs): 5.0,
+        origin_of(ours): 9.0,
+    }
+    for run in runs_of(client):  # such as one of before there was this tag
+        client.delete_tag(run.info.run_id, "tisdiss.runs_dir")
+    (line,) = sync(ours, uri).left
+    assert "of a folder that it does not name" in line and len(runs_of(client)) == 2
+    tags = [run.data.tags.get("tisdiss.runs_dir") for run in runs_of(client)]
+    assert set(tags) == {origin_of(ours), None}
+
+
+def test_a_folder_of_runs_keeps_its_origin_where_it_is_moved(tmp_path):
+    origin = origin_of(tmp_path / "runs")
+    assert str(tmp_path / "runs ") in origin and origin_of(tmp_path / "runs") == origin
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    assert origin_of(tmp_path / "elsewhere") == origin != origin_of(tmp_path / "runs")
 
 
 def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):

@@ -61,10 +61,10 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
         problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
         raise ValueError(f"{problem}; {nearest(digits, found or there)}")
     path = Path(runs_dir) / found[0]
-    identity = RunFolder(path, "").read("config.json")["identity"]
-    if not identity.startswith(digits):
-        raise ValueError(f"'{digits}' is no run of {runs_dir}; {found[0]} is {identity}")
-    return RunFolder(path, identity)
+    folder = RunFolder.at(path)
+    if not folder.identity.startswith(digits):
+        raise ValueError(f"'{digits}' is no run of {runs_dir}; {found[0]} is {folder.identity}")
+    return folder
 
 
 def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:

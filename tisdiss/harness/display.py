@@ -5,7 +5,6 @@ On a terminal a bar with the time left; elsewhere one plain line per epoch, so t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from tisdiss.files import DamagedError
 from tisdiss.harness import schema
 from tisdiss.harness.cost import macs_per_second, parameters
 from tisdiss.harness.estimate import (
@@ -29,14 +30,21 @@ from tisdiss.harness.estimate import (
     summary,
     two_digits,
 )
-from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.folder import FINAL, RunFolder, read_journal
 from tisdiss.harness.identity import short
 from tisdiss.harness.lease import is_held
-from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.plan import Plan, PlannedRun, plan_files, read_plan
+from tisdiss.harness.problems import nearest
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""
-STATE_STYLE = {"done": "green", "partial": "yellow", "failed": "red", "new": "cyan"}
+STATE_STYLE = {
+    "done": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "damaged": "red",
+    "new": "cyan",
+}
 
 
 def show_plan(plan: Plan, runs_dir: Path, console: Console) -> None:
@@ -75,7 +83,7 @@ def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
             "\n".join([*name_in_lines(run.name, 40 if wide else 26), *_origin(plan, run)]),
             *(cost if wide else ()),
             duration(seconds(run, basis)),
-            "?" if run.unknown else f"[{STATE_STYLE[run.state]}]{run.state}[/]",
+            "?" if run.unknown else _styled(run.state),
             ", ".join(sorted({f"{m.study}/{m.row}" for m in run.members})) or "(parent only)",
         )
     return table
@@ -119,45 +127,97 @@ def _macs_by_depth(run: PlannedRun) -> str:
     return f"{2 * one - two:.3g}+{two - one:.3g}*N"
 
 
-def status_table(runs_dir: Path, studies: Sequence[str] = ()) -> Table:
-    """Every planned row of the studies (of all, if none is named) and how far its runs are."""
+def status(runs_dir: Path, studies: Sequence[str] = ()) -> Table | Text:
+    """Every planned row of the studies (of all, if none is named) and how far its runs are.
+
+    A line where nothing is planned; ValueError for a study that is not.
+    """
+    files = {path: path.name.partition(".")[0] for path in plan_files(runs_dir)}
+    _check_planned(studies, set(files.values()), runs_dir)
+    if not files:
+        begin = "begin with: tisdiss run fig2e --profile mini"
+        return Text(f"no study is planned in {runs_dir}; {begin}")
+    asked = [path for path, study in files.items() if not studies or study in studies]
+    return _status_table(runs_dir, asked)
+
+
+def _check_planned(studies: Sequence[str], planned: set[str], runs_dir: Path) -> None:
+    for study in studies:
+        if study not in planned:
+            near = f"; {nearest(study, planned)}" if planned else ""
+            raise ValueError(
+                f"study '{study}' has no plan in {runs_dir}{near}; "
+                "`tisdiss run NAME --profile mini` plans a study and runs it"
+            )
+
+
+def _status_table(runs_dir: Path, files: Sequence[Path]) -> Table:
     table = new_table(f"studies in {runs_dir}")
     for column in ("study", "profile", "row", "run", "seed", "state"):
         table.add_column(column, no_wrap=True)
-    table.add_column("progress")
-    for path in sorted((Path(runs_dir) / "plans").glob("*.*.json")):
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        if studies and plan["study"] not in studies:
+    table.add_column("progress", overflow="fold")
+    for path in files:
+        study, _, profile = path.stem.partition(".")
+        try:
+            rows = read_plan(path)["rows"]
+        except DamagedError as error:
+            table.add_row(study, profile, "", "", "", *_damaged(error))
             continue
-        for row in plan["rows"]:
+        for row in rows:
             for run in row["runs"]:
                 folder = RunFolder.of(runs_dir, run["identity"])
-                table.add_row(
-                    plan["study"],
-                    plan["profile"],
-                    row["id"],
-                    short(run["identity"]),
-                    str(run["seed"]),
-                    _state(folder, run["evaluation"]),
-                    progress_of(folder),
-                )
+                seen = _state_and_progress(folder, run["evaluation"])
+                code, seed = short(run["identity"]), str(run["seed"])
+                table.add_row(study, profile, row["id"], code, seed, *seen)
         table.add_section()
     return table
+
+
+def _state_and_progress(folder: RunFolder, evaluation: str) -> tuple[str, str]:
+    try:
+        return _state(folder, evaluation), progress_of(folder, evaluation)
+    except DamagedError as error:
+        return _damaged(error)
+
+
+def _damaged(error: DamagedError) -> tuple[str, str]:
+    return _styled("damaged"), escape(str(error))
 
 
 def _state(folder: RunFolder, evaluation: str) -> str:
     if is_held(folder.lock_file):
         return "[bold]at work[/]"
-    state = folder.state((evaluation,))
+    return _styled(folder.state((evaluation,)))
+
+
+def _styled(state: str) -> str:
     return f"[{STATE_STYLE[state]}]{state}[/]"
 
 
-def progress_of(folder: RunFolder) -> str:
+def progress_of(folder: RunFolder, evaluation: str | None = None) -> str:
+    """Why the run is not done, or its last event; not that of another than the `evaluation`."""
     result = folder.read("result.json")
-    if result.get("reason") and result.get("status") not in ("done", "imported"):
-        return escape(result["reason"])
-    events = read_journal(folder.journal) if folder.journal.is_file() else []
+    reason = result.get("reason")
+    if reason not in (None, "time") and result.get("status") not in FINAL:
+        return escape(reason)
+    events = read_journal(folder.journal)
+    if evaluation is not None:
+        events = _but_of_others(events, folder, evaluation)
     return _line(events[-1]) if events else ""
+
+
+def _but_of_others(
+    events: list[dict[str, Any]], folder: RunFolder, evaluation: str
+) -> list[dict[str, Any]]:
+    """Training and the evaluation alone. Scored mixtures name none: they count while it is open."""
+    path = folder.evaluation(evaluation)
+    is_open = path.with_name(f".{path.name}.partial").is_dir()
+    return [
+        event
+        for event in events
+        if event.get("evaluation", evaluation) == evaluation
+        and (is_open or event["kind"] != schema.EVENT_SCORED)
+    ]
 
 
 class Watcher:

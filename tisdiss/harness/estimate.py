@@ -7,18 +7,19 @@ and where it assumes nothing there is no figure.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from tisdiss.config import DataConfig, TrainConfig
+from tisdiss.files import DamagedError
 from tisdiss.harness import schema
 from tisdiss.harness.cost import macs, training_bytes, training_macs
 from tisdiss.harness.folder import RunFolder, read_journal
-from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun, saved_plans
 from tisdiss.harness.profiles import get_profile
 
 MIXTURE_SECONDS = 6.0
@@ -43,8 +44,8 @@ def find_basis(plan: Plan, runs_dir: Path) -> Basis | None:
     identities = _identities(runs_dir, profile) | {run.identity for run in plan.runs}
     by_device: dict[str, list[float]] = {}
     for identity in sorted(identities):
-        folder = RunFolder.of(runs_dir, identity)
-        if folder.read("result.json").get("status") == "done":
+        with suppress(DamagedError):  # told where the run itself is shown
+            folder = RunFolder.of(runs_dir, identity)
             for speed in _speeds(folder):
                 by_device.setdefault(_device(folder), []).append(speed)
     if by_device:
@@ -151,15 +152,14 @@ def _mixture_seconds(data: DataConfig) -> float:
 
 def _identities(runs_dir: Path, profile: str) -> set[str]:
     """The runs that some study planned at a profile."""
-    found = set()
-    for path in (Path(runs_dir) / "plans").glob(f"*.{profile}.json"):
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        found |= {run["identity"] for row in rows for run in row["runs"]}
-    return found
+    rows = [row for plan in saved_plans(runs_dir, profile) for row in plan["rows"]]
+    return {run["identity"] for row in rows for run in row["runs"]}
 
 
 def _speeds(folder: RunFolder) -> list[float]:
-    """The speed at the end of a training, in multiply-adds; nothing where none was logged."""
+    """The speed at the end of a finished training, in multiply-adds; [] where none was logged."""
+    if folder.read("result.json").get("status") != "done":
+        return []
     config = TrainConfig.model_validate(folder.read("config.json")["train"])
     logged = [
         event["metrics"][schema.SPEED]

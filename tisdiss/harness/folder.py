@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tisdiss.files import write_atomic
-from tisdiss.harness.identity import short
+from tisdiss.files import DamagedError, read_object, write_atomic
+from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import LEASE_SECONDS, held
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
@@ -27,8 +27,12 @@ FINAL: tuple[Status, ...] = ("done", "imported")
 """The weights are final and may be evaluated."""
 BROKEN: tuple[Status, ...] = ("failed", "diverged")
 
-State = Literal["new", "partial", "done", "failed"]
-"""How far a run is: `partial` has been started, or misses an evaluation that is now asked for."""
+State = Literal["new", "partial", "done", "failed", "damaged"]
+"""How far a run is: `partial` has been started, or misses an evaluation that is now asked for.
+`damaged`: a file of it cannot be read."""
+
+WAY_OUT = "delete that file, or the whole run folder, and run the study again"
+_NEEDS = {"config.json": ("identity",)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class RunFolder:
     @classmethod
     def of(cls, runs_dir: Path, identity: str) -> RunFolder:
         return cls(Path(runs_dir) / short(identity), identity)
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """A folder that is there, by what its config.json says."""
+        return cls(path, cls(path, "").read("config.json")["identity"])
 
     @property
     def model_file(self) -> Path:
@@ -59,9 +68,11 @@ class RunFolder:
         return self.path / "evaluations" / short(identity)
 
     def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the folder, {} where it is absent."""
+        """A JSON file of the folder, {} where it is absent; DamagedError if it cannot be read."""
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        return read_object(path, way_out=WAY_OUT, needs=_NEEDS.get(name, ()))
 
     def write(self, name: str, data: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""
@@ -76,7 +87,10 @@ class RunFolder:
             )
 
     def state(self, evaluations: tuple[str, ...] = ()) -> State:
-        """How far the run is, given the evaluations that are asked for."""
+        """How far the run is, given the evaluations that are asked for; never `damaged`.
+
+        Where a file cannot be read that is a DamagedError, which says what to do.
+        """
         if not (self.path / "config.json").is_file():
             return "new"
         self.check()
@@ -87,12 +101,17 @@ class RunFolder:
         return "done" if complete else "partial"
 
     def has_evaluation(self, identity: str) -> bool:
-        path = self.evaluation(identity) / "evaluation.json"
-        return path.is_file() and json.loads(path.read_text())["identity"] == identity
+        name = self.evaluation(identity).relative_to(self.path) / "evaluation.json"
+        return bool(self.read(str(name)).get("identity") == identity)
 
     def lease(self, seconds: float = LEASE_SECONDS) -> AbstractContextManager[None]:
         """Be the only one who works on the run; raises RunHeldError that names who does."""
         return held(self.lock_file, f"run {short(self.identity)}", seconds)
+
+
+def run_folders(runs_dir: Path) -> list[Path]:
+    """The paths of all runs on disk."""
+    return [path.parent for path in sorted(Path(runs_dir).glob("?" * SHORT + "/config.json"))]
 
 
 def json_text(data: Any) -> str:
@@ -169,7 +188,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         try:
             event = json.loads(line)
         except ValueError as error:
-            raise ValueError(
+            raise DamagedError(
                 f"{path}:{number}: not a JSON event ({error}); the journal was damaged: restore "
                 "it, or delete the run folder and run again"
             ) from error

@@ -6,7 +6,6 @@ A run that somebody is working on is left alone.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -15,9 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tisdiss.harness.folder import FINAL, RunFolder
+from tisdiss.harness.folder import FINAL, RunFolder, run_folders
 from tisdiss.harness.identity import SHORT
 from tisdiss.harness.lease import RunHeldError, is_held
+from tisdiss.harness.plan import saved_plans
+from tisdiss.harness.slurm_jobs import Submission
 from tisdiss.harness.worker import EXIT_CODES
 
 STALE_SECONDS = 3600.0
@@ -46,8 +47,7 @@ def gc(runs_dir: Path, *, dry_run: bool = False) -> list[Rubbish]:
 def unreachable(runs_dir: Path) -> Iterator[Rubbish]:
     """Everything that may be deleted."""
     planned = _planned(runs_dir)
-    for config in sorted(runs_dir.glob("?" * SHORT + "/config.json")):
-        folder = RunFolder(config.parent, json.loads(config.read_text())["identity"])
+    for folder in map(RunFolder.at, run_folders(runs_dir)):
         if is_held(folder.lock_file):
             continue
         yield from _of_run(folder, folder.identity in planned)
@@ -73,8 +73,7 @@ def _of_run(folder: RunFolder, planned: bool) -> Iterator[Rubbish]:
 def _planned(runs_dir: Path) -> set[str]:
     """Identities that some plan names, with all their ancestors."""
     named: set[str] = set()
-    for path in (runs_dir / "plans").glob("*.*.json"):
-        plan = json.loads(path.read_text(encoding="utf-8"))
+    for plan in saved_plans(runs_dir):
         named |= {run["identity"] for row in plan["rows"] for run in row["runs"]}
     ancestors = list(named)
     for identity in ancestors:
@@ -89,7 +88,7 @@ def _of_submissions(runs_dir: Path) -> Iterator[Rubbish]:
     """Folders of Slurm submissions whose tasks have all left their exit code."""
     going_on = ("", str(EXIT_CODES["stopped"]))  # a stopped one was warned, and is requeued
     for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
-        tasks = len(json.loads(runs.read_text()))
+        tasks = len(Submission.read(runs.parent).identities)
         codes = [path.read_text().strip() for path in runs.parent.glob("*.code")]
         if sum(code not in going_on for code in codes) == tasks:
             yield _rubbish(runs.parent, "a submission whose jobs have ended")

@@ -2,6 +2,7 @@
 
 Parents are finished before their children start. A worker that crashes, is killed or shows no sign
 of life is started again a few times and resumes; one that failed by itself, or diverged, is not.
+SIGTERM lets all of them save and end.
 `slurm.py` does the same on many machines.
 """
 
@@ -11,8 +12,9 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
-from tisdiss.harness.worker import command_line, outcome_of
+from tisdiss.harness.worker import StopSignal, command_line, outcome_of
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
@@ -59,8 +61,12 @@ def launch(
         raise ValueError(f"processes={processes}: a run needs one; pass processes >= 1")
     check_device(runner.device)
     if jobs == processes == 1 and command is None:
-        return run(plan, runner=runner, track=track)
+        with StopSignal() as asked:
+            return run(plan, runner=asked.heeded_by(runner), track=track)
+    if processes > 1 and runner.device.startswith("cuda:"):
+        raise ValueError(f"processes={processes} take a GPU each, not {runner.device}: say cuda")
     slots = gpu_slots(jobs, processes) if runner.device == "cuda" else [_ANY] * jobs
+    runner = replace(runner, sharing=sharing(slots, processes))
     plan.save(runner.runs_dir)
     return _Pool(plan, runner, slots, tries, track, command or _workers(runner, processes)).work()
 
@@ -78,6 +84,12 @@ def gpu_slots(jobs: int, processes: int = 1) -> list[Slot]:
         )
     endless = cycle(gpus)
     return [{"CUDA_VISIBLE_DEVICES": ",".join(islice(endless, processes))} for _ in range(jobs)]
+
+
+def sharing(slots: Sequence[Slot], processes: int) -> int:
+    """How many processes train in one memory: on the GPU that most slots name, or on the CPU."""
+    gpus = [gpu for slot in slots if slot for gpu in slot["CUDA_VISIBLE_DEVICES"].split(",")]
+    return max(Counter(gpus).values()) if gpus else len(slots) * processes
 
 
 def _gpu_count() -> int:

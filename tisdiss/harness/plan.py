@@ -8,14 +8,14 @@ it is done: such a plan cannot be saved or run.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, read_object, write_atomic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.cost import macs_per_second, parameters
 from tisdiss.harness.folder import RunFolder, State, json_text
@@ -178,10 +178,29 @@ class Plan(Words):
             path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
             document = study.document()
             if self.partial and path.is_file():
-                document = _laid_over(json.loads(path.read_text(encoding="utf-8")), document)
+                document = _laid_over(read_plan(path), document)
+            document["rows"] = _told_apart(document["rows"])
             write_atomic(path, json_text(document))
             paths.append(path)
         return paths
+
+
+def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
+    """The files of all saved plans, or of those at a profile."""
+    return sorted((Path(runs_dir) / "plans").glob(f"*.{profile}.json"))
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """A saved plan; DamagedError if its file cannot be read."""
+    study, _, profile = path.stem.partition(".")
+    command = "search" if study.startswith("search_") else "run"
+    way_out = f"delete it, or write it again with `tisdiss {command} {study} --profile {profile}`"
+    return read_object(path, way_out=way_out, needs=("rows",))
+
+
+def saved_plans(runs_dir: Path, profile: str = "*") -> Iterator[dict[str, Any]]:
+    """All saved plans, or those at a profile."""
+    return map(read_plan, plan_files(runs_dir, profile))
 
 
 def plan(
@@ -242,11 +261,26 @@ def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return now | {"rows": ordered, "corpora": corpora}
 
 
+def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row that is only called like its model gets its id, too, if another of its corpus is."""
+
+    def with_id(row: dict[str, Any]) -> str:
+        return f"{row['name']} ({row['id']})"
+
+    bare = [row for row in rows if row["label"] in (row["name"], with_id(row))]
+    count = Counter((row["corpus"], row["name"]) for row in bare)
+    alike = [row["id"] for row in bare if count[row["corpus"], row["name"]] > 1]
+    return [row | {"label": with_id(row)} if row["id"] in alike else row for row in rows]
+
+
 def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
     if run.unknown:
         return run
     asked = tuple(evaluation.identity for evaluation in run.evaluations)
-    state = RunFolder.of(runs_dir, run.identity).state(asked)
+    try:
+        state = RunFolder.of(runs_dir, run.identity).state(asked)
+    except DamagedError:  # its Runner says what is wrong
+        state = "damaged"
     return run.model_copy(update={"state": state})
 
 

@@ -7,7 +7,6 @@ or fails is a row with its reason, and the others go on. Ctrl-C leaves a folder 
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import traceback
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tisdiss.device import memory_of
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.cost import training_bytes
@@ -61,6 +60,8 @@ class Runner:
     recompute: bool | None = None
     """Train with less memory and a third more products, and with equal results; None: where the
     tensors of a step would else not fit into the device's memory."""
+    sharing: int = 1
+    """How many processes train in the same memory."""
     again: bool = False
     """Train diverged runs again; otherwise they stay a row with their reason."""
     say: Say = print
@@ -89,6 +90,9 @@ class Runner:
         except RunHeldError as error:
             self.say(f"{planned}: {error}")
             return "held"
+        except DamagedError as error:
+            self.say(f"{planned}: {error}")
+            return "failed"
 
     def _run(self, planned: PlannedRun, folder: RunFolder) -> Outcome:
         result = folder.read("result.json")
@@ -212,12 +216,13 @@ class Runner:
         config = planned.config
         share = math.ceil(config.batch_size / ranks().world)
         needed = training_bytes(config.model, config.data.segment_seconds, share)
-        there = memory_of(self.device)
+        there = memory_of(self.device) // self.sharing
         if MARGIN * needed <= there:
             return False
+        share_of = f" for each of {self.sharing}" if self.sharing > 1 else ""
         self.say(
             f"{planned}: a step would keep {needed / 2**30:.0f} GiB, {self.device} has "
-            f"{there / 2**30:.0f} GiB: recomputes instead, with equal results"
+            f"{there / 2**30:.0f} GiB{share_of}: recomputes instead, with equal results"
         )
         return True
 
@@ -259,8 +264,7 @@ class Runner:
                 }
             )
         written = aside / "evaluation.json"
-        document = json.loads(written.read_text()) if written.is_file() else {}
-        document |= {
+        document = RunFolder(aside, planned.identity).read(written.name) | {
             "identity": asked.identity,
             "train_identity": planned.identity,
             "config": asked.config.model_dump(mode="json"),
@@ -294,6 +298,9 @@ def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]
     plan.save(runner.runs_dir)
     outcomes: dict[str, Outcome] = {}
     for planned in plan.runs:
+        if runner.stop() and planned.state != "done":
+            outcomes[planned.identity] = "stopped"
+            continue
         outcomes[planned.identity] = runner.run(planned)
         if track and outcomes[planned.identity] in ("done", "stopped", *BROKEN):
             show_in_mlflow(runner.runs_dir, planned.identity, runner.say)

@@ -82,6 +82,8 @@ TAG_NOT_FINITE = "tisdiss.not_finite"
 """How many logged values were infinite or undefined; MLflow holds NaN for them."""
 TAG_EVALUATION = "tisdiss.evaluation"
 """The evaluation whose curve is called depth/..."""
+TAG_RUNS_DIR = "tisdiss.runs_dir"
+"""The folder of runs that made it, by its origin.txt; only that folder's sync may delete it."""
 TAG_SYNCED = "tisdiss.synced"
 """How much of the run folder is in MLflow already."""
 

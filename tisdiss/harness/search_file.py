@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from tisdiss.config import LossTerm, TrainConfig
+from tisdiss.harness.checks import a_dict
 from tisdiss.harness.document import read_document
 from tisdiss.harness.overrides import settable, validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
@@ -114,10 +115,14 @@ class Search(Words):
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:
     """A search by name or path."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    is_file = name.endswith((".yaml", ".yml"))
+    path = Path(name) if is_file else folder / f"{name}.yaml"
     if not path.is_file():
         names = [found.stem for found in sorted(folder.glob("search_*.yaml"))]
-        raise ValueError(f"no search '{name}'; {nearest(name, names)}")
+        known = "no such file" if is_file else nearest(name, names)
+        raise ValueError(f"no search '{name}'; {known}")
+    if a_dict(read_document(path).data).keys() & {"search", "study"} == {"study"}:
+        raise ValueError(f"{path} is a study, not a search; use `tisdiss run {name}`")
     return load_search(path)
 
 

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from tisdiss.files import write_atomic
 from tisdiss.harness.folder import BROKEN, RunFolder
@@ -68,6 +69,8 @@ def launch_on_slurm(
             f"processes={processes} with gpus: {settings.gpus}: each process needs its own; make "
             "them equal"
         )
+    if runner.device == "cpu":  # the processes of a job share its memory
+        runner = replace(runner, sharing=processes)
     plan.save(runner.runs_dir)
     campaign = _Campaign(plan, runner, settings, processes, tries, track)
     return campaign.work(poll_seconds, deadline_seconds)

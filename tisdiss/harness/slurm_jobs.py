@@ -8,7 +8,6 @@ worker saves, and the job is requeued.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from tisdiss.files import write_atomic
+from tisdiss.files import read_json, write_atomic
 from tisdiss.harness.document import read_document
 from tisdiss.harness.folder import json_text
 from tisdiss.harness.identity import short
@@ -146,7 +145,8 @@ class Submission:
 
     @classmethod
     def read(cls, folder: Path) -> Submission:
-        return cls(folder, tuple(json.loads((folder / "runs.json").read_text())))
+        way_out = "delete that folder and run again"
+        return cls(folder, tuple(read_json(folder / "runs.json", way_out=way_out)))
 
 
 def executor_of(submission: Submission, ours: SlurmSettings) -> Any:

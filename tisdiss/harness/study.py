@@ -137,7 +137,7 @@ class Show(Words):
     y: Literal["si_snri", "sdri", "si_snr", "sdr"] = "si_snri"
     by: str = Field(default="row", description="what the lines differ in: row or a dotted setting")
     marks: bool = Field(default=False, description="a column of ES/SP/ML marks")
-    equal_cost: bool = Field(default=False, description="box the points of equal cost")
+    equal_cost: bool = Field(default=False, description="join the points of equal cost")
 
 
 class Study(Words):
@@ -203,11 +203,16 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
     studies: list[Study] = []
     lines: list[str] = []
     for name in names:
-        path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+        is_file = name.endswith((".yaml", ".yml"))
+        path = Path(name) if is_file else folder / f"{name}.yaml"
         if not path.is_file():
-            lines.append(f"no study '{name}'; {_hint(name, folder)}")
+            known = "no such file" if is_file else _hint(name, folder)
+            lines.append(f"no study '{name}'; {known}")
             continue
         try:
+            if a_dict(read_document(path).data).keys() & {"search", "study"} == {"search"}:
+                lines.append(f"{path} is a search, not a study; use `tisdiss search {name}`")
+                continue
             studies.append(loader.load(path))
         except DocumentError as error:
             lines += error.lines

@@ -3,7 +3,8 @@
 The run folder is the truth and MLflow a view. A run is looked up by its identity before one is
 made; metrics carry the journal's own times, so what was sent before is not doubled. There is one
 experiment with flat runs, and studies are tags. A curve over N_re is a metric whose step is N_re:
-MLflow then draws Fig. 2 by itself.
+MLflow then draws Fig. 2 by itself. A store may serve several folders of runs: of equal identities
+each has its own run, and deletes no other's.
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ import json
 import logging
 import os
 import re
+import secrets
+import socket
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.identity import SHORT, short
+from tisdiss.harness.folder import RunFolder, run_folders
+from tisdiss.harness.identity import short
+from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.view import View, view_of
 
 if TYPE_CHECKING:
@@ -46,9 +51,12 @@ class Synced:
     runs: int
     updated: int
     uri: str
+    left: tuple[str, ...] = ()
+    """Runs of the same identities that another folder made, or nobody knows which."""
 
     def __str__(self) -> str:
-        return f"{self.runs} runs in {self.uri}, {self.updated} updated"
+        told = f"{self.runs} runs in {self.uri}, {self.updated} updated"
+        return "\n".join([told, *(f"left as it is: {line}" for line in self.left)])
 
 
 def default_uri(runs_dir: Path) -> str:
@@ -63,17 +71,34 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     uri = uri or default_uri(runs_dir)
     wanted = None if only is None else {short(identity) for identity in only}
     shown = _members(runs_dir)
-    folders = [f for f in run_folders(runs_dir) if wanted is None or short(f.identity) in wanted]
+    paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
+    updated, problems = [], []
     with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
-        client, experiment = _open(uri, _root(runs_dir))
-        updated = [_sync_run(client, experiment, f, shown.get(f.identity, [])) for f in folders]
-    return Synced(runs=len(folders), updated=sum(updated), uri=_without_password(uri))
+        store = _Store(*_open(uri, _root(runs_dir)), origin_of(runs_dir) if paths else "")
+        for path in paths:
+            try:
+                updated.append(store.sync(_view(path, shown)))
+            except DamagedError as error:
+                problems.append(str(error))
+    uri, left = _without_password(uri), tuple(store.left)
+    synced = Synced(runs=len(updated), updated=sum(updated), uri=uri, left=left)
+    if problems:
+        raise DamagedError("\n".join([*problems, f"the others: {synced}"]))
+    return synced
 
 
-def run_folders(runs_dir: Path) -> list[RunFolder]:
-    """Every run on disk."""
-    configs = sorted(Path(runs_dir).glob("?" * SHORT + "/config.json"))
-    return [RunFolder(path.parent, json.loads(path.read_text())["identity"]) for path in configs]
+def origin_of(runs_dir: Path) -> str:
+    """Which folder of runs it is, wherever it is moved: kept in it, and in MLflow's runs."""
+    path = Path(runs_dir) / "origin.txt"
+    if not path.is_file():
+        place = f"{socket.gethostname()}:{path.parent.resolve()}"
+        write_atomic(path, f"{place} {secrets.token_hex(4)}\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _view(path: Path, shown: dict[str, list[dict[str, str]]]) -> View:
+    folder = RunFolder.at(path)
+    return view_of(folder, shown.get(folder.identity, []))
 
 
 def _root(runs_dir: Path) -> Path:
@@ -83,8 +108,7 @@ def _root(runs_dir: Path) -> Path:
 def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
     """Which rows of which studies show a run, from the plan files."""
     members: dict[str, list[dict[str, str]]] = {}
-    for path in sorted((runs_dir / "plans").glob("*.*.json")):
-        plan = json.loads(path.read_text(encoding="utf-8"))
+    for plan in saved_plans(runs_dir):
         words = {key: plan[key] for key in ("study", "profile", "title", "claim")}
         for row in plan["rows"]:
             for run in row["runs"]:
@@ -159,39 +183,56 @@ def _client(uri: str) -> MlflowClient:
 # --- one run ------------------------------------------------------------------------------------
 
 
-def _sync_run(
-    client: MlflowClient, experiment: str, folder: RunFolder, places: list[dict[str, str]]
-) -> bool:
-    """Make MLflow's run equal to the folder; False if it was so before."""
-    view = view_of(folder, places)
-    run = _find(client, experiment, view)
-    done = f"{len(view.metrics)} {view.fingerprint()}"
-    before = run.data.tags.get(schema.TAG_SYNCED, "0 -") if run else "0 -"
-    if before == done:
-        return False
-    if run is None:
-        run = client.create_run(experiment, start_time=view.started, tags=view.tags)
-    _send(client, run, view, sent=int(before.split()[0]))
-    client.set_tag(run.info.run_id, schema.TAG_SYNCED, done)
-    return True
+@dataclass
+class _Store:
+    """The experiment, as a folder of runs writes it."""
 
+    client: MlflowClient
+    experiment: str
+    origin: str
+    left: list[str] = field(default_factory=list)
 
-def _find(client: MlflowClient, experiment: str, view: View) -> Run | None:
-    """The run of this identity: the oldest if a crash made two, none if the folder is another.
+    def sync(self, view: View) -> bool:
+        """Make MLflow's run equal to the folder; False if it was so before."""
+        run = self._find(view)
+        done = f"{len(view.metrics)} {view.fingerprint()}"
+        before = run.data.tags.get(schema.TAG_SYNCED, "0 -") if run else "0 -"
+        if run is None:
+            tags = {**view.tags, schema.TAG_RUNS_DIR: self.origin}
+            run = self.client.create_run(self.experiment, start_time=view.started, tags=tags)
+        elif schema.TAG_RUNS_DIR not in run.data.tags:
+            self.client.set_tag(run.info.run_id, schema.TAG_RUNS_DIR, self.origin)
+        if before == done:
+            return False
+        _send(self.client, run, view, sent=int(before.split()[0]))
+        self.client.set_tag(run.info.run_id, schema.TAG_SYNCED, done)
+        return True
 
-    A folder that was trained anew, or whose latest evaluation is another one, gets a new run.
-    """
-    query = f"tags.`{schema.TAG_IDENTITY}` = '{view.tags[schema.TAG_IDENTITY]}'"
-    found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"])
-    latest = view.tags.get(schema.TAG_EVALUATION)
-    keep = None
-    for run in found:
-        same_curve = run.data.tags.get(schema.TAG_EVALUATION, latest) == latest
-        if keep is None and same_curve and run.info.start_time == view.started:
-            keep = run
-        else:
-            client.delete_run(run.info.run_id)
-    return keep
+    def _find(self, view: View) -> Run | None:
+        """The run of this identity: the oldest if a crash made two, none if the folder is another.
+
+        A folder that was trained anew, or whose latest evaluation is another one, gets a new run;
+        its old one goes. One that began when ours did is the same run, whoever sent it.
+        """
+        query = f"tags.`{schema.TAG_IDENTITY}` = '{view.tags[schema.TAG_IDENTITY]}'"
+        order = ["attributes.start_time ASC"]
+        latest = view.tags.get(schema.TAG_EVALUATION)
+        keep = None
+        for run in self.client.search_runs([self.experiment], query, order_by=order):
+            same_curve = run.data.tags.get(schema.TAG_EVALUATION, latest) == latest
+            if keep is None and same_curve and run.info.start_time == view.started:
+                keep = run
+            elif run.data.tags.get(schema.TAG_RUNS_DIR) == self.origin:
+                self.client.delete_run(run.info.run_id)
+            else:
+                self._leave(run)
+        return keep
+
+    def _leave(self, run: Run) -> None:
+        tags = run.data.tags
+        origin = tags.get(schema.TAG_RUNS_DIR, "a folder that it does not name")
+        code = short(tags[schema.TAG_IDENTITY])
+        self.left.append(f"run {code} of {origin}, MLflow's {run.info.run_id}")
 
 
 def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
@@ -253,6 +294,21 @@ def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> s
 def is_server(uri: str) -> bool:
     """Whether a store is a server that shows its pages itself."""
     return uri.startswith(("http://", "https://"))
+
+
+def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
+    """ValueError where the pages cannot be served at a port of this machine."""
+    if is_server(default_uri(runs_dir)):
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ValueError(
+                f"port {port} of this machine cannot be used ({error.strerror}): stop what serves "
+                "there, or name another one with --port"
+            ) from error
 
 
 def ui(port: int = PORT, *, runs_dir: Path = Path("runs")) -> int:

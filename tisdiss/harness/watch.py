@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from tisdiss.harness.display import name_in_lines, new_table, progress_of, status_table
-from tisdiss.harness.identity import short
+from tisdiss.files import DamagedError
+from tisdiss.harness.display import name_in_lines, new_table, progress_of, status
+from tisdiss.harness.folder import RunFolder, run_folders
 from tisdiss.harness.lease import holder, silent_seconds
-from tisdiss.harness.tracking import run_folders
 
 REFRESH_SECONDS = 2.0
 
@@ -43,7 +44,7 @@ def watch_status(
 
 
 def _picture(runs_dir: Path, studies: Sequence[str]) -> Group:
-    return Group(working_table(runs_dir), status_table(runs_dir, studies))
+    return Group(working_table(runs_dir), status(runs_dir, studies))
 
 
 def working_table(runs_dir: Path) -> Table:
@@ -52,19 +53,27 @@ def working_table(runs_dir: Path) -> Table:
     for column in ("run", "process", "silent"):
         table.add_column(column, no_wrap=True)
     for column in ("model", "progress"):
-        table.add_column(column)
-    for folder in run_folders(runs_dir):
+        table.add_column(column, overflow="fold")
+    for path in run_folders(runs_dir):
+        folder = RunFolder(path, path.name)
         who = holder(folder.lock_file)
         if not who:
             continue
         table.add_row(
-            short(folder.identity),
+            path.name,
             f"{who.get('pid', '?')} on {who.get('host', '?')}",
             _silence(who, silent_seconds(folder.lock_file)),
-            "\n".join(name_in_lines(folder.read("config.json")["name"], 26)),
-            progress_of(folder),
+            *_model_and_progress(folder),
         )
     return table
+
+
+def _model_and_progress(folder: RunFolder) -> tuple[str, str]:
+    try:
+        name = folder.read("config.json")["name"]
+        return "\n".join(name_in_lines(name, 26)), progress_of(folder)
+    except DamagedError as error:
+        return "", escape(str(error))
 
 
 def _silence(who: Mapping[str, Any], seconds: float) -> str:

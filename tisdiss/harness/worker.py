@@ -14,6 +14,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,7 @@ def command_line(
         "--threads": runner.threads,
         "--max-seconds": runner.max_seconds if math.isfinite(runner.max_seconds) else None,
         "--lease-seconds": runner.lease_seconds,
+        "--sharing": runner.sharing,
         "--recompute": None if runner.recompute is None else int(runner.recompute),
         "--code-file": code_file.resolve(),
     }
@@ -78,7 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
     keep_freed_memory()
     given = _parser().parse_args(arguments)
-    asked = _StopSignal()
+    with StopSignal() as asked:
+        return _bring_up_to_date(given, asked)
+
+
+def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int:
     if given.code_file:
         given.code_file.unlink(missing_ok=True)  # of an earlier start
     if given.parent:
@@ -94,12 +100,11 @@ def main(arguments: list[str] | None = None) -> int:
         max_seconds=given.max_seconds,
         again=given.again,
         recompute=None if given.recompute is None else bool(given.recompute),
+        sharing=given.sharing,
         lease_seconds=given.lease_seconds,
-        stop=asked,
-        watch=asked.watch,
         on_error=errors.append,
     )
-    outcome = _run(runner, plan.run(given.identity))
+    outcome = _run(asked.heeded_by(runner), plan.run(given.identity))
     if outcome is None:
         return 0
     code = EXIT_CODES[outcome]
@@ -124,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--max-seconds", type=float, default=math.inf)
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
+    parser.add_argument("--sharing", type=int, default=1)
     parser.add_argument("--recompute", type=int, choices=(0, 1))
     parser.add_argument("--code-file", type=Path, help="where to leave the exit code")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
@@ -131,24 +137,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _StopSignal:
-    """True once a signal has asked this process to save and end."""
+class StopSignal:
+    """While the block runs SIGTERM and SIGUSR2 are only noted; in other threads than the main one
+    they are as before."""
 
     def __init__(self) -> None:
         self.came = False
-        for number in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(number, self._note)
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGUSR2):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, *_: object) -> None:
         self.came = True
 
-    def __call__(self) -> bool:
-        return self.came
+    def heeded_by(self, runner: Runner) -> Runner:
+        """The runner, which saves and ends once a signal has come.
 
-    def watch(self, planned: PlannedRun, event: dict[str, Any]) -> None:
-        """Outside of the training steps, which ask for themselves, a logged event is the moment."""
-        if self.came and event["kind"] != "train":
-            raise StopRun("stopped by a signal; the same command goes on from here")
+        Outside of the training steps, which ask for themselves, a logged event is the moment.
+        """
+
+        def watch(planned: PlannedRun, event: dict[str, Any]) -> None:
+            if runner.watch:
+                runner.watch(planned, event)
+            if self.came and event["kind"] != "train":
+                raise StopRun("stopped by a signal; the same command goes on from here")
+
+        return replace(runner, stop=lambda: self.came or runner.stop(), watch=watch)
 
 
 def _end_with(parent: int) -> None:
