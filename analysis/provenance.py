@@ -161,10 +161,10 @@ def _value(answer: dict[str, Any]) -> str:
 def _about(answer: dict[str, Any]) -> list[str]:
     lines = [f"  row       {answer['label']}, trained at N_re = {answer['n_re_train']}"]
     if "n_mixtures" in answer:
+        runs = sum(run["scored"] for run in answer["runs"])
         lines.append(
             f"  over      {answer['n_mixtures']} mixtures, {answer['n_speakers']} speakers, "
-            f"{sum(run['scored'] for run in answer['runs'])} runs; {answer['n_missing']} scores "
-            "undefined"
+            f"{runs} run{'s' if runs != 1 else ''}; {answer['n_missing']} scores undefined"
         )
     corpus = answer["corpus"]
     lines.append(f"  corpus    {corpus['source']}, manifest {corpus.get('manifest', '')[:10]}")
