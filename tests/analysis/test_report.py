@@ -82,7 +82,7 @@ def test_cell_of_a_row_that_misses_a_run_names_the_runs_it_is_from(folder, made)
     cell = found["cells"]["b.si_snri.re3"]
     assert (cell["mean"], cell["seeds"]) == (6.0, [0])
     assert cell["runs"] == [folder.plan["rows"][1]["runs"][0]["identity"]]
-    assert "8 speakers, 1 runs" in why_text(why("fig2e:b:si_snri", reports=made.parent))
+    assert "8 speakers, 1 run;" in why_text(why("fig2e:b:si_snri", reports=made.parent))
 
 
 def test_report_holds_the_frames_it_was_made_from(folder, made):
