@@ -5,19 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from tisdiss.config import BlockConfig, DataConfig, ModelConfig, OptimConfig, TrainConfig
+from tisdiss.config import (
+    BlockConfig,
+    DataConfig,
+    GridConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainConfig,
+)
 from tisdiss.data import Corpus, open_corpus
 
 TINY = BlockConfig(channels=8, attention_dim=8, n_heads=2, norm_groups=2, ffn_hidden=(6, 6))
+TINY_GRID = GridConfig(hidden=5, n_heads=2, qk_size=130)
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., ModelConfig]:
-    """A model of 8 channels by its paper name, with changes to it or to its blocks."""
+    """A model of 8 channels by its paper name, with changes to it, its blocks or its `grid`."""
 
-    def make(name: str = "sep1x2-re1x3-l1+3", **changes: object) -> ModelConfig:
+    def make(
+        name: str = "sep1x2-re1x3-l1+3", grid: dict[str, object] | None = None, **changes: object
+    ) -> ModelConfig:
         block = {key: changes.pop(key) for key in list(changes) if key in BlockConfig.model_fields}
-        base = ModelConfig(block=BlockConfig.model_validate(TINY.model_dump() | block))
+        base = ModelConfig(
+            block=BlockConfig.model_validate(TINY.model_dump() | block),
+            grid=GridConfig.model_validate(TINY_GRID.model_dump() | (grid or {})),
+        )
         named = ModelConfig.from_name(name, base)
         return ModelConfig.model_validate(named.model_dump() | changes)
 

@@ -12,10 +12,13 @@ from tisdiss.config import (
     CodecConfig,
     Depth,
     EvalConfig,
+    GridConfig,
     LossConfig,
     ModelConfig,
     TrainConfig,
 )
+
+BARE = {"m_re": 0, "n_re": 0, "losses": ["last"], "sep_residual": False}
 
 # Names of Tables 1-3 and Fig. 2: our name, (M_sep, N_sep, M_re, N_re), number of decoded outputs.
 PAPER = {
@@ -47,6 +50,8 @@ PAPER = {
     "TF-locoformer-sep3x2-l1x2": ("tf-locoformer-sep3x2-l1x2", (3, 2, 0, 0), 2),
     "TF-locoformer-sep2x3-l1x3": ("tf-locoformer-sep2x3-l1x3", (2, 3, 0, 0), 3),
     "TF-locoformer-sep1x6-l1x6": ("tf-locoformer-sep1x6-l1x6", (1, 6, 0, 0), 6),
+    "TF-GridNet-sep6x1": ("tf-gridnet-sep6x1-l1", (6, 1, 0, 0), 1),
+    "TF-GridNet-sep2x3-l1x3": ("tf-gridnet-sep2x3-l1x3", (2, 3, 0, 0), 3),
 }
 
 
@@ -135,8 +140,34 @@ def test_what_a_name_does_not_say_is_kept() -> None:
     assert all(getattr(named, key) == getattr(base, key) for key in kept)
 
 
-def test_leaving_the_baseline_brings_the_residual_module_back() -> None:
-    assert ModelConfig.from_name("tf-locoformer-sep6x1").renamed("sep6x1-l1").sep_residual
+@pytest.mark.parametrize("baseline", ["tf-locoformer", "tf-gridnet"])
+def test_leaving_the_baseline_brings_the_residual_module_back(baseline: str) -> None:
+    assert ModelConfig.from_name(f"{baseline}-sep6x1").renamed("sep6x1-l1").sep_residual
+    assert not ModelConfig.from_name(f"{baseline}-sep6x1").sep_residual
+
+
+def test_only_a_tf_gridnet_keeps_the_settings_of_its_block() -> None:
+    base = ModelConfig(grid=GridConfig(hidden=8))
+    assert ModelConfig.from_name("tf-gridnet-sep2x1", base).grid.hidden == 8
+    assert ModelConfig.from_name("tf-locoformer-sep2x1", base).grid == GridConfig()
+
+
+def test_padding_fills_whole_windows() -> None:
+    lengths = (2, 4, 5, 9, 10)
+    plain, strided = GridConfig(), GridConfig(hop=3)
+    assert [plain.padding(n) for n in lengths] == [(0, 2), *[(0, 0)] * 4]
+    assert [strided.padding(n) for n in lengths] == [(0, 2), (0, 0), (0, 2), (0, 1), (0, 0)]
+    both = GridConfig(hop=3, version=2)
+    assert [both.padding(n) for n in lengths] == [(1, 1), (1, 2), (1, 1), (1, 3), (1, 2)]
+    assert GridConfig(version=2).padding(9) == (3, 3)
+    assert GridConfig(hop=4, version=2).padding(9) == (0, 3)
+
+
+def test_a_tf_gridnet_has_no_bf16() -> None:
+    model = ModelConfig.from_name("tf-gridnet-sep2x1")
+    assert TrainConfig(model=model, precision="tf32").precision == "tf32"
+    with pytest.raises(ValidationError, match=r"precision=bf16: the LSTMs .* set tf32 or float32"):
+        TrainConfig(model=model, precision="bf16")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +189,7 @@ def test_what_is_no_name_is_refused_with_examples(name: str) -> None:
         ("sep6x1-l5x1", r"'l5x1' does not fit the separator of 6 x 1"),
         ("tf-locoformer-sep6x1-re1x3", "tf-locoformer has no reconstructor"),
         ("tf-locoformer-sep6x1-bandsplit", "the conv2d codec"),
+        ("tf-gridnet-sep6x1-re1x3", "tf-gridnet has no reconstructor"),
     ],
 )
 def test_a_label_that_does_not_fit_is_refused(name: str, message: str) -> None:
@@ -182,6 +214,13 @@ def test_a_label_that_does_not_fit_is_refused(name: str, message: str) -> None:
         ({"block": {"ffn_hidden": [1, 2, 3]}}, "give one width .* or two"),
         ({"block": {"ffn_stride": 5}}, "ffn_stride=5 must not exceed ffn_kernel=4"),
         ({"codec": {"hop": 65}}, "hop=65 must be at most half of n_fft=128"),
+        ({"grid": {"hop": 5}}, "hop=5 must be at most window=4"),
+        ({"grid": {"version": 3}}, "Input should be 1 or 2"),
+        (
+            {**BARE, "architecture": "tf-gridnet", "grid": {"n_heads": 3}},
+            "block.channels=128 must be a multiple of grid.n_heads=3",
+        ),
+        ({**BARE, "architecture": "tf-gridnet", "mask": True}, "tf-gridnet has no .* no mask"),
         ({"codec": {"n_fft": 129}}, "multiple of 2"),
         ({"depth": 3}, "Extra inputs are not permitted"),
     ],

@@ -39,6 +39,10 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "coarse grid": ("sep1x2-re1x1-l1", {"codec": {"n_fft": 256, "hop": 128}}),
     "TF-Locoformer": ("tf-locoformer-sep2x1-l1", {}),
     "TF-Locoformer, shared": ("tf-locoformer-sep2x2-l1x2", {"n_src": 3}),
+    "TF-GridNet": ("tf-gridnet-sep2x1-l1", {}),
+    "TF-GridNet, hop 2, shared": ("tf-gridnet-sep1x3-l1x3", {"grid": {"hop": 2}, "n_src": 3}),
+    "TF-GridNet 2": ("tf-gridnet-sep2x1-l2x1", {"grid": {"version": 2}}),
+    "TF-GridNet 2, side by side": ("tf-gridnet-sep1x2-l1", {"grid": {"hop": 4, "version": 2}}),
 }
 
 
@@ -98,8 +102,9 @@ def test_depth_n_of_a_deep_pass_is_a_shallow_pass(tiny: Tiny, name: str) -> None
         assert not torch.allclose(deep[0], deep[2])
 
 
-def test_all_depths_are_shallow_passes(tiny: Tiny) -> None:
-    model, mixture = build(tiny("sep1x3-l1x3")), noise(1, 800)
+@pytest.mark.parametrize("name", ["sep1x3-l1x3", "tf-gridnet-sep1x3-l1x3"])
+def test_all_depths_are_shallow_passes(tiny: Tiny, name: str) -> None:
+    model, mixture = build(tiny(name)), noise(1, 800)
     outputs = model.all_depths(mixture, n_sep=4)
     assert torch.equal(outputs, torch.stack([model(mixture, n_sep=n) for n in (1, 2, 3, 4)]))
 
@@ -115,8 +120,9 @@ def test_split_and_sep_outputs_do_not_depend_on_n_re(tiny: Tiny) -> None:
     assert len(deep) == 7 and torch.equal(deep[:3], shallow)
 
 
-def test_a_baseline_makes_different_estimates_of_its_speakers(tiny: Tiny) -> None:
-    estimates = build(tiny("tf-locoformer-sep2x1-l1"))(noise(1, 700))
+@pytest.mark.parametrize("name", ["tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"])
+def test_a_baseline_makes_different_estimates_of_its_speakers(tiny: Tiny, name: str) -> None:
+    estimates = build(tiny(name))(noise(1, 700))
     assert not torch.allclose(estimates[:, 0], estimates[:, 1])
 
 
@@ -174,7 +180,8 @@ def test_what_a_variant_does_not_use_is_not_built(tiny: Tiny) -> None:
     assert parts("sep1x2-re1x1-l1") == set(PARTS)
     assert parts("sep1x1-re1x1-l1") == set(PARTS) - {"residual"}
     assert parts("sep1x2-l1") == set(PARTS) - {"reconstructor", "speaker"}
-    assert parts("tf-locoformer-sep2x1-l1") == {"encoder", "separator", "decoder"}
+    for baseline in ("tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"):
+        assert parts(baseline) == {"encoder", "separator", "decoder"}
     one = build(tiny("sep1x1-re1x1-l1", ffn_hidden=(5,))).state_dict()
     assert not any("before" in key for key in one)
 

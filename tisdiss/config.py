@@ -6,11 +6,12 @@ imports torch, so that planning and `--help` stay instant.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+Architecture = Literal["tisdiss", "tf-locoformer", "tf-gridnet"]
 LossTerm = Literal["last", "sep", "split", "re"]
 Decode = Literal["auto", "repetitions", "layers", "last-layers"]
 Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
@@ -25,6 +26,8 @@ class Config(BaseModel):
 def _later(value: Any) -> Any:
     """A field that was added after runs existed, with the value that all of those had."""
     plain = list(value) if isinstance(value, tuple) else value
+    if isinstance(value, BaseModel):
+        plain = value.model_dump(mode="json")
     return Field(default=value, json_schema_extra={"since": plain})
 
 
@@ -36,7 +39,10 @@ class Depth(NamedTuple):
 
 
 class BlockConfig(Config):
-    """One Locoformer path; Sep-Blocks have two of them (time, frequency), Re-Blocks three."""
+    """One Locoformer path; Sep-Blocks have two of them (time, frequency), Re-Blocks three.
+
+    Of a TF-GridNet these are only `channels` and `eps`; the rest is in `GridConfig`.
+    """
 
     channels: Positive = 128
     """D: feature channels."""
@@ -77,6 +83,48 @@ class BlockConfig(Config):
         return self
 
 
+class GridConfig(Config):
+    """One TF-GridNet block: LSTMs along bins and along frames, then attention over frames.
+
+    Symbols of Wang et al., "TF-GridNet", TASLP 2023. The width D is `block.channels`, the number
+    of blocks B is m_sep, and n_sep passes share them. The defaults are ESPnet's; its D is 48.
+    """
+
+    window: Positive = 4
+    """I: neighbouring positions that an LSTM sees in one step."""
+    hop: Positive = 1
+    """J: positions from one step to the next."""
+    hidden: Positive = 192
+    """H: LSTM units in each of the two directions."""
+    n_heads: Positive = 4
+    """L: heads of the attention over frames."""
+    qk_size: Positive = 512
+    """Numbers in a frame's query or key, at least: E = ceil(qk_size / F) for each of F bins."""
+    version: Literal[1, 2] = 1
+    """1, as published, pads an axis at its end, 2 at both ends by I - J; where I = J, 2 maps what
+    the LSTM gives by a linear layer instead of a transposed convolution."""
+
+    @model_validator(mode="after")
+    def _windows_meet(self) -> "GridConfig":
+        if self.hop > self.window:
+            raise ValueError(
+                f"hop={self.hop} must be at most window={self.window}: positions in between would "
+                "not be seen"
+            )
+        return self
+
+    @property
+    def adjoining(self) -> bool:
+        """Whether windows lie side by side and are joined by a linear layer."""
+        return self.version == 2 and self.hop == self.window
+
+    def padding(self, length: int) -> tuple[int, int]:
+        """Zeros before and after an axis of bins or frames, so that windows fill it."""
+        edge = self.window - self.hop if self.version == 2 else 0
+        hops = max(0, -(-(length + 2 * edge - self.window) // self.hop))
+        return edge, self.window + hops * self.hop - length - edge
+
+
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
@@ -107,7 +155,7 @@ class CodecConfig(Config):
 class ModelConfig(Config):
     """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
 
-    architecture: Literal["tisdiss", "tf-locoformer"] = "tisdiss"
+    architecture: Architecture = "tisdiss"
     n_src: Annotated[int, Field(ge=2, le=8)] = 2
     """J: speakers to separate."""
     m_sep: Positive = 1
@@ -132,6 +180,8 @@ class ModelConfig(Config):
     """Add the encoder's features before every Sep-Block but the first."""
     re_residual: bool = False
     block: BlockConfig = BlockConfig()
+    grid: GridConfig = _later(GridConfig())
+    """The block of a TF-GridNet; other architectures have none."""
     codec: CodecConfig = CodecConfig()
 
     @model_validator(mode="after")
@@ -148,14 +198,26 @@ class ModelConfig(Config):
             raise ValueError(
                 f"losses={list(self.losses)}: 'split' and 're' need a reconstructor (m_re >= 1)"
             )
-        if self.architecture == "tf-locoformer" and (
+        if not self.has_splitter and (
             self.m_re or self.sep_residual or self.codec.kind != "conv2d" or self.mask
         ):
             raise ValueError(
-                "tf-locoformer has no reconstructor, no residual module, no mask and the conv2d "
-                "codec: set m_re=0, n_re=0, sep_residual=false, mask=false, codec.kind=conv2d"
+                f"{self.architecture} has no reconstructor, no residual module, no mask and the "
+                "conv2d codec: set m_re=0, n_re=0, sep_residual=false, mask=false, "
+                "codec.kind=conv2d"
+            )
+        channels, heads = self.block.channels, self.grid.n_heads
+        if self.architecture == "tf-gridnet" and channels % heads:
+            raise ValueError(
+                f"block.channels={channels} must be a multiple of grid.n_heads={heads}: the heads "
+                "share the channels"
             )
         return self
+
+    @property
+    def has_splitter(self) -> bool:
+        """Whether features are split by speaker; the baselines decode all out of one map."""
+        return self.architecture == "tisdiss"
 
     def decoded(self, n_sep: int | None = None, n_re: int | None = None) -> tuple[Depth, ...]:
         """Every depth that training supervises, in the order of execution, the last output last.
@@ -216,7 +278,7 @@ class ModelConfig(Config):
     @property
     def name(self) -> str:
         """The paper's name, such as "sep1x2-re1x3-l1+3"."""
-        prefix = "tf-locoformer-" if self.architecture == "tf-locoformer" else ""
+        prefix = "" if self.architecture == "tisdiss" else f"{self.architecture}-"
         re_part = f"-re{self.m_re}x{self.n_re}" if self.m_re else ""
         return f"{prefix}sep{self.m_sep}x{self.n_sep}{re_part}-{self._loss_label()}{self._suffix()}"
 
@@ -254,25 +316,31 @@ class ModelConfig(Config):
         return (base or cls()).renamed(name)
 
     def renamed(self, name: str) -> "ModelConfig":
-        """This model with the structure that `name` states and everything else unchanged."""
+        """This model with the structure that `name` states and everything else unchanged.
+
+        But for what only a TF-GridNet has, which other models keep at its default.
+        """
         match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
         if match is None:
             raise ValueError(
                 f"{name!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
-                "sep6x1-l6x1 or tf-locoformer-sep3x2-l1x2, with an optional "
+                "sep6x1-l6x1, tf-locoformer-sep3x2-l1x2 or tf-gridnet-sep6x1-l1, with an optional "
                 "-spksplitconv2d, -bandsplit or -melbandsplit"
             )
         part = match.groupdict()
-        tfl = bool(part["prefix"]) and part["prefix"].startswith("tf")
+        architecture = part["architecture"] or "tisdiss"
+        baseline = architecture != "tisdiss"
         update: dict[str, object] = {
-            "architecture": "tf-locoformer" if tfl else "tisdiss",
+            "architecture": architecture,
             "m_sep": int(part["m_sep"]),
             "n_sep": int(part["n_sep"]),
             "m_re": int(part["m_re"] or 0),
             "n_re": int(part["n_re"] or 0),
-            "sep_residual": not tfl and (self.sep_residual or self.architecture != "tisdiss"),
+            "sep_residual": not baseline and (self.sep_residual or not self.has_splitter),
             "splitter": "conv2d" if "-spksplitconv2d" in part["suffix"] else self.splitter,
         }
+        if architecture != "tf-gridnet":
+            update["grid"] = GridConfig()
         update |= _read_losses(name, part["losses"], update)
         kinds = [kind for kind, text in _CODEC_SUFFIX.items() if text and text in part["suffix"]]
         if kinds:
@@ -291,7 +359,7 @@ _CODEC_SUFFIX = {
 }
 
 _NAME = re.compile(
-    r"(?P<prefix>tisdiss-|tf-locoformer-)?"
+    rf"(?:(?P<architecture>{'|'.join(get_args(Architecture))})-)?"
     r"sep(?P<m_sep>[1-9]\d*)x(?P<n_sep>[1-9]\d*)"
     r"(?:-re(?P<m_re>[1-9]\d*)x(?P<n_re>[1-9]\d*))?"
     r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
@@ -478,10 +546,19 @@ class TrainConfig(Config):
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
     "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
-    weights, norms, codec, STFT and loss stay in float32."""
+    weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs are no products
+    of their own, has no "bf16"."""
     seed: Annotated[int, Field(ge=0)] = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
+
+    @model_validator(mode="after")
+    def _precision_exists(self) -> "TrainConfig":
+        if self.precision == "bf16" and self.model.architecture == "tf-gridnet":
+            raise ValueError(
+                "precision=bf16: the LSTMs of tf-gridnet run in float32; set tf32 or float32"
+            )
+        return self
 
 
 class EvalConfig(Config):

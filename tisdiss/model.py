@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tisdiss.baselines.tf_gridnet import tf_gridnet_parts
 from tisdiss.baselines.tf_locoformer import tf_locoformer_parts
 from tisdiss.codec import build_codec
 from tisdiss.config import Depth, ModelConfig
@@ -188,13 +189,18 @@ def _deviation(mixture: Tensor) -> Tensor:
 
 def _initialise(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases; scales, slopes and band codecs keep their own."""
-    if isinstance(
-        module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
-    ):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    convolutions = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+    if isinstance(module, nn.Linear | nn.LSTM | convolutions):
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
 
 _SPLITTERS = {"swiglu": SwiGLUSplitter, "conv2d": ConvSplitter}
-_PARTS = {"tisdiss": tisdiss_parts, "tf-locoformer": tf_locoformer_parts}
+_PARTS = {
+    "tisdiss": tisdiss_parts,
+    "tf-locoformer": tf_locoformer_parts,
+    "tf-gridnet": tf_gridnet_parts,
+}

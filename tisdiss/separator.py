@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from tisdiss.config import BlockConfig
-from tisdiss.layers import Path, Residual, build_path
+from tisdiss.layers import Residual, build_path
 
 
 class DualPath(nn.Module):
@@ -14,7 +14,7 @@ class DualPath(nn.Module):
     (batch, frames, bins, channels) -> the same shape.
     """
 
-    def __init__(self, *, path: Callable[[], Path], tf_order: str) -> None:
+    def __init__(self, *, path: Callable[[], nn.Module], tf_order: str) -> None:
         super().__init__()
         self.frequency = path()
         self.time = path()
@@ -43,7 +43,7 @@ class Separator(nn.Module):
     """Repeats its blocks, adding the encoder's features before every block but the first."""
 
     def __init__(
-        self, *, blocks: int, block: Callable[[], DualPath], residual: Residual | None
+        self, *, blocks: int, block: Callable[[], nn.Module], residual: Residual | None
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(block() for _ in range(blocks))

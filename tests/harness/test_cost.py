@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from tisdiss.baselines.tf_gridnet import tf_gridnet
 from tisdiss.baselines.tf_locoformer import tf_locoformer
-from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
+from tisdiss.config import BlockConfig, CodecConfig, GridConfig, ModelConfig
 from tisdiss.harness.cost import (
     macs,
     macs_per_second,
@@ -57,6 +58,34 @@ def test_costs_on_the_grid_of_whamr(size, params, giga):
     assert macs(model, 4) / 1e9 == pytest.approx(giga, abs=0.06)
 
 
+SIDE_BY_SIDE = {"grid": {"window": 4, "hop": 4}, "codec": {"n_fft": 256}}
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "params", "giga"),  # as measured of ESPnet's, with the LSTMs by hand
+    [
+        ("article", {}, 14_435_602, 460.9),
+        ("article", {"grid": {"hidden": 256, "version": 2}}, 14_435_602, 509.2),
+        ("article", {"codec": {"n_fft": 256}}, 14_521_042, 921.2),
+        ("article", {"codec": {"n_fft": 256}, "grid": {"hidden": 256, "version": 2}}, None, 975.0),
+        ("espnet", {}, 8_175_874, 262.0),
+        ("espnet", {"grid": {"version": 2}}, 8_175_874, 289.1),
+        ("espnet-v2", {}, 7_034_194, None),
+        ("espnet-v2", SIDE_BY_SIDE, 16_053_010, None),
+        (
+            "espnet-v2",
+            SIDE_BY_SIDE | {"grid": {"window": 4, "hop": 4, "version": 2}},
+            16_057_618,
+            None,
+        ),
+    ],
+)
+def test_costs_of_tf_gridnet(size, changes, params, giga):
+    model = tf_gridnet(size, **changes)
+    assert params is None or parameters(model) == params
+    assert giga is None or macs(model, 4) / 1e9 == pytest.approx(giga, abs=0.06)
+
+
 def test_each_repetition_costs_one_re_block():
     model = ModelConfig()
     at = [macs(model, 4, n_re=n_re) / 1e9 for n_re in (1, 2, 10)]
@@ -77,6 +106,18 @@ VARIANTS = {
     "one pass": {"n_sep": 1, "block": {"channels": 8, "ffn_hidden": (12, 12)}},
     "residual": {"n_sep": 1, "re_residual": True, "block": {"channels": 8, "ffn_hidden": (12,)}},
     **{
+        f"grid {grid.window} {grid.hop} {grid.version}": {
+            "architecture": "tf-gridnet",
+            "grid": grid,
+        }
+        | {"m_re": 0, "n_re": 0, "losses": ["last"], "sep_residual": False}
+        for grid in (
+            GridConfig(hidden=6),
+            GridConfig(hidden=6, hop=4),
+            GridConfig(hidden=6, hop=4, version=2, n_heads=2, qk_size=100),
+        )
+    },
+    **{
         kind: {"codec": {"kind": kind, "n_fft": 256}, "block": {"channels": 8}}
         for kind in ("mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger")
     },
@@ -88,7 +129,7 @@ def test_parameters_are_those_of_the_model_that_is_built(name):
     from tisdiss.model import TISDiSS
 
     settings = dict(VARIANTS[name])
-    block = BlockConfig(**{"attention_dim": 8, **settings.pop("block")})
+    block = BlockConfig(**{"attention_dim": 8, **settings.pop("block", {"channels": 8})})
     codec = CodecConfig(**settings.pop("codec", {}))
     model = ModelConfig(block=block, codec=codec, **settings)
     built = TISDiSS.from_config(model).parameters()
@@ -115,7 +156,10 @@ def test_counting_needs_no_torch():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["tf-locoformer-sep6x1-l1", "sep2x3-l1x3", "sep1x2-re1x3-l1+3", "sep1x2-re1x3-l1+3-bandsplit"],
+    [
+        *("tf-locoformer-sep6x1-l1", "tf-gridnet-sep6x1-l1", "sep2x3-l1x3"),
+        *("sep1x2-re1x3-l1+3", "sep1x2-re1x3-l1+3-bandsplit"),
+    ],
 )
 def test_a_measurement_finds_the_same_but_for_taps_on_padding(name):
     from tisdiss.model import TISDiSS
@@ -130,8 +174,21 @@ def test_a_measurement_finds_the_same_but_for_taps_on_padding(name):
     assert measured == pytest.approx(counted, rel=5e-3)  # attention is counted in tiles
 
 
-@pytest.mark.parametrize("name", ["sep1x2-re1x3-l1+3", "sep3x1-l3x1", "tf-locoformer-sep3x2-l1x2"])
-def test_memory_is_about_what_autograd_keeps(name):
+GRIDS = [
+    GridConfig(hidden=24),
+    GridConfig(hidden=48, hop=2),
+    GridConfig(hidden=32, version=2),
+    GridConfig(hidden=24, hop=4, version=2),
+]
+MEMORY = [
+    *(("sep1x2-re1x3-l1+3", GRIDS[0]), ("sep3x1-l3x1", GRIDS[0])),
+    ("tf-locoformer-sep3x2-l1x2", GRIDS[0]),
+    *(("tf-gridnet-sep1x2-l1x2", grid) for grid in GRIDS),
+]
+
+
+@pytest.mark.parametrize(("name", "grid"), MEMORY, ids=str)
+def test_memory_is_about_what_autograd_keeps(name, grid):
     import torch
 
     from tisdiss.model import TISDiSS
@@ -139,7 +196,7 @@ def test_memory_is_about_what_autograd_keeps(name):
     block = BlockConfig(
         channels=16, attention_dim=16, n_heads=2, norm_groups=2, ffn_hidden=(48, 48)
     )
-    model = ModelConfig.from_name(name, ModelConfig(block=block))
+    model = ModelConfig.from_name(name, ModelConfig(block=block, grid=grid))
     built, kept = TISDiSS.from_config(model), {}
     weights = {p.untyped_storage().data_ptr() for p in built.parameters()}
 

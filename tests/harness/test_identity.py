@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import BaseModel, Field
 
-from tisdiss.config import EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import EvalConfig, GridConfig, ModelConfig, TrainConfig
 from tisdiss.harness.identity import (
     canonical,
     evaluation_identity,
@@ -16,10 +16,12 @@ from tisdiss.harness.identity import (
 from tisdiss.harness.overrides import override
 
 DATA = "d" * 64
+TFL = "tf-locoformer-sep6x1-l1"
 GOLDEN = {
     "sep1x2-re1x3-l1+3": "9354f2fe79db2c2f7e1621511b520a23fb301003d823f0bf99579805df20c92b",
     "sep1x2-re1x6-l1+6": "4c65250522beb905427ffecd00a452eec582efb0789138ebe4cc376970c755c3",
     "tf-locoformer-sep6x1-l1": "4ca0d68115e9063ae785334376411aa17b029c7efc0b6da4a4b60b409a005190",
+    "tf-gridnet-sep6x1-l1": "ca6f0f030fbdc39dd8f0b6bae4d2c102dee5337e90ebe32ff85c9254c8f0f7ac",
 }
 
 
@@ -55,6 +57,16 @@ def test_stating_a_default_does_not_matter():
 )
 def test_every_setting_that_decides_the_weights_counts(change):
     assert identity(**change) != identity()
+
+
+def test_the_block_of_tf_gridnet_counts_in_a_tf_gridnet():
+    plain, wide, locoformer = (
+        TrainConfig(model=ModelConfig.from_name(name, ModelConfig(grid=GridConfig(hidden=hidden))))
+        for name, hidden in (("tf-gridnet-sep6x1-l1", 192), ("tf-gridnet-sep6x1-l1", 8), (TFL, 8))
+    )
+    assert train_identity(plain, DATA) == GOLDEN["tf-gridnet-sep6x1-l1"]
+    assert train_identity(wide, DATA) != train_identity(plain, DATA)
+    assert train_identity(locoformer, DATA) == GOLDEN[TFL]
 
 
 def test_seed_data_and_parent_count():

@@ -1,7 +1,7 @@
 """What a model costs, from its settings alone: parameters, multiply-adds, memory. No torch here.
 
-Counted are the products of convolutions, linear maps and attention, one multiply-add each; not
-the Fourier transform, norms and element-wise work. A convolution counts every tap at every
+Counted are the products of convolutions, linear maps, LSTMs and attention, one multiply-add each;
+not the Fourier transform, norms and element-wise work. A convolution counts every tap at every
 position, padding included, as the literature does; our speaker path skips taps that only meet
 padding, so a measurement (`tisdiss.profile`) finds fewer there.
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tisdiss.band_layouts import mel_bands, tiger_bands
 from tisdiss.config import BlockConfig, ModelConfig
+from tisdiss.harness import cost_gridnet
 
 _KERNEL = 9
 """Taps of the 3x3 convolutions of codec and splitter."""
@@ -48,8 +49,8 @@ def macs(
     """Multiply-adds of one inference pass; only its last output is decoded."""
     n_sep, n_re = model.check_depth(n_sep, n_re)
     grid = shape(model, seconds)
-    blocks = model.m_sep * n_sep * _sep_block(model.block, grid)
-    blocks += model.m_re * n_re * _re_block(model.block, grid, model.n_src)
+    blocks = model.m_sep * n_sep * _sep_block(model, grid)
+    blocks += model.m_re * n_re * _re_block(model, grid)
     return blocks + _encoder(model, grid) + _splitter(model, grid) + _decoder(model, grid)
 
 
@@ -71,11 +72,10 @@ def training_macs(model: ModelConfig, seconds: float) -> int:
 def parameters(model: ModelConfig) -> int:
     """Trainable numbers; what a variant does not use is not built."""
     block = model.block
-    total = model.m_sep * _dual_path_parameters(block) + _codec_parameters(model)
-    total += model.m_re * (
-        _dual_path_parameters(block) + _path_parameters(block, block.ffn_hidden[-1:])
-    )
-    if model.architecture == "tisdiss":
+    sep_block = _sep_block_parameters(model)
+    total = model.m_sep * sep_block + _codec_parameters(model)
+    total += model.m_re * (sep_block + _path_parameters(block, block.ffn_hidden[-1:]))
+    if model.has_splitter:
         total += _splitter_parameters(model)
     if model.has_residual:
         total += 2 * block.channels + 1
@@ -89,29 +89,32 @@ def training_bytes(model: ModelConfig, seconds: float, batch_size: int) -> int:
     allocator and its workspaces come on top.
     """
     grid, block = shape(model, seconds), model.block
-    per_pass = 2 * _kept_by_path(block, block.ffn_hidden, 1.0)
+    per_pass = _kept_by_sep_block(model, grid)
     speaker = _kept_by_path(block, block.ffn_hidden[-1:], _stretch(block, model.n_src))
     kept = (
         model.m_sep * model.n_sep * (per_pass + (2 * block.channels if model.has_residual else 0))
     )
     kept += model.m_re * model.n_re * model.n_src * (per_pass + speaker)
-    if model.architecture == "tisdiss" and model.splitter == "swiglu":
+    if model.has_splitter and model.splitter == "swiglu":
         splits = 1 + sum(depth.stage == "sep" for depth in model.decoded())
         kept += splits * 8 * model.n_src * block.channels
     return _BYTES * (_COPIES * parameters(model) + batch_size * grid.points * int(kept))
 
 
-def _sep_block(block: BlockConfig, grid: Shape) -> int:
+def _sep_block(model: ModelConfig, grid: Shape) -> int:
     """A path over the bins of each frame, and one over the frames of each bin."""
+    if model.architecture == "tf-gridnet":
+        return cost_gridnet.macs(model, grid.frames, grid.bins)
+    block = model.block
     return grid.frames * _path(block, block.ffn_hidden, grid.bins) + grid.bins * _path(
         block, block.ffn_hidden, grid.frames
     )
 
 
-def _re_block(block: BlockConfig, grid: Shape, n_src: int) -> int:
+def _re_block(model: ModelConfig, grid: Shape) -> int:
     """A Sep-Block for each speaker, and a path over the speakers of each point."""
-    across = grid.points * _path(block, block.ffn_hidden[-1:], n_src)
-    return n_src * _sep_block(block, grid) + across
+    across = grid.points * _path(model.block, model.block.ffn_hidden[-1:], model.n_src)
+    return model.n_src * _sep_block(model, grid) + across
 
 
 def _path(block: BlockConfig, ffn_hidden: Sequence[int], length: int) -> int:
@@ -152,7 +155,7 @@ def _decoder(model: ModelConfig, grid: Shape) -> int:
 
 
 def _splitter(model: ModelConfig, grid: Shape) -> int:
-    if model.architecture == "tf-locoformer":
+    if not model.has_splitter:
         return 0
     channels, hidden = model.block.channels, _split_hidden(model)
     if model.splitter == "conv2d":
@@ -164,8 +167,10 @@ def _split_hidden(model: ModelConfig) -> int:
     return 2 * model.block.channels * model.n_src
 
 
-def _dual_path_parameters(block: BlockConfig) -> int:
-    return 2 * _path_parameters(block, block.ffn_hidden)
+def _sep_block_parameters(model: ModelConfig) -> int:
+    if model.architecture == "tf-gridnet":
+        return cost_gridnet.parameters(model)
+    return 2 * _path_parameters(model.block, model.block.ffn_hidden)
 
 
 def _path_parameters(block: BlockConfig, ffn_hidden: Sequence[int]) -> int:
@@ -187,7 +192,7 @@ def _splitter_parameters(model: ModelConfig) -> int:
 def _codec_parameters(model: ModelConfig) -> int:
     channels, kind, bands = model.block.channels, model.codec.kind, _bands(model)
     if not bands:
-        made = 2 * (model.n_src if model.architecture == "tf-locoformer" else 1)
+        made = 2 * (1 if model.has_splitter else model.n_src)
         encoder = _KERNEL * 2 * channels + channels + 2 * channels
         return encoder + _KERNEL * channels * made + made
     rows, number = _rows(bands), len(bands)
@@ -221,6 +226,12 @@ def _rows(bands: Sequence[Sequence[int]]) -> int:
 def _stretch(block: BlockConfig, length: int) -> float:
     """Positions of the feed-forward's convolution for each position of a short row."""
     return _positions(block, length) / length
+
+
+def _kept_by_sep_block(model: ModelConfig, grid: Shape) -> float:
+    if model.architecture == "tf-gridnet":
+        return cost_gridnet.kept(model, grid.frames, grid.bins)
+    return 2 * _kept_by_path(model.block, model.block.ffn_hidden, 1.0)
 
 
 def _kept_by_path(block: BlockConfig, ffn_hidden: Sequence[int], stretch: float) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, TrainConfig
 from tisdiss.harness.expression import Cell, leaves, parse
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
@@ -40,9 +40,19 @@ def resolve_training(
         model = parent.renamed(row.model) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, row.set)
+    _check_grid(config.model)
     if parent is not None:
         config.model.check_fine_tune(parent)
     return config
+
+
+def _check_grid(model: ModelConfig) -> None:
+    """A profile sizes the block of TF-GridNet for all rows, but a row can only set its own."""
+    if model.architecture != "tf-gridnet" and model.grid != GridConfig():
+        raise ValueError(
+            f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
+            "model such as tf-gridnet-sep6x1-l1"
+        )
 
 
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
