@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tisdiss import espnet
+from tisdiss.baselines.tf_gridnet import tf_gridnet
 from tisdiss.config import Depth, ModelConfig
 
 TINY = {
@@ -233,9 +234,34 @@ def test_tf_locoformer_settings() -> None:
     assert espnet.model_config(meta).name == "tf-locoformer-sep3x2-l1x2"
 
 
+def test_tf_gridnet_settings() -> None:
+    meta = {"separator": "tfgridnetv2", "separator_conf": {"emb_dim": 128, "emb_ks": 1}}
+    config = espnet.model_config(meta)
+    assert config == tf_gridnet("espnet-v2", block=config.block)
+    assert (config.block.channels, config.block.eps) == (128, 1e-5)
+    plain = espnet.model_config({"separator": "tfgridnet"})
+    assert plain == tf_gridnet("espnet", block=plain.block)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_released_tf_gridnets_are_what_is_exported(version: int) -> None:
+    kind = {1: "tfgridnet", 2: "tfgridnetv2"}[version]
+    sizes = {"emb_dim": 8, "lstm_hidden_units": 3, "n_layers": 1, "n_fft": 16, "stride": 8}
+    models = [espnet.build({"kind": kind, "separator_conf": sizes}) for _ in range(2)]
+    espnet.load(models[1], espnet.export(models[0]))
+    for mine, theirs in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(mine, theirs)
+    weights = espnet.export(models[0])
+    weights["separator.blocks.0.intra_rnn.bias"] = weights.pop("separator.deconv.bias")
+    with pytest.raises(ValueError, match=r"missing separator\.deconv\.bias"):
+        espnet.load(models[1], weights)
+
+
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
+        ({"kind": "tfgridnet", "separator_conf": {"emb_dims": 8}}, r"\(nearest: emb_dim\)"),
+        ({"kind": "tfgridnet", "separator_conf": {"n_imics": 2}}, "n_imics=2: only 1 is"),
         ({"kind": "sepformer"}, "kind='sepformer': the released separators are tflocoformer, ti"),
         (_meta(n_head=3), r"does not have: n_head \(nearest: n_heads\)"),
         (_meta(split_compress=True), "split_compress=True: only False is supported"),

@@ -7,16 +7,16 @@ feed-forwards from the end.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tisdiss import espnet_gridnet
 from tisdiss.band_layouts import tiger_bands
 from tisdiss.bands import (
     ConvBandDecoder,
@@ -30,6 +30,7 @@ from tisdiss.layers import Path as LocoformerPath
 from tisdiss.layers import rotary_frequencies
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
+from tisdiss.released import Slot, Slots, fill, module_slots, read_settings, slot_of
 from tisdiss.separator import Separator
 
 # What the released classes assume for a setting that is absent. Their default norm is misspelt and
@@ -118,25 +119,7 @@ def load(model: TISDiSS, state_dict: Mapping[str, Tensor | np.ndarray]) -> None:
 
     Rotary frequencies are constants here: the released copies are compared and dropped.
     """
-    slots, given = dict(_slots(model)), {k: torch.as_tensor(v) for k, v in state_dict.items()}
-    missing = {k for k, slot in slots.items() if slot.role != "unused"} - given.keys()
-    unexpected = given.keys() - slots.keys()
-    problems = [f"missing {_nearest(name, unexpected)}" for name in missing]
-    problems += [f"unexpected {_nearest(name, missing)}" for name in unexpected]
-    for name in slots.keys() & given.keys():
-        slot, value = slots[name], given[name]
-        if tuple(value.shape) != slot.shape:
-            problems.append(f"{name} has shape {tuple(value.shape)}, expected {slot.shape}")
-        elif slot.role == "constant" and not torch.allclose(
-            value.float().cpu(), slot.tensor, rtol=1e-6, atol=0
-        ):
-            problems.append(f"{name} differs from the rotary frequencies 10000^(-2i / head_dim)")
-    if problems:
-        raise ValueError("\n  ".join(["the tensors do not fit the model:", *sorted(problems)]))
-    with torch.no_grad():
-        for name, slot in slots.items():
-            if slot.role == "weight":
-                slot.tensor.copy_(given[name].reshape(slot.tensor.shape))
+    fill(dict(_slots(model)), state_dict)
 
 
 def export(model: TISDiSS) -> dict[str, Tensor]:
@@ -152,9 +135,13 @@ def export(model: TISDiSS) -> dict[str, Tensor]:
 def model_config(meta: Mapping[str, Any]) -> ModelConfig:
     """Our settings for released ones; what cannot be expressed is refused by name."""
     kind = meta.get("kind") or meta.get("separator") or "tisdiss"
-    if kind not in _DEFAULTS:
-        raise ValueError(f"kind={kind!r}: the released separators are {', '.join(_DEFAULTS)}")
-    settings = _settings(kind, meta.get("separator_conf") or meta.get("conf") or {})
+    known = (*_DEFAULTS, *espnet_gridnet.VERSIONS)
+    if kind not in known:
+        raise ValueError(f"kind={kind!r}: the released separators are {', '.join(known)}")
+    given = meta.get("separator_conf") or meta.get("conf") or {}
+    if kind in espnet_gridnet.VERSIONS:
+        return espnet_gridnet.model_config(kind, given, meta.get("sample_rate") or 8000)
+    settings = read_settings(kind, given, _DEFAULTS[kind], _ONLY)
     normalised = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
     if not normalised:
         raise ValueError("normalize_variance=False: our models always divide by the deviation")
@@ -164,18 +151,6 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig:
     return ModelConfig.model_validate(
         {"n_src": settings["num_spk"], "block": _block(settings), "codec": codec, **structure}
     )
-
-
-def _settings(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = _DEFAULTS[kind]
-    unknown = [_nearest(name, defaults) for name in given if name not in defaults]
-    if unknown:
-        raise ValueError(f"settings that the released {kind} does not have: {', '.join(unknown)}")
-    settings = {**defaults, **given}
-    for name, value in _ONLY.items():
-        if settings.get(name, value) != value:
-            raise ValueError(f"{name}={settings[name]!r}: only {value!r} is supported")
-    return settings
 
 
 def _block(settings: Mapping[str, Any]) -> BlockConfig:
@@ -313,44 +288,23 @@ def _decode(blocks: int, passes: int, each_pass: bool, each_layer: bool) -> Deco
     return "auto" if unset or wanted == auto or blocks == 1 else wanted
 
 
-class Slot(NamedTuple):
-    """Where a released tensor lives: a view of our parameter, and the shape it is released in."""
-
-    tensor: Tensor
-    shape: tuple[int, ...]
-    role: Literal["weight", "constant", "unused"] = "weight"
-
-
-Slots = Iterator[tuple[str, Slot]]
-
-
 def _slots(model: TISDiSS) -> Slots:
     """Every released name with its slot, in the released order."""
+    if model.config.architecture == "tf-gridnet":
+        return ((f"separator.{name}", slot) for name, slot in espnet_gridnet.slots(model))
     config, decoder = model.config, getattr(model.decoder, "inner", model.decoder)
-    joint = config.architecture == "tf-locoformer"
+    joint = not config.has_splitter
     parts = [
         _codec_slots(config.codec.kind, model.encoder, decoder),
         _block_slots("blocks" if joint else "encoder_blocks", model.separator, config),
-        _module_slots("spk_spliter", model.splitter, {"conv": "conv2d", "deconv": "deconv2d"}),
+        module_slots("spk_spliter", model.splitter, {"conv": "conv2d", "deconv": "deconv2d"}),
         _block_slots("reconstructor_blocks", model.reconstructor, config),
     ]
     if config.codec.kind == "conv2d":
         name = "deconv" if joint else "reconstructor_deconv"
-        parts.append(_module_slots(name, decoder, {"deconv": ""}))
+        parts.append(module_slots(name, decoder, {"deconv": ""}))
     parts.append(_residual_slots(model))
     return ((f"separator.{name}", slot) for part in parts for name, slot in part)
-
-
-def _slot(tensor: Tensor, *shape: int) -> Slot:
-    tensor = tensor.detach()
-    return Slot(tensor, shape or tuple(tensor.shape))
-
-
-def _module_slots(prefix: str, module: nn.Module, names: dict[str, str]) -> Slots:
-    """Weights of `module` whose children carry other names in the released code."""
-    for name, tensor in module.named_parameters():
-        *path, leaf = name.split(".")
-        yield ".".join(filter(None, [prefix, *(names[p] for p in path), leaf])), _slot(tensor)
 
 
 def _block_slots(
@@ -372,17 +326,17 @@ def _path_slots(path: LocoformerPath, config: BlockConfig) -> Slots:
     for i, (norm, _) in enumerate(feed_forwards):
         yield from _norm_slots(f"ffn_norm.{i}", norm)
     for i, (_, layer) in enumerate(feed_forwards):
-        yield from _module_slots(f"ffn.{i}", layer, {"conv": "conv1d", "deconv": "deconv1d"})
+        yield from module_slots(f"ffn.{i}", layer, {"conv": "conv1d", "deconv": "deconv1d"})
     norm, attention = path.attention
     yield from _norm_slots("attn_norm", norm)
     head_dim = config.attention_dim // config.n_heads
     yield "attn.rope.freqs", Slot(rotary_frequencies(head_dim), (head_dim // 2,), "constant")
-    yield from _module_slots("attn", attention, {"qkv": "qkv", "out": "aggregate_heads.0"})
+    yield from module_slots("attn", attention, {"qkv": "qkv", "out": "aggregate_heads.0"})
 
 
 def _norm_slots(prefix: str, norm: nn.Module) -> Slots:
     for name, tensor in norm.named_parameters():
-        yield f"{prefix}.{'gamma' if name == 'scale' else name}", _slot(tensor)
+        yield f"{prefix}.{'gamma' if name == 'scale' else name}", slot_of(tensor)
 
 
 def _residual_slots(model: TISDiSS) -> Slots:
@@ -391,9 +345,9 @@ def _residual_slots(model: TISDiSS) -> Slots:
     channels = model.config.block.channels
     shape = (channels, 1, 1, 1)
     if used:
-        yield "concat_block.0.weight", _slot(used[0].scale, *shape)
-        yield "concat_block.0.bias", _slot(used[0].bias)
-        yield "concat_block.1.weight", _slot(used[0].activation.weight)
+        yield "concat_block.0.weight", slot_of(used[0].scale, *shape)
+        yield "concat_block.0.bias", slot_of(used[0].bias)
+        yield "concat_block.1.weight", slot_of(used[0].activation.weight)
     elif model.config.sep_residual:
         yield "concat_block.0.weight", Slot(torch.ones(shape), shape, "unused")
         yield "concat_block.0.bias", Slot(torch.zeros(channels), (channels,), "unused")
@@ -402,7 +356,7 @@ def _residual_slots(model: TISDiSS) -> Slots:
 
 def _codec_slots(kind: str, encoder: Any, decoder: nn.Module) -> Slots:
     if kind == "conv2d":
-        yield from _module_slots("conv", encoder, {"conv": "0", "norm": "1"})
+        yield from module_slots("conv", encoder, {"conv": "0", "norm": "1"})
         return
     slots, outer = _BAND_SLOTS[kind.removeprefix("mel-").removeprefix("bands-")]
     ends = encoder.map.widths.cumsum(0).tolist()
@@ -414,50 +368,50 @@ def _codec_slots(kind: str, encoder: Any, decoder: nn.Module) -> Slots:
 
 
 def _linear_encoder(codec: LinearBandEncoder, i: int, rows: slice) -> Slots:
-    yield "0.gamma", _slot(codec.gamma[rows])
-    yield "1.weight", _slot(codec.weight[rows].T)
-    yield "1.bias", _slot(codec.bias[i])
+    yield "0.gamma", slot_of(codec.gamma[rows])
+    yield "1.weight", slot_of(codec.weight[rows].T)
+    yield "1.bias", slot_of(codec.bias[i])
 
 
 def _linear_decoder(codec: LinearBandDecoder, i: int, rows: slice) -> Slots:
     for key, part in (("0.0", "in"), ("0.2", "mid")):
-        yield f"{key}.weight", _slot(getattr(codec, f"weight_{part}")[i].T)
-        yield f"{key}.bias", _slot(getattr(codec, f"bias_{part}")[i])
+        yield f"{key}.weight", slot_of(getattr(codec, f"weight_{part}")[i].T)
+        yield f"{key}.bias", slot_of(getattr(codec, f"bias_{part}")[i])
     out = codec.weight_out[rows].transpose(0, 1)  # value | gate, then the band's rows
-    yield "0.4.weight", _slot(out, 2 * out.shape[1], out.shape[2])
-    yield "0.4.bias", _slot(codec.bias_out[rows].T, 2 * out.shape[1])
+    yield "0.4.weight", slot_of(out, 2 * out.shape[1], out.shape[2])
+    yield "0.4.bias", slot_of(codec.bias_out[rows].T, 2 * out.shape[1])
 
 
 def _conv_encoder(codec: ConvBandEncoder, i: int, rows: slice) -> Slots:
-    yield "0.weight", _slot(codec.gamma[rows])
-    yield "0.bias", _slot(codec.beta[rows])
-    yield "1.weight", _slot(codec.weight[rows].transpose(0, 1))
-    yield "1.bias", _slot(codec.bias[i])
+    yield "0.weight", slot_of(codec.gamma[rows])
+    yield "0.bias", slot_of(codec.beta[rows])
+    yield "1.weight", slot_of(codec.weight[rows].transpose(0, 1))
+    yield "1.bias", slot_of(codec.bias[i])
 
 
 def _conv_decoder(codec: ConvBandDecoder, i: int, rows: slice) -> Slots:
-    yield "0.weight", _slot(codec.weight[rows].transpose(0, 1))
-    yield "0.bias", _slot(codec.bias[rows])
+    yield "0.weight", slot_of(codec.weight[rows].transpose(0, 1))
+    yield "0.bias", slot_of(codec.bias[rows])
 
 
 def _tiger_encoder(codec: ConvBandEncoder, i: int, rows: slice) -> Slots:
     """All real rows of a band come before its imaginary rows."""
     n_rows = rows.stop - rows.start
-    yield "0.weight", _slot(codec.gamma[rows].unflatten(0, (-1, 2)).T, n_rows)
-    yield "0.bias", _slot(codec.beta[rows].unflatten(0, (-1, 2)).T, n_rows)
+    yield "0.weight", slot_of(codec.gamma[rows].unflatten(0, (-1, 2)).T, n_rows)
+    yield "0.bias", slot_of(codec.beta[rows].unflatten(0, (-1, 2)).T, n_rows)
     weight = codec.weight[rows].unflatten(0, (-1, 2)).permute(2, 1, 0, 3)
-    yield "1.weight", _slot(weight, weight.shape[0], n_rows, 1)
-    yield "1.bias", _slot(codec.bias[i])
+    yield "1.weight", slot_of(weight, weight.shape[0], n_rows, 1)
+    yield "1.bias", slot_of(codec.bias[i])
 
 
 def _tiger_decoder(codec: TigerDecoder, i: int, rows: slice) -> Slots:
     """value | gate, then real | imaginary, then the band's bins."""
-    yield "0.weight", _slot(codec.slope[i : i + 1])
+    yield "0.weight", slot_of(codec.slope[i : i + 1])
     weight = codec.weight[rows].unflatten(0, (-1, 2)).permute(2, 1, 0, 3)
-    yield "1.weight", _slot(weight, 4 * weight.shape[2], weight.shape[3], 1)
+    yield "1.weight", slot_of(weight, 4 * weight.shape[2], weight.shape[3], 1)
     yield (
         "1.bias",
-        _slot(codec.bias[rows].unflatten(0, (-1, 2)).permute(2, 1, 0), 4 * weight.shape[2]),
+        slot_of(codec.bias[rows].unflatten(0, (-1, 2)).permute(2, 1, 0), 4 * weight.shape[2]),
     )
 
 
@@ -467,8 +421,3 @@ _BAND_SLOTS: dict[str, tuple[tuple[Callable[..., Slots], ...], tuple[str, str]]]
     "conv1d": ((_conv_encoder, _conv_decoder), _SPLIT_NAMES),
     "tiger": ((_tiger_encoder, _tiger_decoder), ("tiger_encoder.BN", "tiger_decoder.mask")),
 }
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name, names, n=1)
-    return f"{name} (nearest: {close[0]})" if close else name

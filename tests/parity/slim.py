@@ -1,6 +1,6 @@
 """Copy golden files into the repository without the arrays that other arrays imply.
 
-    python tests/parity/slim.py <folder of golden files>
+    python tests/parity/slim.py <folder of golden files> <folder of baselines>
 
 Left out: the separated spectra (their inverse STFT, the waves, stay), the mixture's STFT except in
 one file (stft_open.npz has its own), the last depth's float32 waves (the float64 ones stay), and
@@ -30,8 +30,16 @@ def slim(source: Path, target: Path) -> None:
     np.savez_compressed(target, **arrays)
 
 
-def main(source: Path) -> None:
+def slim_gridnet(source: Path, target: Path) -> None:
+    arrays = dict(np.load(source))
+    del arrays["wave_final"]
+    np.savez_compressed(target, **arrays)
+
+
+def main(source: Path, baselines: Path) -> None:
     target = Path(__file__).parent / "golden"
+    for path in baselines.glob("tfgridnet_v?_o??.npz"):
+        slim_gridnet(path, target / path.name)
     for path in sorted(source.glob("o[01]?_*.npz")):
         if not path.name.startswith("o12"):
             slim(path, target / path.name)
@@ -40,4 +48,4 @@ def main(source: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:3]))
