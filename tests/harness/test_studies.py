@@ -13,6 +13,7 @@ STUDIES = (
     *("table1", "table2", "table3"),
     *(f"fig2{panel}" for panel in "abcdefgh"),
 )
+ROWS = ("tisdiss", "tfl", "gridnet", "gridnet-1x6")  # of the study `baselines`
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
 
@@ -102,8 +103,24 @@ def test_marks_are_what_the_models_have(studies, make_plan):
 def test_baseline_has_its_own_codec_at_every_profile(make_plan):
     for profile in ("smoke", "cpu", "lab", "paper"):
         for run in make_plan(profile, ["table1", "table2", "table3"]).runs:
-            if run.config.model.architecture == "tf-locoformer":
+            if not run.config.model.has_splitter:
                 assert run.config.model.codec.kind == "conv2d"
+
+
+@pytest.mark.parametrize("profile", ["smoke", "cpu", "lab", "paper"])
+def test_baselines_are_compared_on_one_codec_at_every_profile(corpora, tmp_path, profile):
+    studies = find_studies(["baselines", "fig2a", "table3"], FOLDER)
+    planned = plan(studies, profile, runs_dir=tmp_path, corpora=corpora, root=FOLDER.parent)
+    runs = [run for run in planned.runs if any("baselines" in shown for shown in shown_in(run))]
+    assert {run.config.model.architecture for run in runs} == {
+        "tisdiss",
+        "tf-locoformer",
+        "tf-gridnet",
+    }
+    assert len({(run.config.model.codec, run.config.model.mask) for run in runs}) == 1
+    shared = {row for run in runs for row in shown_in(run)} - {f"baselines/{row}" for row in ROWS}
+    assert "table3/tfl-6x1" in shared
+    assert ("fig2a/l1+3" in shared) is (profile != "cpu")  # which has a band split there
 
 
 def test_fig2h_keeps_the_papers_grid_at_every_profile(make_plan):
