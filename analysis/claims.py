@@ -140,18 +140,20 @@ def counts(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(found) or "no claims"
 
 
-def meaning(profile: str) -> str:
-    """What verdicts at a profile can and cannot mean, in one sentence; empty for the paper's."""
-    if profile == "paper":
-        return ""
-    if profile == "smoke":
-        return "Profile smoke shows that everything runs; its verdicts mean nothing."
-    return (
-        f"At profile {profile} a verdict is about this small model and corpus: PASS says that the "
-        "paper's ordering shows here too, FAIL that it does not; neither proves nor refutes the "
-        "paper's numbers. With 1 seed the interval is over test speakers alone: another training "
-        "may turn the verdict."
-    )
+def meaning(*profiles: str) -> str:
+    """What verdicts at some profiles can and cannot mean; empty for the paper's."""
+    small = [profile for profile in profiles if profile not in ("paper", "smoke")]
+    said = []
+    if "smoke" in profiles:
+        said.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
+    if small:
+        said.append(
+            f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
+            "this small model and corpus: PASS says that the paper's ordering shows here too, FAIL "
+            "that it does not; neither proves nor refutes the paper's numbers. With 1 seed the "
+            "interval is over test speakers alone: another training may turn the verdict."
+        )
+    return " ".join(said)
 
 
 def reserve(verdicts: Iterable[Verdict]) -> str:

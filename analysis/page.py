@@ -109,7 +109,7 @@ def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[E
         "report.html",
         {"html": html.escape, "css": _css_class},
         counts=counts(verdicts),
-        meanings=[said for said in (*map(meaning, profiles), reserve(verdicts)) if said],
+        meanings=[said for said in (meaning(*profiles), reserve(verdicts)) if said],
         sections=[_shown(section) for section in sections],
         listed=listed,
         style=_file("report.css"),

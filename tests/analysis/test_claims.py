@@ -205,6 +205,8 @@ def test_lists_show_status_numbers_and_what_they_mean(folder):
     assert "| **MISSING** | `row('torn') > row('flat')` |" in to_markdown(verdicts)
     assert counts([]) == "no claims"
     assert meaning("paper") == ""
+    assert meaning("smoke", "paper").endswith("its verdicts mean nothing.")
+    assert meaning("cpu", "mini", "paper").startswith("At profiles cpu and mini a verdict is about")
 
 
 def test_only_a_failed_claim_fails(folder):
