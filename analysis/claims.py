@@ -114,8 +114,9 @@ def claims(studies: Sequence[str], profile: str, runs_dir: Path) -> list[Verdict
 
     verdicts = []
     for study in studies:
-        if plan_path(runs_dir, study, profile).is_file():
-            verdicts += decide(load_study(runs_dir, study, profile))
+        name = Path(study).stem  # or a file, as everywhere
+        if plan_path(runs_dir, name, profile).is_file():
+            verdicts += decide(load_study(runs_dir, name, profile))
         else:
             reason = f"run `tisdiss run {study} --profile {profile}` first"
             verdicts += unplanned(find_studies([study])[0], reason)

@@ -48,7 +48,7 @@ _METADATA = {
     "svg": {"Date": None, "Creator": None},
 }
 _GREY = "0.35"
-_EQUAL_COST: dict[str, Any] = {"ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
+_EQUAL_COST: dict[str, Any] = {"color": "0.4", "ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
 """A line that joins points of equal cost, below the curves and their markers."""
 _NOTE_SIZE = 6
 _LEGEND_CHARACTERS = 52
@@ -197,17 +197,16 @@ def _reported_levels(axes: Axes, plan: dict[str, Any], metric: str) -> list[Arti
 
 
 def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> None:
-    """A line between points of different rows that cost the same; one colour a cost."""
+    """A line between points of different rows that cost the same."""
     costs: dict[int, list[tuple[str, int]]] = {}
     for row in plan["rows"]:
         for n_re, macs in (row.get("macs") or {}).items():
             costs.setdefault(macs, []).append((row["id"], int(n_re)))
     shared = [points for _, points in sorted(costs.items()) if len({r for r, _ in points}) > 1]
-    for at, points in enumerate(shared):
-        colour = COLOURS[2 + at % (len(COLOURS) - 2)]
+    for points in shared:
         ends = [curve[(curve["row"] == row) & (curve["n_re"] == n_re)] for row, n_re in points]
         pair = pd.concat(ends)
-        axes.plot(pair["n_re"], pair["mean"], color=colour, **_EQUAL_COST)
+        axes.plot(pair["n_re"], pair["mean"], **_EQUAL_COST)
 
 
 def trained_mark(marker: str, color: str) -> dict[str, Any]:
@@ -243,7 +242,7 @@ def keys(curve: pd.DataFrame) -> list[Artist]:
 def _cost_key(plan: dict[str, Any]) -> list[Artist]:
     """What the lines of equal cost mean, where there are any."""
     if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
-        return [Line2D([], [], color="0.4", label="equal cost", **_EQUAL_COST)]
+        return [Line2D([], [], label="equal cost", **_EQUAL_COST)]
     return []
 
 

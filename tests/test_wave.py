@@ -39,7 +39,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
         ("text.wav", b"hello", r"not a sound file that can be read \(.*\); WAV, FLAC, OGG and MP3"),
         ("empty.wav", b"", "not a sound file that can be read"),
         ("samples.raw", b"\0\0\0\0", r"not a sound file that can be read \(samplerate must be"),
-        (".", None, "no such sound file"),
+        (".", None, "a folder; name the sound files in it"),
     ],
 )
 def test_what_is_no_sound_file_is_named(

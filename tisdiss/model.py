@@ -1,8 +1,8 @@
 """The whole model: encoder -> separator x N_sep -> splitter -> reconstructor x N_re -> decoder.
 
 Start reading here (paper Sec. 2). One set of weights serves every depth: `n_sep` and `n_re` are
-arguments of the forward pass, and the output at N_re = n is the n-th decoded depth of any deeper
-pass. Parts are chosen in `tisdiss_parts`, once, and handed in ready made.
+arguments of the forward pass, and the output at N_re = n is that of the n-th repetition in any
+deeper pass. Parts are chosen in `tisdiss_parts`, once, and handed in ready made.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -22,6 +22,8 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
     import soundfile
 
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; name the sound files in it")
     if not path.is_file():
         raise ValueError(f"{path}: no such sound file")
     try:

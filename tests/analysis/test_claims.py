@@ -209,6 +209,14 @@ def test_lists_show_status_numbers_and_what_they_mean(folder):
     assert meaning("cpu", "mini", "paper").startswith("At profiles cpu and mini a verdict is about")
 
 
+def test_a_study_may_be_named_by_its_file(folder):
+    decided(folder, "row('deep') > row('flat')")
+    named, filed = (
+        claims([name], "mini", folder.runs_dir) for name in ("fig2e", "mine/fig2e.yaml")
+    )
+    assert named == filed and named
+
+
 def test_only_a_failed_claim_fails(folder):
     assert not any_failed(decided(folder, "row('flat') > row('twin')", "row('torn') > 0"))
     assert any_failed(decided(folder, "row('flat') > row('deep')"))

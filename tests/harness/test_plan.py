@@ -7,6 +7,7 @@ import pytest
 
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, plan, saved_plans
+from tisdiss.harness.profiles import get_profile
 from tisdiss.harness.run import run
 from tisdiss.harness.study import load_study
 
@@ -133,6 +134,33 @@ def test_a_partial_plan_keeps_the_rows_and_seeds_of_the_file(make_plan, tmp_path
     (path,) = make_plan(lines, rows=["b"], seeds=[5]).save(tmp_path / "runs")
     found = {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
     assert found == {"a": [0], "b": [0, 5]}
+
+
+def seeds_of(path):
+    return {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
+
+
+def test_a_whole_plan_keeps_the_seeds_that_are_finished(make_plan, make_runner, tmp_path):
+    first = make_plan(["{id: a}"], seeds=[0, 1])
+    first.save(tmp_path / "runs")
+    make_runner().run(first.runs[1])
+    (path,) = make_plan(["{id: a}"], seeds=[2]).save(tmp_path / "runs")
+    assert seeds_of(path) == {"a": [0, 1, 2]}
+    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
+    assert seeds_of(path) == {"a": [0, 1]}
+
+
+def test_seeds_of_other_settings_of_the_profile_are_not_kept(
+    make_plan, make_runner, tmp_path, monkeypatch
+):
+    first = make_plan(["{id: a}"], seeds=[1])
+    first.save(tmp_path / "runs")
+    make_runner().run(first.runs[0])
+    smoke = get_profile("smoke")
+    changed = smoke.model_copy(update={"set": {**smoke.set, "epochs": 3}})
+    monkeypatch.setattr("tisdiss.harness.study.get_profile", lambda name: changed)
+    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
+    assert seeds_of(path) == {"a": [0]}
 
 
 def test_shipped_weights_stay_one_run_when_seeds_are_added(make_plan, repository, tmp_path):

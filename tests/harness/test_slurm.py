@@ -113,6 +113,21 @@ def test_a_refusal_is_a_mistake_with_slurms_own_words(go):
         go(error)
 
 
+def test_a_refusal_leaves_nothing_behind(go, tmp_path):
+    with pytest.raises(ValueError, match="invalid partition"):
+        go(RuntimeError("sbatch: error: invalid partition specified: gpuu"))
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ['Could not detect "srun", are you indeed', "Could not establish a configuration source"],
+)
+def test_without_slurm_the_message_says_so(go, words):
+    with pytest.raises(ValueError, match=r"there is no Slurm here .*without --slurm"):
+        go(RuntimeError(words))
+
+
 def test_a_deadline_leaves_the_jobs_to_themselves_and_the_next_call_finds_them(go, tmp_path):
     outcomes, pretended = go({"a": ["RUNNING"] * 3}, rows=ROWS[:1], deadline_seconds=0.2)
     assert (

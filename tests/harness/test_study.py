@@ -171,6 +171,12 @@ def test_paper_name_that_does_not_fit_is_refused(write_study):
     assert line.startswith("6:20: 'sep1x2-re1x3-l1+9': ") and "does not fit" in line
 
 
+def test_doubled_claim_id_is_refused(write_study):
+    claim = "{id: c, source: Sec. 3, expr: \"row('a') > 1\"}"
+    (line,) = mistakes(write_study(["{id: a}"], more=f"claims: [{claim}, {claim}]\n"))
+    assert line.endswith("'c': claim 1 has this id already; ids are unique in a study")
+
+
 def test_doubled_row_id_is_refused(write_study):
     assert mistakes(write_study(["{id: a}", "{id: a}"])) == [
         "7:10: 'a': row 1 has this id already; ids are unique in a study"
@@ -224,10 +230,10 @@ CLAIM = 'claims: [{{id: c, source: Sec. 3, expr: "{}"}}]\n'
 @pytest.mark.parametrize(
     ("expr", "told"),
     [
-        ("row('a').si_snri(n_re=9) > row('b')", "row 'a' is not scored at n_re=[9]; add it to"),
-        ("gain(row('b'), n_re=2..7) > 0", "row 'b' is not scored at n_re=[7]; add it to"),
+        ("row('a').si_snri(n_re=9) > row('b')", "row 'a' is not scored at N_re = 9; add it to"),
+        ("gain(row('b'), n_re=2..7) > 0", "row 'b' is not scored at N_re = 7; add it to"),
         ("row('a') > row('deep')", "row 'deep' is not scored at its trained depth; add it to"),
-        ("row('flat').si_snri(n_re=2) > 1", "row 'flat' is not scored at n_re=[2]; add it to"),
+        ("row('flat').si_snri(n_re=2) > 1", "row 'flat' is not scored at N_re = 2; add it to"),
         ("row('a') > row('theirs').si_snr", "row 'theirs' quotes no si_snr; it has si_snri"),
         (
             "row('a') > row('theirs').si_snri(n_re=4)",

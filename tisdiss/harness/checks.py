@@ -24,10 +24,11 @@ _ALONE = {
 
 def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
     """Every mistake that is not about one word alone; `stem` is the file's name."""
-    rows = [(i, row) for i, row in enumerate(a_list(data.get("rows"))) if isinstance(row, dict)]
+    rows = _numbered(data.get("rows"))
     problems = [
         *_check_name(data.get("study"), stem),
-        *_check_ids(rows),
+        *_check_ids(rows, "rows"),
+        *_check_ids(_numbered(data.get("claims")), "claims"),
         *_check_corpus(data.get("corpus"), ("corpus",)),
         *_check_profiles(a_dict(data.get("profiles"))),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
@@ -46,13 +47,14 @@ def _check_name(name: object, stem: str) -> Iterator[Problem]:
         yield Problem(("study",), name, rule, f"write '{stem}' or rename the file")
 
 
-def _check_ids(rows: list[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:
+def _check_ids(named: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Problem]:
     seen: dict[str, int] = {}
-    for i, row in rows:
-        name = row.get("id")
+    for i, words in named:
+        name = words.get("id")
         if isinstance(name, str) and name in seen:
-            rule = f"row {seen[name] + 1} has this id already; ids are unique in a study"
-            yield Problem(("rows", i, "id"), name, rule)
+            first = f"{key.removesuffix('s')} {seen[name] + 1}"
+            rule = f"{first} has this id already; ids are unique in a study"
+            yield Problem((key, i, "id"), name, rule)
         elif isinstance(name, str):
             seen[name] = i
 
@@ -138,6 +140,11 @@ def _check_show(show: dict[str, Any]) -> Iterator[Problem]:
     by, valid = show.get("by"), ("row", *settable(TrainConfig))
     if isinstance(by, str) and by not in valid:
         yield Problem(("show", "by"), by, "lines differ in `row` or a setting", nearest(by, valid))
+
+
+def _numbered(value: object) -> list[tuple[int, dict[str, Any]]]:
+    """The mappings of a list, with their places."""
+    return [(i, part) for i, part in enumerate(a_list(value)) if isinstance(part, dict)]
 
 
 def a_dict(value: object) -> dict[str, Any]:

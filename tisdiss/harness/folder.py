@@ -182,7 +182,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """All events; a torn last line is dropped, any other bad line is an error with its number."""
     if not path.is_file():
         return []
-    *lines, rest = path.read_bytes().split(b"\n")
+    *lines, _ = path.read_bytes().split(b"\n")  # the rest: torn, or being written now
     events = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -193,5 +193,4 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
                 "it, or delete the run folder and run again"
             ) from error
         events.append(event)
-    del rest  # without a newline at its end: torn, or being written now
     return events

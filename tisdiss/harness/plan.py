@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from tisdiss.data import Corpus
 
 Kind = Literal["train", "finetune", "weights"]
+
+_DECISIVE = {"set", "finetune", "evaluate", "corpora", "weights"}
+"""What of a profile decides which runs a row has, but for their seeds."""
 
 
 class PlannedEvaluation(Words):
@@ -144,7 +148,7 @@ class Plan(Words):
     runs: tuple[PlannedRun, ...]
     studies: tuple[PlannedStudy, ...]
     partial: bool = False
-    """Only some rows or seeds were asked for; `save` then keeps the others it finds."""
+    """Only some rows or seeds were asked for."""
     notes: tuple[str, ...] = ()
     """What a person may not expect of it."""
 
@@ -166,23 +170,38 @@ class Plan(Words):
         """Why the identity of some runs is not known, each reason once."""
         return tuple(dict.fromkeys(run.unknown for run in self.runs if run.unknown))
 
+    def check_known(self) -> None:
+        """ValueError where the identity of a run is not known."""
+        if self.unknown:
+            raise ValueError("\n".join(self.unknown))
+
     def save(self, runs_dir: Path) -> list[Path]:
         """Write one file per study; returns their paths.
 
-        A partial plan is laid over the file of the same study: what it does not name stays.
+        It is laid over the file of the same study at the same settings: seeds that are finished
+        stay, and all that a partial plan does not name.
         """
-        if self.unknown:
-            raise ValueError("\n".join(self.unknown))
+        self.check_known()
         paths = []
         for study in self.studies:
             path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
             document = study.document()
-            if self.partial and path.is_file():
-                document = _laid_over(read_plan(path), document)
+            if kept := self._kept(path, Path(runs_dir)):
+                document = _laid_over(kept, document)
             document["rows"] = _told_apart(document["rows"])
             write_atomic(path, json_text(document))
             paths.append(path)
         return paths
+
+    def _kept(self, path: Path, runs_dir: Path) -> dict[str, Any] | None:
+        """What of a saved plan stays; a damaged one is written anew where this plan is whole."""
+        if not path.is_file():
+            return None
+        if self.partial:
+            return read_plan(path)
+        with suppress(DamagedError):
+            return _finished(read_plan(path), runs_dir)
+        return None
 
 
 def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
@@ -244,9 +263,28 @@ def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
+def _finished(plan: dict[str, Any], runs_dir: Path) -> dict[str, Any]:
+    """A saved plan with its finished runs alone."""
+    rows = [
+        row | {"runs": [run for run in row["runs"] if _is_done(run, runs_dir)]}
+        for row in plan["rows"]
+    ]
+    return plan | {"rows": [row for row in rows if row["runs"]]}
+
+
+def _is_done(run: dict[str, Any], runs_dir: Path) -> bool:
+    try:
+        return RunFolder.of(runs_dir, run["identity"]).state((run["evaluation"],)) == "done"
+    except DamagedError:
+        return False
+
+
 def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """The plan `now` with the rows and seeds that only `before` names, if the study is the same."""
-    if before["study_hash"] != now["study_hash"]:
+    """The plan `now` with the rows and seeds that only `before` names, if all else is the same."""
+    if any(before.get(key) != now[key] for key in ("study_hash", "profile_hash")):
+        return now
+    heard, hears = _manifests(before), _manifests(now)
+    if any(heard[role] != hears[role] for role in heard.keys() & hears.keys()):
         return now
     rows = {row["id"]: row for row in before["rows"]}
     for row in now["rows"]:
@@ -259,6 +297,11 @@ def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     corpora = before.get("corpora", {}) | now.get("corpora", {})
     ordered = sorted(rows.values(), key=lambda row: now["order"].index(row["id"]))
     return now | {"rows": ordered, "corpora": corpora}
+
+
+def _manifests(plan: dict[str, Any]) -> dict[str, Any]:
+    """What was heard, by role."""
+    return {role: corpus.get("manifest") for role, corpus in plan.get("corpora", {}).items()}
 
 
 def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -439,6 +482,7 @@ class _Planner:
             "claims": [claim.model_dump(mode="json") for claim in study.claims],
             "published": [_published(study, row) for row in quoted],
             "study_hash": sha256_of([study.model_dump(mode="json"), elsewhere]),
+            "profile_hash": sha256_of(view.model_dump(mode="json", include=_DECISIVE)),
         }
 
     def _corpus(self, row: PlannedRow, view: Profile) -> dict[str, Any]:

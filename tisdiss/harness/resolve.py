@@ -173,7 +173,8 @@ def _unscored(study: Study, expr: str) -> Iterator[str]:
         if row.published:
             yield from _unquoted(row, leaf)
         elif not any(_scores(study, row, leaf.n_re, name) for name in load_profiles()):
-            depths = f"n_re={list(leaf.n_re)}" if leaf.n_re else "its trained depth"
+            named = f"N_re = {', '.join(map(str, leaf.n_re))}"
+            depths = named if leaf.n_re else "its trained depth"
             yield f"row '{row.id}' is not scored at {depths}; add it to `evaluate:` n_re"
 
 

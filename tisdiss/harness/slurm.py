@@ -11,6 +11,7 @@ name is also the job's, so that a later call of the same command finds what stil
 from __future__ import annotations
 
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def launch_on_slurm(
         )
     if runner.device == "cpu":  # the processes of a job share its memory
         runner = replace(runner, sharing=processes)
-    plan.save(runner.runs_dir)
+    plan.check_known()
     campaign = _Campaign(plan, runner, settings, processes, tries, track)
     return campaign.work(poll_seconds, deadline_seconds)
 
@@ -104,6 +105,8 @@ class _Campaign:
         end = time.monotonic() + (deadline_seconds or float("inf"))
         self._adopt()
         try:
+            self._submit_ready()  # refused, it changes nothing
+            self.plan.save(self.runner.runs_dir)
             while self.waiting or self.submitted:
                 self._submit_ready()
                 self._collect()
@@ -166,6 +169,7 @@ class _Campaign:
         try:
             executor_of(submission, self.settings).submit_array(jobs)
         except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
             return _refused(error, self.runner)
         for planned in ready:
             self.submitted[planned.identity] = submission
@@ -232,6 +236,11 @@ def _refused(error: Exception, runner: Runner) -> bool:
     if re.search(r"contact slurm controller|Socket timed out|temporarily", text, re.IGNORECASE):
         runner.say("Slurm's controller does not answer; trying again")
         return False
+    if re.search(r"configuration source|Could not detect", text, re.IGNORECASE):
+        raise ValueError(
+            f"there is no Slurm here ({text[-200:]}): run this on a login node, or without --slurm "
+            "and --engine slurm"
+        ) from error
     raise ValueError(
         f"Slurm refused the jobs: {text[-300:]}; change the settings given with --slurm"
     ) from error
