@@ -33,6 +33,7 @@ from analysis.tables import (
     column,
     fixed,
     half_width,
+    in_millions,
     line_at,
     quoted,
     ranks,
@@ -170,7 +171,7 @@ def _params(lines: list[Line], at_paper: bool) -> Column:
         quoted_m = line.row.get("published", {}).get("params_m")
         millions = quoted_m if line.published else own and own / 1e6
         short = at_paper and millions is not None
-        texts.append(f"{millions:.1f}" if short else fixed(millions))
+        texts.append(f"{millions:.1f}" if short else in_millions(millions))
     return column("Param [M]", "Param [M]", texts)
 
 

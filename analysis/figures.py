@@ -51,6 +51,7 @@ _GREY = "0.35"
 _EQUAL_COST: dict[str, Any] = {"color": "0.4", "ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
 """A line that joins points of equal cost, below the curves and their markers."""
 _NOTE_SIZE = 6
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
 """More bands hide one another, for all rest on the same voices: their width is told instead."""
@@ -262,6 +263,15 @@ def legend(figure: Figure, handles: list[Artist]) -> None:
     figure.set_figheight(height + extent.height / figure.dpi)
 
 
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line in several, broken between its items where it has some."""
+    kept = line.replace(" ", NO_BREAK).replace(f"{NO_BREAK}·{NO_BREAK}", " ·" + NO_BREAK)
+    if any(len(item) > width for item in kept.split(" ")):
+        return textwrap.wrap(line, width)
+    parts = textwrap.wrap(kept, width, break_on_hyphens=False)
+    return [part.replace(NO_BREAK, " ").removeprefix("· ") for part in parts]
+
+
 def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list[str]) -> None:
     """What the numbers rest on, in small print below the axes."""
     lines = [" · ".join(basis(plan, curve))]
@@ -269,10 +279,7 @@ def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list
     lines += daggers(plan)
     if absent:
         lines.append(f"runs missing: {'; '.join(absent)}")
-    lines = [
-        part
-        for line in lines
-        for part in textwrap.wrap(escape_figure(line), int(25 * figure.get_figwidth()))
-    ]
+    width = int(25 * figure.get_figwidth())
+    lines = [part for line in lines for part in _wrapped(escape_figure(line), width)]
     figure.supxlabel("\n".join(lines), fontsize=_NOTE_SIZE, color=_GREY, x=0.99, ha="right")
     figure.set_figheight(figure.get_figheight() + (len(lines) - 1) * 1.2 * _NOTE_SIZE / 72)

@@ -53,10 +53,18 @@ def cost_figure(
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
+            _label_at_least_two(axes)
             axes.set_xlabel(_cost_label(name, plan))
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
         _finish(figure, plan, curve, [handle for handle in handles if handle] + keys(curve))
     return figure
+
+
+def _label_at_least_two(axes: Axes) -> None:
+    """A narrow range of costs may hold one round number alone: then all digits are labelled."""
+    low, high = axes.get_xlim()
+    if sum(low <= tick <= high for tick in axes.get_xticks()) < 2:
+        axes.xaxis.set_major_locator(LogLocator(subs=range(1, 10)))
 
 
 def difficulty_figure(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from analysis.frames import is_torn
 from analysis.latex import escape_tex
 from analysis.results import Results
-from analysis.tables import MISSING, fixed
+from analysis.tables import MISSING, fixed, in_millions
 
 HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the study, not this file.
 % In running text: \tisdiss{{{study}:<row>:si_snri.re3}}; without .re, the depth of training;
@@ -35,7 +35,7 @@ def named_numbers(results: Results) -> Iterator[tuple[str, str]]:
     """Every name after the study's, and what it prints."""
     for row in results.plan["rows"]:
         if row["params"] is not None:
-            yield f"{row['id']}:params", fixed(row["params"] / 1e6) or MISSING
+            yield f"{row['id']}:params", in_millions(row["params"] / 1e6) or MISSING
         for metric, curve in results.curves.items():
             lines = curve[curve["row"] == row["id"]].to_dict("records")
             if not lines or is_torn(row):

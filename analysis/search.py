@@ -12,7 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 from analysis.figures import COLOURS, render, style
 from tisdiss.files import write_atomic
 
-_LABELS = {"si_snri": "validation SI-SNRi (dB)", "macs": "multiply-adds per second of sound (G)"}
+_LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
 _SCALES = {"si_snri": 1.0, "macs": 1e-9}
 
 
@@ -97,14 +97,15 @@ def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
     axes.step(complete["trial"], best, where="post", color=COLOURS[0], label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _markdown(trials: pd.DataFrame, found: dict[str, Any]) -> str:
     """The trials, those on the front first, then by SI-SNRi."""
     ordered = trials.sort_values(["best", "si_snri"], ascending=False, kind="stable")
     columns = list(ordered.columns)
-    lines = [f"# {found['title']}", "", _line(columns), _line(["---"] * len(columns))]
+    head = [f"# {found['title']}", "", f"Profile {found['profile']}, one seed.", ""]
+    lines = [*head, _line(columns), _line(["---"] * len(columns))]
     for row in ordered.itertuples(index=False):
         lines.append(_line([_cell(value) for value in row]))
     return "\n".join(lines) + "\n"

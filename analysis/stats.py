@@ -63,38 +63,6 @@ def depth_curve(
     return _stack(parts, ["mean", "low", "high", "seed_sd", "n_missing"])
 
 
-def gain_per_step(
-    scores: pd.DataFrame,
-    *,
-    rng: np.random.Generator,
-    metric: str = "si_snri",
-    draws: int = DRAWS,
-) -> pd.DataFrame:
-    """What each further pass brings, in dB, paired within mixtures.
-
-    One line per row and depth but the first: `gain` from the depth evaluated before (`n_re_from`)
-    to `n_re`, divided by the passes between them, with its interval.
-    """
-    parts = []
-    for frame, resampling in _rows(scores, rng, draws):
-        cube = _cube(frame, metric, resampling)
-        passes = np.diff(cube.depths)
-        drawn = resampling.means(cube, resampling.seeds(len(cube.seeds)))
-        low, high = interval(np.diff(drawn, axis=1) / passes)
-        parts.append(
-            _describe(frame, metric, cube)
-            .iloc[1:]
-            .assign(
-                n_re_from=cube.depths[:-1],
-                n_re=cube.depths[1:],
-                gain=np.diff(cube.seed_means().mean(axis=0)) / passes,
-                low=low,
-                high=high,
-            )
-        )
-    return _stack(parts, ["n_re_from", "gain", "low", "high"])
-
-
 @dataclass(frozen=True)
 class Difference:
     """How much better `row_a` is than `row_b` on the same mixtures, in dB."""

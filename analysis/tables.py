@@ -109,7 +109,7 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
     rows = [*own, *others]
     trained = [*(str(row["n_re_train"]) for row in own), *[None] * len(others)]
     columns = [column("trained N_re", r"$N_\mathrm{re}$ (train)", trained)]
-    params = [fixed(_millions(row)) for row in rows]
+    params = [in_millions(_millions(row)) for row in rows]
     if any(params):
         columns.append(column("params [M]", "Params [M]", params))
     columns += _depth_columns(curve, plan, rows, metric)
@@ -293,6 +293,11 @@ def fixed(value: float | None) -> str | None:
     if value is None or np.isnan(value):
         return None
     return f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def in_millions(value: float | None) -> str | None:
+    """Parameters [M]: two decimals, three digits where these would hide a difference."""
+    return fixed(value) if value is None or value >= 1 else f"{value:#.3g}"
 
 
 def half_width(line: pd.Series) -> str | None:

@@ -421,6 +421,7 @@ def profile(
     typer.echo(f"  {'all':<14} {found.macs / 1e9:9.2f} GMAC for {found.seconds:g} s")
     for n_re, macs in found.macs_by_n_re.items():
         typer.echo(f"  at N_re = {n_re:<4} {macs / 1e9:9.2f} GMAC")
+    typer.echo("  (plans and figures count a second out of 4, and taps on padding, too)")
     typer.echo(f"  real-time factor {found.real_time_factor:.2f} ({found.threads} threads of "
                f"{found.device}), peak memory {found.peak_memory / 2**20:.0f} MiB")  # fmt: skip
 

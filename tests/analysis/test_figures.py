@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import COLOURS, MARKERS, depth_figure, render
+from analysis.figures import COLOURS, MARKERS, _wrapped, depth_figure, render
 from analysis.frames import load_study
 from analysis.stats import depth_curve
 
@@ -75,6 +75,18 @@ def test_legend_and_note_say_what_is_drawn(figure):
     assert "profile mini · corpus prompts · seed 0 · 40 mixtures · 8 speakers" in note
     assert "unheard recordings of heard voices" in note
     assert "runs missing: c" in note
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("one two · three four", ["one two · three four"]),
+        ("one two · three four · five six", ["one two · three four", "five six"]),
+        ("a note that is longer than a line", ["a note that is longer", "than a line"]),
+    ],
+)
+def test_note_is_broken_between_its_items(line, expected):
+    assert _wrapped(line, 22) == expected
 
 
 def test_variant_that_misses_a_seed_is_drawn_with_a_dagger(study_folder):

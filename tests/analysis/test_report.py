@@ -162,7 +162,7 @@ def test_every_number_has_a_name_for_running_text(made):
     for line in (
         r"\tisdissnumber{fig2e:a:si_snri}{5.00}",
         r"\tisdissnumber{fig2e:a:si_snri.re1}{3.00}",
-        r"\tisdissnumber{fig2e:a:params}{0.31}",
+        r"\tisdissnumber{fig2e:a:params}{0.310}",
         r"\tisdissnumber{fig2e:b:si_snri}{-{}-}",
         r"\tisdissnumber{fig2e:claim:deeper}{PASS}",
     ):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.stats import depth_curve, gain_per_step, paired_difference, paired_draws
+from analysis.stats import depth_curve, paired_difference, paired_draws
 
 
 def rng():
@@ -130,15 +130,6 @@ def test_difference_leaves_out_what_is_undefined_in_either_row(scores):
 def test_difference_of_an_unknown_row_names_what_there_is(scores):
     with pytest.raises(ValueError, match=r"row 'c' at n_re=3; there are: 'a' at \[3\]"):
         paired_difference(scores(a={3: 6.0}), "a", "c", 3, rng=rng())
-
-
-def test_gain_is_per_pass_between_the_evaluated_depths(scores):
-    gains = gain_per_step(scores(a={1: 3.0, 2: 5.0, 4: 4.0}), rng=rng())
-    assert gains["n_re_from"].tolist() == [1, 2]
-    assert gains["n_re"].tolist() == [2, 4]
-    assert gains["gain"].tolist() == pytest.approx([2.0, -0.5])
-    assert (gains["low"] <= gains["gain"] + 1e-9).all()
-    assert (gains["gain"] <= gains["high"] + 1e-9).all()
 
 
 def test_nothing_cannot_be_averaged(scores):

@@ -9,7 +9,7 @@ import pytest
 from analysis.frames import load_study
 from analysis.latex import check_tex
 from analysis.stats import depth_curve
-from analysis.tables import depth_table, to_csv, to_markdown, to_tex
+from analysis.tables import depth_table, in_millions, to_csv, to_markdown, to_tex
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -114,8 +114,8 @@ def test_row_without_any_run_prints_as_missing(study_folder):
     curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
     table = depth_table(curve, frames.plan)
     assert [row.cells[-1].text for row in table.rows] == ["5.00", None]
-    assert "none & 3 & 0.31 & {--} \\\\" in to_tex(table)
-    assert "| none | 3 | 0.31 | -- |" in to_markdown(table)
+    assert "none & 3 & 0.310 & {--} \\\\" in to_tex(table)
+    assert "| none | 3 | 0.310 | -- |" in to_markdown(table)
     assert "A row of -- misses runs." in table.caption and "seeds 0, 1," in table.caption
     assert "none,none,3,1,si_snri,,,,,,,," in to_csv([curve], frames.plan)
 
@@ -130,7 +130,7 @@ def test_row_that_misses_a_run_is_shown_with_a_dagger_and_without_a_rank(study_f
         ("b", "4.00", 2),
         ("torn†", "9.00", 0),
     ]
-    assert r"torn$^\dagger$ & 3 & 0.31 & 9.00" in to_tex(table)
+    assert r"torn$^\dagger$ & 3 & 0.310 & 9.00" in to_tex(table)
     assert check_tex(to_tex(table)) == []
     assert "seeds 0, 1 (1 to 2 a row), 40 mixtures" in table.caption
     assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in table.caption
@@ -188,3 +188,11 @@ def test_caption_counts_undefined_scores_and_drawn_seeds():
 def test_columns_without_any_value_are_left_out():
     table = depth_table(curve_of({("a", 1): 5.0}), plan_of({"id": "a", "label": "a"}, depths=(1,)))
     assert [column.name for column in table.columns] == ["trained N_re", "N_re = 1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, None), (15.0, "15.00"), (0.12378, "0.124"), (0.021675, "0.0217"), (0.016383, "0.0164")],
+)
+def test_small_counts_of_parameters_keep_three_digits(value, text):
+    assert in_millions(value) == text

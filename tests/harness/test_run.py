@@ -4,7 +4,9 @@ import json
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tisdiss.harness.cost import training_bytes
 from tisdiss.harness.folder import RunFolder, read_journal
@@ -342,6 +344,29 @@ def test_runs_that_share_a_memory_have_their_part_of_it(
     monkeypatch.setattr("tisdiss.harness.run.memory_of", lambda device: 3 * needed)
     run(planned, runner=make_runner(train=trained.train, sharing=sharing), track=False)
     assert trained.asked == [expected]
+
+
+def test_a_lost_result_is_read_off_the_weights_instead_of_training_again(
+    make_plan, make_runner, pretend
+):
+    def train(config, corpus, folder, **options):
+        result = pretend.train(config, corpus, folder, **options)
+        about = json.dumps({**options["about"], "training": vars(result)})
+        save_file({"weight": np.zeros(1)}, folder / "model.safetensors", {"about": about})
+        return result
+
+    def trains_again(*arguments, **options):
+        raise AssertionError("trained again")
+
+    planned, runner = make_plan(["{id: a}"]), make_runner(train=train)
+    run(planned, runner=runner, track=False)
+    folder = folder_of(planned, runner)
+    before = folder.read("result.json")
+    (folder.path / "result.json").unlink()
+    later = make_runner(train=trains_again)
+    assert list(run(planned, runner=later, track=False).values()) == ["done"]
+    assert folder.read("result.json") == before
+    assert "its weights say that it was trained to the end" in later.said[0]
 
 
 class OutOfMemoryError(RuntimeError):

@@ -188,7 +188,7 @@ def test_a_run_that_another_folder_made_is_left_and_told(client, tmp_path):
         folder.journal.write_text(json.dumps(event(1, float(start), start)) + "\n")
         synced = sync(runs_dir, uri)
     (line,) = synced.left
-    assert line.startswith(f"run {IDENTITY[:10]} of {origin_of(theirs)}, MLflow's ")
+    assert line.startswith(f"run {IDENTITY[:10]} from {origin_of(theirs)} (MLflow run ")
     assert str(synced).endswith(f"1 updated\nleft as it is: {line}")
     folder.journal.write_text(json.dumps(event(1, 9.0, 9)) + "\n")  # ours is made anew
     assert len(sync(ours, uri).left) == 1
@@ -200,7 +200,7 @@ def test_a_run_that_another_folder_made_is_left_and_told(client, tmp_path):
     for run in runs_of(client):  # such as one of before there was this tag
         client.delete_tag(run.info.run_id, "tisdiss.runs_dir")
     (line,) = sync(ours, uri).left
-    assert "of a folder that it does not name" in line and len(runs_of(client)) == 2
+    assert "from an unknown folder of runs" in line and len(runs_of(client)) == 2
     tags = [run.data.tags.get("tisdiss.runs_dir") for run in runs_of(client)]
     assert set(tags) == {origin_of(ours), None}
 

@@ -7,6 +7,7 @@ or fails is a row with its reason, and the others go on. Ctrl-C leaves a folder 
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import traceback
@@ -25,7 +26,7 @@ from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, json_text
 from tisdiss.harness.identity import SCHEMA, short, training_manifest
 from tisdiss.harness.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
-from tisdiss.harness.shipped import weights_path
+from tisdiss.harness.shipped import read_metadata, weights_path
 
 MARGIN = 1.25
 """What an allocator and its workspaces need beside the tensors of a step."""
@@ -33,6 +34,9 @@ MARGIN = 1.25
 Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "blocked"]
 """`skipped`: was done before. `stopped`: it was asked to stop or its time was up, it resumes.
 `held`: another process has it. `blocked`: its parent has no weights."""
+
+_NUMBERS = ("steps", "epochs", "best_val", "seconds")
+"""What a result says of a training."""
 
 Say = Callable[[str], None]
 Watch = Callable[[PlannedRun, dict[str, Any]], None]
@@ -187,6 +191,10 @@ class Runner:
         on_log: Callable[[dict[str, Any]], None],
     ) -> None:
         """Train to the end, or until the time is up."""
+        if told := _told_by_weights(folder):
+            folder.write("result.json", told)
+            self.say(f"{planned}: its weights say that it was trained to the end")
+            return
         folder.write("result.json", {"status": "running", "reason": None})
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
@@ -204,7 +212,7 @@ class Runner:
             recompute=self.recomputes(planned),
         )
         status = "running" if result.stopped == "time" else "done"
-        numbers = {k: getattr(result, k) for k in ("steps", "epochs", "best_val", "seconds")}
+        numbers = {name: getattr(result, name) for name in _NUMBERS}
         folder.write("result.json", {"status": status, "reason": result.stopped, **numbers})
 
     def recomputes(self, planned: PlannedRun) -> bool:
@@ -355,6 +363,19 @@ def _check_manifest(what: str, found: str, planned: str) -> None:
             f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
             "now): plan again"
         )
+
+
+def _told_by_weights(folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a training whose result.json was lost; None where it has to go on."""
+    try:
+        about = json.loads(read_metadata(folder.model_file)["about"])
+    except (KeyError, ValueError):  # no weights yet, or none that can be read
+        return None
+    training = about.get("training")
+    if about.get("identity") != folder.identity or not training:
+        return None
+    numbers = {name: training[name] for name in _NUMBERS}
+    return {"status": "done", "reason": training["stopped"], **numbers}
 
 
 def _start_anew(folder: RunFolder) -> None:

@@ -230,9 +230,9 @@ class _Store:
 
     def _leave(self, run: Run) -> None:
         tags = run.data.tags
-        origin = tags.get(schema.TAG_RUNS_DIR, "a folder that it does not name")
+        origin = tags.get(schema.TAG_RUNS_DIR, "an unknown folder of runs")
         code = short(tags[schema.TAG_IDENTITY])
-        self.left.append(f"run {code} of {origin}, MLflow's {run.info.run_id}")
+        self.left.append(f"run {code} from {origin} (MLflow run {run.info.run_id})")
 
 
 def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
