@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import METRIC_LABELS, resampled
+from analysis.captions import METRIC_LABELS, resampled, source_of
 from analysis.claims import Verdict
 from analysis.frames import (
     PROVENANCE,
@@ -99,6 +99,9 @@ def _known(cell: str, reports: Path, study: str) -> dict[str, Any]:
 
 def _why_number(cell: str, known: dict[str, Any], row: str, score: str) -> dict[str, Any]:
     rows = {about["id"]: about for about in known["plan"]["rows"]}
+    quoted = {about["id"]: about for about in known["plan"].get("published") or ()}
+    if row in quoted:
+        return _why_quoted(cell, known, quoted[row], score)
     if row not in rows:
         raise ValueError(f"{cell}: there is no row {row!r}{_nearest(row, rows)}")
     about = rows[row]
@@ -127,6 +130,21 @@ def _why_number(cell: str, known: dict[str, Any], row: str, score: str) -> dict[
     }
 
 
+def _why_quoted(
+    cell: str, known: dict[str, Any], row: dict[str, Any], score: str
+) -> dict[str, Any]:
+    numbers = {"params" if name == "params_m" else name: n for name, n in row["published"].items()}
+    if score not in numbers:
+        raise ValueError(f"{cell}: it is not reported{_nearest(score, numbers)}")
+    unit = "M" if score == "params" else "dB"
+    return {
+        "cell": cell,
+        "rows": [],
+        "quoted": f"{numbers[score]:g} {unit}, reported by others: {source_of(row)}",
+        "claims": [c for c in known["claims"] if row["id"] in rows_of(parse(c["expr"]))],
+    }
+
+
 def _why_claim(cell: str, known: dict[str, Any], claim: str) -> dict[str, Any]:
     claims = {found["id"]: found for found in known["claims"]}
     if claim not in claims:
@@ -138,6 +156,8 @@ def _why_claim(cell: str, known: dict[str, Any], claim: str) -> dict[str, Any]:
 def why_text(answer: dict[str, Any]) -> str:
     """The answer of `why` for a person."""
     lines = [answer["cell"]]
+    if "quoted" in answer:
+        lines = [f"{answer['cell']} = {answer['quoted']}"]
     if "value" in answer:
         lines = [f"{answer['cell']} = {_value(answer)}", *_about(answer)]
     lines.append(f"  profile   {answer['profile']}, study hash {answer['study_hash'][:10]}")

@@ -85,6 +85,20 @@ def test_cell_of_a_row_that_misses_a_run_names_the_runs_it_is_from(folder, made)
     assert "8 speakers, 1 run;" in why_text(why("fig2e:b:si_snri", reports=made.parent))
 
 
+def test_number_of_others_leads_to_its_source(study_folder, tmp_path):
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0})
+    theirs = {"id": "sota", "published": {"si_snri": 25.1, "params_m": 59.4}, "source": "Table 1"}
+    folder.plan["published"] = [theirs]
+    folder.save()
+    report("fig2e", "mini", folder.runs_dir, tmp_path / "reports")
+    told = why_text(why("fig2e:sota:si_snri", reports=tmp_path / "reports"))
+    assert told.startswith("fig2e:sota:si_snri = 25.1 dB, reported by others: Table 1\n")
+    size = why("fig2e:sota:params", reports=tmp_path / "reports")
+    assert size["quoted"] == "59.4 M, reported by others: Table 1"
+    with pytest.raises(ValueError, match="it is not reported; the nearest is 'si_snri'"):
+        why("fig2e:sota:sdri", reports=tmp_path / "reports")
+
+
 def test_report_holds_the_frames_it_was_made_from(folder, made):
     wanted, found = load_study(folder.runs_dir, "fig2e", "mini"), load_saved(made)
     assert found.plan == wanted.plan
