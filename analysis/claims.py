@@ -403,7 +403,8 @@ def _decided(found: list[np.ndarray], exact: list[bool]) -> tuple[Status, int]:
     highs = [_end(values, narrow, 1, known) for values, known in zip(found, exact, strict=True)]
     if any(high < 0 for high in highs):
         return "FAIL", int(np.argmin(highs))
-    return ("PASS" if all(low > 0 for low in lows) else "NOT SIGNIFICANT"), int(np.argmin(lows))
+    least = min(range(len(found)), key=lambda at: (lows[at], found[at][0]))
+    return ("PASS" if all(low > 0 for low in lows) else "NOT SIGNIFICANT"), least
 
 
 def _end(values: np.ndarray, level: float, side: int, exact: bool) -> float:

@@ -180,6 +180,13 @@ def test_quoted_number_of_another_corpus_is_not_compared(study_folder):
     assert (verdict.status, verdict.reason) == ("MISSING", "compares scores on different corpora")
 
 
+def test_without_an_interval_the_least_of_several_comparisons_is_told(study_folder):
+    folder = study_folder().row("a", {3: 9.0}, speakers=3).row("b", {3: 1.0}, speakers=3)
+    for ids in (("a", "b"), ("b", "a")):
+        (verdict,) = decided(folder, "approx(row('{}'), row('{}'), 0.5)".format(*ids))
+        assert verdict.difference == pytest.approx(-7.5)
+
+
 def test_too_few_speakers_decide_nothing(study_folder):
     folder = study_folder().row("a", {3: 9.0}, speakers=3).row("b", {3: 1.0}, speakers=3)
     (verdict,) = decided(folder, "row('a') > row('b')")
