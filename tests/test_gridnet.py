@@ -1,5 +1,6 @@
 """TF-GridNet: its sizes, its first weights, windows, memory, and a study with it as a row."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
 from tisdiss.profile import _lstm_products, macs_by_part
 from tisdiss.train import start, train_step
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from agreement import saved_bytes
 
 Tiny = Callable[..., ModelConfig]
 GRIDS: list[dict] = [{}, {"hop": 2}, {"version": 2}, {"hop": 4, "version": 2}]
@@ -119,16 +123,7 @@ def test_recomputing_keeps_less_than_a_fifteenth(tiny: Tiny) -> None:
     kept = {}
     for on in (False, True):
         set_recompute(model, on)
-        sizes: dict[int, int] = {}
-
-        def count(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            output = model(mixture)
-        kept[on] = sum(sizes.values())
-        del output
+        kept[on] = saved_bytes(lambda: model(mixture))
     assert kept[True] < kept[False] / 15
 
 

@@ -14,6 +14,7 @@ from tisdiss.products import _images, product
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import reference
+from agreement import saved_bytes
 
 
 def build(n_src: int = 2, **block: object) -> tuple[TISDiSS, TISDiSS, torch.Tensor]:
@@ -162,16 +163,7 @@ def test_recomputing_keeps_less_than_a_quarter() -> None:
     kept = {}
     for on in (False, True):
         set_recompute(model, on)
-        sizes: dict[int, int] = {}
-
-        def count(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            output = model(mixture)
-        kept[on] = sum(sizes.values())
-        del output
+        kept[on] = saved_bytes(lambda: model(mixture))
     assert kept[True] < kept[False] / 4
 
 
