@@ -150,11 +150,31 @@ def test_events_have_the_names_of_the_schema(tiny_training, tiny, corpus, tmp_pa
         *(f"train/{name}" for name in ("loss", "lr", "grad_norm")),
         *(f"train/loss.{depth}" for depth in ("sep1", "split2", "re1", "last")),
         "speed/audio_seconds_per_second",
-        "speed/seconds_left",
     }
     depths = [metrics[f"train/loss.{depth}"] for depth in ("sep1", "split2", "re1", "last")]
     assert metrics["train/loss"] == pytest.approx(sum(depths) / 4, rel=1e-5)
     assert set(events[1]["metrics"]) == {"val/loss", "val/si_snri", "train/lr"}
+
+
+def test_the_time_left_leaves_out_the_slow_first_step(
+    tiny_training, corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    took = iter([100.0, *[2.0] * 9])
+
+    def step(state: State, *_: object) -> dict[str, float]:
+        now[0] += next(took)
+        state.step += 1
+        return {}
+
+    monkeypatch.setattr("tisdiss.train.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tisdiss.train.train_step", step)
+    monkeypatch.setattr("tisdiss.train.LOG_SECONDS", 2.0)
+    events: list[dict] = []
+    config = tiny_training(epochs=1, steps_per_epoch=10)
+    train(config, corpus, tmp_path, on_log=events.append)
+    seen = [(e["step"], e["metrics"].get("speed/seconds_left")) for e in events[:-1]]
+    assert seen == [(1, None), *((n, 2.0 * (10 - n)) for n in range(2, 11))]
 
 
 def test_the_result_says_what_made_it(tiny_training, corpus, tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def train(
         while state.step < (state.epoch + 1) * steps:
             batch = training_batch(corpus, config, state.epoch, state.step % steps, device, peers)
             metrics = train_step(state, *batch, config, peers)
+            clock.step_done()
             if clock.due("log", LOG_SECONDS) or state.step == 1:
                 on_log(_record("train", state, metrics | clock.speed(config, steps)))
             time_is_up = peers.any(clock.over() or stop())
@@ -336,7 +337,8 @@ class _Clock:
         self.state, self.max_seconds = state, max_seconds
         self.began = self.stamped = time.monotonic()
         self.last = {"log": self.began, "save": self.began}
-        self.first_step = state.step
+        self.first_step_took: float | None = None
+        self.paced_from = self.began, state.step
 
     def due(self, what: str, interval: float) -> bool:
         now = time.monotonic()
@@ -344,6 +346,13 @@ class _Clock:
             return False
         self.last[what] = now
         return True
+
+    def step_done(self) -> None:
+        """Leave the first step out of the pace: it also opens sounds and lays out memory."""
+        if self.first_step_took is None:
+            now = time.monotonic()
+            self.first_step_took = now - self.began
+            self.paced_from = now, self.state.step
 
     def over(self) -> bool:
         return time.monotonic() - self.began >= self.max_seconds
@@ -355,11 +364,11 @@ class _Clock:
         self.stamped = now
 
     def speed(self, config: TrainConfig, steps_per_epoch: int) -> dict[str, float]:
-        elapsed = max(time.monotonic() - self.began, 1e-9)
-        done = self.state.step - self.first_step
-        audio = done * config.batch_size * config.data.segment_seconds
+        audio = config.batch_size * config.data.segment_seconds
+        since, step = self.paced_from
+        done = self.state.step - step
+        if done == 0:  # too slow to tell by it when the training ends
+            return {"speed/audio_seconds_per_second": audio / max(self.first_step_took or 0, 1e-9)}
+        pace = (time.monotonic() - since) / done
         left = config.epochs * steps_per_epoch - self.state.step
-        return {
-            "speed/audio_seconds_per_second": audio / elapsed,
-            "speed/seconds_left": left * elapsed / max(done, 1),
-        }
+        return {"speed/audio_seconds_per_second": audio / pace, "speed/seconds_left": left * pace}
