@@ -15,11 +15,13 @@ from types import SimpleNamespace
 import pytest
 import soundfile
 import torch
+from click.testing import Result
 from rich.console import Console
 from rich.text import Text
 from typer.main import get_command
+from typer.testing import CliRunner
 
-from tisdiss import cli
+from tisdiss import __version__, cli
 from tisdiss.checkpoint import save_model
 from tisdiss.cli_numbers import folded
 from tisdiss.harness.display import Watcher
@@ -30,6 +32,10 @@ from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, list(words), env={"COLUMNS": "200"})
 
 
 def commands(group: object = None, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -46,6 +52,33 @@ def test_every_command_explains_itself_with_an_example(name: str, command) -> No
     assert f"Example: tisdiss {name}" in (command.help or "")
     unexplained = [p.name for p in command.params if p.name != "help" and not p.help]
     assert not unexplained
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_takes_the_short_help(name: str, command) -> None:
+    assert invoke(*name.split(), "-h").output == invoke(*name.split(), "--help").output
+    assert f"Example: tisdiss {name}" in invoke(*name.split(), "-h").output
+
+
+def test_version() -> None:
+    assert invoke("--version").output == f"tisdiss {__version__}\n"
+
+
+SIZED = [
+    (name, command) for name, command in commands() if "profile" in {p.name for p in command.params}
+]
+
+
+@pytest.mark.parametrize(("name", "command"), SIZED)
+def test_an_unknown_profile_is_told_before_anything_else(name: str, command) -> None:
+    result = invoke(
+        *name.split(),
+        *(["fig2e"] if command.params[0].name != "profile" else []),
+        "--profile",
+        "min",
+    )
+    assert result.exit_code == 2
+    assert "no profile 'min'; nearest valid name: 'mini'" in result.output
 
 
 def show_help(*options: str) -> tuple[subprocess.CompletedProcess[str], float]:

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from tisdiss import cli_data, cli_numbers
+from tisdiss import __version__, cli_data, cli_numbers
+from tisdiss.cli_options import SETTINGS, Profile
 from tisdiss.cli_progress import progress_bar
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings=SETTINGS,
     help="Speech separation with a depth dial, and the studies of the TISDiSS paper.\n\n"
     "Separate a file:    tisdiss separate talk.wav -o out --n-re 6\n\n"
     "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini",
@@ -27,10 +29,6 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_numbers.app)
 
 Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
-Profile = Annotated[
-    str,
-    typer.Option(help="Size: smoke, mini, cpu, lab or paper; see tisdiss/harness/profiles.yaml."),
-]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 Speech = Annotated[
@@ -47,6 +45,24 @@ Reports = Annotated[
         "--reports", "--out", help="Folder of reports; reports/, or build/smoke/ at profile smoke."
     ),
 ]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tisdiss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 MIN_MINUTES = 1e-4
 """A training that may take no time at all is a mistake."""
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from tisdiss.data import Source
     from tisdiss.progress import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Prepare, check, describe and download corpora.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Prepare, check, describe and download corpora.\n\n"
+    "Is a folder fit to train on?  tisdiss data check folder /path/to/speakers\n\n"
+    "What does it hold?            tisdiss data stats folder /path/to/speakers",
+)
 
 STORED = ("wsj0-2mix", "libri2mix", "whamr")
 SOURCES = ("folder", "prompts", "librispeech")

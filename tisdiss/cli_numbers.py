@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli_options import Profile
+
 app = typer.Typer()
 
 Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the paper's if none.")]
-Profile = Annotated[str, typer.Option(help="Size at which the studies were run.")]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Reports = Annotated[Path, typer.Option(help="Folder of reports.")]
 SMOKE_REPORTS = Path("build/smoke")
@@ -73,7 +74,9 @@ def diff(
 ) -> None:
     """Say in what two runs differ: config, data, environment, code, scores.
 
-    Example: tisdiss diff f989 64ed
+    `tisdiss status` shows the first digits of every run.
+
+    Example: tisdiss diff 64ed50aa1b f98903c27d
     """
     from tisdiss.harness.diff import diff as compare
 
