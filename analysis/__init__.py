@@ -11,5 +11,6 @@ Nothing here imports torch.
     figures, insight, composed   curves; cost, difficulty, change; Fig. 2 with its eight panels
     numbers, provenance          every number by name, and the way back to runs, data and code
     report, notebook, page       a folder per study; the same as a notebook; all on one HTML page
+    inventory                    the list of our own files in a folder: no others are touched
     proof                        everything compiled into one PDF, where a TeX is present
 """

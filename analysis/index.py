@@ -11,7 +11,7 @@ from analysis.claims import Verdict, counts, reserve, unplanned
 from analysis.claims import to_markdown as claims_markdown
 from analysis.composed import PANELS
 from analysis.frames import PROVENANCE, is_torn, read_provenance
-from tisdiss.files import write_atomic
+from analysis.inventory import ForeignFileError, write_own
 
 PAPER = ("table1", "table2", "table3", *PANELS)
 """Every table and figure of results in the paper, a study each."""
@@ -58,7 +58,10 @@ def entries(reports: Path) -> list[Entry]:
 
 
 def write_index(reports: Path) -> Path:
-    """Write `reports/README.md` from what lies there; the same reports give the same bytes."""
+    """Write `reports/README.md` from what lies there; the same reports give the same bytes.
+
+    Where the user has a README.md, the list is `reports/reports.md`.
+    """
     reports = Path(reports)
     listed = entries(reports)
     shown = [verdict for entry in listed if entry.plan for verdict in entry.verdicts]
@@ -72,8 +75,11 @@ def write_index(reports: Path) -> Path:
         reserve=reserve(shown),
         counts=counts(verdict for entry in listed for verdict in entry.verdicts),
     )
-    write_atomic(reports / "README.md", text)
-    return reports / "README.md"
+    try:
+        (path,) = write_own(reports, {"README.md": text})
+    except ForeignFileError:
+        (path,) = write_own(reports, {"reports.md": text})
+    return path
 
 
 def _made(folder: Path) -> Entry:

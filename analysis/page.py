@@ -18,11 +18,11 @@ from analysis.claims import counts, meaning, reserve
 from analysis.figures import render
 from analysis.frames import corpora, role
 from analysis.index import Entry, entries
+from analysis.inventory import write_own
 from analysis.listen import Heard, credit, heard
 from analysis.provenance import differing_settings, provenance
-from analysis.report import figures_of, tables_of
+from analysis.report import Say, figures_of, silent, tables_of
 from analysis.results import Results, results_in, unscored
-from tisdiss.files import write_atomic
 from tisdiss.harness.expression import parse, rows_of
 
 FIGURES = {
@@ -56,6 +56,8 @@ def html_report(
     studies: Iterable[str] = (),
     *,
     own_speech: bool = False,
+    force: bool = False,
+    say: Say = silent,
 ) -> Path:
     """Write the page of `reports`, of all its studies or of some, and return the file.
 
@@ -72,12 +74,15 @@ def html_report(
         raise ValueError(f"{reports} holds no report: {_advice(['fig2e'])}")
     sections: list[Section] = []
     sounds: dict[str, str] = {}
-    for entry in there:
+    for number, entry in enumerate(there, start=1):
+        say(f"{entry.study} ({number} of {len(there)})")
         section, data = _section(results_in(Path(reports) / entry.study), runs_dir, own_speech)
         sections.append(section)
         sounds |= data
-    write_atomic(Path(out_file), page(sections, sounds, listed))
-    return Path(out_file)
+    say("figures and tables")
+    text = page(sections, sounds, listed)
+    (path,) = write_own(Path(out_file).parent, {Path(out_file).name: text}, force=force)
+    return path
 
 
 def _advice(studies: Iterable[str]) -> str:

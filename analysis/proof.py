@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from analysis.inventory import write_own
 from analysis.latex import escape_tex
 
 _HEAD = r"""\documentclass[10pt]{article}
@@ -34,7 +35,7 @@ _LINE = 1000
 """TeX breaks lines of its log at 79 characters unless told otherwise."""
 
 
-def check_tex_pdf(reports: Path, out: Path) -> list[str]:
+def check_tex_pdf(reports: Path, out: Path, *, force: bool = False) -> list[str]:
     """Compile `out` from every table, figure and numbers.tex below `reports`.
 
     Returns what is wrong, one message a problem: errors, missing glyphs or references, and boxes
@@ -54,8 +55,7 @@ def check_tex_pdf(reports: Path, out: Path) -> list[str]:
         problems = log_problems((work / "proof.log").read_text(encoding="utf-8", errors="replace"))
         made = work / "proof.pdf"
         if made.is_file():
-            out.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(made, out)
+            write_own(out.parent, {out.name: made.read_bytes()}, force=force)
     return problems
 
 

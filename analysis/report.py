@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,58 +14,108 @@ from analysis.claims import counts, meaning, reserve
 from analysis.claims import to_markdown as claims_markdown
 from analysis.comparison import comparison_table
 from analysis.composed import PANELS, fig2
-from analysis.figures import depth_figure, render
-from analysis.frames import PROVENANCE, SCORES, is_comparison
+from analysis.figures import FORMATS, depth_figure, render
+from analysis.frames import METRICS, PROVENANCE, SCORES, is_comparison
 from analysis.index import write_index
 from analysis.insight import change_figure, cost_figure, difficulty_figure
+from analysis.inventory import LIST, write_own
 from analysis.latex import check_tex
 from analysis.numbers import numbers_tex
 from analysis.provenance import provenance
 from analysis.results import Results, results_in, results_of, unscored
 from analysis.stats import DRAWS
 from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
-from tisdiss.files import write_atomic
 
-MADE = (".pdf", ".png", ".svg", ".tex", ".md", ".csv", ".ipynb", ".parquet", ".json")
-"""What a report consists of, by suffix."""
+FURTHER = ("-cost", "-difficulty", "-change")
+"""What follows the study in the names of the figures beside the curves."""
+
+Say = Callable[[str], None]
+"""Told what is being made, in a few words."""
+
+
+def silent(what: str) -> None:
+    """Nothing is told."""
 
 
 def report(
-    study: str, profile: str, runs_dir: Path, out_dir: Path, *, notebook: bool = False
+    study: str,
+    profile: str,
+    runs_dir: Path,
+    out_dir: Path,
+    *,
+    notebook: bool = False,
+    force: bool = False,
+    say: Say = silent,
 ) -> list[Path]:
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
     The same runs give the same bytes. Rows are shown with the runs they have, and marked where they
     miss some; a ValueError says what to run when no run is scored. `notebook` adds an executed
-    notebook (some seconds). What an earlier report left there and this one does not make is
-    deleted.
+    notebook (some seconds). What an earlier report wrote there and this one does not is deleted;
+    a file of the user is never touched (see `inventory.write_own`).
     """
-    written = write_study(results_of(study, profile, runs_dir), out_dir, notebook=notebook)
+    folder = Path(out_dir) / study
+    say(f"{study}: scores")
+    results = results_of(study, profile, runs_dir)
+    written = write_study(results, folder, notebook=notebook, force=force, say=say)
     return [*written, write_index(out_dir)]
 
 
-def again(folder: Path, *, notebook: bool = False) -> list[Path]:
-    """Make a report anew from the frames it holds, without run folders: for a new look."""
-    return write_study(results_in(folder), Path(folder).parent, notebook=notebook)
+def again(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    notebook: bool = False,
+    force: bool = False,
+    say: Say = silent,
+) -> list[Path]:
+    """Make a report anew from the frames it holds, without run folders, there or in `out`."""
+    say(f"{Path(folder).name}: scores")
+    results = results_in(folder)
+    return write_study(results, out or folder, notebook=notebook, force=force, say=say)
 
 
-def write_study(results: Results, out_dir: Path, *, notebook: bool = False) -> list[Path]:
+def write_study(
+    results: Results,
+    folder: Path,
+    *,
+    notebook: bool = False,
+    force: bool = False,
+    say: Say = silent,
+) -> list[Path]:
     """Write the folder of a study's results."""
-    folder = Path(out_dir) / results.plan["study"]
-    files = study_files(results)
+    study = results.plan["study"]
+    files = study_files(results, say=say)
     if notebook:
         from analysis.notebook import notebook_file  # Jupyter is slow to load
 
-        files[f"{results.plan['study']}.ipynb"] = notebook_file(results.plan, files)
-    written = _write(folder, files)
-    for path in folder.iterdir():
-        if path not in written and path.suffix in MADE:
-            path.unlink()
-    return written
+        say(f"{study}: notebook")
+        files[f"{study}.ipynb"] = notebook_file(results.plan, files)
+    names = names_of(study)
+    assert files.keys() <= names, files.keys() - names
+    adopts = names if _is_unlisted(Path(folder)) else ()
+    return write_own(folder, files, clears=names, adopts=adopts, force=force)
 
 
-def compose(reports: Path) -> list[Path]:
-    """Write `reports/fig2/`: the panels of which there is a report, as one figure a score."""
+def names_of(study: str) -> set[str]:
+    """Every name that a file of a study's report can have."""
+    endings = ("", *(f"-{metric}" for metric in METRICS), *FURTHER)
+    figures = {f"{study}{ending}.{form}" for ending in endings for form in FORMATS}
+    tables = {f"{name}.{form}" for name in ("table", "depth") for form in ("tex", "md", "csv")}
+    return figures | tables | {"numbers.tex", "README.md", f"{study}.ipynb", SCORES, PROVENANCE}
+
+
+def _is_unlisted(folder: Path) -> bool:
+    """Whether a report lies there of a version that kept no list of its files."""
+    try:
+        known = json.loads((folder / PROVENANCE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and "cells" in known and "files" not in known
+
+
+def compose(reports: Path, out_dir: Path | None = None, *, force: bool = False) -> list[Path]:
+    """Write `fig2/` beside the panels of which there is a report: one figure a score."""
     panels = {}
     for study in PANELS:
         if (Path(reports) / study / PROVENANCE).is_file():
@@ -78,16 +129,18 @@ def compose(reports: Path) -> list[Path]:
         curves = {name: (found.curves[metric], found.plan) for name, found in panels.items()}
         for form, data in render(fig2(curves, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
-    return _write(Path(reports) / "fig2", files)
+    return write_own(Path(out_dir or reports) / "fig2", files, force=force)
 
 
-def study_files(results: Results) -> dict[str, bytes | str]:
+def study_files(results: Results, *, say: Say = silent) -> dict[str, bytes | str]:
     """Every file of a study's folder by name, without its notebook."""
     study = results.plan["study"]
     files: dict[str, bytes | str] = {}
+    say(f"{study}: figures")
     for suffix, figure in figures_of(results).items():
         for form, data in render(figure).items():
             files[f"{study}{suffix}.{form}"] = data
+    say(f"{study}: tables and claims")
     table, *others = tables_of(results)
     for name, made in [("table", table), *(("depth", other) for other in others)]:
         files |= {f"{name}.tex": checked_tex(made), f"{name}.md": to_markdown(made)}
@@ -101,7 +154,7 @@ def frame_files(results: Results) -> dict[str, bytes | str]:
     """The files that `results_in` reads again."""
     return {
         SCORES: _parquet(results.frames.scores),
-        PROVENANCE: json.dumps(provenance(results), indent=1) + "\n",
+        PROVENANCE: json.dumps(provenance(results) | {"files": LIST}, indent=1) + "\n",
     }
 
 
@@ -122,12 +175,13 @@ def figures_of(results: Results) -> dict[str, Figure]:
         "" if metric == lead else f"-{metric}": depth_figure(curve, plan, metric=metric)
         for metric, curve in results.curves.items()
     }
-    further = {
-        "-cost": cost_figure(results.curve, plan, metric=lead),
-        "-difficulty": difficulty_figure(*results.difficulty, plan, metric=lead),
-        "-change": change_figure(results.change, plan, results.curve),
-    }
-    return made | {suffix: figure for suffix, figure in further.items() if figure is not None}
+    further = (
+        cost_figure(results.curve, plan, metric=lead),
+        difficulty_figure(*results.difficulty, plan, metric=lead),
+        change_figure(results.change, plan, results.curve),
+    )
+    named = zip(FURTHER, further, strict=True)
+    return made | {suffix: figure for suffix, figure in named if figure is not None}
 
 
 def checked_tex(table: Table) -> str:
@@ -135,12 +189,6 @@ def checked_tex(table: Table) -> str:
     tex = to_tex(table)
     assert not check_tex(tex), check_tex(tex)
     return tex
-
-
-def _write(folder: Path, files: dict[str, bytes | str]) -> list[Path]:
-    for name, data in files.items():
-        write_atomic(folder / name, data)
-    return [folder / name for name in files]
 
 
 def _readme(results: Results, table: Table, figures: list[str]) -> str:

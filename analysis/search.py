@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.figures import COLOURS, render, style
-from tisdiss.files import write_atomic
+from analysis.inventory import write_own
 
 _LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
 _SCALES = {"si_snri": 1.0, "macs": 1e-9}
 
 
-def report_search(search: str, profile: str, runs_dir: Path, reports: Path) -> list[Path]:
+def report_search(
+    search: str, profile: str, runs_dir: Path, reports: Path, *, force: bool = False
+) -> list[Path]:
     """Write `reports/<search>/`: figure in three formats, trials.csv and trials.md."""
     found = read_search(search, profile, runs_dir)
     trials = trial_frame(found)
@@ -24,12 +26,7 @@ def report_search(search: str, profile: str, runs_dir: Path, reports: Path) -> l
     files["trials.md"] = _markdown(trials, found)
     images = render(search_figure(trials, found))
     files |= {f"{search}.{form}": content for form, content in images.items()}
-    paths = []
-    for name, content in files.items():
-        path = Path(reports) / search / name
-        write_atomic(path, content)
-        paths.append(path)
-    return paths
+    return write_own(Path(reports) / search, files, force=force)
 
 
 def read_search(search: str, profile: str, runs_dir: Path) -> dict[str, Any]:

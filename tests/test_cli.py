@@ -462,7 +462,7 @@ def test_a_search_prints_its_trials_and_draws_them(
         search.Tried(1, "fail", {"optim.lr": 1e-2}, None, "cd" * 32, "Diverged: too high"),
     ]
     monkeypatch.setattr(search, "search", lambda spec, profile, **_: trials)
-    monkeypatch.setattr(analysis.search, "report_search", lambda *given: [given])
+    monkeypatch.setattr(analysis.search, "report_search", lambda *given, force: [given])
     words = ["--profile", "smoke", "--runs-dir", tmp_path / "runs", "--out", tmp_path / "reports"]
     code, out, errors = tisdiss("search", "search_loss", *words)
     assert (code, errors) == (0, "")

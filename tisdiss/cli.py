@@ -12,7 +12,7 @@ import typer
 
 from tisdiss import __version__, cli_data, cli_numbers
 from tisdiss.cli_options import SETTINGS, Profile
-from tisdiss.cli_progress import progress_bar
+from tisdiss.cli_progress import progress_bar, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +42,10 @@ Seeds = Annotated[
 Reports = Annotated[
     Path | None,
     typer.Option(
-        "--reports", "--out", help="Folder of reports; reports/, or build/smoke/ at profile smoke."
+        "--reports",
+        "--out",
+        help="Folder of reports; else build/reports/, or build/smoke/ at profile smoke.",
+        show_default=False,
     ),
 ]
 
@@ -196,6 +199,7 @@ def search(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     out: Reports = None,
+    force: cli_numbers.Force = False,
 ) -> None:
     """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
 
@@ -233,7 +237,8 @@ def search(
 
         from analysis.search import report_search  # with matplotlib: only when there are results
 
-        for path in report_search(spec.search, profile, runs_dir, _reports(profile, out)):
+        folder = _reports(profile, out)
+        for path in report_search(spec.search, profile, runs_dir, folder, force=force):
             typer.echo(path)
 
 
@@ -297,6 +302,7 @@ def report(
     runs_dir: RunsDir = Path("runs"),
     out: Reports = None,
     notebook: Annotated[bool, typer.Option(help="Add an executed notebook (some seconds).")] = True,
+    force: cli_numbers.Force = False,
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 
@@ -309,8 +315,11 @@ def report(
         study = Path(name).stem
         if study.startswith("search_"):
             raise ValueError(f"{name} is a search, not a study; `tisdiss search {name}` reports it")
-        for path in write_report(study, profile, runs_dir, folder, notebook=notebook):
-            typer.echo(path)
+        *written, index = write_report(
+            study, profile, runs_dir, folder, notebook=notebook, force=force, say=say
+        )
+        cli_numbers.show_written(written)
+        typer.echo(f"{index}: all studies")
 
 
 @app.command()
@@ -474,7 +483,8 @@ def schema() -> None:
 
 
 def _reports(profile: str, given: Path | None) -> Path:
-    return given or Path("build/smoke" if profile == "smoke" else "reports")
+    ours = cli_numbers.SMOKE_REPORTS if profile == "smoke" else cli_numbers.REPORTS
+    return given or ours
 
 
 def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore[no-untyped-def]

@@ -6,20 +6,36 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tisdiss.cli_options import Profile
+from tisdiss.cli_progress import say
 
 app = typer.Typer()
 
 Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the paper's if none.")]
 RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
-Reports = Annotated[Path, typer.Option(help="Folder of reports.")]
+Reports = Annotated[
+    Path | None,
+    typer.Option(
+        "--reports",
+        help="Folder of reports; else build/reports, or reports/ where that holds none.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that no earlier command of ours wrote.")
+]
+REPORTS = Path("build/reports")
+"""Where reports are written unless somebody says otherwise."""
 SMOKE_REPORTS = Path("build/smoke")
-"""Where `tisdiss report --profile smoke` writes."""
+"""The same at profile smoke."""
+SHIPPED_REPORTS = Path("reports")
+"""Evidence that is kept with the project: it changes only where it is named."""
 
 HEAD = re.compile(r" *(?:NOT SIGNIFICANT |\S+ {2,})?")
 """What stands before the text of a line: its indentation, and the word of a first column."""
@@ -47,7 +63,7 @@ def claims(
 @app.command()
 def why(
     cell: Annotated[str, typer.Argument(help="study:row:score, or study:row:score.re5.")],
-    reports: Reports = Path("reports"),
+    reports: Reports = None,
 ) -> None:
     """Walk a number of a report back to its runs, config, data and code.
 
@@ -58,12 +74,13 @@ def why(
     from tisdiss.harness.environment import code_hash
 
     study = cell.partition(":")[0]
-    if (SMOKE_REPORTS / study).is_dir() and not (reports / study).is_dir():
+    folder = reports or _holding([study])
+    if (SMOKE_REPORTS / study).is_dir() and not (folder / study).is_dir():
         raise ValueError(
-            f"{cell}: no report of study '{study}' in {reports}; there is one of profile smoke: "
+            f"{cell}: no report of study '{study}' in {folder}; there is one of profile smoke: "
             f"add --reports {SMOKE_REPORTS}"
         )
-    _show(why_text(explain(cell, reports=reports, code_hash=code_hash())))
+    _show(why_text(explain(cell, reports=folder, code_hash=code_hash())))
 
 
 @app.command()
@@ -85,7 +102,7 @@ def diff(
 
 
 @app.command()
-def compose(reports: Reports = Path("reports")) -> None:
+def compose(reports: Reports = None, force: Force = False) -> None:
     """Draw Fig. 2 out of all panels of which there is a report.
 
     Example: tisdiss compose
@@ -93,19 +110,25 @@ def compose(reports: Reports = Path("reports")) -> None:
     from analysis.index import write_index
     from analysis.report import compose as draw
 
-    for path in [*draw(reports), write_index(reports)]:
+    say("Fig. 2")
+    out = reports or REPORTS
+    written = draw(reports or _holding(), out, force=force)
+    for path in [*written, write_index(out)]:
         typer.echo(path)
 
 
 @app.command()
 def page(
     studies: Annotated[list[str] | None, typer.Argument(help="Study names; all if none.")] = None,
-    reports: Reports = Path("reports"),
+    reports: Reports = None,
     runs_dir: Annotated[Path, typer.Option(help="Where sounds are: run folders.")] = Path("runs"),
-    out: Annotated[Path | None, typer.Option(help="The HTML file; else in the reports.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; else report.html beside the reports.")
+    ] = None,
     own_speech: Annotated[
         bool, typer.Option(help="Also sounds that may not be passed on: a page only for you.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Write one offline page of all reports: verdicts, figures, tables, depths to listen to.
 
@@ -114,16 +137,28 @@ def page(
     from analysis.index import write_index
     from analysis.page import html_report
 
-    out = out or reports / "report.html"
-    typer.echo(html_report(reports, runs_dir, out, studies or (), own_speech=own_speech))
-    typer.echo(write_index(reports))
+    found = reports or _holding(studies or ())
+    home = reports or REPORTS
+    made = html_report(
+        found,
+        runs_dir,
+        out or home / "report.html",
+        studies or (),
+        own_speech=own_speech,
+        force=force,
+        say=say,
+    )
+    typer.echo(f"{made}: open it in a browser")
+    if made.parent == home == found:
+        typer.echo(write_index(home))
 
 
 @app.command()
 def again(
     studies: Annotated[list[str], typer.Argument(help="Study names, as in the reports.")],
-    reports: Reports = Path("reports"),
+    reports: Reports = None,
     notebook: Annotated[bool, typer.Option(help="Execute the notebook, too.")] = True,
+    force: Force = False,
 ) -> None:
     """Make reports anew from the scores they hold, without runs: after a change of looks or claims.
 
@@ -132,16 +167,18 @@ def again(
     from analysis.index import write_index
     from analysis.report import again as anew
 
+    out = reports or REPORTS
     for study in studies:
-        for path in anew(reports / study, notebook=notebook):
-            typer.echo(path)
-    typer.echo(write_index(reports))
+        found = (reports or _holding([study])) / study
+        show_written(anew(found, out / study, notebook=notebook, force=force, say=say))
+    typer.echo(write_index(out))
 
 
 @app.command("check-tex")
 def check_tex(
-    reports: Reports = Path("reports"),
+    reports: Reports = None,
     out: Annotated[Path, typer.Option(help="The PDF.")] = Path("build/proof.pdf"),
+    force: Force = False,
 ) -> None:
     """Compile all tables and figures into one PDF; exit code 1 on a warning that matters.
 
@@ -149,12 +186,25 @@ def check_tex(
     """
     from analysis.proof import check_tex_pdf
 
-    problems = check_tex_pdf(reports, out)
+    problems = check_tex_pdf(reports or _holding(), out, force=force)
     for problem in problems:
         typer.echo(problem, err=True)
     typer.echo(out)
     if problems:
         raise typer.Exit(1)
+
+
+def show_written(paths: list[Path]) -> None:
+    """What to look at first in a study's report, and how much lies beside it."""
+    folder = paths[0].parent
+    typer.echo(f"{folder / 'README.md'}: verdicts and table, {len(paths) - 1} files beside it")
+    typer.echo(f"{folder / folder.name}.png: the figure")
+
+
+def _holding(studies: Collection[str] = ()) -> Path:
+    """Our own reports where all of the studies, or else any, are among them; else the shipped."""
+    there = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
+    return REPORTS if there and there.issuperset(studies) else SHIPPED_REPORTS
 
 
 def _show(text: str) -> None:

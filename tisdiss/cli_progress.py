@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from tisdiss.progress import Progress
 
 
+def say(what: str) -> None:
+    """A line for the person who waits, where it cannot be taken for output."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress]:
     """A bar on a terminal, gone when the block ends; nothing elsewhere."""

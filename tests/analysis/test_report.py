@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from analysis.results import results_in, results_of
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",
     "README.md",
+    "files.sha256",
 }
 FIGURES = ("", "-sdri", "-difficulty", "-change")
 
@@ -50,18 +52,52 @@ def test_report_is_whole(made):
 
 
 def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
-    """And what an earlier report left is deleted, but nothing else."""
+    """Also where an earlier version kept no list: the names of a report are ours, no others."""
     folder = tmp_path / "fig2e"
     folder.mkdir()
-    for name in ("provenance.json", "scores.parquet"):
-        (folder / name).write_bytes((made / name).read_bytes())
-    for name in ("fig2e-cost.pdf", "notes.txt"):
+    known = json.loads((made / "provenance.json").read_text())
+    assert known.pop("files") == "files.sha256"
+    (folder / "provenance.json").write_text(json.dumps(known))
+    (folder / "scores.parquet").write_bytes((made / "scores.parquet").read_bytes())
+    for name in ("fig2e-cost.pdf", "table.tex", "notes.pdf"):
         (folder / name).write_text("of an earlier report, and of yours")
     written = again(folder)
-    assert {path.name for path in written} == {path.name for path in made.iterdir()}
+    assert {path.name for path in written} | {"files.sha256"} == {p.name for p in made.iterdir()}
     for path in written:
         assert path.read_bytes() == (made / path.name).read_bytes(), path.name
-    assert set(folder.iterdir()) == {*written, folder / "notes.txt"}
+    assert set(folder.iterdir()) == {*written, folder / "notes.pdf", folder / "files.sha256"}
+
+
+def test_report_again_of_a_copy_leaves_the_original(made, tmp_path):
+    copy = shutil.copytree(made, tmp_path / "mine")
+    before = {path: path.stat().st_mtime_ns for path in made.iterdir()}
+    assert {path.parent for path in again(copy)} == {copy}
+    assert {path: path.stat().st_mtime_ns for path in made.iterdir()} == before
+
+
+def test_files_of_the_user_stay_and_one_in_the_way_is_named(folder, made, tmp_path):
+    home = shutil.copytree(made, tmp_path / "fig2e")
+    theirs = ("notes.md", "data.csv", "caption.tex", "photo.png", "refs.json", "fig2e-cost.pdf")
+    for name in theirs:
+        (home / name).write_text("mine")
+    (tmp_path / "README.md").write_text("my paper")
+    *_, index = report("fig2e", "mini", folder.runs_dir, tmp_path)
+    assert index == tmp_path / "reports.md"
+    assert (tmp_path / "README.md").read_text() == "my paper"
+    (home / "table.tex").write_text("my own caption")
+    before = {path: path.stat().st_mtime_ns for path in home.iterdir()}
+    with pytest.raises(ValueError, match=r"fig2e/table\.tex was edited since: .*: --force"):
+        report("fig2e", "mini", folder.runs_dir, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in home.iterdir()} == before
+    report("fig2e", "mini", folder.runs_dir, tmp_path, force=True)
+    assert (home / "table.tex").read_bytes() == (made / "table.tex").read_bytes()
+    assert {(home / name).read_text() for name in theirs} == {"mine"}
+
+
+def test_progress_names_what_is_made(folder, tmp_path):
+    said = []
+    report("fig2e", "mini", folder.runs_dir, tmp_path, say=said.append)
+    assert said == ["fig2e: scores", "fig2e: figures", "fig2e: tables and claims"]
 
 
 def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
