@@ -3,6 +3,9 @@ PROFILE ?= mini
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 TISDISS := $(VENV)/bin/tisdiss
+REPORTS :=
+OUT     := $(if $(REPORTS),--reports "$(REPORTS)")
+DEMO    := $(or $(REPORTS),build/reports)
 STUDIES := table1 table2 table3 fig2a fig2b fig2c fig2d fig2e fig2f fig2g fig2h
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
@@ -15,6 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{sub(/\$$\(STUDIES\)/, "table1|fig2a|.."); printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "studies: $(STUDIES)"
+	@echo "reports go to build/reports (profile smoke: build/smoke) or REPORTS=folder"
 
 setup: $(VENV)/.ready ## create .venv and install everything that is locked
 
@@ -25,34 +29,42 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	uv pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
-demo: setup     ## fetch real speech, run Fig. 2e at profile mini, write reports/fig2e (about 20 min)
+demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)
+	@echo "== Fig. 2e at profile mini: plan, train, time, report, page, verdicts. Training is estimated"
+	@echo "== below; all else takes about 3 min. A stopped demo goes on with the same command."
+	$(TISDISS) plan fig2e --profile mini
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
+	$(TISDISS) page fig2e $(OUT)
+	@echo; echo "== The paper's claims, decided:"
+	@$(TISDISS) claims fig2e --profile mini || test $$? = 1
+	@echo; echo "== Main figure: $(DEMO)/fig2e/fig2e.png"
+	@echo "== Open in a browser (figures, tables, sounds at every depth): $(DEMO)/report.html"
 
 $(STUDIES): setup ## run a study at PROFILE=smoke|mini|cpu|lab|paper and write its report
 	$(TISDISS) run $@ --profile $(PROFILE)
 	$(TISDISS) time $@ --profile $(PROFILE)
-	$(TISDISS) report $@ --profile $(PROFILE)
+	$(TISDISS) report $@ --profile $(PROFILE) $(OUT)
 
 paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
 	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
 	$(TISDISS) time $(STUDIES) --profile $(PROFILE)
-	$(TISDISS) report $(STUDIES) --profile $(PROFILE)
+	$(TISDISS) report $(STUDIES) --profile $(PROFILE) $(OUT)
 
 claims: setup   ## decide every claim of the paper at PROFILE
 	$(TISDISS) claims $(STUDIES) --profile $(PROFILE)
 
 report: setup   ## all reports together: composed Fig. 2, the list of studies, one offline page
-	$(TISDISS) compose
-	$(TISDISS) page
+	$(TISDISS) compose $(OUT)
+	$(TISDISS) page $(OUT)
 
-check-tex: setup ## compile all tables and figures of reports/ into build/proof.pdf (needs a TeX)
-	$(TISDISS) check-tex
+check-tex: setup ## compile all tables and figures into build/proof.pdf (needs a TeX)
+	$(TISDISS) check-tex $(OUT)
 
 test: setup     ## the default test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q
 
-bench: setup    ## speed against a plain reference form, into reports/benchmarks
-	$(PY) benchmarks/bench.py --threads 1 --quick
+bench: setup    ## speed against a plain reference form, into build/benchmarks
+	$(PY) benchmarks/bench.py --threads 1 --quick $(if $(REPORTS),--out "$(REPORTS)/benchmarks")
 
 drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; prints R1-R18
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m drill tests/engines
@@ -69,7 +81,7 @@ ui: setup       ## MLflow in the browser, with a link to each study's charts
 base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; CPU hours)
 	$(TISDISS) run base --profile cpu
 	$(TISDISS) time base --profile cpu
-	$(TISDISS) report base --profile cpu
+	$(TISDISS) report base --profile cpu $(OUT)
 
 schema: setup   ## write the JSON Schema that editors use for studies
 	$(TISDISS) schema > schemas/study.schema.json

@@ -1,6 +1,6 @@
 """Speed and memory against the plain reference form: `python benchmarks/bench.py [--device cuda]`.
 
-Writes reports/benchmarks/bench.json, README.md and the plots. Every pair is timed
+Writes bench.json, README.md and the plots into build/benchmarks. Every pair is timed
 interleaved, on a CPU each in a process of its own; figures are medians.
 """
 
@@ -165,19 +165,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tf32", action="store_true", help="let a GPU's products use TF32")
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--out", type=Path, default=Path("reports/benchmarks"))
+    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
-    write_report(options.device, options.out, budget=12.0 if options.quick else 30.0)
+    budget = 12.0 if options.quick else 30.0
+    write_report(options.device, options.out, budget=budget, force=options.force)
 
 
-def write_report(device: str, out: Path, *, budget: float) -> None:
+def write_report(device: str, out: Path, *, budget: float, force: bool = False) -> None:
     """Measure everything, with `budget` seconds for the repeats of a case, and write it."""
     found = measure(device, torch.get_num_threads(), budget)
     found["machine"]["tf32"] = torch.backends.cudnn.allow_tf32
     found["growth"] = growth.measure(device)
-    write(found, out)
+    write(found, out, force=force)
 
 
 if __name__ == "__main__":

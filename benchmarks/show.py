@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 
 import steps
+from matplotlib.figure import Figure
 
+from analysis.figures import render, style
+from analysis.inventory import write_own
+
+FORMATS = ("pdf", "png")
 LABELS = {
     "seconds": "audio (s)",
     "width": "channels",
@@ -19,13 +24,15 @@ GROWTH = (
 )
 
 
-def write(found: dict, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
-    (folder / "README.md").write_text(markdown(found))
-    ratios(found["rows"], folder / "ratios")
+def write(found: dict, folder: Path, *, force: bool = False) -> None:
+    """Write bench.json, README.md and the plots; `inventory.write_own` says what stays."""
+    files = {"bench.json": json.dumps(found, indent=1) + "\n", "README.md": markdown(found)}
+    plots = {"ratios": ratios(found["rows"])}
     if found["growth"]:
-        curves(found["growth"], folder / "growth")
+        plots["growth"] = curves(found["growth"])
+    for name, figure in plots.items():
+        files |= {f"{name}.{form}": data for form, data in render(figure, FORMATS).items()}
+    write_own(folder, files, force=force)
 
 
 def markdown(found: dict) -> str:
@@ -144,57 +151,43 @@ def _growth(found: dict) -> list[str]:
     return [line + "\n" for line in [GROWTH, *lines, "![How cost grows](growth.png)"]]
 
 
-def ratios(rows: list[dict], path: Path) -> None:
-    """Bars of reference over ours, each with the goal as a tick."""
-    plt = _pyplot()
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    names = [row["what"] for row in rows]
-    axes.barh(names, [row["ratio"] for row in rows], color="#4477aa")
-    for i, row in enumerate(rows):
-        goal = float(row["goal"].rstrip("x"))
-        axes.plot([goal, goal], [i - 0.4, i + 0.4], color="#cc3311", lw=2)
-        axes.annotate(
-            f"{row['ratio']:.1f}x",
-            (max(row["ratio"], goal), i),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-        )
-    axes.set_xscale("log")
-    axes.set_xlim(1, 2 * max(max(row["ratio"], float(row["goal"].rstrip("x"))) for row in rows))
-    axes.invert_yaxis()
-    axes.set_xlabel("times as fast as the plain form (red: goal)")
-    _save(figure, path)
+def ratios(rows: list[dict]) -> Figure:
+    """Bars of reference over ours, each with the goal as a tick and its number behind both."""
+    with style():
+        figure = Figure(figsize=(7, 3.2))
+        axes = figure.subplots()
+        names = [row["what"] for row in rows]
+        axes.barh(names, [row["ratio"] for row in rows], color="#4477aa")
+        for i, row in enumerate(rows):
+            goal = float(row["goal"].rstrip("x"))
+            axes.plot([goal, goal], [i - 0.4, i + 0.4], color="#cc3311", lw=2)
+            axes.annotate(
+                f"{row['ratio']:.1f}x",
+                (max(row["ratio"], goal), i),
+                (3, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(1, 2 * max(max(row["ratio"], float(row["goal"].rstrip("x"))) for row in rows))
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.set_xlabel("times as fast as the plain form (red: goal)")
+    return figure
 
 
-def curves(growth: dict[str, dict], path: Path) -> None:
+def curves(growth: dict[str, dict]) -> Figure:
     """Seconds against each axis, both logarithmic, the exponent in the title."""
-    plt = _pyplot()
-    figure, all_axes = plt.subplots(
-        1, len(growth), figsize=(12, 2.8), sharey=True, layout="constrained"
-    )
-    for axes, (name, curve) in zip(all_axes, growth.items(), strict=True):
-        axes.loglog(curve["values"], curve["seconds"], "o-", color="#4477aa", ms=4)
-        axes.set_xlabel(LABELS[name])
-        axes.set_title(
-            f"~ power {curve['exponent']:.2f}, end {curve['last_exponent']:.2f}", fontsize=9
-        )
-        axes.set_xticks(curve["values"], [f"{value:g}" for value in curve["values"]])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-    all_axes[0].set_ylabel("seconds")
-    _save(figure, path)
-
-
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def _save(figure, path: Path) -> None:
-    for kind in ("png", "pdf"):
-        figure.savefig(path.with_suffix(f".{kind}"), dpi=150)
+    with style():
+        figure = Figure(figsize=(12, 2.8))
+        all_axes = figure.subplots(1, len(growth), sharey=True, squeeze=False)[0]
+        for axes, (name, curve) in zip(all_axes, growth.items(), strict=True):
+            axes.loglog(curve["values"], curve["seconds"], "o-", color="#4477aa")
+            axes.set_xlabel(LABELS[name])
+            axes.set_title(
+                f"~ power {curve['exponent']:.2f}, end {curve['last_exponent']:.2f}", fontsize=9
+            )
+            axes.set_xticks(curve["values"], [f"{value:g}" for value in curve["values"]])
+            axes.minorticks_off()
+        all_axes[0].set_ylabel("seconds")
+    return figure
