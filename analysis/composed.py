@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
-from analysis.figures import draw_depths, settle, style, without_bands
+from analysis.figures import draw_depths, in_figures, settle, style, without_bands
 
 PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
 COLUMNS = 4
@@ -25,7 +25,7 @@ def fig2(
 
     A panel that was not run keeps its place and says so.
     """
-    with style():
+    with style([in_figures(plan) for _, plan in panels.values()]):
         figure = Figure(figsize=_SIZE)
         grid = figure.subplots(len(PANELS) // COLUMNS, COLUMNS).ravel()
         for at, (axes, study) in enumerate(zip(grid, PANELS, strict=True)):

@@ -19,11 +19,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal
 from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import (
     METRIC_LABELS,
     basis,
+    dagger,
     daggers,
     escape_figure,
     notes,
@@ -33,6 +35,7 @@ from analysis.captions import (
     row_label,
     source_of,
 )
+from analysis.fonts import can_embed, further_families, quiet, unprintable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
@@ -65,7 +68,7 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
     that are not in `curve`, and the seeds of those that miss some.
     """
     curve = curve[curve["metric"] == metric]
-    with style():
+    with style(in_figures(plan)):
         figure = Figure()
         axes = figure.add_subplot()
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
@@ -108,11 +111,17 @@ def looks(plan: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Every row of a study with its colour and marker, the same in all figures of the study."""
     return [
         (
-            row | {"label": row_label(row, plan)},
+            row | {"label": _printable(row_label(row, plan), row)},
             {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]},
         )
         for at, row in enumerate(plan["rows"])
     ]
+
+
+def _printable(label: str, row: dict[str, Any]) -> str:
+    """The label, or the row's id where no font of this machine has its letters."""
+    families = matplotlib.rcParams["font.family"]
+    return row["id"] + dagger(row) if unprintable(label, families) else label
 
 
 def settle(figure: Figure) -> None:
@@ -133,13 +142,34 @@ def render(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The paper's look, for as long as a figure is drawn or written."""
+def style(said: object = "") -> Iterator[None]:
+    """The paper's look, for as long as a figure is drawn or written; a user's own has no part.
+
+    `said` is what the figure says, such as its plan: letters that the paper's fonts lack come from
+    fonts of this machine.
+    """
     with (
         resources.as_file(resources.files("analysis") / "paper.mplstyle") as path,
         matplotlib.style.context(["default", path]),
+        quiet(),
     ):
+        families = matplotlib.rcParams["font.family"]
+        further = further_families(str(said), families)
+        matplotlib.rcParams["font.family"] = [*families, *further]
+        if not all(map(can_embed, further)):
+            matplotlib.rcParams["path.effects"] = [Normal()]  # draws letters as outlines
         yield
+
+
+def unshown(plan: dict[str, Any]) -> str:
+    """The letters of a study's figures that no font of this machine has."""
+    with style():
+        return unprintable(str(in_figures(plan)), matplotlib.rcParams["font.family"])
+
+
+def in_figures(plan: dict[str, Any]) -> dict[str, Any]:
+    """What a plan says that figures may show."""
+    return {key: said for key, said in plan.items() if key not in ("title", "claim", "claims")}
 
 
 def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]) -> Line2D:

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from analysis.captions import METRIC_LABELS, timed_on
 from analysis.figures import (
     band,
+    in_figures,
     keys,
     legend,
     legend_label,
@@ -44,7 +45,7 @@ def cost_figure(
     known = [name for name in COSTS if any(row.get(name) for row in plan["rows"])]
     if not known:
         return None
-    with style():
+    with style(in_figures(plan)):
         figure, panels = _figure(len(known))
         drawn = uncluttered(curve)
         for axes, name in zip(panels, known, strict=True):
@@ -74,7 +75,7 @@ def difficulty_figure(
     parts = [part for part in (by_level, by_sex) if not part.empty]
     if by_level.empty:
         return None
-    with style():
+    with style(in_figures(plan)):
         figure, panels = _figure(len(parts))
         handles = []
         for row, look in looks(plan):
@@ -93,7 +94,7 @@ def change_figure(change: pd.DataFrame, plan: dict[str, Any], curve: pd.DataFram
     """What one further pass does to single mixtures: the middle half, and how many get worse."""
     if change.empty:
         return None
-    with style():
+    with style(in_figures(plan)):
         figure, panels = _figure(2)
         handles: list[Artist] = []
         lines = [(change[change["row"] == row["id"]], row, look) for row, look in looks(plan)]

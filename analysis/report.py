@@ -14,7 +14,7 @@ from analysis.claims import counts, meaning, reserve
 from analysis.claims import to_markdown as claims_markdown
 from analysis.comparison import comparison_table
 from analysis.composed import PANELS, fig2
-from analysis.figures import FORMATS, depth_figure, render
+from analysis.figures import FORMATS, depth_figure, render, unshown
 from analysis.frames import METRICS, PROVENANCE, SCORES, is_comparison
 from analysis.index import write_index
 from analysis.insight import change_figure, cost_figure, difficulty_figure
@@ -137,6 +137,8 @@ def study_files(results: Results, *, say: Say = silent) -> dict[str, bytes | str
     study = results.plan["study"]
     files: dict[str, bytes | str] = {}
     say(f"{study}: figures")
+    if lacking := unshown(results.plan):
+        say(f"{study}: no font here has {lacking}, so figures show ids; install one, such as Noto")
     for suffix, figure in figures_of(results).items():
         for form, data in render(figure).items():
             files[f"{study}{suffix}.{form}"] = data

@@ -54,7 +54,7 @@ def trial_frame(found: dict[str, Any]) -> pd.DataFrame:
 def search_figure(trials: pd.DataFrame, found: dict[str, Any]) -> Figure:
     """Two objectives: all trials and the front that nothing beats. One: the best so far."""
     complete = trials[trials["state"] == "complete"]
-    with style():
+    with style(found):
         figure = Figure()
         axes = figure.subplots()
         if len(found["objectives"]) == 2:

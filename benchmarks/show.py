@@ -5,7 +5,9 @@ from pathlib import Path
 
 import steps
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from analysis.captions import escape_figure
 from analysis.figures import render, style
 from analysis.inventory import write_own
 
@@ -156,24 +158,32 @@ def ratios(rows: list[dict]) -> Figure:
     with style():
         figure = Figure(figsize=(7, 3.2))
         axes = figure.subplots()
-        names = [row["what"] for row in rows]
+        names = [escape_figure(row["what"]) for row in rows]
         axes.barh(names, [row["ratio"] for row in rows], color="#4477aa")
         for i, row in enumerate(rows):
             goal = float(row["goal"].rstrip("x"))
             axes.plot([goal, goal], [i - 0.4, i + 0.4], color="#cc3311", lw=2)
             axes.annotate(
                 f"{row['ratio']:.1f}x",
-                (max(row["ratio"], goal), i),
+                (_beside(row["ratio"], goal), i),
                 (3, 0),
                 textcoords="offset points",
                 va="center",
             )
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(1, 2 * max(max(row["ratio"], float(row["goal"].rstrip("x"))) for row in rows))
         axes.invert_yaxis()
         axes.grid(False, axis="y")
         axes.set_xlabel("times as fast as the plain form (red: goal)")
     return figure
+
+
+def _beside(ratio: float, goal: float) -> float:
+    """Where the number of a bar begins: at its end, or behind the goal that would cross it."""
+    return goal if ratio < goal < 1.4 * ratio else ratio
 
 
 def curves(growth: dict[str, dict]) -> Figure:
@@ -183,7 +193,7 @@ def curves(growth: dict[str, dict]) -> Figure:
         all_axes = figure.subplots(1, len(growth), sharey=True, squeeze=False)[0]
         for axes, (name, curve) in zip(all_axes, growth.items(), strict=True):
             axes.loglog(curve["values"], curve["seconds"], "o-", color="#4477aa")
-            axes.set_xlabel(LABELS[name])
+            axes.set_xlabel(escape_figure(LABELS[name]))
             axes.set_title(
                 f"~ power {curve['exponent']:.2f}, end {curve['last_exponent']:.2f}", fontsize=9
             )

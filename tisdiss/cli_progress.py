@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def say(what: str) -> None:
     """A line for the person who waits, where it cannot be taken for output."""
-    print(f"{what} ...", file=sys.stderr, flush=True)
+    print(what, file=sys.stderr, flush=True)
 
 
 @contextmanager
