@@ -45,6 +45,34 @@ def test_doubled_key_is_refused_with_both_lines():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            'a: 1\nb: "ring\\x07"',
+            "s.yaml:2:4: 'ring\\x07': '\\x07': no visible character; remove it",
+        ),
+        ('- "x\\u202ey"', "s.yaml:1:3: 'x\\u202ey': '\\u202e': no visible character; remove it"),
+        ('"k\\e": 1', "s.yaml:1:1: 'k\\x1b': '\\x1b': no visible character; remove it"),
+        ('a: "\\ud800"', "s.yaml:1:4: '\\ud800': '\\ud800': no visible character; remove it"),
+        ("a: x\u200by", "s.yaml:1:4: 'x\\u200by': '\\u200b': no visible character; remove it"),
+    ],
+)
+def test_what_cannot_be_seen_is_refused_with_its_place(text, line):
+    assert problems(text) == [line]
+
+
+def test_a_raw_control_character_is_refused_with_its_place():
+    with pytest.raises(DocumentError, match=r"^s\.yaml:2:6: '\\x07': no visible character; remove"):
+        parse("a: 1\nb: xy\x07")
+
+
+def test_letters_signs_and_lines_of_every_script_are_read():
+    text = '\ufeffa: >-\n  普通話 λ→∞\n  नमस्ते\u200d 👩\u200d🔬 \u0301é\nb: "tab\\tend\\n"\r\n'
+    read = {"a": "普通話 λ→∞ नमस्ते\u200d 👩\u200d🔬 \u0301é", "b": "tab\tend\n"}
+    assert parse(text).data == read and not problems(text)
+
+
 @pytest.mark.parametrize("text", ["4..1", "1..5000"])
 def test_bad_range_is_refused(text):
     assert problems(f"n: {text}") == [

@@ -24,6 +24,13 @@ MAX_DEPTH = 24
 MAX_ALIASES = 64
 MAX_RANGE = 1000
 
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and the end of a line
+    r"\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # no width, or turns the direction
+    r"\ud800-\udfff\ufdd0-\ufdef\ufff9-\uffff]"  # no characters at all
+)
+"""What no table, figure, terminal or database shows as it is."""
+
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 
 
@@ -83,11 +90,19 @@ def parse_document(text: str, *, name: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise DocumentError([f"{name}:{line}:{column}: not YAML: {error.problem}"]) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        where, value = f"{name}:{line}:{column}", shown(text[error.position])
+        raise DocumentError([f"{where}: {value}: {_NO_SIGN}"]) from error
     except yaml.YAMLError as error:
         raise DocumentError([f"{name}: not YAML: {error}"]) from error
     if node is not None:
         document.data = _Builder(document).build(node, ())
     return document
+
+
+_NO_SIGN = "no visible character; remove it"
 
 
 class _Loader(yaml.SafeLoader):
@@ -168,6 +183,7 @@ class _Builder:
                 self.document.problems.append(Problem(here, key, rule, mark=mark))
                 continue
             self.document.keys[here] = mark
+            self._check_text(key, here, at_key=True)
             result[key] = self.build(value_node, here)
         return result
 
@@ -188,6 +204,7 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
+            self._check_text(node.value, place)
             return self._range(node.value, place) if _is_range(node) else node.value
         if kind == "null":
             return None
@@ -196,6 +213,11 @@ class _Builder:
         if kind in ("int", "float") and node.style is None:
             return self._number(node.value, place)
         return self._refuse_tag(node, place)
+
+    def _check_text(self, text: str, place: Place, *, at_key: bool = False) -> None:
+        if found := UNSEEN.search(text):
+            rule = f"{shown(found[0])}: {_NO_SIGN}"
+            self.document.problems.append(Problem(place, text, rule, at_key=at_key))
 
     def _number(self, text: str, place: Place) -> int | float | None:
         if re.fullmatch(r"[-+]?[0-9]{1,18}", text):
