@@ -96,6 +96,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: dict[str, Any]) -> T
                 line.label + dagger(*line.rows.values()),
                 values,
                 None if _family(line) == above else _rule(line, plan),
+                next(iter(line.rows.values()))["id"] + dagger(*line.rows.values()),
             )
             for line, values, above in zip(lines, cells, families, strict=False)
         ),

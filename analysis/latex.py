@@ -4,6 +4,15 @@
 """
 
 import re
+import unicodedata
+from dataclasses import dataclass
+from itertools import groupby
+
+
+def _pairs(words: str) -> dict[str, str]:
+    """{"a": "b", "c": "d"} from "a b c d"."""
+    return dict(zip(words.split()[::2], words.split()[1::2], strict=True))
+
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -30,10 +39,6 @@ _TEX = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "µ": r"$\mu$",
-    "Δ": r"$\Delta$",
     "–": r"\textendash{}",
     "—": r"\textemdash{}",
     "‘": r"\textquoteleft{}",
@@ -43,20 +48,158 @@ _TEX = {
     "…": r"\dots{}",
     "†": r"$^\dagger$",
 }
+_MATH = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ϵ": "epsilon",
+    "ζ": "zeta", "η": "eta", "θ": "theta", "ϑ": "vartheta", "ι": "iota", "κ": "kappa",
+    "λ": "lambda", "μ": "mu", "µ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "ς": "varsigma", "τ": "tau", "υ": "upsilon", "φ": "varphi", "ϕ": "phi",
+    "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "∆": "Delta",
+    "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Υ": "Upsilon",
+    "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "∞": "infty", "≠": "neq", "≈": "approx",
+    "≡": "equiv", "∼": "sim", "≪": "ll", "≫": "gg", "∝": "propto", "∂": "partial",
+    "∇": "nabla", "∑": "sum", "∏": "prod", "∫": "int", "∈": "in", "∉": "notin",
+    "∀": "forall", "∃": "exists", "∅": "emptyset", "⊂": "subset", "⊆": "subseteq", "∪": "cup",
+    "∩": "cap", "∧": "wedge", "∨": "vee", "¬": "neg", "÷": "div", "·": "cdot", "⋅": "cdot",
+    "∘": "circ", "√": "surd", "∥": "parallel", "‖": "parallel", "⊕": "oplus", "⊗": "otimes",
+    "←": "leftarrow", "↑": "uparrow", "↓": "downarrow", "↔": "leftrightarrow",
+    "⇐": "Leftarrow", "⇒": "Rightarrow", "⇔": "Leftrightarrow", "↦": "mapsto",
+    "⟨": "langle", "⟩": "rangle", "★": "star", "•": "bullet", "◦": "circ", "∓": "mp",
+    "✗": "times", "✕": "times",
+}  # fmt: skip
+_TEX |= {sign: rf"$\{name}$" for sign, name in _MATH.items()}
+_TEX |= dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))
+_TEX |= {sign: f"$^{power}$" for power, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+_TEX |= {sign: f"$_{index}$" for index, sign in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+_TEX |= {
+    "✔": r"$\surd$",
+    "°": r"$^\circ$",
+    "′": r"$'$",
+    "″": r"$''$",
+    "‰": r"{\textperthousand}",
+    "€": r"{\texteuro}",
+    "£": r"\pounds{}",
+    "©": r"\copyright{}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
+    "¡": "{!`}",
+    "¿": "{?`}",
+    "ı": r"\i{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "‐": "-",
+    "‑": "-",
+    "―": r"\textemdash{}",
+    "‡": r"$^\ddagger$",
+    "⁄": "/",
+}
 _LATIN = set("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž")
 """Letters beyond ASCII that plain LaTeX sets as they are."""
+_ACCENTS = dict(
+    zip(
+        "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0331",
+        ("`", "'", "^", "~", "=", "u", ".", '"', "r", "H", "v", "d", "c", "b"),
+        strict=True,
+    )
+)
+_ROMAN = {
+    "T1": _pairs(
+        "Ą A ą a Ę E ę e Į I į i Ų U ų u Đ D đ d Ð D ð d Ŋ N ŋ n Þ Th þ th « << » >> ‹ < › > „ ,,"
+    ),
+    "T2A": _pairs(
+        "а a б b в v г g д d е e ё yo ж zh з z и i й y к k л l м m н n о o п p р r с s т t у u ф f "
+        "х kh ц ts ч ch ш sh щ shch ъ ' ы y ь ' э e ю yu я ya і i ї yi є ye ґ g ў u ђ dj ћ c љ lj "
+        "њ nj џ dz ј j ѕ dz ә a ғ g қ q ң n ө o ұ u ү u һ h"
+    ),
+}
+"""Letters that LaTeX has once an encoding is loaded, and how they are written without it."""
+_ROMAN["T2A"] |= {key.upper(): text.capitalize() for key, text in _ROMAN["T2A"].items()}
+_NONE = "none"
+"""The encoding of letters that only Unicode engines may have."""
+
+LETTERS = r"""% Letters as they are, where a font or an encoding has them; else the last argument.
+\def\tisdissletters#1#2#3#4{\ifcsname T@TU\endcsname
+  \iffontchar\font#2\relax#1\else#4\fi
+  \else\ifcsname T@#3\endcsname{\fontencoding{#3}\selectfont#1}\else#4\fi\fi}
+"""
+"""Before the first text of `escape_tex` in a document that has letters beyond LaTeX's own."""
+_CALL = r"\tisdissletters"
 
 
-def escape_tex(text: str) -> str:
-    """Text that LaTeX prints as it stands; a character that fonts lack shows as its code point."""
-    escaped = "".join(_TEX.get(character) or _tex_letter(character) for character in text)
+def escape_tex(text: str, plain: str = "") -> str:
+    r"""Text that LaTeX prints as it stands, with any engine.
+
+    Letters beyond its own fonts are in a \tisdissletters (see `LETTERS`), with what else stands for
+    them: Cyrillic is romanised; of other scripts it is `plain` for all of the text, or dots.
+    """
+    clusters = [_Cluster.of(letters) for letters in _CLUSTER.findall(text)]
+    if plain and any(cluster.encoding and not cluster.tex for cluster in clusters):
+        escaped = _other(clusters, _NONE, escape_tex(plain))
+    else:
+        runs = groupby(clusters, key=lambda cluster: cluster.encoding)
+        escaped = "".join(_run(list(run), encoding) for encoding, run in runs)
     return re.sub(r"([-'])(?=\1)", r"\1{}", escaped)  # "--" stays two hyphens, not a dash
 
 
-def _tex_letter(character: str) -> str:
-    if character in _LATIN or (character.isascii() and character.isprintable()):
-        return character
-    return " " if character.isspace() else f"U+{ord(character):04X}"
+def with_letters(tex: str) -> str:
+    """LaTeX with the definition of what it uses."""
+    return LETTERS + tex if _CALL in tex else tex
+
+
+_CLUSTER = re.compile(r".[\u0300-\u036f]*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A letter with its accents: as it stands and, where LaTeX has it, as LaTeX."""
+
+    letters: str
+    tex: str
+    encoding: str = ""
+    """What must be loaded for it; empty for what LaTeX always has."""
+
+    @staticmethod
+    def of(letters: str) -> "_Cluster":
+        composed = unicodedata.normalize("NFC", letters)
+        own = _own(composed)
+        if own is not None:
+            return _Cluster(composed, own)
+        for encoding, roman in _ROMAN.items():
+            if composed in roman:
+                return _Cluster(composed, roman[composed], encoding)
+        base = unicodedata.normalize("NFD", letters)[0]
+        return _Cluster(composed, base if base.isascii() else "", _NONE)
+
+
+def _own(letters: str) -> str | None:
+    """A letter with its accents as LaTeX always has it; None where it has not."""
+    if letters in _TEX:
+        return _TEX[letters]
+    if letters in _LATIN or (letters.isascii() and letters.isprintable()):
+        return letters
+    if not letters.isprintable():
+        return " " if letters.isspace() else ""
+    base, *marks = list(unicodedata.normalize("NFD", letters))
+    if marks and _ACCENTS.keys() >= {*marks} and (made := _own(base)) is not None:
+        for mark in marks:
+            made = rf"\{_ACCENTS[mark]}{{{made}}}"
+        return made
+    simpler = unicodedata.normalize("NFKC", letters)
+    parts = [_own(part) for part in simpler] if simpler != letters else [None]
+    return None if None in parts else "".join(part or "" for part in parts)
+
+
+def _run(clusters: list[_Cluster], encoding: str) -> str:
+    """Letters that need the same."""
+    if not encoding:
+        return "".join(cluster.tex for cluster in clusters)
+    roman = "".join(escape_tex(cluster.tex) for cluster in clusters)
+    return _other(clusters, encoding, roman or r"\dots{}")
+
+
+def _other(clusters: list[_Cluster], encoding: str, instead: str) -> str:
+    raw = "".join(c.letters if c.encoding else c.tex for c in clusters)
+    first = next(ord(cluster.letters[0]) for cluster in clusters if cluster.encoding == encoding)
+    return f"{_CALL}{{{raw}}}{{{first}}}{{{encoding}}}{{{instead}}}"
 
 
 def check_tex(source: str) -> list[str]:
@@ -65,12 +208,18 @@ def check_tex(source: str) -> list[str]:
     Checks that braces, environments and mathematics close, that every row of a tabular has the
     columns its preamble declares, and that no special or unknown character stands unescaped.
     """
-    text = re.sub(r"(?<!\\)((?:\\\\)*)%[^\n]*", r"\1", source)
+    text = re.sub(r"(?<!\\)((?:\\\\)*)%[^\n]*", r"\1", source.replace(LETTERS, ""))
     problems = _check_pairs(text)
-    problems += _check_characters(text)
+    problems += _check_characters(_without_letters(text))
     for body in re.finditer(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", text, re.DOTALL):
         problems += _check_rows(body[1])
     return problems
+
+
+def _without_letters(text: str) -> str:
+    """LaTeX without the letters that it has only where a font does."""
+    before, *calls = text.split(_CALL)
+    return "".join([before, *(_braced(call)[1] for call in calls)])
 
 
 _TOKEN = re.compile(r"\\(?:begin|end)\{[^}]*\}|\\[a-zA-Z]+|\\.|[^\\]", re.DOTALL)

@@ -15,7 +15,8 @@ from analysis.latex import escape_tex
 
 _HEAD = r"""\documentclass[10pt]{article}
 \usepackage[letterpaper,textwidth=7in,textheight=9.5in]{geometry}
-\usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}\usepackage[T1]{fontenc}}{}
+\IfFileExists{type1ec.sty}{\IfFileExists{t2aenc.def}{\usepackage[T2A,T1]{fontenc}}{}}{}
 \usepackage{booktabs,siunitx,multirow,graphicx}
 \setcounter{topnumber}{20}\setcounter{totalnumber}{20}
 \renewcommand{\topfraction}{.95}\renewcommand{\textfraction}{.05}

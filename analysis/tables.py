@@ -13,6 +13,7 @@ from analysis.captions import (
     by_others,
     caveats,
     cited,
+    dagger,
     escape_markdown,
     fill,
     reported,
@@ -21,7 +22,7 @@ from analysis.captions import (
     source_of,
 )
 from analysis.frames import is_torn, role
-from analysis.latex import escape_tex
+from analysis.latex import escape_tex, with_letters
 
 MISSING = "--"
 
@@ -61,6 +62,8 @@ class Row:
     cells: tuple[Cell, ...]
     rule: str | None = None
     """What a rule above the row says; None for no rule, empty for a bare one."""
+    plain: str = ""
+    """Instead of the label where LaTeX has not its letters."""
 
     @property
     def has_spread(self) -> bool:
@@ -137,8 +140,9 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
 def _row(row: dict[str, Any], cells: tuple[Cell, ...], plan: dict[str, Any]) -> Row:
     """A line of the table; a rule stands above the first that others reported."""
     if "published" not in row:
-        return Row(row_label(row, plan), cells)
-    return Row(cited(row), cells, by_others(plan) if row is reported(plan)[0] else None)
+        return Row(row_label(row, plan), cells, plain=row["id"] + dagger(row))
+    rule = by_others(plan) if row is reported(plan)[0] else None
+    return Row(cited(row), cells, rule, plain=row["id"])
 
 
 def _millions(row: dict[str, Any]) -> float | None:
@@ -166,7 +170,7 @@ def quoted(
 def to_tex(table: Table) -> str:
     """A `table*` for booktabs, siunitx, multirow, graphicx; too wide, it is scaled to fit."""
     filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
-    return fill("table.tex", filters, table=table)
+    return with_letters(fill("table.tex", filters, table=table))
 
 
 def to_markdown(table: Table) -> str:
@@ -322,9 +326,9 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
     return " ".join(said + caveats(plan, curve))
 
 
-def _tex_text(text: str) -> str:
+def _tex_text(text: str, plain: str = "") -> str:
     """Words, with N_re as the paper prints it, and no line between a number and its %."""
-    return escape_tex(text).replace(r"N\_re", r"$N_\mathrm{re}$").replace(r" \%", r"~\%")
+    return escape_tex(text, plain).replace(r"N\_re", r"$N_\mathrm{re}$").replace(r" \%", r"~\%")
 
 
 def _tex_number(cell: Cell) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.captions import escape_figure, escape_markdown, pretty
-from analysis.latex import check_tex, escape_tex
+from analysis.latex import LETTERS, check_tex, escape_tex, with_letters
 
 FRAME = "\\begin{tabular}{lS[table-format=2.2]*{2}{r}}\n%s\n\\end{tabular}"
 
@@ -35,14 +35,41 @@ def test_two_hyphens_stay_two_hyphens():
     assert escape_tex("a--b---c-d") == "a-{}-b-{}-{}-c-d"
 
 
-def test_character_without_a_glyph_shows_its_code_point():
-    assert escape_tex("é 中\t") == "é U+4E2D "
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("é ñ Ä\t", "é ñ Ä "),
+        ("š č ğ Ḿ q\u0308", r"š \v{c} \u{g} \'{M} \"{q}"),
+        ("λ→∞ ≠ Ω x² ½", r"$\lambda$$\rightarrow$$\infty$ $\neq$ $\Omega$ x$^2$ 1/2"),
+        ("ά ｆｕｌｌ ﬁ", r"\'{$\alpha$} full fi"),
+        ("a\u200db\x07", "ab"),
+        ("Модель №", r"\tisdissletters{Модель}{1052}{T2A}{Model'} No"),
+        ("Łódź ąę", r"\L{}ód\'{z} \tisdissletters{ąę}{261}{T1}{ae}"),
+        ("中", r"\tisdissletters{中}{20013}{none}{\dots{}}"),
+    ],
+)
+def test_letters_of_any_script_are_latex(text, tex):
+    assert escape_tex(text) == tex and check_tex(tex) == []
+
+
+def test_a_row_whose_letters_latex_has_not_has_its_id():
+    assert escape_tex("a_é", "row") == r"a\_é"
+    assert escape_tex("Модель", "row") == escape_tex("Модель")
+    assert escape_tex("Ж 中_é", "row_1") == r"\tisdissletters{Ж 中\_é}{20013}{none}{row\_1}"
+
+
+def test_what_letters_need_is_defined_before_them():
+    assert with_letters("plain") == "plain"
+    tex = with_letters(FRAME % f"{escape_tex('中')} & 1 & 2 & 3 \\\\")
+    assert tex.startswith(LETTERS) and check_tex(tex) == []
+    assert check_tex("中" + tex) == ["line 1: U+4E2D has no glyph in LaTeX's own fonts"]
 
 
 @settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_escaped_text_is_accepted_in_a_cell(text):
-    assert check_tex(FRAME % f"{escape_tex(text)} & 1 & 2 & 3 \\\\") == []
+    for escaped in (escape_tex(text), escape_tex(text, "row_1")):
+        assert check_tex(FRAME % f"{escaped} & 1 & 2 & 3 \\\\") == []
 
 
 @settings(deadline=None)

@@ -52,10 +52,14 @@ def test_absent_tex_says_what_to_install(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_report_compiles_without_a_warning_that_matters(study_folder, tmp_path):
+@pytest.mark.parametrize("label", ["100% [b] & c_1", "普通話 λ→∞", "Модель ą ½"])
+def test_report_compiles_without_a_warning_that_matters(study_folder, tmp_path, label):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs a TeX with booktabs and siunitx")
-    folder = study_folder().row("a", {1: 3.0, 3: -5.0}, label="100% [b] & c_1", seeds=(0, 1))
+    folder = study_folder().row("a", {1: 3.0, 3: -5.0}, label=label, seeds=(0, 1))
     report("fig2e", "mini", folder.runs_dir, tmp_path / "reports")
     assert check_tex_pdf(tmp_path / "reports", tmp_path / "proof.pdf") == []
     assert (tmp_path / "proof.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ValueError, match=r"proof\.pdf was edited since"):
+        (tmp_path / "proof.pdf").write_text("my paper")
+        check_tex_pdf(tmp_path / "reports", tmp_path / "proof.pdf")
