@@ -98,6 +98,12 @@ def test_part_is_fetched_checked_and_unpacked_once(server, tmp_path):
     assert len(server.asked) == 1 and not (tmp_path / "dev-clean.tar.gz").exists()
 
 
+def test_an_archive_that_was_there_stays(server, tmp_path):
+    (tmp_path / "dev-clean.tar.gz").write_bytes(GOOD)
+    assert get(server, tmp_path).is_dir()
+    assert not server.asked and (tmp_path / "dev-clean.tar.gz").read_bytes() == GOOD
+
+
 def test_broken_transfer_is_continued(server, tmp_path):
     server.cut = 100_000
     with pytest.raises(ValueError, match=r"broke after 100000 .*; run again, it continues"):

@@ -46,6 +46,15 @@ def test_names_and_folders_are_those_of_the_official_scripts(build):
     assert all((folder / "tt" / role / name).exists() for role in ("mix", "s1", "s2"))
 
 
+def test_a_corpus_of_the_user_is_not_completed_over_its_files(build, tmp_path):
+    theirs = tmp_path / "mixed/wav8k/min/tt/s1/theirs.wav"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    with pytest.raises(ValueError, match=r"wav8k/min holds files, but no prepared\.json"):
+        build()
+    assert [path for path in (tmp_path / "mixed").rglob("*") if path.is_file()] == [theirs]
+
+
 def test_rerun_makes_only_what_is_missing(build, tmp_path):
     first = build()
     before = digests(first.folder)

@@ -62,7 +62,7 @@ def test_a_run_that_somebody_works_on_is_left_alone(runs_dir):
 
 
 def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
-    old = runs_dir / "plans/.demo.json.x.tmp"
+    old = runs_dir / "plans/.demo.json.x7_k2m0a.tmp"
     old.write_text("half")
     os.utime(old, (time.time() - 7200,) * 2)
     (runs_dir / "plans/.young.tmp").write_text("half")
@@ -71,6 +71,21 @@ def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
     gc(runs_dir)
     left = {path.name for path in (runs_dir / "plans").iterdir()}
     assert left == {"demo.smoke.json", ".young.tmp", f"queue-0123456789-{os.getpid()}"}
+
+
+def test_files_of_a_user_stay_wherever_they_lie(runs_dir):
+    """Theirs: a model of another project, and temporary files of other programs."""
+    other = runs_dir / "llama-base"
+    (other / "checkpoints").mkdir(parents=True)
+    (other / "config.json").write_text(json.dumps({"identity": "of something else"}))
+    theirs = [other / "checkpoints/model.pt", runs_dir / "plans/.notes.tmp", runs_dir / ".a.tmp"]
+    theirs += [runs_dir / "mine/.draft.abcdefgh.tmp"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (time.time() - 7200,) * 2)
+    assert set(reasons(gc(runs_dir))) == {"a", "c"}
+    assert {path.read_text() for path in theirs} == {"mine"}
 
 
 def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):

@@ -44,7 +44,10 @@ def download(
     keep_archive: bool = False,
     on_progress: Progress = silent,
 ) -> Path:
-    """`folder`/LibriSpeech/`part`, fetched unless it is there. Progress is in bytes."""
+    """`folder`/LibriSpeech/`part`, fetched unless it is there. Progress is in bytes.
+
+    The archive goes once it is unpacked; one that was there before stays.
+    """
     if corpus != "librispeech":
         raise ValueError(f"{corpus!r} cannot be downloaded, only librispeech; others are licensed")
     if part not in digests:
@@ -56,10 +59,11 @@ def download(
         if ready.is_dir():
             return ready
         archive = folder / f"{part}.tar.gz"
-        if not archive.exists():
+        given = archive.exists()
+        if not given:
             fetch(f"{address}/{archive.name}", archive, digests[part], on_progress)
         unpack(archive, folder, part)
-        if not keep_archive:
+        if not (keep_archive or given):
             archive.unlink()
     return ready
 

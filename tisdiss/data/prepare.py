@@ -107,6 +107,7 @@ def prepare(
         "mode": mode,
         "n_src": n_src,
     }
+    _check_ours(home)
     home.mkdir(parents=True, exist_ok=True)
     with locked(home / ".lock"):
         _agree(home / SETTINGS, settings)
@@ -151,6 +152,16 @@ def _list_name(layout: Layout, part: Part, n_src: int) -> str:
     if layout is WSJ0_2MIX:
         return f"mix_{n_src}_spk_{part.folder}.txt"
     return f"libri{n_src}mix_{libri2mix.LIST_OF[part.folder]}.csv"
+
+
+def _check_ours(home: Path) -> None:
+    """ValueError where files lie that no earlier call has written."""
+    there = home.glob("[!.]*") if home.is_dir() else ()
+    if any(there) and not (home / SETTINGS).exists():
+        raise ValueError(
+            f"{home} holds files, but no {SETTINGS} of an earlier call: choose another folder, so "
+            "that nothing of yours is replaced"
+        )
 
 
 def _agree(path: Path, settings: dict) -> None:

@@ -7,6 +7,7 @@ A run that somebody is working on is left alone.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tisdiss.harness.folder import FINAL, RunFolder, run_folders
-from tisdiss.harness.identity import SHORT
+from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import RunHeldError, is_held
 from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.slurm_jobs import Submission
@@ -23,6 +24,9 @@ from tisdiss.harness.worker import EXIT_CODES
 
 STALE_SECONDS = 3600.0
 """Temporary files of a writer that was killed are older than this."""
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+_OURS = ("plans", "timings", "searches", "slurm")
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,21 @@ def unreachable(runs_dir: Path) -> Iterator[Rubbish]:
     """Everything that may be deleted."""
     planned = _planned(runs_dir)
     for folder in map(RunFolder.at, run_folders(runs_dir)):
-        if is_held(folder.lock_file):
+        if folder.path.name != short(folder.identity) or is_held(folder.lock_file):
             continue
         yield from _of_run(folder, folder.identity in planned)
     yield from _of_submissions(runs_dir)
     yield from _of_queues(runs_dir)
-    for path in sorted(runs_dir.rglob(".*.tmp")):
+    for path in _temporary(runs_dir):
         if time.time() - path.stat().st_mtime > STALE_SECONDS and not _in_held(runs_dir, path):
             yield _rubbish(path, "left by a writer that was killed")
+
+
+def _temporary(runs_dir: Path) -> list[Path]:
+    """What `write_atomic` has begun in the places that are ours; others may hold a user's files."""
+    ours = [*run_folders(runs_dir), *(runs_dir / name for name in _OURS)]
+    found = [path for place in ours for path in place.rglob(".*.tmp")]
+    return sorted(p for p in [*runs_dir.glob(".*.tmp"), *found] if _TEMPORARY.fullmatch(p.name))
 
 
 def _of_run(folder: RunFolder, planned: bool) -> Iterator[Rubbish]:
