@@ -28,7 +28,7 @@ from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.device import set_precision
 from tisdiss.distributed import ALONE, Ranks, ranks
-from tisdiss.layers import set_bf16, set_recompute
+from tisdiss.kernels.modes import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
