@@ -219,7 +219,7 @@ def train_step(
                 f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
             )
     state.step += 1
-    names = [f"train/loss.{depth.stage}{depth.block + 1}" for depth in depths[:-1]]
+    names = [f"train/loss.{depth.name}" for depth in depths[:-1]]
     each = dict(zip([*names, "train/loss.last"], by_depth.tolist(), strict=True))
     return {"train/loss": loss.item(), "train/lr": lr, "train/grad_norm": norm.item()} | each
 
