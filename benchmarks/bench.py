@@ -24,7 +24,7 @@ from agreement import saved_bytes
 from show import write
 from timing import Timing, interleaved, interleaved_apart, matmul_rate, peak_memory
 
-from tisdiss.layers import set_recompute
+from tisdiss.kernels.modes import set_recompute
 from tisdiss.profile import macs_by_part
 
 

@@ -7,7 +7,7 @@ from reference import every_depth, every_pair_of_depths, loss, reference
 from torch import Tensor
 
 from tisdiss.config import LossConfig, ModelConfig
-from tisdiss.layers import set_bf16
+from tisdiss.kernels.modes import set_bf16
 from tisdiss.losses import multi_depth_loss
 from tisdiss.model import TISDiSS
 

@@ -33,7 +33,7 @@ class PlainFeedForward(nn.Module):
     def __init__(self, ffn: FeedForward) -> None:
         super().__init__()
         self.conv, self.deconv = ffn.conv, ffn.deconv
-        self.kernel, self.stride = ffn.kernel, ffn.stride
+        (self.kernel,), (self.stride,) = ffn.conv.kernel_size, ffn.conv.stride
 
     def forward(self, x: Tensor) -> Tensor:
         length, edge = x.shape[1], self.kernel - self.stride

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from tisdiss.config import (
     BlockConfig,
     CodecConfig,
-    Depth,
     EvalConfig,
     GridConfig,
     LossConfig,
     ModelConfig,
     TrainConfig,
 )
+from tisdiss.depths import Depth
 
 BARE = {"m_re": 0, "n_re": 0, "losses": ["last"], "sep_residual": False}
 
@@ -89,9 +89,13 @@ def test_a_printed_name_means_the_same_depths(shape, extra, decode) -> None:
     assert again.name == config.name
 
 
+def places(depths: tuple[Depth, ...]) -> list[tuple[str, int]]:
+    return [(depth.stage, depth.block) for depth in depths]
+
+
 def test_sep_without_split_is_no_name_of_the_paper() -> None:
     config = ModelConfig(losses=("last", "sep", "re"))
-    assert config.decoded() == (("sep", 0), ("re", 0), ("re", 1), ("re", 2))
+    assert places(config.decoded()) == [("sep", 0), ("re", 0), ("re", 1), ("re", 2)]
     assert config.name == "sep1x2-re1x3-l1sep+3"
 
 
@@ -116,13 +120,22 @@ DECODED = {
 
 @pytest.mark.parametrize("name", DECODED)
 def test_decoded_depths_follow_the_name(name: str) -> None:
-    assert ModelConfig.from_name(name).decoded() == tuple(DECODED[name])
+    assert places(ModelConfig.from_name(name).decoded()) == DECODED[name]
 
 
 def test_decoded_depths_at_other_passes_than_the_trained_ones() -> None:
     config = ModelConfig.from_name("sep1x2-re2x2-l1x2+1x2")
-    assert config.decoded(n_sep=1, n_re=1) == (Depth("split", 0), Depth("re", 1))
-    assert config.decoded(n_sep=3, n_re=1)[:3] == (("sep", 0), ("sep", 1), ("split", 2))
+    assert config.decoded(n_sep=1, n_re=1) == (Depth("split", 1, 0, 0), Depth("re", 1, 1, 1))
+    assert places(config.decoded(n_sep=3, n_re=1)[:3]) == [("sep", 0), ("sep", 1), ("split", 2)]
+
+
+def test_a_depth_knows_the_passes_that_lead_to_it() -> None:
+    depths = ModelConfig.from_name("sep2x3-re2x2-l6+4").decoded()
+    assert [(d.name, d.n_sep, d.n_re) for d in depths] == [
+        *(("sep1", 1, 0), ("sep2", 1, 0), ("sep3", 2, 0), ("sep4", 2, 0), ("sep5", 3, 0)),
+        ("split6", 3, 0),
+        *(("re1", 3, 1), ("re2", 3, 1), ("re3", 3, 2), ("re4", 3, 2)),
+    ]
 
 
 def test_what_a_name_does_not_say_is_kept() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tisdiss.fused import gated, rms_group_norm, swiglu
+from tisdiss.kernels.fused import gated, rms_group_norm, swiglu
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 5, 4), (2, 7, 48)])

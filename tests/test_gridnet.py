@@ -17,7 +17,7 @@ from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner, run
 from tisdiss.harness.study import load_study
-from tisdiss.layers import set_recompute
+from tisdiss.kernels.modes import set_recompute
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
 from tisdiss.profile import _lstm_products, macs_by_part

@@ -8,7 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tisdiss.config import Depth, LossConfig, ModelConfig
+from tisdiss.config import LossConfig, ModelConfig
+from tisdiss.depths import Depth
 from tisdiss.losses import depth_weights, multi_depth_loss, pair_losses, pit_loss
 from tisdiss.metrics import si_snr
 
@@ -161,7 +162,7 @@ def test_an_unknown_term_has_no_weight() -> None:
 @pytest.mark.parametrize("average", ["flat", "eq1"])
 def test_the_total_is_the_weighted_sum_over_depths(average: str) -> None:
     config = LossConfig(average=average, weights={"split": 0.25})
-    depths = [Depth("split", 1), Depth("re", 0), Depth("re", 1)]
+    depths = [Depth("split", 2, 0, 1), Depth("re", 2, 1, 0), Depth("re", 2, 2, 1)]
     estimates, sources = noise(3, 2, 2, 900), noise(2, 2, 900, seed=1)
     total, by_depth = multi_depth_loss(estimates, sources, depths, config)
     alone = [pit_loss(pair_losses(e, sources, clamp=CLAMP))[0].mean().item() for e in estimates]
@@ -178,6 +179,6 @@ def test_each_depth_and_utterance_has_its_own_permutation() -> None:
     estimates = torch.stack([near, mixed])
     orders = pit_loss(pair_losses(estimates, sources, clamp=CLAMP))[1]
     assert orders.tolist() == [[[0, 1], [0, 1]], [[0, 1], [1, 0]]]
-    depths = [Depth("split", 1), Depth("re", 0)]
+    depths = [Depth("split", 2, 0, 1), Depth("re", 2, 1, 0)]
     _, (one, other) = multi_depth_loss(estimates, sources, depths, LossConfig())
     assert one == other

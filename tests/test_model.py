@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from tisdiss.baselines.tf_locoformer import tf_locoformer
-from tisdiss.config import CodecConfig, Depth, LossConfig, ModelConfig
+from tisdiss.config import CodecConfig, LossConfig, ModelConfig
+from tisdiss.depths import Depth
 from tisdiss.losses import multi_depth_loss
 from tisdiss.model import TISDiSS
 
@@ -221,7 +222,7 @@ def test_first_weights_are_xavier_uniform_and_biases_zero(tiny: Tiny) -> None:
 
 def test_a_decoded_depth_passes_the_splitter_on_its_own(tiny: Tiny) -> None:
     model, mixture = build(tiny("sep1x2-re1x3-l1x2+3")), noise(1, 700)
-    (only,) = model.outputs(mixture, [Depth("sep", 0)])
+    (only,) = model.outputs(mixture, [Depth("sep", 1, 0, 0)])
     assert torch.equal(only, model.all_depths(mixture)[0])
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tisdiss.config import BlockConfig, CodecConfig, LossConfig, ModelConfig
-from tisdiss.layers import _whole_vectors, set_bf16, set_recompute
+from tisdiss.kernels.attention import whole_vectors
+from tisdiss.kernels.modes import set_bf16, set_recompute
+from tisdiss.kernels.products import _images, product
 from tisdiss.losses import multi_depth_loss
 from tisdiss.model import TISDiSS
-from tisdiss.products import _images, product
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import reference
@@ -106,7 +107,7 @@ def test_attention_of_any_length_is_the_plain_one(length: int) -> None:
 
 def test_zeros_are_taken_along_only_where_half_a_vector_is_left_over() -> None:
     lengths = (2, 15, 16, 23, 24, 31, 65, 126, 251)
-    filled = [_whole_vectors(torch.ones(1, length, 1)) for length in lengths]
+    filled = [whole_vectors(torch.ones(1, length, 1)) for length in lengths]
     assert [x.shape[1] for x in filled] == [2, 15, 16, 23, 32, 32, 65, 128, 256]
     assert [int(x.sum()) for x in filled] == list(lengths)
 
@@ -143,7 +144,7 @@ def test_rows_worked_on_apart_give_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     model, _, mixture = build()
     model, mixture = model.double(), mixture.double()
     whole = model(mixture)
-    monkeypatch.setattr("tisdiss.layers.CHUNK", 1600)
+    monkeypatch.setattr("tisdiss.kernels.modes.CHUNK", 1600)
     with torch.no_grad():
         assert deviation(model(mixture), whole) < 1e-11
 

@@ -1,19 +1,32 @@
 """What a model, a training and an evaluation are: frozen settings, each with its paper symbol.
 
-`ModelConfig` reads and prints the paper's names: "sep1x2-re1x3-l1+3" (Sec. 3.1). Nothing here
-imports torch, so that planning and `--help` stay instant.
+`paper_names.py` reads and prints the paper's names, "sep1x2-re1x3-l1+3"; `depths.py` says which
+outputs there are. Nothing here imports torch, so that planning and `--help` stay instant.
 """
 
-import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tisdiss.depths import (
+    Decode,
+    Depth,
+    LossTerm,
+    re_depths,
+    resolved,
+    selected,
+    sep_depths,
+)
+from tisdiss.paper_names import (
+    Architecture,
+    CodecKind,
+    SplitterKind,
+    paper_name,
+    read_name,
+)
+
 Positive = Annotated[int, Field(ge=1)]
-Architecture = Literal["tisdiss", "tf-locoformer", "tf-gridnet"]
-LossTerm = Literal["last", "sep", "split", "re"]
-Decode = Literal["auto", "repetitions", "layers", "last-layers"]
 Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
 
 
@@ -29,13 +42,6 @@ def _later(value: Any) -> Any:
     if isinstance(value, BaseModel):
         plain = value.model_dump(mode="json")
     return Field(default=value, json_schema_extra={"since": plain})
-
-
-class Depth(NamedTuple):
-    """A place in the network whose features can be decoded: after block `block` of `stage`."""
-
-    stage: Literal["sep", "split", "re"]
-    block: int
 
 
 class BlockConfig(Config):
@@ -128,9 +134,7 @@ class GridConfig(Config):
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
-    kind: Literal["conv2d", "mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger"] = (
-        "conv2d"
-    )
+    kind: CodecKind = "conv2d"
     n_fft: Annotated[int, Field(ge=8, multiple_of=2)] = 128
     hop: Positive = 64
     sample_rate: Positive = 8000
@@ -173,7 +177,7 @@ class ModelConfig(Config):
     ("layers"), or every block of the last pass ("last-layers"). "auto": every block if there is
     one pass, the ends of the passes otherwise, as in the paper's rows."""
     decode_re: Decode = "auto"
-    splitter: Literal["swiglu", "conv2d"] = "swiglu"
+    splitter: SplitterKind = "swiglu"
     mask: bool = False
     """Multiply the mixture's spectrum by the decoder's output instead of taking it directly."""
     sep_residual: bool = True
@@ -226,16 +230,19 @@ class ModelConfig(Config):
         is no early split.
         """
         n_sep, n_re = self.check_depth(n_sep, n_re)
-        sep = _side(self.m_sep, n_sep, _resolve(self.decode_sep, self.n_sep))
-        depths = [Depth("sep", i) for i in sep[:-1] if "sep" in self.losses]
-        last_sep = self.m_sep * n_sep - 1
+        sep = sep_depths(self.m_sep, n_sep)
+        split = Depth("split", n_sep, 0, sep[-1].block)
+        depths: list[Depth] = []
+        if "sep" in self.losses:
+            depths += selected(sep, resolved(self.decode_sep, self.n_sep), self.m_sep)[:-1]
         if not self.m_re:
-            return (*depths, Depth("split", last_sep))
+            return (*depths, split)
         if "split" in self.losses:
-            depths.append(Depth("split", last_sep))
-        re_side = _side(self.m_re, n_re, _resolve(self.decode_re, self.n_re))
-        depths += [Depth("re", i) for i in re_side[:-1] if "re" in self.losses]
-        return (*depths, Depth("re", self.m_re * n_re - 1))
+            depths.append(split)
+        re = re_depths(self.m_re, n_sep, n_re)
+        if "re" in self.losses:
+            depths += selected(re, resolved(self.decode_re, self.n_re), self.m_re)[:-1]
+        return (*depths, re[-1])
 
     def check_depth(self, n_sep: int | None, n_re: int | None) -> tuple[int, int]:
         """The depth to run at, the trained one where None is given."""
@@ -278,37 +285,7 @@ class ModelConfig(Config):
     @property
     def name(self) -> str:
         """The paper's name, such as "sep1x2-re1x3-l1+3"."""
-        prefix = "" if self.architecture == "tisdiss" else f"{self.architecture}-"
-        re_part = f"-re{self.m_re}x{self.n_re}" if self.m_re else ""
-        return f"{prefix}sep{self.m_sep}x{self.n_sep}{re_part}-{self._loss_label()}{self._suffix()}"
-
-    def _loss_label(self) -> str:
-        """How many outputs are supervised: before the "+" up to the splitter's, then the rest."""
-        decode = _resolve(self.decode_sep, self.n_sep)
-        ends = len(_side(self.m_sep, self.n_sep, decode)) if "sep" in self.losses else 1
-        last_only = decode == "last-layers" and self.n_sep > 1
-        if not self.m_re:
-            passes = 1 if last_only else self.n_sep
-            return f"l{ends // passes}x{passes}" if "sep" in self.losses else "l1"
-        if "split" not in self.losses:  # the paper has no name for "sep" without "split"
-            head = f"{ends - 1}sep+" if ends > 1 else ""
-        elif ends == 1:
-            head = "1+"
-        else:
-            head = f"{ends}x1+" if last_only else f"1x{ends}+"
-        return f"l{head}{self._re_label()}"
-
-    def _re_label(self) -> str:
-        decode = _resolve(self.decode_re, self.n_re)
-        ends = len(_side(self.m_re, self.n_re, decode)) if "re" in self.losses else 1
-        if decode == "last-layers" and self.n_re > 1 and ends > 1:
-            return f"{ends}x1"
-        by_pass = "re" in self.losses and self.m_re > 1 and ends == self.n_re
-        return f"1x{ends}" if by_pass else str(ends)
-
-    def _suffix(self) -> str:
-        splitter = "-spksplitconv2d" if self.splitter == "conv2d" else ""
-        return splitter + _CODEC_SUFFIX[self.codec.kind]
+        return paper_name(self, self.codec.kind)
 
     @classmethod
     def from_name(cls, name: str, base: "ModelConfig | None" = None) -> "ModelConfig":
@@ -320,51 +297,14 @@ class ModelConfig(Config):
 
         But for what only a TF-GridNet has, which other models keep at its default.
         """
-        match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
-        if match is None:
-            raise ValueError(
-                f"{name!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
-                "sep6x1-l6x1, tf-locoformer-sep3x2-l1x2 or tf-gridnet-sep6x1-l1, with an optional "
-                "-spksplitconv2d, -bandsplit or -melbandsplit"
-            )
-        part = match.groupdict()
-        architecture = part["architecture"] or "tisdiss"
-        baseline = architecture != "tisdiss"
-        update: dict[str, object] = {
-            "architecture": architecture,
-            "m_sep": int(part["m_sep"]),
-            "n_sep": int(part["n_sep"]),
-            "m_re": int(part["m_re"] or 0),
-            "n_re": int(part["n_re"] or 0),
-            "sep_residual": not baseline and (self.sep_residual or not self.has_splitter),
-            "splitter": "conv2d" if "-spksplitconv2d" in part["suffix"] else self.splitter,
-        }
-        if architecture != "tf-gridnet":
+        update = read_name(name)
+        baseline = update["architecture"] != "tisdiss"
+        update["sep_residual"] = not baseline and (self.sep_residual or not self.has_splitter)
+        if update["architecture"] != "tf-gridnet":
             update["grid"] = GridConfig()
-        update |= _read_losses(name, part["losses"], update)
-        kinds = [kind for kind, text in _CODEC_SUFFIX.items() if text and text in part["suffix"]]
-        if kinds:
-            longest = max(kinds, key=lambda kind: len(_CODEC_SUFFIX[kind]))
-            update["codec"] = self.codec.model_dump() | {"kind": longest}
+        if kind := update.pop("codec_kind", None):
+            update["codec"] = self.codec.model_dump() | {"kind": kind}
         return ModelConfig.model_validate(self.model_dump() | update)
-
-
-_CODEC_SUFFIX = {
-    "conv2d": "",
-    "mel-linear": "-melbandsplit",
-    "mel-conv1d": "-melbandsplit-conv1d",
-    "tiger": "-bandsplit",
-    "bands-linear": "-bandsplit-linear",
-    "bands-conv1d": "-bandsplit-conv1d",
-}
-
-_NAME = re.compile(
-    rf"(?:(?P<architecture>{'|'.join(get_args(Architecture))})-)?"
-    r"sep(?P<m_sep>[1-9]\d*)x(?P<n_sep>[1-9]\d*)"
-    r"(?:-re(?P<m_re>[1-9]\d*)x(?P<n_re>[1-9]\d*))?"
-    r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
-    r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
-)
 
 
 def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -374,66 +314,6 @@ def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _resolve(decode: Decode, passes: int) -> Decode:
-    if decode != "auto":
-        return decode
-    return "layers" if passes == 1 else "repetitions"
-
-
-def _side(blocks: int, passes: int, decode: Decode) -> list[int]:
-    """Block indices that `decode` selects, always ending with the last one."""
-    last = blocks * passes - 1
-    match decode:
-        case "layers":
-            return list(range(last + 1))
-        case "last-layers":
-            return list(range((passes - 1) * blocks, last + 1))
-    return list(range(blocks - 1, last + 1, blocks))
-
-
-def _read_losses(name: str, label: str | None, shape: dict) -> dict[str, object]:
-    """Loss terms and decoding from "1", "3", "1+3", "1x2+3", "6x1" (Sec. 3.1, Table 3)."""
-    if label is None:
-        default = ("last", "split", "re") if shape["m_re"] else ("last",)
-        return {"losses": default, "decode_sep": "auto", "decode_re": "auto"}
-    if not shape["m_re"]:
-        if label == "1":
-            return {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
-        decode = _read_side(name, label, shape["m_sep"], shape["n_sep"], "separator")
-        return {"losses": ("last", "sep"), "decode_sep": decode, "decode_re": "auto"}
-    front, _, back = label.rpartition("+")
-    update: dict[str, object] = {"decode_sep": "auto", "decode_re": "auto"}
-    terms: tuple[str, ...] = ("last",)
-    if front:
-        terms += ("split",)
-    if front not in ("", "1"):
-        count = front.split("x")[1] if front.startswith("1x") else front
-        update["decode_sep"] = _read_side(name, count, shape["m_sep"], shape["n_sep"], "separator")
-        terms += ("sep",)
-    if back != "1" or (shape["m_re"] * shape["n_re"] == 1 and front):
-        update["decode_re"] = _read_side(name, back, shape["m_re"], shape["n_re"], "reconstructor")
-        terms += ("re",)
-    return update | {"losses": terms}
-
-
-def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:
-    """Which decoding a count such as "3", "1x3" or "6x1" states for `blocks` x `passes`."""
-    per_pass, _, times = label.partition("x")
-    decoded = int(per_pass) * int(times) if times else int(per_pass)
-    if decoded == blocks * passes and (not times or int(times) == passes):
-        return "auto" if blocks == 1 or passes == 1 else "layers"
-    if decoded == passes and (not times or int(per_pass) == 1):
-        return "auto" if passes > 1 else "repetitions"
-    if times == "1" and decoded == blocks:
-        return "last-layers"
-    counts = {passes: "the end of each pass", blocks * passes: "every block"}
-    ways = " or ".join(f"{count} ({what})" for count, what in counts.items())
-    raise ValueError(
-        f"{name!r}: 'l{label}' does not fit the {part} of {blocks} x {passes} (blocks x passes), "
-        f"where {ways} can be decoded"
-    )
 
 
 class LossConfig(Config):

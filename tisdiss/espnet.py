@@ -26,8 +26,8 @@ from tisdiss.bands import (
     TigerDecoder,
 )
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
+from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import Path as LocoformerPath
-from tisdiss.layers import rotary_frequencies
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
 from tisdiss.released import Slot, Slots, fill, module_slots, read_settings, slot_of

@@ -10,7 +10,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from tisdiss.config import Depth, LossConfig, LossTerm
+from tisdiss.config import LossConfig
+from tisdiss.depths import Depth, LossTerm
 
 
 def pair_losses(estimates: Tensor, sources: Tensor, *, clamp: float) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tisdiss.baselines.tf_gridnet import tf_gridnet_parts
 from tisdiss.baselines.tf_locoformer import tf_locoformer_parts
 from tisdiss.codec import build_codec
-from tisdiss.config import Depth, ModelConfig
+from tisdiss.config import ModelConfig
+from tisdiss.depths import Depth, ends_pass, re_depths, sep_depths
 from tisdiss.layers import Residual
 from tisdiss.parts import Parts
 from tisdiss.reconstructor import Reconstructor, triple_path
@@ -51,7 +52,7 @@ class TISDiSS(nn.Module):
     ) -> Tensor:
         """The last output, (batch, n_src, samples); depths default to the trained ones."""
         last = self.config.decoded(n_sep, n_re)[-1:]
-        return next(self.outputs(mixture, last, lengths, n_sep))
+        return next(self.outputs(mixture, last, lengths))
 
     def all_depths(
         self,
@@ -62,7 +63,7 @@ class TISDiSS(nn.Module):
     ) -> Tensor:
         """Every supervised output as (depth, batch, n_src, samples), the last output last."""
         depths = self.config.decoded(n_sep, n_re)
-        return torch.stack(list(self.outputs(mixture, depths, lengths, n_sep)))
+        return torch.stack(list(self.outputs(mixture, depths, lengths)))
 
     def repetitions(
         self,
@@ -75,22 +76,23 @@ class TISDiSS(nn.Module):
         if not n_re or list(n_re) != sorted(set(n_re)):
             raise ValueError(f"n_re={list(n_re)}: give depths, each once and in ascending order")
         ends = [self.config.decoded(n_sep, n)[-1] for n in n_re]
-        return self.outputs(mixture, ends, lengths, n_sep)
+        return self.outputs(mixture, ends, lengths)
 
     def outputs(
         self,
         mixture: Tensor,
         depths: Sequence[Depth],
         lengths: Tensor | None = None,
-        n_sep: int | None = None,
     ) -> Iterator[Tensor]:
         """Waveforms (batch, n_src, samples) at the given depths, which are in execution order.
+
+        The last of them says how often the separator and the reconstructor run.
 
         The mixture is divided by its standard deviation first and the outputs are multiplied by
         it. Frames past `lengths` are silenced; nothing else is masked.
         """
         spectrum, waves = self._analysed(mixture, lengths)
-        for features in self._features(self.encoder(spectrum), depths, n_sep):
+        for features in self._features(self.encoder(spectrum), depths):
             yield waves(features)
 
     def grid(
@@ -112,13 +114,15 @@ class TISDiSS(nn.Module):
         spectrum, waves = self._analysed(mixture, lengths)
         encoded = self.encoder(spectrum)
         m_sep, m_re = self.config.m_sep, self.config.m_re
-        for i, mixed in enumerate(self.separator(encoded, max(n_sep)), start=1):
-            if i % m_sep or i // m_sep not in n_sep:
+        passes = sep_depths(m_sep, max(n_sep))
+        for depth, mixed in zip(passes, self.separator(encoded, max(n_sep)), strict=True):
+            if not ends_pass(depth, m_sep) or depth.n_sep not in n_sep:
                 continue
             branch = self.reconstructor(encoded, self.splitter(mixed), max(n_re))
-            for j, refined in enumerate(branch, start=1):
-                if j % m_re == 0 and j // m_re in n_re:
-                    yield i // m_sep, j // m_re, waves(refined)
+            repetitions = re_depths(m_re, depth.n_sep, max(n_re))
+            for end, refined in zip(repetitions, branch, strict=True):
+                if ends_pass(end, m_re) and end.n_re in n_re:
+                    yield end.n_sep, end.n_re, waves(refined)
 
     def _analysed(
         self, mixture: Tensor, lengths: Tensor | None
@@ -135,26 +139,25 @@ class TISDiSS(nn.Module):
 
         return spectrum, waves
 
-    def _features(
-        self, encoded: Tensor, depths: Sequence[Depth], n_sep: int | None
-    ) -> Iterator[Tensor]:
+    def _features(self, encoded: Tensor, depths: Sequence[Depth]) -> Iterator[Tensor]:
         """Per-speaker features (batch, n_src, frames, bins, channels) at each of `depths`.
 
         A Sep depth passes the splitter on its own; the last one feeds the reconstructor.
         """
-        passes = self.config.n_sep if n_sep is None else n_sep
-        last_sep = self.config.m_sep * passes - 1
-        for i, mixed in enumerate(self.separator(encoded, passes)):
-            if i < last_sep and Depth("sep", i) in depths:
+        config, deepest = self.config, depths[-1]
+        passes = sep_depths(config.m_sep, deepest.n_sep)
+        for depth, mixed in zip(passes, self.separator(encoded, deepest.n_sep), strict=True):
+            if depth in depths:
                 yield self.splitter(mixed)
         features = self.splitter(mixed)
-        if Depth("split", last_sep) in depths:
+        if any(depth.stage == "split" for depth in depths):
             yield features
-        if self.reconstructor is None or depths[-1].stage != "re":
+        if self.reconstructor is None or not deepest.n_re:
             return
-        n_re = depths[-1].block // self.config.m_re + 1
-        for i, refined in enumerate(self.reconstructor(encoded, features, n_re)):
-            if Depth("re", i) in depths:
+        repetitions = re_depths(config.m_re, deepest.n_sep, deepest.n_re)
+        branch = self.reconstructor(encoded, features, deepest.n_re)
+        for depth, refined in zip(repetitions, branch, strict=True):
+            if depth in depths:
                 yield refined
 
 

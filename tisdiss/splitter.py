@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tisdiss.fused import gated
-from tisdiss.products import in_bf16
+from tisdiss.kernels.fused import gated
+from tisdiss.kernels.modes import in_bf16
 
 CHUNK = 2**20
 """Features (frame x bin x channel) that are split at a time where no gradient is asked for."""
@@ -22,7 +22,7 @@ class SwiGLUSplitter(nn.Module):
     """
 
     bf16 = False
-    """Products in bfloat16 (`layers.set_bf16`)."""
+    """Products in bfloat16 (`kernels.modes.set_bf16`)."""
 
     def __init__(self, channels: int, *, n_src: int) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.device import set_precision
 from tisdiss.distributed import ALONE, Ranks, ranks
-from tisdiss.layers import set_bf16, set_recompute
+from tisdiss.kernels.modes import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
@@ -219,7 +219,7 @@ def train_step(
                 f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
             )
     state.step += 1
-    names = [f"train/loss.{depth.stage}{depth.block + 1}" for depth in depths[:-1]]
+    names = [f"train/loss.{depth.name}" for depth in depths[:-1]]
     each = dict(zip([*names, "train/loss.last"], by_depth.tolist(), strict=True))
     return {"train/loss": loss.item(), "train/lr": lr, "train/grad_norm": norm.item()} | each
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tisdiss.codec import ConvEncoder, JointConvDecoder
 from tisdiss.config import BlockConfig, CodecConfig, GridConfig, ModelConfig
-from tisdiss.layers import again
+from tisdiss.kernels.modes import again
 from tisdiss.parts import Parts
 from tisdiss.separator import DualPath, Separator
 from tisdiss.splitter import NoSplit

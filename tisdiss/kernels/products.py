@@ -5,7 +5,6 @@ oneDNN's 1x1 convolutions do not. PyTorch hands a convolution to oneDNN from 16 
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -41,7 +40,7 @@ def convolution(
 
 
 class _Added(torch.autograd.Function):
-    """A sum of `out` and a bias per channel that is made already: it only tells the gradients."""
+    """Identity on `out`, which already holds the bias; exists only for the bias gradient."""
 
     @staticmethod
     def forward(ctx: Any, out: Tensor, bias: Tensor) -> Tensor:
@@ -52,11 +51,6 @@ class _Added(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         return grad, grad.sum((0, 2, 3), dtype=ctx.bias_dtype)
-
-
-def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
-    """Inside, matrix products of either routine take bfloat16; sums stay as they are."""
-    return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
 
 
 @lru_cache

@@ -1,0 +1,78 @@
+"""Rotary multi-head attention over (rows, positions, q | k | v), in few sweeps over memory."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tisdiss.kernels.fused import membership
+from tisdiss.kernels.products import product
+
+VECTOR = 16
+"""float32 numbers in the widest vector of a CPU."""
+
+
+def rotary_frequencies(head_dim: int, device: torch.device | None = None) -> Tensor:
+    """10000^(-2i / head_dim), (head_dim / 2,), in float32 as the released code rounds it."""
+    index = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32)
+    return 1.0 / 10000.0 ** (index / head_dim)
+
+
+def rotation(length: int, head_dim: int, like: Tensor) -> Tensor:
+    """Unit complex numbers (length, head_dim / 2) of angle position times frequency."""
+    real = torch.promote_types(like.dtype, torch.float32)
+    position = torch.arange(length, device=like.device, dtype=real)
+    angle = position[:, None] * rotary_frequencies(head_dim, like.device).to(real)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotated(qkv: Tensor, n_heads: int) -> Tensor:
+    """Turn neighbouring channels (2i, 2i+1) of q and k, read as a complex number.
+
+    One product over all of q, k and v, in one sweep: v is multiplied by 1, and q also takes the
+    1 / sqrt(head_dim) of the scores.
+    """
+    head_dim = qkv.shape[-1] // (3 * n_heads)
+    turn = rotation(qkv.shape[1], head_dim, qkv).repeat(1, n_heads)
+    turn = torch.cat([turn / math.sqrt(head_dim), turn, torch.ones_like(turn)], dim=-1)
+    pairs = torch.view_as_complex(qkv.to(turn.real.dtype).unflatten(-1, (-1, 2)))
+    turned = pairs * turn if torch.is_grad_enabled() else pairs.mul_(turn)
+    return torch.view_as_real(turned).flatten(-2).to(qkv.dtype)
+
+
+def whole_vectors(x: Tensor) -> Tensor:
+    """Zeros after the positions of x (rows, length, channels), where they save more than they cost.
+
+    On a CPU the softmax takes the exponentials of a row's scores 16 at a time, and those left over
+    one by one, which takes ten times as long.
+    """
+    over = x.shape[1] % VECTOR
+    if x.device.type != "cpu" or x.shape[1] < VECTOR or over < VECTOR // 2:
+        return x
+    return F.pad(x, (0, 0, 0, VECTOR - over))
+
+
+def attend(qkv: Tensor, n_heads: int, length: int) -> Tensor:
+    """Softmax(q k^T) v of each head: (rows, positions, q | k | v) -> (rows, length, v).
+
+    q is already scaled (`rotated`). Positions from `length` on are padding (`whole_vectors`).
+    """
+    return _attend_pair(qkv, n_heads) if length == 2 else _attend_all(qkv, n_heads, length)
+
+
+def _attend_all(qkv: Tensor, n_heads: int, length: int) -> Tensor:
+    q, k, v = qkv.unflatten(-1, (3, n_heads, -1)).transpose(1, 3).unbind(2)
+    keys = k.shape[2]  # each is rows, heads, positions, head_dim
+    mask = None if keys == length else torch.arange(keys, device=k.device)[None] < length
+    heads = F.scaled_dot_product_attention(q[:, :, :length], k, v, attn_mask=mask, scale=1.0)
+    return heads.transpose(1, 2).flatten(-2)
+
+
+def _attend_pair(qkv: Tensor, n_heads: int) -> Tensor:
+    """Two positions, such as two speakers: the softmax is a sigmoid of the scores' difference."""
+    q, k, v = qkv.unflatten(-1, (3, -1)).unbind(2)  # each rows, 2, attention_dim
+    head = membership(n_heads, q.shape[-1], like=q)
+    (k0, k1), (v0, v1) = k.split(1, dim=1), v.split(1, dim=1)
+    first = torch.sigmoid(product(q * (k0 - k1), head))  # rows, 2, heads
+    return torch.addcmul(v1, product(first, head.t()), v0 - v1)

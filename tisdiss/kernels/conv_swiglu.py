@@ -1,0 +1,73 @@
+"""deconv(swiglu(conv(x))) along the length of (rows, length, channels): two ways to compute it."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tisdiss.kernels.fused import gated
+from tisdiss.kernels.products import convolution, product
+
+
+def prepared(
+    conv: nn.Conv1d, deconv: nn.ConvTranspose1d, length: int
+) -> Callable[[Tensor], Tensor]:
+    """The quicker way for rows of this length, with weights laid out once for many of them."""
+    if conv.stride == (1,) and length < conv.kernel_size[0]:
+        return partial(_short_rows, length, *_matrices(conv, deconv, length))
+    return partial(_convolved, conv, deconv)
+
+
+def _convolved(conv: nn.Conv1d, deconv: nn.ConvTranspose1d, x: Tensor) -> Tensor:
+    """2-D convolutions over height 1 keep the channels last: no transposed copies."""
+    length, (kernel,), (stride,) = x.shape[1], conv.kernel_size, conv.stride
+    edge = kernel - stride
+    steps = math.ceil((length + 2 * edge - kernel) / stride)
+    uneven = steps * stride + kernel - length - 2 * edge
+    if uneven:
+        x = F.pad(x, (0, 0, 0, uneven))
+    plane = x.transpose(1, 2).unsqueeze(2)  # rows, channels, 1, length
+    step, padding = (1, stride), (0, edge)
+
+    def project(weight: Tensor, bias: Tensor | None) -> Tensor:
+        hidden = convolution(F.conv2d, plane, _plane(weight), bias, step, padding)
+        return hidden.permute(0, 2, 3, 1)
+
+    gate = gated(project, conv.weight, conv.bias).permute(0, 3, 1, 2)
+    out = convolution(F.conv_transpose2d, gate, _plane(deconv.weight), deconv.bias, step, padding)
+    return out.squeeze(2).transpose(1, 2)[:, :length]
+
+
+def _plane(weight: Tensor) -> Tensor:
+    """A 1-D kernel as a 2-D one of height 1, in the layout of channels-last products."""
+    return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def _short_rows(
+    length: int, conv: Tensor, bias: Tensor, deconv: Tensor, out_bias: Tensor, x: Tensor
+) -> Tensor:
+    """Rows shorter than the kernel, such as two speakers: most taps fall outside of them."""
+    hidden = gated(partial(product, x.flatten(1)), conv, bias)
+    return product(hidden, deconv, out_bias).unflatten(1, (length, -1))
+
+
+def _matrices(
+    conv: nn.Conv1d, deconv: nn.ConvTranspose1d, length: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Both convolutions as products with (weight, bias, weight, bias), for `_short_rows`."""
+    double, channels, kernel = conv.weight.shape
+    steps = length + kernel - 1
+    tap = torch.arange(length) + kernel - 1 - torch.arange(steps)[:, None]  # steps, length
+    tap = torch.where((tap >= 0) & (tap < kernel), tap, kernel).flatten()
+    tap, shape = tap.to(conv.weight.device), (steps, length)
+    # (value | gate, hidden, channels, steps, length)
+    inner = F.pad(conv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
+    inner = inner.unflatten(0, (2, -1)).permute(0, 3, 1, 4, 2).reshape(double * steps, -1)
+    assert conv.bias is not None and deconv.bias is not None
+    bias = conv.bias.unflatten(0, (2, 1, -1)).expand(2, steps, -1).flatten()
+    outer = F.pad(deconv.weight, (0, 1)).index_select(2, tap).unflatten(2, shape)
+    outer = outer.permute(3, 1, 2, 0).reshape(length * channels, -1)
+    return inner, bias, outer, deconv.bias.repeat(length)

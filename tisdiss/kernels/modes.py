@@ -1,0 +1,47 @@
+"""Ways to run the same model: recomputation instead of memory, bfloat16 products, rows in parts."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+CHUNK = 2**20
+"""Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
+
+
+def set_recompute(model: nn.Module, on: bool) -> None:
+    """Keep about a fifteenth for the gradient, for a third more products and equal results."""
+    for module in model.modules():
+        if hasattr(module, "recompute"):
+            module.recompute = on  # type: ignore[assignment]
+
+
+def again(on: bool, work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`work(x)`; `on` keeps only x for the gradient and does the work a second time."""
+    if on and torch.is_grad_enabled():
+        return checkpoint(work, x, use_reentrant=False, preserve_rng_state=False)
+    return work(x)
+
+
+def set_bf16(model: nn.Module, on: bool) -> None:
+    """Run the matrix products of paths and splitter in bfloat16.
+
+    Weights, norms, rotations, residuals, codec and STFT stay in float32.
+    """
+    for module in model.modules():
+        if hasattr(module, "bf16"):
+            module.bf16 = on  # type: ignore[assignment]
+
+
+def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
+    """Inside, matrix products take bfloat16; sums stay as they are."""
+    return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
+
+
+def rows_at_a_time(x: Tensor) -> int:
+    """How many rows of x (rows, length, channels) keep what lies between layers small on a CPU."""
+    if x.device.type != "cpu":
+        return len(x)
+    return max(1, CHUNK // (x.shape[1] * x.shape[2]))

@@ -1,0 +1,154 @@
+"""The paper's names, such as "sep1x2-re1x3-l1+3", to settings and back (Sec. 3.1, Table 3).
+
+    sep1x2   M_sep = 1 block, run N_sep = 2 times
+    re1x3    M_re = 1 block, run N_re = 3 times; absent without early split
+    l1+3     supervised outputs: 1 up to the splitter, then 3 of the reconstructor
+
+Settings are those of `config.ModelConfig`, by name. Nothing here imports it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Protocol, get_args
+
+from tisdiss.depths import Decode, LossTerm, count, resolved
+
+Architecture = Literal["tisdiss", "tf-locoformer", "tf-gridnet"]
+CodecKind = Literal["conv2d", "mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger"]
+SplitterKind = Literal["swiglu", "conv2d"]
+
+CODEC_SUFFIX: dict[str, str] = {
+    "conv2d": "",
+    "mel-linear": "-melbandsplit",
+    "mel-conv1d": "-melbandsplit-conv1d",
+    "tiger": "-bandsplit",
+    "bands-linear": "-bandsplit-linear",
+    "bands-conv1d": "-bandsplit-conv1d",
+}
+
+_NAME = re.compile(
+    rf"(?:(?P<architecture>{'|'.join(get_args(Architecture))})-)?"
+    r"sep(?P<m_sep>[1-9]\d*)x(?P<n_sep>[1-9]\d*)"
+    r"(?:-re(?P<m_re>[1-9]\d*)x(?P<n_re>[1-9]\d*))?"
+    r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
+    r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
+)
+
+
+class Named(Protocol):
+    """What of a model shows in its name."""
+
+    architecture: Architecture
+    m_sep: int
+    n_sep: int
+    m_re: int
+    n_re: int
+    losses: tuple[LossTerm, ...]
+    decode_sep: Decode
+    decode_re: Decode
+    splitter: SplitterKind
+
+
+def paper_name(model: Named, codec_kind: str) -> str:
+    """The name of a model with a codec of this kind."""
+    prefix = "" if model.architecture == "tisdiss" else f"{model.architecture}-"
+    re_part = f"-re{model.m_re}x{model.n_re}" if model.m_re else ""
+    splitter = "-spksplitconv2d" if model.splitter == "conv2d" else ""
+    losses = _loss_label(model)
+    suffix = splitter + CODEC_SUFFIX[codec_kind]
+    return f"{prefix}sep{model.m_sep}x{model.n_sep}{re_part}-{losses}{suffix}"
+
+
+def _loss_label(model: Named) -> str:
+    """How many outputs are supervised: before the "+" up to the splitter's, then the rest."""
+    decode = resolved(model.decode_sep, model.n_sep)
+    ends = count(model.m_sep, model.n_sep, decode) if "sep" in model.losses else 1
+    last_only = decode == "last-layers" and model.n_sep > 1
+    if not model.m_re:
+        passes = 1 if last_only else model.n_sep
+        return f"l{ends // passes}x{passes}" if "sep" in model.losses else "l1"
+    if "split" not in model.losses:  # the paper has no name for "sep" without "split"
+        head = f"{ends - 1}sep+" if ends > 1 else ""
+    elif ends == 1:
+        head = "1+"
+    else:
+        head = f"{ends}x1+" if last_only else f"1x{ends}+"
+    return f"l{head}{_re_label(model)}"
+
+
+def _re_label(model: Named) -> str:
+    decode = resolved(model.decode_re, model.n_re)
+    ends = count(model.m_re, model.n_re, decode) if "re" in model.losses else 1
+    if decode == "last-layers" and model.n_re > 1 and ends > 1:
+        return f"{ends}x1"
+    by_pass = "re" in model.losses and model.m_re > 1 and ends == model.n_re
+    return f"1x{ends}" if by_pass else str(ends)
+
+
+def read_name(name: str) -> dict[str, Any]:
+    """The settings that a name states: architecture, counts, losses and decoding.
+
+    "splitter" and "codec_kind" are there only where the name has a suffix for them. Raises
+    ValueError with an example, or with the counts that fit.
+    """
+    match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
+    if match is None:
+        raise ValueError(
+            f"{name!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
+            "sep6x1-l6x1, tf-locoformer-sep3x2-l1x2 or tf-gridnet-sep6x1-l1, with an optional "
+            "-spksplitconv2d, -bandsplit or -melbandsplit"
+        )
+    part = match.groupdict()
+    settings: dict[str, Any] = {"architecture": part["architecture"] or "tisdiss"}
+    settings |= {key: int(part[key] or 0) for key in ("m_sep", "n_sep", "m_re", "n_re")}
+    settings |= _read_losses(name, part["losses"], settings)
+    if "-spksplitconv2d" in part["suffix"]:
+        settings["splitter"] = "conv2d"
+    kinds = [kind for kind, text in CODEC_SUFFIX.items() if text and text in part["suffix"]]
+    if kinds:
+        settings["codec_kind"] = max(kinds, key=lambda kind: len(CODEC_SUFFIX[kind]))
+    return settings
+
+
+def _read_losses(name: str, label: str | None, shape: dict[str, Any]) -> dict[str, Any]:
+    """Loss terms and decoding from "1", "3", "1+3", "1x2+3", "6x1"."""
+    if label is None:
+        default = ("last", "split", "re") if shape["m_re"] else ("last",)
+        return {"losses": default, "decode_sep": "auto", "decode_re": "auto"}
+    if not shape["m_re"]:
+        if label == "1":
+            return {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
+        decode = _read_side(name, label, shape["m_sep"], shape["n_sep"], "separator")
+        return {"losses": ("last", "sep"), "decode_sep": decode, "decode_re": "auto"}
+    front, _, back = label.rpartition("+")
+    update: dict[str, object] = {"decode_sep": "auto", "decode_re": "auto"}
+    terms: tuple[str, ...] = ("last",)
+    if front:
+        terms += ("split",)
+    if front not in ("", "1"):
+        ends = front.split("x")[1] if front.startswith("1x") else front
+        update["decode_sep"] = _read_side(name, ends, shape["m_sep"], shape["n_sep"], "separator")
+        terms += ("sep",)
+    if back != "1" or (shape["m_re"] * shape["n_re"] == 1 and front):
+        update["decode_re"] = _read_side(name, back, shape["m_re"], shape["n_re"], "reconstructor")
+        terms += ("re",)
+    return update | {"losses": terms}
+
+
+def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:
+    """Which decoding a count such as "3", "1x3" or "6x1" states for `blocks` x `passes`."""
+    per_pass, _, times = label.partition("x")
+    decoded = int(per_pass) * int(times) if times else int(per_pass)
+    if decoded == blocks * passes and (not times or int(times) == passes):
+        return "auto" if blocks == 1 or passes == 1 else "layers"
+    if decoded == passes and (not times or int(per_pass) == 1):
+        return "auto" if passes > 1 else "repetitions"
+    if times == "1" and decoded == blocks:
+        return "last-layers"
+    counts = {passes: "the end of each pass", blocks * passes: "every block"}
+    ways = " or ".join(f"{ends} ({what})" for ends, what in counts.items())
+    raise ValueError(
+        f"{name!r}: 'l{label}' does not fit the {part} of {blocks} x {passes} (blocks x passes), "
+        f"where {ways} can be decoded"
+    )
