@@ -31,7 +31,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)
 	@echo "== Fig. 2e at profile mini: plan, train, time, report, page, verdicts. Training is estimated"
-	@echo "== below; all else takes about 3 min. A stopped demo goes on with the same command."
+	@echo "== below (time: ...); all else takes about 2 min. A stopped demo goes on with the same command."
 	$(TISDISS) plan fig2e --profile mini
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
 	$(TISDISS) page fig2e $(OUT)

@@ -24,6 +24,7 @@ import bench
 import measure
 import steps
 
+from analysis.inventory import write_own
 from analysis.report import report
 from tisdiss import espnet
 from tisdiss.device import set_precision
@@ -84,7 +85,7 @@ def main() -> None:
     device, profile = ("cpu", "smoke") if given.dry_run else (given.device, given.profile)
     given.out.mkdir(parents=True, exist_ok=True)
     for name, text in (("parity.md", parity(device)), ("speed.md", step_times(device))):
-        (given.out / name).write_text(f"{torch.__version__}, {device_name(device)}\n\n{text}")
+        write_own(given.out, {name: f"{torch.__version__}, {device_name(device)}\n\n{text}"})
         print(text, flush=True)
     if not given.dry_run:
         bench.write_report(device, given.out / "benchmarks", budget=8.0)

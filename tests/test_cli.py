@@ -506,6 +506,66 @@ def test_differences_are_folded_on_a_terminal_alone(
     assert not terminal or max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("mine", "options", "read", "written"),
+    [
+        ([], [], "reports", "build/reports"),
+        (["fig2b"], [], "reports", "build/reports"),
+        (["fig2a"], [], "build/reports", "build/reports"),
+        (["fig2a"], ["--reports", "reports"], "reports", "reports"),
+    ],
+)
+def test_reports_go_below_build_and_kept_evidence_changes_only_by_name(
+    tisdiss: Run, tmp_path: Path, monkeypatch, mine, options, read: str, written: str
+) -> None:
+    import analysis.index
+    import analysis.page
+    import analysis.report
+
+    def called(*given, **_):
+        calls.append(tuple(Path(g).as_posix() for g in given if isinstance(g, Path)))
+        return [given[-1] / "x"] if isinstance(given[-1], Path) else given[2]
+
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.chdir(tmp_path)
+    for place in ("reports/fig2a", *(f"build/reports/{study}" for study in mine)):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "provenance.json").write_text("{}")
+    monkeypatch.setattr(analysis.report, "again", called)
+    monkeypatch.setattr(analysis.report, "compose", called)
+    monkeypatch.setattr(analysis.page, "html_report", called)
+    monkeypatch.setattr(analysis.index, "write_index", lambda folder: calls.append((str(folder),)))
+    assert tisdiss("again", "fig2a", *options)[0] == 0
+    assert calls == [(f"{read}/fig2a", f"{written}/fig2a"), (written,)]
+    calls.clear()
+    assert tisdiss("page", "fig2a", *options)[0] == 0
+    index = [(written,)] if read == written else []
+    assert calls == [(read, "runs", f"{written}/report.html"), *index]
+    calls.clear()
+    assert tisdiss("compose", *options)[0] == 0
+    assert calls == [("build/reports" if mine and not options else "reports", written), (written,)]
+
+
+@pytest.mark.parametrize(("profile", "home"), [("mini", "build/reports"), ("smoke", "build/smoke")])
+def test_a_report_says_what_to_look_at_first(
+    tisdiss: Run, monkeypatch, profile: str, home: str
+) -> None:
+    import analysis.report
+
+    def write_report(study, profile, runs_dir, out, *, say, **_):
+        say("fig2e: figures")
+        return [out / study / "fig2e.pdf", *[out / study / "x"] * 23, out / "README.md"]
+
+    monkeypatch.setattr(analysis.report, "report", write_report)
+    code, out, errors = tisdiss("report", "fig2e", "--profile", profile)
+    assert (code, errors) == (0, "fig2e: figures\n")
+    assert out.splitlines() == [
+        f"{home}/fig2e/README.md: verdicts and table, 23 files beside it",
+        f"{home}/fig2e/fig2e.png: the figure",
+        f"{home}/README.md: all studies",
+    ]
+
+
 def test_why_names_the_folder_of_smoke_reports(
     tisdiss: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """What the documents say exists: commands, targets, studies with a claim, a changelog."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_options_in_the_readme_exist() -> None:
         if match and not hasattr(commands[match[1]], "commands"):
             known = {option for p in commands[match[1]].params for option in p.opts}
             assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", match[2])) <= known, line
+
+
+def recipe(*words: str) -> str:
+    """What `make` would run."""
+    asked = ["make", "--no-print-directory", "--dry-run", *words]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_changes_kept_evidence_only_by_name() -> None:
+    targets = ("fig2e", "report", "bench", "check-tex", "base", "paper", "demo")
+    assert not re.findall(r"--(?:out|reports)\b.*", recipe(*targets))
+    named = recipe(*targets, "REPORTS=my reports")
+    writers = re.findall(
+        r"^(?!echo).*(?: report |compose|page|bench\.py|check-tex).*$", named, re.M
+    )
+    assert len(writers) > 6
+    assert not [line for line in writers if "my reports" not in line]
+
+
+def test_the_demo_tells_its_time_first_and_ends_with_verdicts_figure_and_page() -> None:
+    lines = [line for line in recipe("demo").splitlines() if "make" not in line]
+    asked = [re.search(r"tisdiss (\w+) fig2e", line) for line in lines]
+    assert [found[1] for found in asked if found] == [
+        *("plan", "run", "time", "report", "page", "claims")
+    ]
+    assert "build/reports/fig2e/fig2e.png" in lines[-2]
+    assert lines[-1].endswith('build/reports/report.html"')
 
 
 def test_every_make_target_is_explained() -> None:
