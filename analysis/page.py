@@ -74,13 +74,12 @@ def html_report(
         raise ValueError(f"{reports} holds no report: {_advice(['fig2e'])}")
     sections: list[Section] = []
     sounds: dict[str, str] = {}
-    for number, entry in enumerate(there, start=1):
-        say(f"{entry.study} ({number} of {len(there)})")
+    for entry in there:
+        say(f"{entry.study}: sounds")
         section, data = _section(results_in(Path(reports) / entry.study), runs_dir, own_speech)
         sections.append(section)
         sounds |= data
-    say("figures and tables")
-    text = page(sections, sounds, listed)
+    text = page(sections, sounds, listed, say=say)
     (path,) = write_own(Path(out_file).parent, {Path(out_file).name: text}, force=force)
     return path
 
@@ -106,7 +105,13 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
     return Section(results, silence="No sounds here: the run folders that kept them are not."), {}
 
 
-def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[Entry]) -> str:
+def page(
+    sections: Sequence[Section],
+    sounds: dict[str, str],
+    listed: Sequence[Entry],
+    *,
+    say: Say = silent,
+) -> str:
     """The whole page as text; `listed` are all studies, also those without a section."""
     profiles = dict.fromkeys(section.results.plan["profile"] for section in sections)
     verdicts = [v for section in sections for v in section.results.verdicts]
@@ -115,7 +120,7 @@ def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[E
         {"html": html.escape, "css": _css_class},
         counts=counts(verdicts),
         meanings=[said for said in (meaning(*profiles), reserve(verdicts)) if said],
-        sections=[_shown(section) for section in sections],
+        sections=[_shown(section, say) for section in sections],
         listed=listed,
         style=_file("report.css"),
         script=_file("report.js"),
@@ -123,9 +128,10 @@ def page(sections: Sequence[Section], sounds: dict[str, str], listed: Sequence[E
     )
 
 
-def _shown(section: Section) -> dict[str, Any]:
+def _shown(section: Section, say: Say) -> dict[str, Any]:
     """Everything that the template prints of a study."""
     results = section.results
+    say(f"{results.plan['study']}: figures and tables")
     plan, figures = results.plan, figures_of(section.results)
     svgs = {
         suffix: _inline(figure, plan["study"] + suffix, _described(results, suffix))

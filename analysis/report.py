@@ -114,19 +114,23 @@ def _is_unlisted(folder: Path) -> bool:
     return isinstance(known, dict) and "cells" in known and "files" not in known
 
 
-def compose(reports: Path, out_dir: Path | None = None, *, force: bool = False) -> list[Path]:
+def compose(
+    reports: Path, out_dir: Path | None = None, *, force: bool = False, say: Say = silent
+) -> list[Path]:
     """Write `fig2/` beside the panels of which there is a report: one figure a score."""
     panels = {}
     for study in PANELS:
         if (Path(reports) / study / PROVENANCE).is_file():
-            panels[study] = results_in(Path(reports) / study)
+            say(f"fig2: {study}")
+            found = results_in(Path(reports) / study)
+            panels[study] = found.curves, found.plan
     if not panels:
         raise ValueError(
             f"{reports} holds no panel of Fig. 2: `tisdiss report fig2a` writes one, from its runs"
         )
     files: dict[str, bytes | str] = {}
     for metric, suffix in (("si_snri", ""), ("sdri", "-sdri")):
-        curves = {name: (found.curves[metric], found.plan) for name, found in panels.items()}
+        curves = {study: (of[metric], plan) for study, (of, plan) in panels.items()}
         for form, data in render(fig2(curves, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
     return write_own(Path(out_dir or reports) / "fig2", files, force=force)

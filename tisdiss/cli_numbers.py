@@ -110,11 +110,11 @@ def compose(reports: Reports = None, force: Force = False) -> None:
     from analysis.index import write_index
     from analysis.report import compose as draw
 
-    say("Fig. 2")
-    out = reports or REPORTS
-    written = draw(reports or _holding(), out, force=force)
-    for path in [*written, write_index(out)]:
+    found, out = reports or _holding(), reports or REPORTS
+    for path in draw(found, out, force=force, say=say):
         typer.echo(path)
+    if out == found:
+        typer.echo(write_index(out))
 
 
 @app.command()
