@@ -137,6 +137,21 @@ def test_modules_in_the_readmes_tree_exist() -> None:
     assert not set(missing) - generated
 
 
+def test_kept_evidence_is_as_it_was_written() -> None:
+    """So that a command replaces it where it is named; else see `analysis/inventory.py`."""
+    lists = sorted((ROOT / "reports").rglob("files.sha256"))
+    assert len(lists) > 8
+    for path in lists:
+        command = ["sha256sum", "--check", "--strict", "--quiet", path.name]
+        done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+        assert done.returncode == 0, f"{path.parent}: {done.stdout}{done.stderr}"
+
+
+def test_figures_of_kept_evidence_have_no_type_3_fonts() -> None:
+    figures = sorted((ROOT / "reports").rglob("*.pdf"))
+    assert figures and not [path for path in figures if b"/Type3" in path.read_bytes()]
+
+
 def test_the_changelog_has_the_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
