@@ -287,8 +287,8 @@ def _columns(declaration: str) -> int:
 def _braced(text: str) -> tuple[str, str]:
     """The content of the brace group that `text` starts with, and what follows it."""
     depth = 0
-    for at, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
+    for found in re.finditer(r"\\.|[^\\]", text, re.DOTALL):
+        depth += (found[0] == "{") - (found[0] == "}")
         if depth == 0:
-            return text[1:at], text[at + 1 :]
+            return text[1 : found.start()], text[found.end() :]
     return text[1:], ""

@@ -29,6 +29,9 @@ from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 FURTHER = ("-cost", "-difficulty", "-change")
 """What follows the study in the names of the figures beside the curves."""
 
+WRITING_SECONDS = 60.0
+"""Within so long all files of a report are written."""
+
 Say = Callable[[str], None]
 """Told what is being made, in a few words."""
 
@@ -93,7 +96,7 @@ def write_study(
         files[f"{study}.ipynb"] = notebook_file(results.plan, files)
     names = names_of(study)
     assert files.keys() <= names, files.keys() - names
-    adopts = names if _is_unlisted(Path(folder)) else ()
+    adopts = _of_earlier(Path(folder), names)
     return write_own(folder, files, clears=names, adopts=adopts, force=force)
 
 
@@ -105,13 +108,18 @@ def names_of(study: str) -> set[str]:
     return figures | tables | {"numbers.tex", "README.md", f"{study}.ipynb", SCORES, PROVENANCE}
 
 
-def _is_unlisted(folder: Path) -> bool:
-    """Whether a report lies there of a version that kept no list of its files."""
+def _of_earlier(folder: Path, names: set[str]) -> list[str]:
+    """The files of a report of a version that kept no list, but for those that changed since."""
+    path = folder / PROVENANCE
     try:
-        known = json.loads((folder / PROVENANCE).read_bytes())
+        known = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(known, dict) and "cells" in known and "files" not in known
+        return []
+    if not isinstance(known, dict) or "cells" not in known or "files" in known:
+        return []
+    written = path.stat().st_mtime + WRITING_SECONDS
+    there = [name for name in sorted(names) if (folder / name).is_file()]
+    return [name for name in there if (folder / name).stat().st_mtime < written]
 
 
 def compose(

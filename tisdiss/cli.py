@@ -306,6 +306,8 @@ def report(
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 
+    Of a folder that holds your files, too, only those of an earlier report are replaced.
+
     Example: tisdiss report fig2e --profile mini
     """
     from analysis.report import report as write_report

@@ -1,10 +1,12 @@
 """A report folder: complete, reproducible, traceable."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -61,6 +63,10 @@ def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
     (folder / "scores.parquet").write_bytes((made / "scores.parquet").read_bytes())
     for name in ("fig2e-cost.pdf", "table.tex", "notes.pdf"):
         (folder / name).write_text("of an earlier report, and of yours")
+    os.utime(folder / "table.tex", (time.time() + 3600,) * 2)
+    with pytest.raises(ValueError, match=r"fig2e/table\.tex is not ours"):
+        again(folder)  # it was edited since
+    os.utime(folder / "table.tex")
     written = again(folder)
     assert {path.name for path in written} | {"files.sha256"} == {p.name for p in made.iterdir()}
     for path in written:
