@@ -17,9 +17,9 @@ PEAK = 0.9
 def read_wave(path: Path) -> tuple[Tensor, int]:
     """The mean of a file's channels (samples,) and its rate in Hz.
 
-    Raises ValueError for a file that is missing, unreadable, empty or not finite.
+    Raises ValueError for a file that is missing, unreadable, cut short, empty or not finite.
     """
-    import soundfile
+    from tisdiss.sound import Refused, Undecodable, read_sound
 
     path = Path(path)
     if path.is_dir():
@@ -27,16 +27,11 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
     if not path.is_file():
         raise ValueError(f"{path}: no such sound file")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw samples, no header
-        reason = getattr(error, "error_string", error)
-        raise ValueError(
-            f"{path}: not a sound file that can be read ({reason}); WAV, FLAC, OGG and MP3 can"
-        ) from error
-    if not len(samples):
-        raise ValueError(f"{path}: no samples in it")
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: samples that are not finite (NaN or infinity)")
+        samples, rate = read_sound(path, "float32")
+    except Undecodable as refusal:
+        raise ValueError(f"{path}: {refusal}; WAV, FLAC, OGG and MP3 can") from refusal
+    except Refused as refusal:
+        raise ValueError(f"{path}: {refusal}") from refusal
     return torch.from_numpy(samples.mean(axis=1)), rate
 
 

@@ -10,9 +10,10 @@ import soundfile
 import torch
 from scipy.fft import next_fast_len
 
-from tisdiss.data.audio import FRAME_SECONDS, Refused, active_rms, is_silent, read
+from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
 from tisdiss.data.layouts import Roles
 from tisdiss.metrics import sdr, si_snr
+from tisdiss.sound import Refused, read_sound
 
 FULL_SCALE = 32767 / 32768
 CLIPPED_SAMPLES = 3
@@ -97,7 +98,7 @@ def _read(folder: Path, role: str, stem: str) -> np.ndarray:
     """The first channel."""
     name = f"{role}/{stem}.wav"
     try:
-        return read(folder / name)[0][:, 0]
+        return read_sound(folder / name)[0][:, 0]
     except Refused as refusal:
         raise Refused(f"{name}: {refusal}") from refusal
 

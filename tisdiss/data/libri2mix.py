@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import LIBRI2MIX, Part
+from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
 LIST_OF = {
@@ -125,7 +125,7 @@ def _sum(signals: list[np.ndarray]) -> np.ndarray:
 def _read(path: Path) -> np.ndarray:
     """Float32, the first channel."""
     try:
-        signal, rate = read(path)
+        signal, rate = read_sound(path)
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if rate != RATE:

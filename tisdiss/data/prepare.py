@@ -19,11 +19,11 @@ import numpy as np
 import soundfile
 
 from tisdiss.data import libri2mix, wsj0_mix
-from tisdiss.data.audio import Refused
 from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
 from tisdiss.data.store import is_full, locked
 from tisdiss.files import write_atomic
 from tisdiss.progress import Progress, silent
+from tisdiss.sound import Refused
 
 SETTINGS = "prepared.json"
 SHOWN = 3

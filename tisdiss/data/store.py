@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from tisdiss.data.audio import MIN_SECONDS, Decoded, Refused, decode
+from tisdiss.data.audio import MIN_SECONDS, Decoded, decode
 from tisdiss.files import write_atomic
 from tisdiss.progress import Progress, silent
+from tisdiss.sound import Refused
 
-FORMAT = 3  # of the files here and of the rules in audio.py
+FORMAT = 4  # of the files here and of the rules in audio.py and sound.py
 AHEAD = 64  # files decoded in advance of the writer
 CHUNK = 2000  # files in one of the stores of a large corpus
 

@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import WSJ0_2MIX, Part
+from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
 PEAK = 0.9
@@ -160,7 +160,7 @@ def read_utterance(path: Path) -> np.ndarray:
     fields = sphere_fields(path)
     shortened = "shorten" in fields.get("sample_coding", "")
     try:
-        signal, rate = _read_shortened(path) if shortened else read(path)
+        signal, rate = _read_shortened(path) if shortened else read_sound(path)
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if len(signal) < int(fields.get("sample_count", 0)):
@@ -194,4 +194,4 @@ def _read_shortened(path: Path) -> tuple[np.ndarray, int]:
         )
         if done.returncode or not plain.exists():
             raise Refused(f"sph2pipe cannot read it: {done.stderr.strip() or 'no message'}")
-        return read(plain)
+        return read_sound(plain)
