@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with path.open("rb") as raw:
             counted = frames and (frames.promised is None or frames.outgrown)
             start = frames.after_header if frames and frames.outgrown else 0
-            with soundfile.SoundFile(_Endless(raw, start) if counted else raw) as file:
+            with _Forwards(_Endless(raw, start) if counted else path) as file:
                 _check_whole(file, path)
                 yield file
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
