@@ -6,7 +6,6 @@ the sum of the utterances, `mix_both` has the noise too. This follows LibriMix's
 how floats become 16-bit samples.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tisdiss.data.layouts import LIBRI2MIX, Part
+from tisdiss.data.lists import table_rows
 from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
@@ -43,13 +43,8 @@ def read_list(lists: Path, part: Part, *, noisy: bool, n_src: int = 2) -> list[R
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of LibriMix's metadata")
     roles = [f"source_{i + 1}" for i in range(n_src)] + (["noise"] if noisy else [])
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        wanted = ["mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain"))]
-        absent = [c for c in wanted if c not in (reader.fieldnames or ())]
-        if absent:
-            raise ValueError(f"{path} has no column {absent[0]!r}; its first row names the columns")
-        return [_row(f"{path}, row {reader.line_num}", row, roles) for row in reader]
+    wanted = ("mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain")))
+    return [_row(place, row, roles) for place, row in table_rows(path, wanted)]
 
 
 def _row(place: str, row: dict[str, str], roles: list[str]) -> Row:

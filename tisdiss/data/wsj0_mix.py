@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tisdiss.data.layouts import WSJ0_2MIX, Part
+from tisdiss.data.lists import list_lines
 from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
@@ -77,13 +78,13 @@ def read_levels(lists: Path) -> dict[str, float]:
     """Active level of each utterance, from the activlev_*.txt of the lists."""
     levels = {}
     for path in sorted(lists.rglob("activlev_*.txt")):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            name, _, value = line.partition(" ")
+        for place, line in list_lines(path):
+            name, _, value = line.strip().partition(" ")
             try:
                 levels[name] = float(value)
             except ValueError:
                 raise ValueError(
-                    f"{path}, row {number}: {line!r} is no name and level; restore the file"
+                    f"{place}: {line!r} is no name and level; restore the file"
                 ) from None
     if not levels:
         raise ValueError(f"{lists}: no activlev_*.txt there; give the folder of the official lists")
@@ -96,8 +97,7 @@ def read_list(lists: Path, part: Part, levels: dict[str, float], n_src: int = 2)
     path = next(iter(sorted(lists.rglob(name))), None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of the official lists")
-    lines = enumerate(path.read_text().splitlines(), 1)
-    return [_row(f"{path}, row {n}", line, levels, n_src) for n, line in lines if line.strip()]
+    return [_row(place, line, levels, n_src) for place, line in list_lines(path)]
 
 
 def _row(place: str, line: str, levels: dict[str, float], n_src: int) -> Row:

@@ -30,6 +30,7 @@ from tisdiss.harness.identity import (
 )
 from tisdiss.harness.profiles import Profile, Words
 from tisdiss.harness.resolve import (
+    check_rate,
     resolve_data,
     resolve_evaluation,
     resolve_training,
@@ -444,6 +445,7 @@ class _Planner:
     def _evaluation(self, run: PlannedRun, view: Profile, role: str) -> PlannedEvaluation:
         config = resolve_evaluation(view, run.config.model)
         data = run.config.data if run.kind != "weights" else resolve_data(view, role)
+        check_rate(run.config.model, data)
         corpus, missing = self._open(data, run.config.model.n_src)
         if missing:
             self.runs[run.identity] = run.model_copy(update={"unknown": missing})
