@@ -136,7 +136,7 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
         ),
         (
             "{id: a, set: {data.sample_rate: 16000}}",
-            "6:5: 'a': data.sample_rate=16000: sep1x2-re1x3-l1+3 works at 8000 Hz; set "
+            "6:5: 'a': data.sample_rate=16000: the model works at 8000 Hz; set "
             "data.sample_rate and model.codec.sample_rate to the same",
         ),
         (

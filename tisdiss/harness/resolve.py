@@ -60,7 +60,7 @@ def check_rate(model: ModelConfig, data: DataConfig) -> None:
     """A model hears its own rate; speech at another would be taken for slower or faster speech."""
     if data.sample_rate != model.codec.sample_rate:
         raise ValueError(
-            f"data.sample_rate={data.sample_rate}: {model.name} works at {model.codec.sample_rate} "
+            f"data.sample_rate={data.sample_rate}: the model works at {model.codec.sample_rate} "
             "Hz; set data.sample_rate and model.codec.sample_rate to the same"
         )
 
