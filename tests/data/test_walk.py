@@ -1,6 +1,8 @@
 """Links below a folder: followed inside it, refused and counted where they leave it."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,8 @@ from tisdiss.data.librispeech import librispeech
 from tisdiss.data.noise import noise_folder
 from tisdiss.data.source import Tally
 from tisdiss.data.speakers import folder
-from tisdiss.data.walk import LEAVES, LOOPS, recordings
+from tisdiss.data.walk import AGAIN, LEAVES, LOOPS, recordings
+from tisdiss.data.wsj0_mix import find_utterances, read_levels
 
 
 @pytest.fixture
@@ -27,8 +30,54 @@ def root(tmp_path: Path) -> Path:
 
 def test_links_are_followed_inside_the_folder(root: Path) -> None:
     refused = Tally()
-    assert recordings(root, refused) == ["a/file.wav", "a/own.wav", "b/one.wav", "store/one.wav"]
-    assert refused.rows == {LOOPS: {"count": 1, "example": "a/again"}}
+    assert recordings(root, refused) == ["a/file.wav", "a/own.wav", "store/one.wav"]
+    assert refused.rows == {
+        LOOPS: {"count": 1, "example": "a/again"},
+        AGAIN: {"count": 1, "example": "b"},
+    }
+
+
+def test_folders_with_links_to_each_other_are_each_read_once(tmp_path: Path) -> None:
+    for i in range(9):
+        (tmp_path / f"d{i}").mkdir()
+        (tmp_path / f"d{i}" / "a.wav").touch()
+        for k in range(9):
+            (tmp_path / f"d{i}" / f"to{k}").symlink_to(tmp_path / f"d{k}")
+    refused = Tally()
+    assert recordings(tmp_path, refused) == [f"d{i}/a.wav" for i in range(9)]
+    assert {rule: row["count"] for rule, row in refused.rows.items()} == {LOOPS: 9, AGAIN: 72}
+
+
+def test_a_link_beside_its_folder_leaves_the_corpus_as_it_was(tmp_path: Path, speakers) -> None:
+    before = folder(speakers, sample_rate=8000, cache=tmp_path / "cache")
+    (speakers / "alias").symlink_to("g")
+    after = folder(speakers, sample_rate=8000, cache=tmp_path / "cache")
+    assert after.manifest_hash == before.manifest_hash
+    assert after.report["refused"] == {AGAIN: {"count": 1, "example": "alias"}}
+
+
+def test_a_folder_that_cannot_be_read_is_counted(root: Path, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def refusing(place: Path) -> Any:
+        if Path(place).name == "store":
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    refused = Tally()
+    assert recordings(root, refused) == ["a/file.wav", "a/own.wav"]
+    assert "a folder that cannot be read: Permission denied" in refused.rows
+
+
+def test_wsj0_and_its_lists_may_be_links(tmp_path: Path, make_wsj0, wsj0_rows, lists) -> None:
+    make_wsj0(tmp_path / "disc", wsj0_rows[:1])
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "wsj0").symlink_to(tmp_path / "disc")
+    (tmp_path / "disc" / "round").symlink_to(tmp_path)
+    (tmp_path / "here" / "lists").symlink_to(lists / "wsj0-mix")
+    assert find_utterances(tmp_path / "here").keys() == find_utterances(tmp_path / "disc").keys()
+    assert read_levels(tmp_path / "here") == read_levels(lists / "wsj0-mix")
 
 
 def test_the_folder_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tisdiss.data.layouts import LIBRI2MIX, Part
 from tisdiss.data.lists import table_rows
+from tisdiss.data.walk import files_below
 from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
@@ -39,7 +40,7 @@ class Row:
 def read_list(lists: Path, part: Part, *, noisy: bool, n_src: int = 2) -> list[Row]:
     """The rows of libri2mix_test-clean.csv and its like; every mistake has its row."""
     name = f"libri{n_src}mix_{LIST_OF[part.folder]}.csv"
-    path = next(iter(sorted(lists.rglob(name))), None)
+    path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of LibriMix's metadata")
     roles = [f"source_{i + 1}" for i in range(n_src)] + (["noise"] if noisy else [])

@@ -1,7 +1,8 @@
-"""The recordings below a folder, links included, in one order on every machine.
+"""The files below a folder, links included, in one order on every machine.
 
-A link is followed where it leads inside the folder that the user named; one that leads outside is
-refused and counted, so that a list never names a file which the folder does not hold.
+A link to a file is followed where it leads inside the folder that the user named; one that leads
+outside is refused and counted, so that a list never names a file which the folder does not hold.
+A folder is read once, under its own name where it has one there, however many links lead to it.
 """
 
 import os
@@ -13,6 +14,7 @@ from tisdiss.data.source import Tally
 
 LEAVES = "a symbolic link that leaves the folder"
 LOOPS = "a symbolic link to a folder that holds it"
+AGAIN = "a symbolic link to a folder that is read already"
 
 
 def recordings(root: Path, refused: Tally, below: Path | None = None) -> list[str]:
@@ -21,28 +23,36 @@ def recordings(root: Path, refused: Tally, below: Path | None = None) -> list[st
     What is refused is counted by its rule.
     """
     root = Path(root)
-    inside = Path(os.path.realpath(root))
-    return sorted(_walk(root, below or root, inside, refused, (inside,)))
+    top = below or root
+    inside, own = (Path(os.path.realpath(folder)) for folder in (root, top))
+    return sorted(_walk(root, top, inside, own, refused, {own}))
 
 
 def _walk(
-    root: Path, folder: Path, inside: Path, refused: Tally, trail: tuple[Path, ...]
+    root: Path, folder: Path, inside: Path, own: Path, refused: Tally, seen: set[Path]
 ) -> Iterator[str]:
-    """`trail` are the real folders on the way here: a link to one of them would never end."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    """`inside` and `own` are the real folders of what was named and of what is read of it."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        refused.add(f"a folder that cannot be read: {error.strerror}", f"{folder}")
+        return
+    for entry in entries:
         path = Path(entry.path)
         relative = path.relative_to(root).as_posix()
-        real = Path(os.path.realpath(path)) if entry.is_symlink() else path
-        if entry.is_symlink() and not real.is_relative_to(inside):
-            if entry.is_dir() or path.suffix.lower() in SUFFIXES:
+        linked, sound = entry.is_symlink(), path.suffix.lower() in SUFFIXES
+        real = Path(os.path.realpath(path)) if linked or entry.is_dir() else path
+        if linked and not real.is_relative_to(inside):
+            if entry.is_dir() or sound:
                 refused.add(LEAVES, relative)
         elif entry.is_dir():
-            real = Path(os.path.realpath(path))
-            if real in trail:
-                refused.add(LOOPS, relative)
-            else:
-                yield from _walk(root, path, inside, refused, (*trail, real))
-        elif path.suffix.lower() in SUFFIXES:
+            if linked and (real.is_relative_to(own) or real in seen):
+                holds = Path(os.path.realpath(folder)).is_relative_to(real)
+                refused.add(LOOPS if holds else AGAIN, relative)
+            elif real not in seen:
+                seen.add(real)
+                yield from _walk(root, path, inside, own, refused, seen)
+        elif sound:
             if rule := _rule(entry, relative):
                 refused.add(rule, relative if relative.isprintable() else ascii(relative))
             else:
@@ -64,3 +74,24 @@ def none_left(refused: Tally) -> str:
     if LEAVES in refused.rows:
         rules.append("name the folder that the links lead to, or copy what they lead to (cp -rL)")
     return "; ".join(rules)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file below a folder, wherever links lead; each real folder once, loops included."""
+    inside, seen = os.path.realpath(root), set[str]()
+    for place, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in sorted(folders) if _is_new(Path(place, name), inside)]
+        yield from (Path(place, name) for name in sorted(files))
+
+
+def _is_new(folder: Path, inside: str) -> bool:
+    """Whether a folder is not a link to one that is read under its own name, or that holds all."""
+    real = Path(os.path.realpath(folder))
+    return not folder.is_symlink() or not (
+        real.is_relative_to(inside) or Path(inside).is_relative_to(real)
+    )

@@ -9,7 +9,6 @@ WSJ0 lies as WAV or as the original SPHERE `.wv1`. Its `.wv2` are the second mic
 results are 1-2 dB worse: they are never used.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 
 from tisdiss.data.layouts import WSJ0_2MIX, Part
 from tisdiss.data.lists import list_lines
+from tisdiss.data.walk import files_below
 from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
@@ -51,12 +51,8 @@ def key_of(utterance: str) -> str:
 def find_utterances(root: Path) -> dict[str, Path]:
     """File of each utterance below WSJ0, in whatever folder its discs were copied to."""
     found: dict[str, dict[str, Path]] = {}
-    for place, folders, files in os.walk(root):
-        folders.sort()
-        if Path(place).parent.name.lower() not in SETS:
-            continue
-        for name in sorted(files):
-            path = Path(place, name)
+    for path in files_below(root):
+        if path.parts[-3:-2] and path.parts[-3].lower() in SETS:
             found.setdefault(key_of("/".join(path.parts[-3:])), {})[path.suffix.lower()] = path
     if not found:
         raise ValueError(f"{root} holds no WSJ0: none of {', '.join(sorted(SETS))} is below it")
@@ -77,10 +73,10 @@ def find_utterances(root: Path) -> dict[str, Path]:
 def read_levels(lists: Path) -> dict[str, float]:
     """Active level of each utterance, from the activlev_*.txt of the lists."""
     levels = {}
-    for path in sorted(lists.rglob("activlev_*.txt")):
+    for path in sorted(path for path in files_below(lists) if path.match("activlev_*.txt")):
         for place, line in list_lines(path):
-            name, _, value = line.strip().partition(" ")
             try:
+                name, value = line.split()
                 levels[name] = float(value)
             except ValueError:
                 raise ValueError(
@@ -94,7 +90,7 @@ def read_levels(lists: Path) -> dict[str, float]:
 def read_list(lists: Path, part: Part, levels: dict[str, float], n_src: int = 2) -> list[Row]:
     """The rows of mix_2_spk_tr.txt and its like; every mistake has its row."""
     name = f"mix_{n_src}_spk_{part.folder}.txt"
-    path = next(iter(sorted(lists.rglob(name))), None)
+    path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of the official lists")
     return [_row(place, line, levels, n_src) for place, line in list_lines(path)]
