@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tisdiss.data.examine import header
 from tisdiss.data.speakers import folder
+from tisdiss.data.store import open_store
 from tisdiss.mpeg import frames_of
 from tisdiss.sound import Refused, blocks, opened, read_sound
 
@@ -161,3 +163,37 @@ def test_one_bad_file_costs_a_corpus_that_file_alone(tmp_path: Path) -> None:
     assert len(source.utterances) == 17
     (refused,) = source.report["refused"].items()
     assert CUT_SHORT in refused[0] and refused[1] == {"count": 1, "example": "s0/0.wav"}
+
+
+@pytest.mark.parametrize("rate", [0, 1, 999, 2**24 - 3, 2**31 - 1])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, NOISE, RATE)
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate)
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=r"rate of|cannot be decoded"):
+        read_sound(path)
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    for name in ("a/0.wav", "a/1.wav", "b/0.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, NOISE * (1 + len(name) + ord(name[2])) / 200, RATE)
+    (tmp_path / "b" / "gone.wav").symlink_to(tmp_path / "b" / "nowhere.wav")
+    (tmp_path / "b" / "folder.wav").mkdir()
+    names = ["a/0.wav", "a/1.wav", "b/0.wav", "b/gone.wav", "b/folder.wav"]
+    store = open_store(tmp_path, names, sample_rate=RATE, cache=tmp_path / "cache")
+    assert {name: entry.refused for name, entry in store.entries.items() if entry.refused} == {
+        "b/gone.wav": "cannot be read: No such file or directory",
+        "b/folder.wav": "cannot be read: Is a directory",
+    }
+
+
+def test_the_check_and_the_training_agree_on_a_streamed_file(tmp_path: Path) -> None:
+    path = tmp_path / "streamed.wav"
+    soundfile.write(path, NOISE, RATE)
+    content = bytearray(path.read_bytes())
+    content[40:44] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    assert header(path).samples == len(read_sound(path)[0]) == len(NOISE)

@@ -25,9 +25,11 @@ _OGG_SEARCH = 2**17
 """Bytes at the end of a file that hold the start of an Ogg page: one has at most 65,307."""
 _HEADER_BYTES = 1024
 """A longer file holds more than a header."""
+_RATES = (1000, 1_000_000)
+"""Hz. Beyond, a header is damaged; to resample from there would take all memory."""
 _STREAMED = 2**30
 """A writer that does not know the length in advance promises about 2**32 bytes."""
-_UNKNOWN = 2**63 - 1
+UNKNOWN = 2**63 - 1
 """The length that libsndfile takes for unknown: it then counts, or reads to the end."""
 
 
@@ -48,19 +50,21 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
     Of its `frames` nothing may be believed: read `blocks`.
     """
-    if path.stat().st_size == 0:
-        raise Refused("empty")
-    frames = frames_of(path)
-    if frames and frames.cut_short:
-        raise Refused(_CUT_SHORT)
     try:
+        if path.stat().st_size == 0:
+            raise Refused("empty")
+        frames = frames_of(path)
+        if frames and frames.cut_short:
+            raise Refused(_CUT_SHORT)
         with path.open("rb") as raw:
             counted = frames and (frames.promised is None or frames.outgrown)
             start = frames.after_header if frames and frames.outgrown else 0
             with _Forwards(_Endless(raw, start) if counted else path) as file:
                 _check_whole(file, path)
                 yield file
-    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
+    except OSError as error:
+        raise Refused(f"cannot be read: {error.strerror or error}") from error
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
         # TypeError: raw samples without a header
         raise Undecodable("corrupt or no audio: cannot be decoded") from error
 
@@ -78,7 +82,7 @@ def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator
         yield block
     if not read:
         raise Refused("empty")
-    if read < promised < _UNKNOWN and file.format != "MP3":
+    if read < promised < UNKNOWN and file.format != "MP3":
         raise Refused(_CUT_SHORT)
 
 
@@ -90,6 +94,10 @@ def read_sound(path: Path, dtype: str = "float64") -> tuple[np.ndarray, int]:
 
 def _check_whole(file: soundfile.SoundFile, path: Path) -> None:
     """Refuse a file that is shorter than its header says, which libsndfile at most logs."""
+    if not _RATES[0] <= file.samplerate <= _RATES[1]:
+        raise Refused(
+            f"a rate of {file.samplerate} Hz in its header; sound has {_RATES[0]} to {_RATES[1]} Hz"
+        )
     log = file.extra_info
     sizes = [(int(promised), int(there)) for promised, there in _SIZES.findall(log)]
     sizes += [(int(promised), int(there)) for there, promised in _FRAMES.findall(log)]
@@ -149,10 +157,10 @@ class _Endless(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self.at_end = whence == io.SEEK_END and offset == 0
         if self.at_end:
-            return _UNKNOWN
+            return UNKNOWN
         return self.file.seek(offset + (self.start if whence == io.SEEK_SET else 0), whence) - (
             self.start
         )
 
     def tell(self) -> int:
-        return _UNKNOWN if self.at_end else self.file.tell() - self.start
+        return UNKNOWN if self.at_end else self.file.tell() - self.start

@@ -179,10 +179,18 @@ def _read_index(index: Path, pcm: Path) -> dict[str, Entry] | None:
 
 
 def _key(root: Path, names: Sequence[str], rules: tuple[Any, ...]) -> str:
-    stats = [(name, (root / name).stat()) for name in names]
-    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    files = [(name, *_size_and_time(root / name)) for name in names]
     text = json.dumps([FORMAT, *rules, files])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Of a file that is gone, or behind a broken link, neither: decoding says why."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
 
 
 @contextmanager
