@@ -13,7 +13,7 @@ from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.model import TISDiSS
 from tisdiss.outputs import check_folder, check_sources, check_targets
-from tisdiss.separate import separate, separate_depths, separate_file, separate_with
+from tisdiss.separate import rate_note, separate, separate_depths, separate_file, separate_with
 from tisdiss.wave import as_mono, read_wave, resample
 
 
@@ -53,6 +53,18 @@ def test_at_its_own_rate_the_estimates_are_the_models(model: TISDiSS) -> None:
     with torch.inference_mode():
         expected = in_level(mixture, model(mixture[None], n_re=3)[0])
     assert torch.equal(separate(model, mixture, 8000, n_re=3), expected)
+
+
+@pytest.mark.parametrize(
+    ("rate", "note"),
+    [
+        (44100, "the model works at 8000 Hz: nothing above 4000 Hz is kept of 44100 Hz"),
+        (6000, "the model works at 8000 Hz: 6000 Hz lack what it knows above 3000 Hz"),
+        (8000, ""),
+    ],
+)
+def test_what_another_rate_costs_is_said(model: TISDiSS, rate: int, note: str) -> None:
+    assert rate_note(rate, model) == note
 
 
 def test_another_rate_is_resampled_there_and_back(model: TISDiSS) -> None:

@@ -407,7 +407,7 @@ def separate(
 
     from tisdiss.checkpoint import load_model
     from tisdiss.dial import Dial
-    from tisdiss.separate import separate_file, warm_up
+    from tisdiss.separate import rate_note, separate_file, warm_up
     from tisdiss.shipped import base_model
 
     dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
@@ -434,6 +434,8 @@ def separate(
         )  # fmt: skip
         for path in done.files:
             typer.echo(f"  {path}")
+        if note := rate_note(done.rate, separator):
+            typer.echo(f"  {note}")
     if failed and len(files) > 1:
         typer.secho(f"{failed} of {len(files)} files could not be separated", fg="red", err=True)
     if failed:

@@ -42,10 +42,22 @@ class Separated:
     """The deepest N_re of its parts."""
     seconds: float
     """Length of the audio."""
+    rate: int
+    """Of the files, in Hz: that of the audio."""
     took: float
     """Seconds of separating, without what the first pass of a process sets up."""
     lowered_db: float
     """By how much all speakers were lowered, in dB, so that no sample clips; 0 as a rule."""
+
+
+def rate_note(rate: int, model: TISDiSS) -> str:
+    """What the model's own rate means for audio of `rate` (Hz); "" where they are equal."""
+    own = model.config.codec.sample_rate
+    if rate > own:
+        return f"the model works at {own} Hz: nothing above {own / 2:g} Hz is kept of {rate} Hz"
+    if rate < own:
+        return f"the model works at {own} Hz: {rate} Hz lack what it knows above {rate / 2:g} Hz"
+    return ""
 
 
 def separate(
@@ -191,7 +203,7 @@ def separate_file(
             files.append(speaker_file(source, folder, j + 1))
             os.replace(written, files[-1])
     lowered = -20 * torch.log10(torch.tensor(fit)).item()
-    return Separated(tuple(files), parts.n_re, samples / rate, took, lowered)
+    return Separated(tuple(files), parts.n_re, samples / rate, rate, took, lowered)
 
 
 def _collected(
