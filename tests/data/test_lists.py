@@ -25,6 +25,7 @@ def read(path: Path) -> list[dict[str, str]]:
         "speaker\tsplit\n\nZoé\ttrain\nbob\ttest\n\n\n",
         '"speaker","split"\n"Zoé","train"\n"bob","test"\n',
         "speaker,split,\nZoé,train,\nbob,test,\n",
+        "sep=;\nspeaker;split\nZoé;train\nbob;test\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -206,3 +206,52 @@ def test_names_match_however_their_accents_are_composed(write, speakers, open_fo
     (speakers / "speakers.csv").write_text(f"speaker,sex\n{other},f\na,m\nb,f\n")
     (speakers / "utterances.csv").write_text(f"file\n{other}/é.wav\na/0.wav\nb\\0.wav\n")
     assert {u.speaker: u.sex for u in open_folder().utterances} == {name: "f", "a": "m", "b": "f"}
+
+
+def test_a_speaker_whose_name_is_composed_in_two_ways_is_one(write, speakers, open_folder):
+    for form in ("NFC", "NFD"):
+        write(unicodedata.normalize(form, f"zoé/{form}.wav"))
+    assert open_folder().report["speakers"] == 8
+
+
+def test_spaces_around_a_folders_name_do_not_part_it_from_its_row(write, speakers, open_folder):
+    write("zoe /0.wav")
+    rows = "".join(f"{name},train\n" for name in (*"abcdefg", "zoe "))
+    (speakers / "speakers.csv").write_text(f"speaker,split\n{rows}")
+    assert "zoe " in {u.speaker for u in open_folder().split("train")}
+
+
+def test_a_speaker_of_the_list_without_recordings_is_counted(speakers, open_folder):
+    (speakers / "speakers.csv").write_text("speaker,split\na,train\ne,test\nzoe,test\n")
+    row = open_folder().report["refused"]["listed in speakers.csv but without a recording"]
+    assert row == {"count": 1, "example": "zoe"}
+
+
+def test_a_list_in_capitals_is_read(speakers, open_folder):
+    (speakers / "Speakers.CSV").write_text("Speaker;Split\r\na;Train\r\nb;Test\r\n")
+    assert {(u.speaker, u.split) for u in open_folder().utterances} == {
+        ("a", "train"),
+        ("b", "test"),
+    }
+
+
+@pytest.mark.parametrize("name", ["speakers.tsv", "speaker.csv", "speakers.csv.txt"])
+def test_a_list_under_another_name_is_told(speakers, open_folder, name):
+    (speakers / name).write_text("speaker,split\na,train\n")
+    rule = "a list that is not read; call it speakers.csv or utterances.csv"
+    assert open_folder().report["refused"] == {rule: {"count": 1, "example": name}}
+
+
+@pytest.mark.parametrize("parts", [("dev-clean", "test-clean"), ("train_1", "dev", "noise")])
+def test_folders_that_are_nearly_called_splits_are_told(write, open_folder, parts):
+    for part in parts:
+        write(f"{part}/84/0.wav")
+        write(f"{part}/85/0.wav")
+    with pytest.raises(ValueError, match="look like splits, not like speakers; give one of them"):
+        open_folder()
+
+
+def test_initials_that_are_called_like_splits_stay_speakers(write, open_folder):
+    for name in ("tr", "tt", "cv", "ab"):
+        write(f"{name}/0.wav")
+    assert open_folder().report["speakers"] == 4

@@ -45,6 +45,8 @@ def table_rows(
     names that people give it: a column called nearly so, or so, is refused. Other columns are free.
     """
     text = list_text(path)
+    if text[:4].lower() == "sep=":  # a line by which Excel is told the delimiter
+        text = "\n" + text.partition("\n")[2]
     header = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -69,8 +71,16 @@ def table_rows(
 
 
 def composed(name: str) -> str:
-    """A name in one Unicode form: file systems and editors compose letters and accents apart."""
-    return unicodedata.normalize("NFC", name)
+    """Equal for names that look equal: letters and accents in one form, no spaces around."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def find_list(folder: Path, name: str) -> Path:
+    """The file of that name, in capitals or not; where there is none, the path it would have."""
+    if not (folder / name).exists():
+        alike = [path for path in folder.iterdir() if path.name.lower() == name]
+        return min(alike, default=folder / name)
+    return folder / name
 
 
 def _parsed(path: Path, reader: Iterator[list[str]]) -> Iterator[list[str]]:

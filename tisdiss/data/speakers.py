@@ -5,10 +5,11 @@ split they belong to; without them every file is used and a hash decides the spl
 A mistake in a csv file is an error with its row; a file that cannot be used is counted, not fatal.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from tisdiss.data.lists import composed, table_rows
+from tisdiss.data.lists import composed, find_list, table_rows
 from tisdiss.data.source import SPLIT_NAMES, SPLITS, Listed, Source, Tally, build
 from tisdiss.data.store import open_store
 from tisdiss.data.walk import none_left, recordings
@@ -23,6 +24,10 @@ Optional beside them: speakers.csv (columns speaker, split, sex), utterances.csv
 Folders train, val and test with such folders in them are splits."""
 
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLIT_LIKE = re.compile(rf"({'|'.join(SPLIT_OF)})(?:[-_ .].*|\d*)$")
+LISTS = ("speakers.csv", "utterances.csv")
+LIST_STEMS = frozenset({"speaker", "speakers", "utterance", "utterances"})
+LIST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
 _OTHER_NAMES = {
     "speaker": ("spk", "spkr", "speaker_id", "speakerid", "id", "voice", "name"),
     "file": ("filename", "file_name", "path", "audio", "wav", "utterance"),
@@ -63,11 +68,13 @@ def _in_folders(names: list[str], refused: Tally) -> list[str]:
 
 def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
     """What to use of the files that are there, as the csv files say."""
-    speakers = _read_speakers(root / "speakers.csv")
+    _tell_other_lists(root, refused)
+    speakers = _read_speakers(find_list(root, "speakers.csv"))
     files = _read_files(root, names, refused, bool(speakers))
-    listed = []
-    for name, (speaker, split) in files.items():
-        row = speakers.get(composed(speaker))
+    listed, spelled = [], dict[str, str]()
+    for name, (given, split) in files.items():
+        key = composed(given)
+        speaker, row = spelled.setdefault(key, given), speakers.get(key)
         if speakers and row is None:
             refused.add("its speaker is not in speakers.csv", name)
             continue
@@ -78,6 +85,8 @@ def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
                 f" {known['split']!r} by speakers.csv; let one of them leave the split empty"
             )
         listed.append(Listed(name, speaker, split or known["split"], known["sex"]))
+    for key in sorted(speakers.keys() - spelled.keys()):
+        refused.add("listed in speakers.csv but without a recording", key)
     if len({bool(item.split) for item in listed}) == 2:
         unsplit = next(item for item in listed if not item.split)
         raise ValueError(
@@ -85,6 +94,15 @@ def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
             " speakers.csv a split, or leave the column out and a hash decides"
         )
     return listed
+
+
+def _tell_other_lists(root: Path, refused: Tally) -> None:
+    """Count files that seem to be one of the lists under another name."""
+    for path in sorted(root.iterdir()):
+        name = path.name.lower()
+        stem = Path(name).stem.removesuffix(".csv")
+        if name not in LISTS and stem in LIST_STEMS and Path(name).suffix in LIST_SUFFIXES:
+            refused.add(f"a list that is not read; call it {' or '.join(LISTS)}", path.name)
 
 
 def _read_speakers(path: Path) -> dict[str, dict[str, str]]:
@@ -103,7 +121,7 @@ def _read_files(
     root: Path, names: list[str], refused: Tally, has_speakers: bool
 ) -> dict[str, tuple[str, str]]:
     """File -> (speaker, split or ""); without utterances.csv, every file by its folders."""
-    path = root / "utterances.csv"
+    path = find_list(root, "utterances.csv")
     if not path.exists():
         return _by_folders(root, names, has_speakers)
     present = {composed(name): name for name in names}
@@ -142,6 +160,13 @@ def _are_splits(tops: set[str]) -> bool:
     return len(tops) > 1 and {top.lower() for top in tops}.issubset(SPLIT_OF)
 
 
+def _are_parts(tops: set[str]) -> bool:
+    """Whether folders are like train-clean-100, dev2: all of them, or a training and another."""
+    words = [match[1] for top in tops if (match := SPLIT_LIKE.match(top.lower()))]
+    plain = {word for word in words if len(word) > 2}  # tr, cv and tt may be initials
+    return len(tops) > 1 and (len(words) == len(tops) or ("train" in plain and len(plain) > 1))
+
+
 def _check_not_too_high(root: Path, parts: dict[str, tuple[str, ...]]) -> None:
     """Refuse what is no folder of speakers, but holds one or is made of splits without speakers."""
     tops = {top for top, *_ in parts.values()}
@@ -152,6 +177,12 @@ def _check_not_too_high(root: Path, parts: dict[str, tuple[str, ...]]) -> None:
                     f"{root}: its folders {', '.join(sorted(tops))} look like splits, but {name} "
                     f"is in no speaker's folder; give each speaker one, such as {top}/alice/"
                 )
+    elif _are_parts(tops):
+        raise ValueError(
+            f"{root}: its folders {', '.join(sorted(tops))} look like splits, not like speakers;"
+            " give one of them, call them train, val and test, or list every recording in"
+            " utterances.csv (columns file, speaker, split); LibriSpeech is a source of its own"
+        )
     below = {rest[0] for _, *rest in parts.values() if len(rest) > 1}
     if len(tops) == 1 and len(below) > 1:
         (top,) = tops
