@@ -199,3 +199,15 @@ def test_progress_counts_mixtures_with_the_mean_at_the_deepest_depth(
     deepest = scores[(scores["n_re"] == 4) & (scores["mixture_id"] == corpus.test[0].id)]
     assert events[0]["metrics"]["eval/si_snri"] == pytest.approx(deepest["si_snri"].mean())
     assert [e["metrics"]["eval/mixtures"] for e in events] == [3, 3, 3]
+
+
+def test_speech_at_another_rate_than_the_models_is_refused(
+    weights, tiny, corpus: Corpus, tmp_path: Path
+) -> None:
+    model = tiny("sep1x2-re1x2-l1+2")
+    wide = model.model_copy(update={"codec": model.codec.model_copy(update={"sample_rate": 16000})})
+    path = tmp_path / "wide.safetensors"
+    save_model(path, TISDiSS.from_config(wide), {})
+    with pytest.raises(ValueError, match=r"is at 8000 Hz, sep1x2-re1x2-l1\+2 works at 16000 Hz"):
+        evaluate(path, corpus, DEPTHS, tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from tisdiss.dial import Dial
+from tisdiss.level import in_level
 from tisdiss.model import TISDiSS
-from tisdiss.separate import check_folder, check_names, separate, separate_file, separate_with
-from tisdiss.wave import read_wave, resample
+from tisdiss.outputs import check_folder, check_sources, check_targets
+from tisdiss.separate import rate_note, separate, separate_depths, separate_file, separate_with
+from tisdiss.wave import as_mono, read_wave, resample
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +51,28 @@ def test_estimates_are_as_long_as_the_mixture(model: TISDiSS, samples: int, rate
 def test_at_its_own_rate_the_estimates_are_the_models(model: TISDiSS) -> None:
     mixture = noise(900)
     with torch.inference_mode():
-        expected = model(mixture[None], n_re=3)[0]
+        expected = in_level(mixture, model(mixture[None], n_re=3)[0])
     assert torch.equal(separate(model, mixture, 8000, n_re=3), expected)
+
+
+@pytest.mark.parametrize(
+    ("rate", "note"),
+    [
+        (44100, "the model works at 8000 Hz: nothing above 4000 Hz is kept of 44100 Hz"),
+        (6000, "the model works at 8000 Hz: 6000 Hz lack what it knows above 3000 Hz"),
+        (8000, ""),
+    ],
+)
+def test_what_another_rate_costs_is_said(model: TISDiSS, rate: int, note: str) -> None:
+    assert rate_note(rate, model) == note
 
 
 def test_another_rate_is_resampled_there_and_back(model: TISDiSS) -> None:
     mixture = noise(1800)
-    inner = separate(model, resample(mixture, 16000, 8000), 8000)
-    assert torch.equal(separate(model, mixture, 16000), resample(inner, 8000, 16000))
+    with torch.inference_mode():
+        inner = model(resample(mixture, 16000, 8000)[None])[0]
+    expected = in_level(mixture, resample(inner, 8000, 16000))
+    torch.testing.assert_close(separate(model, mixture, 16000), expected)
 
 
 def test_estimates_are_in_the_scale_of_the_mixture(model: TISDiSS) -> None:
@@ -104,7 +120,7 @@ def test_a_model_without_reconstructor_says_so(tiny, sound, tmp_path: Path) -> N
     model = TISDiSS.from_config(tiny("sep1x2-l1"))
     assert separate_file(model, sound("talk.wav", 900), tmp_path / "out").n_re == 0
     with pytest.raises(ValueError, match="n_re=3: sep1x2-l1 has no reconstructor to repeat"):
-        separate_file(model, sound("talk.wav", 900), tmp_path / "out", Dial(n_re=3))
+        separate_file(model, sound("talk.wav", 900), tmp_path / "other", Dial(n_re=3))
 
 
 def test_a_long_file_is_separated_in_parts(model: TISDiSS) -> None:
@@ -112,7 +128,9 @@ def test_a_long_file_is_separated_in_parts(model: TISDiSS) -> None:
     whole = separate(model, mixture, 8000)
     parts = separate(model, mixture, 8000, part_seconds=0.2)
     assert parts.shape == whole.shape and not torch.equal(parts, whole)
-    torch.testing.assert_close(parts[:, :800], separate(model, mixture[:1600], 8000)[:, :800])
+    first = separate(model, mixture[:1600], 8000)[:, :800]  # the same but for its factors
+    alike = torch.nn.functional.cosine_similarity(parts[:, :800], first)
+    torch.testing.assert_close(alike.abs(), torch.ones(2))
 
 
 def test_the_deepest_part_tells_the_depth(model: TISDiSS) -> None:
@@ -153,10 +171,193 @@ def test_the_parts_of_a_long_file_share_the_time(
 
 
 @pytest.mark.parametrize("others", [["b/talk.wav"], ["talk.flac"], ["x.wav", "a/talk.wav"]])
-def test_files_of_one_name_would_overwrite_each_other_and_are_refused(others: list[str]) -> None:
+def test_files_of_one_name_would_overwrite_each_other_and_are_refused(
+    others: list[str], sound, tmp_path: Path
+) -> None:
+    files = [sound(name, 10) for name in dict.fromkeys(["a/talk.wav", *others])]
+    files += [tmp_path / "a/talk.wav"] if len(files) == 2 and "a/talk.wav" in others else []
     with pytest.raises(ValueError, match=r"2 of the files are called 'talk' .* \(-o\)"):
-        check_names([Path("a/talk.wav"), *map(Path, others)])
+        check_sources(files)
 
 
-def test_files_of_different_names_are_fine() -> None:
-    check_names([Path("a/talk.wav"), Path("a/talk2.wav")])
+def test_sources_are_files_that_are_there(sound, tmp_path: Path) -> None:
+    check_sources([sound("talk.wav", 10), sound("talk2.wav", 10)])
+    with pytest.raises(ValueError, match=r"none\.wav: no such sound file"):
+        check_sources([tmp_path / "none.wav"])
+    with pytest.raises(ValueError, match="a folder; name the sound files in it"):
+        check_sources([tmp_path])
+
+
+# --- what is never written over ------------------------------------------------------------------
+
+
+def test_a_result_never_replaces_an_input(model: TISDiSS, sound, tmp_path: Path) -> None:
+    mixture, headset = sound("meeting.wav", 900), sound("meeting_speaker1.wav", 800)
+    with pytest.raises(ValueError, match=r"meeting_speaker1\.wav is to be separated itself"):
+        check_targets([mixture, headset], tmp_path, 2, force=True)
+    link = tmp_path / "out" / "meeting_speaker2.wav"
+    link.parent.mkdir()
+    link.symlink_to(mixture)
+    with pytest.raises(ValueError, match=r"meeting_speaker2\.wav is to be separated itself"):
+        check_targets([mixture], link.parent, 2, force=True)
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(
+    model: TISDiSS, sound, tmp_path: Path
+) -> None:
+    source, mine = sound("talk.wav", 900), tmp_path / "out" / "talk_speaker2.wav"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match=r"talk_speaker2\.wav is there already; .* --force"):
+        separate_file(model, source, tmp_path / "out")
+    assert mine.read_text() == "mine"
+    assert [path.name for path in mine.parent.iterdir()] == ["talk_speaker2.wav"]
+    separate_file(model, source, tmp_path / "out", force=True)
+    assert len(read_wave(mine)[0]) == 900
+
+
+def test_a_file_that_cannot_be_read_leaves_nothing(model: TISDiSS, sound, tmp_path: Path) -> None:
+    source = sound("talk.wav", 9000)
+    source.write_bytes(source.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="ends before its header says"):
+        separate_file(model, source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- levels ---------------------------------------------------------------------------------------
+
+
+def test_estimates_sum_to_the_mixture_as_well_as_they_can() -> None:
+    mixture, estimates = (
+        noise(4000),
+        torch.stack([-30 * noise(4000) + noise(4001)[1:], noise(4002)[2:]]),
+    )
+    scaled = in_level(mixture, estimates)
+    error = (mixture - scaled.sum(0)).square().sum()
+    for j in range(2):
+        for change in (0.9, 1.1, -1.0):
+            other = scaled.clone()
+            other[j] *= change
+            assert (mixture - other.sum(0)).square().sum() > error
+
+
+class Known(torch.nn.Module):
+    """A "model" whose estimates are the sources, at a level and polarity of its own."""
+
+    def __init__(self, like: TISDiSS, sources: Tensor, factors: tuple[float, float]) -> None:
+        super().__init__()
+        self.config, self.weight = like.config, torch.nn.Parameter(torch.zeros(1))
+        self.sources, self.factors = sources, torch.tensor(factors)[:, None]
+
+    def forward(self, mixture: Tensor, n_re: int | None = None) -> Tensor:
+        start = next(
+            k for k in range(0, self.sources.shape[1] - mixture.shape[1] + 1)
+            if torch.allclose(self.sources.sum(0)[k : k + mixture.shape[1]], mixture[0], atol=1e-3)
+        )  # fmt: skip
+        return (self.factors * self.sources[:, start : start + mixture.shape[1]])[None]
+
+
+@pytest.mark.parametrize("factors", [(300.0, -70.0), (-1e-3, 1e-3), (1.0, 1.0)])
+def test_who_was_louder_stays_louder_in_files_of_any_length(
+    model: TISDiSS, tmp_path: Path, factors: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tisdiss.separate.PART_SECONDS", 0.5)
+    sources = torch.stack([noise(9001, 0.2), noise(9000, 0.02).new_zeros(9001)])
+    sources[1] = 0.02 * torch.randn(9001, generator=torch.Generator().manual_seed(5))
+    soundfile.write(tmp_path / "talk.wav", sources.sum(0).numpy(), 8000)
+    known = Known(model, sources, factors)
+    done = separate_file(known, tmp_path / "talk.wav", tmp_path / "out")  # type: ignore[arg-type]
+    written = torch.stack([read_wave(path)[0] for path in done.files])
+    torch.testing.assert_close(written, sources, rtol=0, atol=2e-4)
+    peaked = separate_file(known, tmp_path / "talk.wav", tmp_path / "peak", peak=True)  # type: ignore[arg-type]
+    for path in peaked.files:
+        assert read_wave(path)[0].abs().max() == pytest.approx(0.9, abs=1e-3)
+
+
+def test_nothing_clips(model: TISDiSS, tmp_path: Path) -> None:
+    sources = torch.stack([noise(900, 0.5), -noise(900, 0.5) + noise(901, 0.1)[:900]])
+    sources *= 3 / sources.abs().max()  # a loud pair that cancels in the mixture
+    soundfile.write(tmp_path / "talk.wav", sources.sum(0).numpy(), 8000, subtype="FLOAT")
+    done = separate_file(Known(model, sources, (5.0, 2.0)), tmp_path / "talk.wav", tmp_path / "out")  # type: ignore[arg-type]
+    written = torch.stack([read_wave(path)[0] for path in done.files])
+    assert written.abs().max() == pytest.approx(1.0, abs=1e-3)
+    assert done.lowered_db == pytest.approx(20 * np.log10(3), abs=0.1)
+    torch.testing.assert_close(3 * written, sources, rtol=0, atol=5e-3)
+
+
+def test_a_silent_speaker_stays_silent() -> None:
+    mixture = noise(800)
+    estimates = torch.stack([-40 * mixture, torch.zeros(800)])
+    torch.testing.assert_close(
+        in_level(mixture, estimates), torch.stack([mixture, torch.zeros(800)]), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_equal_estimates_share_the_mixture() -> None:
+    mixture = noise(800)
+    torch.testing.assert_close(
+        in_level(mixture, torch.stack([7 * mixture, 7 * mixture])),
+        torch.stack([mixture, mixture]) / 2,
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+# --- shapes and types ---------------------------------------------------------------------------
+
+FORMS = {
+    "(1, samples)": lambda x: x[None],
+    "(2, samples)": lambda x: torch.stack([x, x]),
+    "(samples, 2)": lambda x: torch.stack([x, x], 1),
+    "float64": lambda x: x.double(),
+    "numpy": lambda x: x.numpy(),
+    "list": lambda x: x.tolist(),
+    "with a gradient": lambda x: x.clone().requires_grad_(),
+    "int16": lambda x: (x * 32768).round().short(),
+    "int32": lambda x: (x.double() * 2**31).round().int(),
+    "uint8": lambda x: ((x * 128).round() + 128).to(torch.uint8),
+    "float16": lambda x: x.half(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_other_libraries_give_is_taken_as_it_is_meant(form: str) -> None:
+    mixture = (noise(1600).clamp(-0.9, 0.9) * 32768).round() / 32768
+    taken = as_mono(FORMS[form](mixture), 8000)
+    assert taken.dtype == torch.float32 and not taken.requires_grad
+    step = {"uint8": 2**-8, "float16": 2**-11}.get(form, 1e-7)
+    torch.testing.assert_close(taken, mixture, rtol=0, atol=step)
+
+
+@pytest.mark.parametrize(
+    ("mixture", "message"),
+    [
+        (torch.full((900,), float("nan")), "NaN or infinite"),
+        (torch.tensor([1.0, float("inf")]), "NaN or infinite"),
+        (torch.zeros(0), "is empty"),
+        (torch.zeros(2, 0), r"shape \(2, 0\)"),
+        (torch.zeros(()), r"shape \(\)"),
+        (torch.zeros(1, 2, 900), r"shape \(1, 2, 900\)"),
+        (torch.zeros(100, 900), r"shape \(100, 900\)"),
+        (torch.zeros(900, dtype=torch.complex64), "type torch.complex64"),
+        (torch.zeros(900, dtype=torch.bool), "type torch.bool"),
+    ],
+)
+def test_what_has_no_certain_meaning_is_refused(
+    model: TISDiSS, mixture: Tensor, message: str
+) -> None:
+    for rate in (8000, 16000):
+        with pytest.raises(ValueError, match=message):
+            separate(model, mixture, rate)
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.float64, torch.float16])
+def test_the_model_itself_names_the_type_that_it_takes(model: TISDiSS, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"this model takes torch\.float32"):
+        model(torch.zeros(1, 900, dtype=dtype))
+
+
+def test_every_depth_out_of_one_pass_is_that_of_separate(model: TISDiSS) -> None:
+    mixture = noise(2000)
+    for depth, estimates in separate_depths(model, mixture, 16000, [1, 3]):
+        torch.testing.assert_close(estimates, separate(model, mixture, 16000, n_re=depth))

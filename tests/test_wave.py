@@ -36,9 +36,9 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("absent.wav", None, "no such sound file"),
-        ("text.wav", b"hello", r"not a sound file that can be read \(.*\); WAV, FLAC, OGG and MP3"),
-        ("empty.wav", b"", "not a sound file that can be read"),
-        ("samples.raw", b"\0\0\0\0", r"not a sound file that can be read \(samplerate must be"),
+        ("text.wav", b"hello", "cannot be decoded; WAV, FLAC, OGG and MP3 can"),
+        ("empty.wav", b"", "empty"),
+        ("samples.raw", b"\0\0\0\0", "cannot be decoded; WAV, FLAC, OGG and MP3 can"),
         (".", None, "a folder; name the sound files in it"),
     ],
 )
@@ -56,13 +56,13 @@ def test_what_is_no_sound_file_is_named(
 def test_samples_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     path = tmp_path / "nan.wav"
     soundfile.write(path, np.array([0.0, value]), 8000, subtype="FLOAT")
-    with pytest.raises(ValueError, match=r"samples that are not finite \(NaN or infinity\)"):
+    with pytest.raises(ValueError, match="NaN or infinite samples"):
         read_wave(path)
 
 
 def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
     write_wav(tmp_path / "none.wav", torch.zeros(0), 8000)
-    with pytest.raises(ValueError, match="no samples in it"):
+    with pytest.raises(ValueError, match=r"none\.wav: empty"):
         read_wave(tmp_path / "none.wav")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from tisdiss import __version__, cli_data, cli_numbers
-from tisdiss.cli_options import SETTINGS, Profile
+from tisdiss.cli_options import SETTINGS, Profile, above_zero
 from tisdiss.cli_progress import progress_bar, say
 
 app = typer.Typer(
@@ -373,21 +373,32 @@ def separate(
     n_re: Annotated[
         int | None,
         typer.Option(
+            min=1,
             help="Depth: how often the reconstructor runs, the trained depth by default. With "
-            "--settled or --within: at most so often."
+            "--settled or --within: at most so often.",
         ),
     ] = None,
     settled: Annotated[
         float | None,
         typer.Option(
+            callback=above_zero,
             help="Adaptive: stop when a pass changes the estimates by so many dB less than they "
-            "are loud, such as 30."
+            "are loud, such as 30.",
         ),
     ] = None,
     within: Annotated[
         float | None,
-        typer.Option(help="Anytime: stop before the passes take longer than so many seconds."),
+        typer.Option(
+            callback=above_zero,
+            help="Anytime: stop before the passes over a file take longer than so many seconds.",
+        ),
     ] = None,
+    peak: Annotated[
+        bool, typer.Option("--peak", help="Each speaker's file with its peak at 0.9 of full scale.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there; never an input.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
     ] = None,
@@ -395,23 +406,32 @@ def separate(
 ) -> None:
     """Separate sound files into one file per speaker; goes on after a file that cannot be read.
 
+    Each speaker is as loud as in the recording. Files that are there already are not replaced.
+
     Example: tisdiss separate talk.wav -o out --n-re 6
     """
+    from tisdiss.outputs import check_folder, check_sources, check_targets
+
+    check_sources(files)
+    check_folder(out)
+    check_targets(files, out, 1, force=force)
+
     from tisdiss.checkpoint import load_model
     from tisdiss.dial import Dial
-    from tisdiss.separate import check_folder, check_names, separate_file
+    from tisdiss.separate import rate_note, separate_file, warm_up
     from tisdiss.shipped import base_model
 
-    check_names(files)
-    check_folder(out)
     dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
     separator = load_model(model or base_model(), device)
     dial.check(separator.config)
+    check_targets(files, out, separator.config.n_src, force=force)
+    if within is not None:
+        warm_up(separator)
     failed = 0
     for number, file in enumerate(files, start=1):
         with progress_bar(f"{number}/{len(files)} {file.name}") as on_part:
             try:
-                done = separate_file(separator, file, out, dial, on_part)
+                done = separate_file(separator, file, out, dial, on_part, peak=peak, force=force)
             except (ValueError, OSError) as error:
                 failed += 1
                 typer.secho(f"error: {error}", fg="red", err=True)
@@ -419,10 +439,14 @@ def separate(
         late = within is not None and done.took > within
         typer.echo(
             f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
-            + (f", over the {within:g} s of --within:" if late else ":")
-        )
+            + (f", over the {within:g} s of --within" if late else "")
+            + (f", lowered by {done.lowered_db:.1f} dB so that nothing clips:"
+               if done.lowered_db else ":")
+        )  # fmt: skip
         for path in done.files:
             typer.echo(f"  {path}")
+        if note := rate_note(done.rate, separator):
+            typer.echo(f"  {note}")
     if failed and len(files) > 1:
         typer.secho(f"{failed} of {len(files)} files could not be separated", fg="red", err=True)
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -18,6 +19,13 @@ def known_profile(name: str) -> str:
     if name not in load_profiles():
         raise typer.BadParameter(f"no profile '{name}'; {nearest(name, load_profiles())}")
     return name
+
+
+def above_zero(value: float | None) -> float | None:
+    """A number that is finite and above 0, or none."""
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g}: give a number above 0")
+    return value
 
 
 Profile = Annotated[

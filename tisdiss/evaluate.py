@@ -55,6 +55,7 @@ def evaluate(
     """
     set_precision("float32")  # whatever was trained in this process before
     model = load_model(model_file, device)
+    corpus.check_rate(model.config)
     mixtures = getattr(corpus, config.split)
     count = min(config.mixtures or len(mixtures), len(mixtures))
     folder.mkdir(parents=True, exist_ok=True)

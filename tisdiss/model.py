@@ -130,6 +130,9 @@ class TISDiSS(nn.Module):
         """The mixture's spectrum at unit deviation, and what makes waveforms of features."""
         if mixture.dim() != 2:
             raise ValueError(f"mixture of shape {tuple(mixture.shape)}: give (batch, samples)")
+        own = next(self.parameters()).dtype
+        if mixture.dtype != own:
+            raise ValueError(f"mixture of type {mixture.dtype}: this model takes {own}")
         scale = _deviation(mixture)
         spectrum = self.stft(mixture / scale, lengths)
 

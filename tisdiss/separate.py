@@ -1,27 +1,36 @@
 """Audio in, one file per speaker out: the depth dial for a practitioner.
 
-What goes in at any rate and channel count comes out mono at the rate it came in. A long file is
-separated in overlapping parts (`stitch.py`), so that memory does not grow with its length.
+What goes in at any rate and channel count comes out mono, at the rate it came in and at the level
+that each speaker has in the mixture (`level.py`). A long file is read, separated and written in
+overlapping parts (`stitch.py`), so that memory does not grow with its length.
 """
 
+import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tisdiss.dial import Dial
+from tisdiss.level import Levels, in_level
 from tisdiss.model import TISDiSS
+from tisdiss.outputs import check_targets, speaker_file
 from tisdiss.progress import Progress, silent
 from tisdiss.stitch import n_parts, stitched
-from tisdiss.wave import read_wave, resample, write_wav
+from tisdiss.wave import as_mono, measure, mono_blocks, resample, wav_file
 
 PART_SECONDS = 60.0
 """Files up to this length are separated in one pass, longer ones in such parts."""
 OVERLAP_SECONDS = 4.0
 """What two parts share, to tell which estimate goes on as which."""
+PEAK = 0.9
+"""Of each speaker's file where normalised files are asked for."""
+WARM_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,37 @@ class Separated:
     """The deepest N_re of its parts."""
     seconds: float
     """Length of the audio."""
+    rate: int
+    """Of the files, in Hz: that of the audio."""
     took: float
-    """Seconds of work, without reading and writing."""
+    """Seconds of separating, without what the first pass of a process sets up."""
+    lowered_db: float
+    """By how much all speakers were lowered, in dB, so that no sample clips; 0 as a rule."""
+
+
+def rate_note(rate: int, model: TISDiSS) -> str:
+    """What the model's own rate means for audio of `rate` (Hz); "" where they are equal."""
+    own = model.config.codec.sample_rate
+    if rate > own:
+        return f"the model works at {own} Hz: nothing above {own / 2:g} Hz is kept of {rate} Hz"
+    if rate < own:
+        return f"the model works at {own} Hz: {rate} Hz lack what it knows above {rate / 2:g} Hz"
+    return ""
 
 
 def separate(
     model: TISDiSS,
-    mixture: Tensor,
+    mixture: Any,
     rate: int,
     n_re: int | None = None,
     *,
     part_seconds: float = PART_SECONDS,
 ) -> Tensor:
-    """Estimates (n_src, samples) of a mixture (samples,), at the mixture's own rate.
+    """Estimates (n_src, samples) of a mixture, at its rate in Hz and at their level in it.
 
-    `n_re` is the depth; the trained one where None. Estimates are in the scale of the mixture.
+    `mixture` is a tensor or an array, (samples,) or with a few channels, of which the mean is
+    taken; integers count as full scale at the end of their range. `n_re` is the depth; the trained
+    one where None. ValueError for what is empty, not finite or of another shape.
     """
     return separate_with(model, mixture, rate, Dial(n_re=n_re), part_seconds=part_seconds)[0]
 
@@ -55,7 +80,7 @@ def separate(
 @torch.inference_mode()
 def separate_with(
     model: TISDiSS,
-    mixture: Tensor,
+    mixture: Any,
     rate: int,
     dial: Dial,
     *,
@@ -66,67 +91,143 @@ def separate_with(
 
     `on_part` hears how many parts are done, of how many.
     """
+    wave = as_mono(mixture, rate)
+    parts = _Parts(model, rate, dial, len(wave), part_seconds, on_part)
+    estimates = torch.cat(list(parts.of([wave])), dim=-1)
+    return in_level(wave, estimates), parts.n_re
+
+
+@torch.inference_mode()
+def separate_depths(
+    model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int]
+) -> Iterator[tuple[int, Tensor]]:
+    """(N_re, estimates) at each ascending depth, out of one pass and as soon as each is ready.
+
+    Mixture, rate and estimates as of `separate`; the mixture is separated in one part.
+    """
+    wave = as_mono(mixture, rate)
     own = model.config.codec.sample_rate
-    part = round(part_seconds * own)
-    overlap = round(min(OVERLAP_SECONDS, part_seconds / 2) * own)
-    whole = resample(mixture, rate, own)
-    parts = n_parts(len(whole), part=part, overlap=overlap)
-    dial = dial.shared(parts)
-    depths: list[int] = []
-
-    def separate_part(wave: Tensor) -> Tensor:
-        estimates, n_re = _run(model, wave, dial)
-        depths.append(n_re)
-        on_part(len(depths), parts)
-        return estimates
-
-    estimates = stitched(separate_part, whole, part=part, overlap=overlap)
-    back = resample(estimates, own, rate)[:, : len(mixture)]
-    return torch.nn.functional.pad(back, (0, len(mixture) - back.shape[1])), max(depths)
+    inner = _as_batch(model, resample(wave, rate, own))
+    for depth, output in zip(n_re, model.repetitions(inner, n_re), strict=True):
+        yield depth, in_level(wave, _back(output[0], own, rate, len(wave)))
 
 
-def _run(model: TISDiSS, wave: Tensor, dial: Dial) -> tuple[Tensor, int]:
-    """Estimates (n_src, samples) of (samples,) at the model's rate; short ones are padded."""
-    shortest = model.config.codec.n_fft
-    padded = torch.nn.functional.pad(wave, (0, max(0, shortest - len(wave))))
-    device = next(model.parameters()).device
-    estimates, n_re = dial.run(model, padded.to(device)[None])
-    return estimates[0, :, : len(wave)].cpu(), n_re
+class _Parts:
+    """A signal of `samples` at `rate`, separated part by part."""
+
+    def __init__(
+        self,
+        model: TISDiSS,
+        rate: int,
+        dial: Dial,
+        samples: int,
+        part_seconds: float,
+        on_part: Progress,
+    ) -> None:
+        self.model, self.rate, self.on_part = model, rate, on_part
+        self.part = round(part_seconds * rate)
+        self.overlap = round(min(OVERLAP_SECONDS, part_seconds / 2) * rate)
+        self.count = n_parts(samples, part=self.part, overlap=self.overlap)
+        self.dial = dial.shared(self.count)
+        self.n_re, self.done = 0, 0
+
+    def of(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Pieces (n_src, samples) of the estimates, in the model's own level."""
+        return stitched(self._separated, blocks, part=self.part, overlap=self.overlap)
+
+    def _separated(self, wave: Tensor) -> Tensor:
+        own = self.model.config.codec.sample_rate
+        inner = resample(wave, self.rate, own)
+        output, n_re = self.dial.run(self.model, _as_batch(self.model, inner))
+        self.n_re, self.done = max(self.n_re, n_re), self.done + 1
+        self.on_part(self.done, self.count)
+        return _back(output[0], own, self.rate, len(wave))
 
 
-def check_names(sources: Sequence[Path]) -> None:
-    """Refuse files whose outputs would have the same names."""
-    names = [Path(source).stem for source in sources]
-    for source, name in zip(sources, names, strict=True):
-        if names.count(name) > 1:
-            raise ValueError(
-                f"{source}: {names.count(name)} of the files are called {name!r} and would "
-                "overwrite each other's speakers; separate them into different folders (-o)"
-            )
+def _as_batch(model: TISDiSS, wave: Tensor) -> Tensor:
+    """(1, samples) on the model's device; a short wave is padded."""
+    padded = torch.nn.functional.pad(wave, (0, max(0, model.config.codec.n_fft - len(wave))))
+    return padded.to(next(model.parameters()).device)[None]
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder for results that is, or lies in, a file."""
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise ValueError(f"{folder}: {place} is a file; name a folder (-o)")
+def _back(estimates: Tensor, own: int, rate: int, samples: int) -> Tensor:
+    """(n_src, samples) at the mixture's rate and length."""
+    back = resample(estimates.cpu(), own, rate)[:, :samples]
+    return torch.nn.functional.pad(back, (0, samples - back.shape[1]))
 
 
+@torch.inference_mode()
+def warm_up(model: TISDiSS) -> None:
+    """Run once on noise: the first pass of a process loads libraries and lays out memory."""
+    rate = model.config.codec.sample_rate
+    noise = torch.randn(2 * round(WARM_SECONDS * rate))
+    model(_as_batch(model, resample(noise, 2 * rate, rate)))
+
+
+@torch.inference_mode()
 def separate_file(
     model: TISDiSS,
     source: Path,
     folder: Path,
     dial: Dial | None = None,
     on_part: Progress = silent,
+    *,
+    peak: bool = False,
+    force: bool = False,
 ) -> Separated:
-    """Separate one sound file into `folder`/<name>_speaker1.wav and so on."""
-    mixture, rate = read_wave(source)
+    """Separate one sound file into `folder`/<name>_speaker1.wav and so on, 16-bit WAV.
+
+    Each speaker is as loud as in the mixture; with `peak` each file has its peak at 0.9 of full
+    scale. Where a sample would clip, all speakers are lowered alike. ValueError for a file that
+    cannot be read to its end, and where a result would replace a file without `force`.
+    """
+    source, folder = Path(source), Path(folder)
+    n_src = model.config.n_src
+    check_targets([source], folder, n_src, force=force)
+    samples, rate = measure(source)
+    parts = _Parts(model, rate, dial or Dial(), samples, PART_SECONDS, on_part)
     began = time.monotonic()
-    estimates, n_re = separate_with(model, mixture, rate, dial or Dial(), on_part=on_part)
-    took = time.monotonic() - began
-    files = tuple(
-        folder / f"{Path(source).stem}_speaker{j}.wav" for j in range(1, len(estimates) + 1)
-    )
-    for file, estimate in zip(files, estimates, strict=True):
-        write_wav(file, estimate, rate)
-    return Separated(files, n_re, len(mixture) / rate, took)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".separating-") as aside:
+        raw = [Path(aside, f"{j}.raw") for j in range(n_src)]
+        levels = _collected(parts.of(mono_blocks(source)), mono_blocks(source), raw, n_src)
+        took = time.monotonic() - began
+        factors = levels.peak_factors(PEAK) if peak else levels.factors()
+        fit = levels.fitting(factors)
+        files = []
+        for j, factor in enumerate((fit * factors).tolist()):
+            written = Path(aside, f"{j}.wav")
+            with wav_file(written, rate) as file:
+                for block in _raw_blocks(raw[j]):
+                    file.write((factor * block).numpy())
+            files.append(speaker_file(source, folder, j + 1))
+            os.replace(written, files[-1])
+    lowered = -20 * torch.log10(torch.tensor(fit)).item()
+    return Separated(tuple(files), parts.n_re, samples / rate, rate, took, lowered)
+
+
+def _collected(
+    pieces: Iterable[Tensor], mixture: Iterable[Tensor], raw: Sequence[Path], n_src: int
+) -> Levels:
+    """Write the pieces as raw float32, a file per speaker; returns what decides their levels."""
+    levels, heard = Levels(n_src), torch.empty(0)
+    blocks = iter(mixture)
+    files = [path.open("wb") for path in raw]
+    try:
+        for piece in pieces:
+            while len(heard) < piece.shape[-1]:
+                heard = torch.cat([heard, next(blocks)])
+            levels.add(heard[: piece.shape[-1]], piece)
+            heard = heard[piece.shape[-1] :]
+            for file, estimate in zip(files, piece, strict=True):
+                file.write(estimate.contiguous().numpy().tobytes())
+    finally:
+        for file in files:
+            file.close()
+    return levels
+
+
+def _raw_blocks(path: Path, samples: int = 2**18) -> Iterator[Tensor]:
+    with path.open("rb") as file:
+        while data := file.read(4 * samples):
+            yield torch.frombuffer(bytearray(data), dtype=torch.float32)

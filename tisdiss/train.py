@@ -102,6 +102,7 @@ def train(
     when the loss stays non-finite. Processes that torchrun started each call this with the same
     values.
     """
+    corpus.check_rate(config.model)
     peers = ranks()
     set_precision(config.precision)
     checkpoints = folder / "checkpoints"

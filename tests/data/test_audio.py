@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tisdiss.data.audio import Refused, active_rms, decode, is_silent, quantise
+from tisdiss.data.audio import active_rms, decode, is_silent, quantise
+from tisdiss.sound import Refused
 
 RATE = 8000
 TONE = 0.25 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)

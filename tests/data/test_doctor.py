@@ -201,6 +201,7 @@ def test_second_microphone_is_told_by_its_level(tmp_path, make_wsj0, wsj0_rows, 
 
 def test_source_of_many_speakers_keeps_them_apart(voices):
     findings = check_source(voices)
+    assert "by SHA-256 of the speaker's name" in of(findings, "splits").message
     assert of(findings, "test").message == "8 utterances of 2 speakers"
     assert of(findings, "speakers of train and test").level == "PASS"
     assert of(findings, "note").message == "synthetic sounds, no speech"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import LIBRI2MIX
 from tisdiss.data.libri2mix import mixture_of, read_list
+from tisdiss.sound import Refused, read_sound
 
 TEST = LIBRI2MIX.parts[3]
 OFFICIAL = Path(__file__).parents[3] / "shared" / "metadata" / "libri2mix"
@@ -23,7 +23,7 @@ def test_sources_are_the_recordings_times_their_gains(tmp_path, lists, make_libr
     rows = read_list(lists / "libri2mix", TEST, noisy=False)[:1]
     signals = made(rows, tmp_path, make_librispeech)
     assert list(signals) == ["s1", "s2", "mix_clean"]
-    recording, _ = read(tmp_path / "LibriSpeech" / rows[0].files[0])
+    recording, _ = read_sound(tmp_path / "LibriSpeech" / rows[0].files[0])
     expected = resample_poly(recording[:, 0] * rows[0].gains[0], 8000, 16000)
     assert signals["s1"] == pytest.approx(expected[: len(signals["s1"])], abs=1e-6)
     assert np.array_equal(signals["mix_clean"], signals["s1"] + signals["s2"])

@@ -1,5 +1,7 @@
 """A folder of speakers: what is used, what is refused and counted, what is an error."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_path_that_leaves_the_folder_is_an_error_with_its_row(speakers, open_fol
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("speakers.csv", "name,split\na,train\n", "no column 'speaker'"),
+        ("speakers.csv", "name,split\na,train\n", "column 'name' is not known; call it 'speaker'"),
         (
             "speakers.csv",
             "speaker,split\na,dev\n",
@@ -167,3 +169,89 @@ def test_manifest_hash_sees_the_sound(speakers, open_folder, write):
 def test_nested_folders_belong_to_the_speaker_on_top(speakers, open_folder, write):
     write("a/chapter1/deep.wav")
     assert {u.id: u.speaker for u in open_folder().utterances}["a/chapter1/deep.wav"] == "a"
+
+
+def test_splits_as_folders_are_splits(write, open_folder):
+    for split in ("train", "val", "Test"):
+        for speaker in ("ann", "bob"):
+            write(f"{split}/{speaker}-{split}/0.wav")
+    source = open_folder()
+    assert {(u.speaker, u.split) for u in source.utterances} == {
+        (f"{speaker}-{split}", split.lower())
+        for speaker in ("ann", "bob")
+        for split in ("train", "val", "Test")
+    }
+    assert source.report["split_rule"] == "split as listed"
+
+
+def test_splits_without_speakers_are_told(write, open_folder):
+    for split in ("train", "val", "test"):
+        write(f"{split}/0.wav")
+    with pytest.raises(ValueError, match=r"test, train, val look like splits, but test/0\.wav is"):
+        open_folder()
+
+
+def test_a_folder_too_high_is_told(write, open_folder):
+    for speaker in "abc":
+        write(f"speakers/{speaker}/0.wav")
+    with pytest.raises(ValueError, match=r"one folder, speakers, with 3 folders of recordings"):
+        open_folder()
+
+
+@pytest.mark.parametrize(("here", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_match_however_their_accents_are_composed(write, speakers, open_folder, here, there):
+    name = unicodedata.normalize(here, "zoé")
+    write(f"{name}/é.wav")
+    other = unicodedata.normalize(there, "zoé")
+    (speakers / "speakers.csv").write_text(f"speaker,sex\n{other},f\na,m\nb,f\n")
+    (speakers / "utterances.csv").write_text(f"file\n{other}/é.wav\na/0.wav\nb\\0.wav\n")
+    assert {u.speaker: u.sex for u in open_folder().utterances} == {name: "f", "a": "m", "b": "f"}
+
+
+def test_a_speaker_whose_name_is_composed_in_two_ways_is_one(write, speakers, open_folder):
+    for form in ("NFC", "NFD"):
+        write(unicodedata.normalize(form, f"zoé/{form}.wav"))
+    assert open_folder().report["speakers"] == 8
+
+
+def test_spaces_around_a_folders_name_do_not_part_it_from_its_row(write, speakers, open_folder):
+    write("zoe /0.wav")
+    rows = "".join(f"{name},train\n" for name in (*"abcdefg", "zoe "))
+    (speakers / "speakers.csv").write_text(f"speaker,split\n{rows}")
+    assert "zoe " in {u.speaker for u in open_folder().split("train")}
+
+
+def test_a_speaker_of_the_list_without_recordings_is_counted(speakers, open_folder):
+    (speakers / "speakers.csv").write_text("speaker,split\na,train\ne,test\nzoe,test\n")
+    row = open_folder().report["refused"]["listed in speakers.csv but without a recording"]
+    assert row == {"count": 1, "example": "zoe"}
+
+
+def test_a_list_in_capitals_is_read(speakers, open_folder):
+    (speakers / "Speakers.CSV").write_text("Speaker;Split\r\na;Train\r\nb;Test\r\n")
+    assert {(u.speaker, u.split) for u in open_folder().utterances} == {
+        ("a", "train"),
+        ("b", "test"),
+    }
+
+
+@pytest.mark.parametrize("name", ["speakers.tsv", "speaker.csv", "speakers.csv.txt"])
+def test_a_list_under_another_name_is_told(speakers, open_folder, name):
+    (speakers / name).write_text("speaker,split\na,train\n")
+    rule = "a list that is not read; call it speakers.csv or utterances.csv"
+    assert open_folder().report["refused"] == {rule: {"count": 1, "example": name}}
+
+
+@pytest.mark.parametrize("parts", [("dev-clean", "test-clean"), ("train_1", "dev", "noise")])
+def test_folders_that_are_nearly_called_splits_are_told(write, open_folder, parts):
+    for part in parts:
+        write(f"{part}/84/0.wav")
+        write(f"{part}/85/0.wav")
+    with pytest.raises(ValueError, match="look like splits, not like speakers; give one of them"):
+        open_folder()
+
+
+def test_initials_that_are_called_like_splits_stay_speakers(write, open_folder):
+    for name in ("tr", "tt", "cv", "ab"):
+        write(f"{name}/0.wav")
+    assert open_folder().report["speakers"] == 4

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tisdiss.data.audio import Refused, active_rms
+from tisdiss.data.audio import active_rms
 from tisdiss.data.layouts import WSJ0_2MIX
 from tisdiss.data.wsj0_mix import (
     find_utterances,
@@ -16,6 +16,7 @@ from tisdiss.data.wsj0_mix import (
     read_list,
     read_utterance,
 )
+from tisdiss.sound import Refused
 
 TT = WSJ0_2MIX.parts[2]
 LEVELS = {"94dc0201": 1e-4, "95eo0105": 1e-3}

@@ -91,6 +91,15 @@ def test_weights_file_that_is_missing_is_named(make_plan, monkeypatch, tmp_path)
         make_plan(["{id: a, weights: base}"], profile="mini")
 
 
+@pytest.mark.parametrize("row", ["{id: b, weights: base}", "{id: b, init_from: weights:base}"])
+def test_shipped_weights_do_not_hear_data_of_another_rate(make_plan, repository, tmp_path, row):
+    shutil.copytree(repository / "models", tmp_path / "models")
+    more = "profiles: {mini: {set: {data.sample_rate: 16000, model.codec.sample_rate: 16000}}}\n"
+    told = r"\.yaml:7:10: 'b': data\.sample_rate=16000: the model works at 8000 Hz; set data"
+    with pytest.raises(ValueError, match=told):
+        make_plan(["{id: a}", row], profile="mini", more=more)
+
+
 def test_weights_that_no_profile_names_are_refused(make_plan):
     more = "profiles: {mini: {weights: {tiny: {train: sep1x2-re1x3}}}}\n"
     with pytest.raises(ValueError, match="'weights:tiny': this profile does not say what they are"):

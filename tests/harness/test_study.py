@@ -135,6 +135,11 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
             "6:24: 'a': no such row of this study, and no such weights; valid names: weights:base",
         ),
         (
+            "{id: a, set: {data.sample_rate: 16000}}",
+            "6:5: 'a': data.sample_rate=16000: the model works at 8000 Hz; set "
+            "data.sample_rate and model.codec.sample_rate to the same",
+        ),
+        (
             "{id: a, set: {model.block.n_heads: 3, model.block.channels: 24}}",
             "6:65: 24: model.block.channels: attention_dim=8 must be a multiple of twice "
             "n_heads=3: rotary positions turn channels in pairs (at profile smoke)",

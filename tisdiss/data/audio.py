@@ -1,18 +1,19 @@
 """One audio file -> mono samples at one rate, or a stated reason why not.
 
-Everything that may be wrong with a file is decided here, by the same rules for every source.
+What may be wrong with a recording is decided here and in `sound.py`, by the same rules for every
+source.
 Decoded samples are kept as 16-bit integers with one power of two per file, so that a 16-bit
 recording survives unchanged, a faint or hot one loses nothing audible, and digests do not hang
 on the last bit of a machine's floating point. Next: `store.py`.
 """
 
-import re
 from dataclasses import dataclass
 from math import frexp, gcd
 from pathlib import Path
 
 import numpy as np
-import soundfile
+
+from tisdiss.sound import Refused, read_sound
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph"})
 MIN_SECONDS = 0.5
@@ -20,12 +21,6 @@ SILENT_PEAK = 1e-4
 SILENT_DBFS = -60.0
 FRAME_SECONDS = 0.02
 ACTIVE_RANGE_DB = 40.0
-CUT_SHORT = re.compile(r"^ *(?:data|SSND) *: (\d+) \(should be", re.MULTILINE)  # libsndfile's log
-STREAMED_BYTES = 2**30  # a writer that did not know the length promises about 2**32 bytes
-
-
-class Refused(ValueError):
-    """A file that is not used; the message is the rule it breaks."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ def decode(
 
     `channel` is the one to take of several; None takes their mean.
     """
-    signal, rate = read(path)
+    signal, rate = read_sound(path, "float64")
     converted = []
     if channel is not None:
         signal = signal[:, [min(channel, signal.shape[1] - 1)]]
@@ -65,26 +60,6 @@ def decode(
         raise Refused(f"silent: the active level is below {SILENT_DBFS:g} dBFS")
     pcm, exponent = quantise(mono)
     return Decoded(pcm, exponent, tuple(converted))
-
-
-def read(path: Path) -> tuple[np.ndarray, int]:
-    """All channels as float64 (samples, channels), and the file's rate."""
-    if path.stat().st_size == 0:
-        raise Refused("empty")
-    try:
-        with soundfile.SoundFile(path) as file:
-            expected, rate = file.frames, file.samplerate
-            promised = CUT_SHORT.search(file.extra_info)
-            signal = file.read(dtype="float64", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
-        raise Refused("corrupt or no audio: cannot be decoded") from error
-    if len(signal) == 0:
-        raise Refused("empty")
-    if len(signal) < expected or (promised and int(promised[1]) < STREAMED_BYTES):
-        raise Refused("corrupt or no audio: ends before its header says")
-    if not np.isfinite(signal).all():
-        raise Refused("NaN or infinite samples")
-    return signal, rate
 
 
 def quantise(signal: np.ndarray) -> tuple[np.ndarray, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tisdiss.config import DataConfig
+from tisdiss.config import DataConfig, ModelConfig
 from tisdiss.data.audio import quantise
 from tisdiss.data.condition import Acoustics
 from tisdiss.data.draw import Draw
@@ -46,6 +46,14 @@ class Corpus:
                 "sets": [s.manifest_hash for s in (self.train, self.val, self.test)],
             }
         )
+
+    def check_rate(self, model: ModelConfig) -> None:
+        """Refuse a model of another rate: speech would be too slow or too fast for it."""
+        if model.codec.sample_rate != self.source.sample_rate:
+            raise ValueError(
+                f"{self.source.name} is at {self.source.sample_rate} Hz, {model.name} works at "
+                f"{model.codec.sample_rate} Hz; open the corpus at that rate (data.sample_rate)"
+            )
 
 
 def _settings(config: DataConfig) -> dict:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tisdiss.data import libri2mix, wsj0_mix
-from tisdiss.data.audio import Refused
 from tisdiss.data.draw import rank
 from tisdiss.data.examine import Header, Measured, header, measure
 from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX, Layout, Part, Roles, stems
 from tisdiss.progress import Progress
+from tisdiss.sound import Refused
 
 SUM_STEPS = 0.5
 """Steps of 16 bits by which the mixture, and each file that it is the sum of, are rounded."""

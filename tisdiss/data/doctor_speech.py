@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from tisdiss.data import wsj0_mix
-from tisdiss.data.audio import Refused, active_rms
+from tisdiss.data.audio import active_rms
 from tisdiss.data.doctor_part import SECOND_MICROPHONE
 from tisdiss.data.draw import rank
 from tisdiss.data.finding import Finding, some
 from tisdiss.data.layouts import WSJ0_2MIX
 from tisdiss.data.source import SPLITS, Source
 from tisdiss.progress import Progress, silent
+from tisdiss.sound import Refused
 
 
 def check_source(source: Source) -> list[Finding]:
     """Findings about speech that mixtures are made of: a folder, prompts, LibriSpeech."""
-    findings = []
+    findings = [Finding("PASS", "splits", source.report["split_rule"])]
     for split in SPLITS:
         rows = source.split(split)
         speakers = len({u.speaker for u in rows})

@@ -10,9 +10,10 @@ import soundfile
 import torch
 from scipy.fft import next_fast_len
 
-from tisdiss.data.audio import FRAME_SECONDS, Refused, active_rms, is_silent, read
+from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
 from tisdiss.data.layouts import Roles
 from tisdiss.metrics import sdr, si_snr
+from tisdiss.sound import UNKNOWN, Refused, blocks, opened, read_sound
 
 FULL_SCALE = 32767 / 32768
 CLIPPED_SAMPLES = 3
@@ -54,20 +55,16 @@ class Measured:
 
 def header(path: Path) -> Header:
     """`Refused` where it is no audio, or shorter than it says."""
+    with opened(path) as sound:
+        samples = sound.frames
+        if samples == UNKNOWN:
+            samples = sum(map(len, blocks(sound, "float32")))
+        rate, channels = sound.samplerate, sound.channels
     size = path.stat().st_size
-    if size == 0:
-        raise Refused("empty")
-    try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise Refused("corrupt or no audio: cannot be decoded") from error
-    width = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}.get(info.subtype, 0)
-    if "should be" in (info.extra_info or "") or size < info.frames * info.channels * width:
-        raise Refused("corrupt or no audio: ends before its header says")
     with path.open("rb") as file:
         file.seek(size // 2)
         mark = hashlib.sha256(file.read(PIECE)).hexdigest()[:20]
-    return Header(info.samplerate, info.frames, info.channels, f"{size}-{mark}")
+    return Header(rate, samples, channels, f"{size}-{mark}")
 
 
 def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
@@ -97,7 +94,7 @@ def _read(folder: Path, role: str, stem: str) -> np.ndarray:
     """The first channel."""
     name = f"{role}/{stem}.wav"
     try:
-        return read(folder / name)[0][:, 0]
+        return read_sound(folder / name)[0][:, 0]
     except Refused as refusal:
         raise Refused(f"{name}: {refusal}") from refusal
 

@@ -6,7 +6,6 @@ the sum of the utterances, `mix_both` has the noise too. This follows LibriMix's
 how floats become 16-bit samples.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +13,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import LIBRI2MIX, Part
+from tisdiss.data.lists import table_rows
+from tisdiss.data.walk import files_below
+from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
 LIST_OF = {
@@ -39,17 +40,12 @@ class Row:
 def read_list(lists: Path, part: Part, *, noisy: bool, n_src: int = 2) -> list[Row]:
     """The rows of libri2mix_test-clean.csv and its like; every mistake has its row."""
     name = f"libri{n_src}mix_{LIST_OF[part.folder]}.csv"
-    path = next(iter(sorted(lists.rglob(name))), None)
+    path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of LibriMix's metadata")
     roles = [f"source_{i + 1}" for i in range(n_src)] + (["noise"] if noisy else [])
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        wanted = ["mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain"))]
-        absent = [c for c in wanted if c not in (reader.fieldnames or ())]
-        if absent:
-            raise ValueError(f"{path} has no column {absent[0]!r}; its first row names the columns")
-        return [_row(f"{path}, row {reader.line_num}", row, roles) for row in reader]
+    wanted = ("mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain")))
+    return [_row(place, row, roles) for place, row in table_rows(path, wanted)]
 
 
 def _row(place: str, row: dict[str, str], roles: list[str]) -> Row:
@@ -125,7 +121,7 @@ def _sum(signals: list[np.ndarray]) -> np.ndarray:
 def _read(path: Path) -> np.ndarray:
     """Float32, the first channel."""
     try:
-        signal, rate = read(path)
+        signal, rate = read_sound(path)
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if rate != RATE:

@@ -6,10 +6,12 @@
 (the official ones, no speaker in two); with fewer parts a hash splits the speakers that are there.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from tisdiss.data.lists import list_text
 from tisdiss.data.source import Listed, Source, Tally, build
 from tisdiss.data.store import open_joined
+from tisdiss.data.walk import none_left, recordings
 from tisdiss.progress import Progress, silent
 
 SPLIT_OF = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"} | {
@@ -32,17 +34,24 @@ def librispeech(
         raise ValueError(f"{root} holds no LibriSpeech.\n{ADVICE}")
     parts, sexes = _parts(home), _sexes(home / "SPEAKERS.TXT")
     official = {SPLIT_OF[part] for part in parts} == {"train", "val", "test"}
+    refused = Tally()
+    paths = [
+        PurePosixPath(name)
+        for part in parts
+        for name in recordings(home, refused, home / part)
+        if name.endswith(".flac") and name.count("/") == 3
+    ]
     listed = [
         Listed(
-            path.relative_to(home).as_posix(),
-            path.parts[-3],
-            SPLIT_OF[part] if official else "",
-            sexes.get(path.parts[-3], ""),
+            str(path),
+            path.parts[1],
+            SPLIT_OF[path.parts[0]] if official else "",
+            sexes.get(path.parts[1], ""),
         )
-        for part in parts
-        for path in sorted((home / part).glob("*/*/*.flac"))
-        if not path.is_symlink()
+        for path in paths
     ]
+    if not listed:
+        raise ValueError(f"{root} holds no LibriSpeech. {none_left(refused)}\n{ADVICE}")
     store = open_joined(
         home,
         [u.id for u in listed],
@@ -50,7 +59,7 @@ def librispeech(
         cache=cache,
         on_progress=on_progress,
     )
-    return build("librispeech", listed, store, Tally(), sample_rate=sample_rate)
+    return build("librispeech", listed, store, refused, sample_rate=sample_rate)
 
 
 def _parts(home: Path) -> list[str]:
@@ -61,7 +70,7 @@ def _sexes(path: Path) -> dict[str, str]:
     """Speaker -> "f" or "m", from lines such as "84   | F | dev-clean | ..."."""
     if not path.is_file():
         return {}
-    rows = (line.split("|") for line in path.read_text(encoding="utf-8").splitlines())
+    rows = (line.split("|") for line in list_text(path).split("\n"))
     return {
         row[0].strip(): row[1].strip().lower()
         for row in rows

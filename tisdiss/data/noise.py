@@ -10,21 +10,17 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from tisdiss.data.audio import SUFFIXES, active_rms
+from tisdiss.data.audio import active_rms
 from tisdiss.data.convolution import convolved
 from tisdiss.data.draw import Draw, rank
-from tisdiss.data.source import Source, Utterance, canonical_hash
+from tisdiss.data.source import SPLIT_NAMES, Source, Tally, Utterance, canonical_hash
 from tisdiss.data.store import Store, open_store
+from tisdiss.data.walk import none_left, recordings
 
 Kind = Literal["mixed", "speech-shaped", "babble", "folder"]
 SHAPE_TAPS = 257
 SHAPE_UTTERANCES = 200
 FEWEST_BABBLERS, MOST_BABBLERS = 3, 6
-SPLIT_NAMES = {
-    "train": ("train", "tr"),
-    "val": ("val", "cv", "dev", "valid", "validation"),
-    "test": ("test", "tt", "eval"),
-}
 NOISE_LAYOUT = """\
 A noise folder holds recordings of noise, of any length from 0.5 s and any rate:
     noise/street/one.wav
@@ -138,13 +134,11 @@ class Recorded:
 def noise_folder(root: Path, split: str, *, sample_rate: int, cache: Path) -> Recorded:
     """The recordings of a split below a folder of noise."""
     root = Path(root)
-    found = sorted(
-        path.relative_to(root).as_posix()
-        for path in (root.rglob("*") if root.is_dir() else ())
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
-    )
+    refused = Tally()
+    found = recordings(root, refused) if root.is_dir() else []
     if not found:
-        raise ValueError(f"{root} holds no recordings of noise.\n{NOISE_LAYOUT}")
+        why = none_left(refused)
+        raise ValueError(f"{root} holds no recordings of noise. {why}\n{NOISE_LAYOUT}")
     names = _of_split(found, split)
     store = open_store(root, names, sample_rate=sample_rate, cache=cache, channel=0)
     usable = [name for name in names if not store.entries[name].refused]

@@ -19,11 +19,12 @@ import numpy as np
 import soundfile
 
 from tisdiss.data import libri2mix, wsj0_mix
-from tisdiss.data.audio import Refused
 from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
 from tisdiss.data.store import is_full, locked
+from tisdiss.data.walk import files_below
 from tisdiss.files import write_atomic
 from tisdiss.progress import Progress, silent
+from tisdiss.sound import Refused
 
 SETTINGS = "prepared.json"
 SHOWN = 3
@@ -139,7 +140,8 @@ def _chosen(layout: Layout, parts: tuple[str, ...] | None, lists: Path, n_src: i
             raise ValueError(f"{layout.title} has no part {name!r}; it has {', '.join(known)}")
     if parts:
         return [known[name] for name in parts]
-    found = [p for p in layout.parts if any(lists.rglob(_list_name(layout, p, n_src)))]
+    names = {path.name for path in files_below(lists)}
+    found = [part for part in layout.parts if _list_name(layout, part, n_src) in names]
     if not found:
         wanted = ", ".join(_list_name(layout, p, n_src) for p in layout.parts)
         raise ValueError(

@@ -17,6 +17,12 @@ from tisdiss.data.draw import rank
 from tisdiss.data.store import Store
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    "train": ("train", "tr"),
+    "val": ("val", "cv", "dev", "valid", "validation"),
+    "test": ("test", "tt", "eval"),
+}
+"""What folders of a split are called."""
 SPEAKER_FRACTIONS = {"test": 0.1, "val": 0.1}
 UTTERANCE_FRACTIONS = {"test": 0.2, "val": 0.1}
 MIN_SPEAKERS = 6

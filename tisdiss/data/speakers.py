@@ -5,15 +5,14 @@ split they belong to; without them every file is used and a hash decides the spl
 A mistake in a csv file is an error with its row; a file that cannot be used is counted, not fatal.
 """
 
-import csv
-import io
-import os
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from tisdiss.data.audio import SUFFIXES
-from tisdiss.data.source import SPLITS, Listed, Source, Tally, build
+from tisdiss.data.lists import composed, find_list, table_rows
+from tisdiss.data.source import SPLIT_NAMES, SPLITS, Listed, Source, Tally, build
 from tisdiss.data.store import open_store
+from tisdiss.data.walk import none_left, recordings
 from tisdiss.progress import Progress, silent
 
 LAYOUT = """\
@@ -21,7 +20,21 @@ A folder of speakers has one sub-folder for each speaker, with that speaker's re
     speakers/alice/one.flac
     speakers/alice/two.wav
     speakers/bob/three.flac
-Optional beside them: speakers.csv (columns speaker, split, sex), utterances.csv (column file)."""
+Optional beside them: speakers.csv (columns speaker, split, sex), utterances.csv (column file).
+Folders train, val and test with such folders in them are splits."""
+
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLIT_LIKE = re.compile(rf"({'|'.join(SPLIT_OF)})(?:[-_ .].*|\d*)$")
+LISTS = ("speakers.csv", "utterances.csv")
+LIST_STEMS = frozenset({"speaker", "speakers", "utterance", "utterances"})
+LIST_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".xls", ".xlsx", ".ods"})
+_OTHER_NAMES = {
+    "speaker": ("spk", "spkr", "speaker_id", "speakerid", "id", "voice", "name"),
+    "file": ("filename", "file_name", "path", "audio", "wav", "utterance"),
+    "split": ("set", "subset", "partition", "fold", "part", "use", "usage"),
+    "sex": ("gender",),
+}
+"""What people call these columns."""
 
 
 def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress = silent) -> Source:
@@ -30,10 +43,11 @@ def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress =
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder.\n{LAYOUT}")
     refused = Tally()
-    names = _audio_files(root, refused)
+    names = _in_folders(recordings(root, refused), refused)
     listed = _listed(root, names, refused)
     if not listed:
-        raise ValueError(f"{root} holds no recordings that can be used.\n{LAYOUT}")
+        why = none_left(refused)
+        raise ValueError(f"{root} holds no recordings that can be used. {why}\n{LAYOUT}")
     store = open_store(
         root,
         [u.id for u in listed],
@@ -44,36 +58,23 @@ def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress =
     return build(root.resolve().name, listed, store, refused, sample_rate=sample_rate)
 
 
-def _audio_files(root: Path, refused: Tally) -> list[str]:
-    """Audio files in the speakers' folders, as sorted posix paths below the root."""
-    inside = root.resolve()
-    names = []
-    for folder_path, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(folders + files):
-            path = Path(folder_path, name)
-            relative = path.relative_to(root).as_posix()
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                refused.add("a symbolic link that leaves the folder", relative)
-            elif name in files and path.suffix.lower() in SUFFIXES:
-                if not relative.isprintable():
-                    refused.add("a name with unprintable characters", ascii(relative))
-                elif not path.is_file():
-                    refused.add("no regular file", relative)
-                elif path.parent == root:
-                    refused.add("not in a speaker's folder", relative)
-                else:
-                    names.append(relative)
-    return sorted(names)
+def _in_folders(names: list[str], refused: Tally) -> list[str]:
+    """Those that lie in some speaker's folder."""
+    for name in names:
+        if "/" not in name:
+            refused.add("not in a speaker's folder", name)
+    return [name for name in names if "/" in name]
 
 
 def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
     """What to use of the files that are there, as the csv files say."""
-    speakers = _read_speakers(root / "speakers.csv")
-    files = _read_files(root / "utterances.csv", names, refused)
-    listed = []
-    for name, (speaker, split) in files.items():
-        row = speakers.get(speaker)
+    _tell_other_lists(root, refused)
+    speakers = _read_speakers(find_list(root, "speakers.csv"))
+    files = _read_files(root, names, refused, bool(speakers))
+    listed, spelled = [], dict[str, str]()
+    for name, (given, split) in files.items():
+        key = composed(given)
+        speaker, row = spelled.setdefault(key, given), speakers.get(key)
         if speakers and row is None:
             refused.add("its speaker is not in speakers.csv", name)
             continue
@@ -84,6 +85,8 @@ def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
                 f" {known['split']!r} by speakers.csv; let one of them leave the split empty"
             )
         listed.append(Listed(name, speaker, split or known["split"], known["sex"]))
+    for key in sorted(speakers.keys() - spelled.keys()):
+        refused.add("listed in speakers.csv but without a recording", key)
     if len({bool(item.split) for item in listed}) == 2:
         unsplit = next(item for item in listed if not item.split)
         raise ValueError(
@@ -93,61 +96,115 @@ def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
     return listed
 
 
+def _tell_other_lists(root: Path, refused: Tally) -> None:
+    """Count files that seem to be one of the lists under another name."""
+    for path in sorted(root.iterdir()):
+        name = path.name.lower()
+        stem = Path(name).stem.removesuffix(".csv")
+        if name not in LISTS and stem in LIST_STEMS and Path(name).suffix in LIST_SUFFIXES:
+            refused.add(f"a list that is not read; call it {' or '.join(LISTS)}", path.name)
+
+
 def _read_speakers(path: Path) -> dict[str, dict[str, str]]:
-    rows = {}
-    for place, row in _csv_rows(path, "speaker"):
-        if row["speaker"] in rows:
+    rows: dict[str, dict[str, str]] = {}
+    for place, row in _rows(path, "speaker", ("split", "sex")):
+        name = composed(row["speaker"])
+        if name in rows:
             raise ValueError(f"{place}: speaker {row['speaker']!r} is there twice; keep one row")
-        sex = (row.get("sex") or "").strip().lower()[:1]
+        sex = row.get("sex", "").lower()[:1]
         split = _checked_split(place, row)
-        rows[row["speaker"]] = {"split": split, "sex": sex if sex in ("f", "m") else ""}
+        rows[name] = {"split": split, "sex": sex if sex in ("f", "m") else ""}
     return rows
 
 
-def _read_files(path: Path, names: list[str], refused: Tally) -> dict[str, tuple[str, str]]:
-    """File -> (speaker, split or ""); without the csv, every file and its folder's name."""
+def _read_files(
+    root: Path, names: list[str], refused: Tally, has_speakers: bool
+) -> dict[str, tuple[str, str]]:
+    """File -> (speaker, split or ""); without utterances.csv, every file by its folders."""
+    path = find_list(root, "utterances.csv")
     if not path.exists():
-        return {name: (PurePosixPath(name).parts[0], "") for name in names}
-    present, files = set(names), {}
-    for place, row in _csv_rows(path, "file"):
-        listed = PurePosixPath(row["file"])
+        return _by_folders(root, names, has_speakers)
+    present = {composed(name): name for name in names}
+    files: dict[str, tuple[str, str]] = {}
+    for place, row in _rows(path, "file", ("speaker", "split")):
+        listed = PurePosixPath(row["file"].replace("\\", "/"))
         if listed.is_absolute() or ".." in listed.parts:
             raise ValueError(
-                f"{place}: file {row['file']!r} leaves the folder; give a path below {path.parent}"
+                f"{place}: file {row['file']!r} leaves the folder; give a path below {root}"
             )
-        name = str(listed)
+        name = present.get(composed(str(listed)), str(listed))
         if name in files:
             raise ValueError(f"{place}: file {row['file']!r} is there twice; keep one row")
         split = _checked_split(place, row)
-        if name in present:
-            files[name] = (row.get("speaker") or listed.parts[0], split)
+        if composed(name) in present:
+            files[name] = (row.get("speaker") or PurePosixPath(name).parts[0], split)
         else:
             refused.add("listed in utterances.csv but not there, or no audio", name)
-    for name in sorted(present - set(files)):
+    for name in sorted(set(names) - set(files)):
         refused.add("not listed in utterances.csv", name)
     return files
 
 
-def _csv_rows(path: Path, needed: str) -> Iterable[tuple[str, dict[str, str]]]:
+def _by_folders(root: Path, names: list[str], has_speakers: bool) -> dict[str, tuple[str, str]]:
+    """The folder on top is the speaker; where those are called train, val and test, the next is."""
+    parts = {name: PurePosixPath(name).parts for name in names}
+    tops = {top for top, *_ in parts.values()}
+    if not has_speakers:
+        _check_not_too_high(root, parts)
+    if has_speakers or not _are_splits(tops):
+        return {name: (top, "") for name, (top, *_) in parts.items()}
+    return {name: (rest[0], SPLIT_OF[top.lower()]) for name, (top, *rest) in parts.items()}
+
+
+def _are_splits(tops: set[str]) -> bool:
+    return len(tops) > 1 and {top.lower() for top in tops}.issubset(SPLIT_OF)
+
+
+def _are_parts(tops: set[str]) -> bool:
+    """Whether folders are like train-clean-100, dev2: all of them, or a training and another."""
+    words = [match[1] for top in tops if (match := SPLIT_LIKE.match(top.lower()))]
+    plain = {word for word in words if len(word) > 2}  # tr, cv and tt may be initials
+    return len(tops) > 1 and (len(words) == len(tops) or ("train" in plain and len(plain) > 1))
+
+
+def _check_not_too_high(root: Path, parts: dict[str, tuple[str, ...]]) -> None:
+    """Refuse what is no folder of speakers, but holds one or is made of splits without speakers."""
+    tops = {top for top, *_ in parts.values()}
+    if _are_splits(tops):
+        for name, (top, *rest) in parts.items():
+            if len(rest) < 2:
+                raise ValueError(
+                    f"{root}: its folders {', '.join(sorted(tops))} look like splits, but {name} "
+                    f"is in no speaker's folder; give each speaker one, such as {top}/alice/"
+                )
+    elif _are_parts(tops):
+        raise ValueError(
+            f"{root}: its folders {', '.join(sorted(tops))} look like splits, not like speakers;"
+            " give one of them, call them train, val and test, or list every recording in"
+            " utterances.csv (columns file, speaker, split); LibriSpeech is a source of its own"
+        )
+    below = {rest[0] for _, *rest in parts.values() if len(rest) > 1}
+    if len(tops) == 1 and len(below) > 1:
+        (top,) = tops
+        raise ValueError(
+            f"{root} has one folder, {top}, with {len(below)} folders of recordings in it, as if "
+            f"it were one speaker; if those are the speakers, name {root / top}"
+        )
+
+
+def _rows(path: Path, needed: str, others: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
     """("file, row n", row) of each row; nothing where the file is absent."""
     if not path.exists():
         return
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text; save it as such") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if needed not in (reader.fieldnames or []):
-        raise ValueError(f"{path} has no column {needed!r}; its first row names the columns")
-    for row in reader:
-        place = f"{path}, row {reader.line_num}"
+    known = {name: _OTHER_NAMES[name] for name in (needed, *others)}
+    for place, row in table_rows(path, (needed,), known):
         if not row[needed]:
             raise ValueError(f"{place}: column {needed!r} is empty; fill it or drop the row")
         yield place, row
 
 
 def _checked_split(place: str, row: dict[str, str]) -> str:
-    split = row.get("split") or ""
+    split = row.get("split", "").lower()
     if split and split not in SPLITS:
-        raise ValueError(f"{place}: split {split!r} is none of {', '.join(SPLITS)}")
+        raise ValueError(f"{place}: split {row['split']!r} is none of {', '.join(SPLITS)}")
     return split

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from tisdiss.data.audio import MIN_SECONDS, Decoded, Refused, decode
+from tisdiss.data.audio import MIN_SECONDS, Decoded, decode
 from tisdiss.files import write_atomic
 from tisdiss.progress import Progress, silent
+from tisdiss.sound import Refused
 
-FORMAT = 3  # of the files here and of the rules in audio.py
+FORMAT = 4  # of the files here and of the rules in audio.py and sound.py
 AHEAD = 64  # files decoded in advance of the writer
 CHUNK = 2000  # files in one of the stores of a large corpus
 
@@ -178,10 +179,18 @@ def _read_index(index: Path, pcm: Path) -> dict[str, Entry] | None:
 
 
 def _key(root: Path, names: Sequence[str], rules: tuple[Any, ...]) -> str:
-    stats = [(name, (root / name).stat()) for name in names]
-    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    files = [(name, *_size_and_time(root / name)) for name in names]
     text = json.dumps([FORMAT, *rules, files])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Of a file that is gone, or behind a broken link, neither: decoding says why."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
 
 
 @contextmanager

@@ -9,7 +9,6 @@ WSJ0 lies as WAV or as the original SPHERE `.wv1`. Its `.wv2` are the second mic
 results are 1-2 dB worse: they are never used.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +18,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tisdiss.data.audio import Refused, read
 from tisdiss.data.layouts import WSJ0_2MIX, Part
+from tisdiss.data.lists import list_lines
+from tisdiss.data.walk import files_below
+from tisdiss.sound import Refused, read_sound
 
 RATE = 16000
 PEAK = 0.9
@@ -50,12 +51,8 @@ def key_of(utterance: str) -> str:
 def find_utterances(root: Path) -> dict[str, Path]:
     """File of each utterance below WSJ0, in whatever folder its discs were copied to."""
     found: dict[str, dict[str, Path]] = {}
-    for place, folders, files in os.walk(root):
-        folders.sort()
-        if Path(place).parent.name.lower() not in SETS:
-            continue
-        for name in sorted(files):
-            path = Path(place, name)
+    for path in files_below(root):
+        if path.parts[-3:-2] and path.parts[-3].lower() in SETS:
             found.setdefault(key_of("/".join(path.parts[-3:])), {})[path.suffix.lower()] = path
     if not found:
         raise ValueError(f"{root} holds no WSJ0: none of {', '.join(sorted(SETS))} is below it")
@@ -76,14 +73,14 @@ def find_utterances(root: Path) -> dict[str, Path]:
 def read_levels(lists: Path) -> dict[str, float]:
     """Active level of each utterance, from the activlev_*.txt of the lists."""
     levels = {}
-    for path in sorted(lists.rglob("activlev_*.txt")):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            name, _, value = line.partition(" ")
+    for path in sorted(path for path in files_below(lists) if path.match("activlev_*.txt")):
+        for place, line in list_lines(path):
             try:
+                name, value = line.split()
                 levels[name] = float(value)
             except ValueError:
                 raise ValueError(
-                    f"{path}, row {number}: {line!r} is no name and level; restore the file"
+                    f"{place}: {line!r} is no name and level; restore the file"
                 ) from None
     if not levels:
         raise ValueError(f"{lists}: no activlev_*.txt there; give the folder of the official lists")
@@ -93,11 +90,10 @@ def read_levels(lists: Path) -> dict[str, float]:
 def read_list(lists: Path, part: Part, levels: dict[str, float], n_src: int = 2) -> list[Row]:
     """The rows of mix_2_spk_tr.txt and its like; every mistake has its row."""
     name = f"mix_{n_src}_spk_{part.folder}.txt"
-    path = next(iter(sorted(lists.rglob(name))), None)
+    path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of the official lists")
-    lines = enumerate(path.read_text().splitlines(), 1)
-    return [_row(f"{path}, row {n}", line, levels, n_src) for n, line in lines if line.strip()]
+    return [_row(place, line, levels, n_src) for place, line in list_lines(path)]
 
 
 def _row(place: str, line: str, levels: dict[str, float], n_src: int) -> Row:
@@ -160,7 +156,7 @@ def read_utterance(path: Path) -> np.ndarray:
     fields = sphere_fields(path)
     shortened = "shorten" in fields.get("sample_coding", "")
     try:
-        signal, rate = _read_shortened(path) if shortened else read(path)
+        signal, rate = _read_shortened(path) if shortened else read_sound(path)
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if len(signal) < int(fields.get("sample_count", 0)):
@@ -194,4 +190,4 @@ def _read_shortened(path: Path) -> tuple[np.ndarray, int]:
         )
         if done.returncode or not plain.exists():
             raise Refused(f"sph2pipe cannot read it: {done.stderr.strip() or 'no message'}")
-        return read(plain)
+        return read_sound(plain)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ from tisdiss.harness.identity import (
 )
 from tisdiss.harness.profiles import Profile, Words
 from tisdiss.harness.resolve import (
+    check_rate,
     resolve_data,
     resolve_evaluation,
     resolve_training,
@@ -359,8 +360,9 @@ class _Planner:
         runs: dict[str, RowRun] = {}
         corpus = study.corpus_of(row)
         for seed in seeds:
-            run = self._run(study, row, seed)
-            evaluation = self._evaluation(run, view, corpus)
+            with _told_at(study, row):
+                run = self._run(study, row, seed)
+                evaluation = self._evaluation(run, view, corpus)
             member = Member(study=study.study, row=row.id, profile=self.profile)
             self._note(run.identity, evaluation, member)
             own = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
@@ -444,6 +446,7 @@ class _Planner:
     def _evaluation(self, run: PlannedRun, view: Profile, role: str) -> PlannedEvaluation:
         config = resolve_evaluation(view, run.config.model)
         data = run.config.data if run.kind != "weights" else resolve_data(view, role)
+        check_rate(run.config.model, data)
         corpus, missing = self._open(data, run.config.model.n_src)
         if missing:
             self.runs[run.identity] = run.model_copy(update={"unknown": missing})
@@ -505,6 +508,15 @@ class _Planner:
             "speakers_test": len({utterance.speaker for utterance in scored}),
             "note": "; ".join(note for note in notes if note),
         }
+
+
+@contextmanager
+def _told_at(study: Study, row: Row) -> Iterator[None]:
+    """What is wrong with a row only when it is planned, with the place where it stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{study.place(row)}: {row.id!r}: {error}") from error
 
 
 def _published(study: Study, row: Row) -> dict[str, Any]:

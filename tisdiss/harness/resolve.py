@@ -41,6 +41,7 @@ def resolve_training(
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, row.set)
     _check_grid(config.model)
+    check_rate(config.model, config.data)
     if parent is not None:
         config.model.check_fine_tune(parent)
     return config
@@ -52,6 +53,15 @@ def _check_grid(model: ModelConfig) -> None:
         raise ValueError(
             f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
             "model such as tf-gridnet-sep6x1-l1"
+        )
+
+
+def check_rate(model: ModelConfig, data: DataConfig) -> None:
+    """A model hears its own rate; speech at another would be taken for slower or faster speech."""
+    if data.sample_rate != model.codec.sample_rate:
+        raise ValueError(
+            f"data.sample_rate={data.sample_rate}: the model works at {model.codec.sample_rate} "
+            "Hz; set data.sample_rate and model.codec.sample_rate to the same"
         )
 
 

@@ -156,6 +156,12 @@ class Study(Words):
     profiles: dict[str, Adjustments] = Field(default={}, description="profiles as adjusted here")
     _used: dict[str, Study] = PrivateAttr(default_factory=dict)
     """Studies whose rows are used here, by name."""
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    """Where each row stands, as file:line:column; nothing where no file says so."""
+
+    def place(self, row: Row) -> str:
+        """Where a row stands, as an error names it."""
+        return self._places.get(row.id, f"{self.study}/{row.id}")
 
     def row(self, row_id: str) -> Row:
         """The row with an id; the error names the others."""
@@ -265,7 +271,13 @@ class _Loader:
         problems += _check_sound_rows(data, problems, used)
         if problems:
             raise DocumentError(document.lines(problems))
-        return _with_used(validated(Study, data), used)
+        study = _with_used(validated(Study, data), used)
+        marks = [document.at(("rows", i, "id")) for i in range(len(study.rows))]
+        study._places = {
+            row.id: f"{path}:{line}:{column}"
+            for row, (line, column) in zip(study.rows, marks, strict=True)
+        }
+        return study
 
     def _used(self, data: dict[str, Any], folder: Path) -> tuple[dict[str, Study], list[Problem]]:
         """The studies that rows use, and what is wrong with the `use:` of some."""

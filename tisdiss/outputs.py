@@ -1,0 +1,50 @@
+"""Which files `separate` reads and writes: everything is checked before any work is done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def speaker_file(source: Path, folder: Path, speaker: int) -> Path:
+    """`folder`/<name>_speaker1.wav and so on."""
+    return folder / f"{Path(source).stem}_speaker{speaker}.wav"
+
+
+def check_sources(sources: Sequence[Path]) -> None:
+    """Refuse what is no file, and files whose outputs would have the same names."""
+    for source in sources:
+        if source.is_dir():
+            raise ValueError(f"{source}: a folder; name the sound files in it")
+        if not source.is_file():
+            raise ValueError(f"{source}: no such sound file")
+    names = [source.stem for source in sources]
+    for source, name in zip(sources, names, strict=True):
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{source}: {names.count(name)} of the files are called {name!r} and would "
+                "overwrite each other's speakers; separate them into different folders (-o)"
+            )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for results that is, or lies in, a file."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(f"{folder}: {place} is a file; name a folder (-o)")
+
+
+def check_targets(sources: Sequence[Path], folder: Path, n_src: int, *, force: bool) -> None:
+    """Refuse to write over an input at all, and over another file unless it is asked for."""
+    inputs = [source.resolve() for source in sources]
+    for source in sources:
+        for speaker in range(1, n_src + 1):
+            target = speaker_file(source, folder, speaker)
+            if target.resolve() in inputs:
+                raise ValueError(
+                    f"{target} is to be separated itself, and the result of {source} would replace "
+                    "it; choose another folder (-o)"
+                )
+            if target.exists() and not force:
+                raise ValueError(
+                    f"{target} is there already; choose another folder (-o), or --force to "
+                    "replace it"
+                )
