@@ -162,22 +162,19 @@ def _sqlite(given: str) -> str:
     name = url.database or ""
     if name in ("", ":memory:") or name.startswith("file:"):
         return given
+    _, question, query = given.partition("?")
+    if question and not all(re.match(r"\w+=", part) for part in query.split("&")):
+        raise ValueError(f"{hidden(given)}: a question mark in a path is written as %3F")
     path = Path(name).absolute()
     if not path.parent.is_dir():
         raise ValueError(f"{hidden(given)}: there is no folder {path.parent}; make it first")
-    if any("/" in key for key in url.query):
-        raise ValueError(f"{hidden(given)}: a question mark in a path is written as %3F")
     return _sqlite_text(url.set(database=str(path)))
 
 
 def _sqlite_text(url: URL) -> str:
     """With its driver where something is quoted: MLflow takes `sqlite:///` for a bare path."""
-    from sqlalchemy import make_url
-
     text = url.render_as_string(hide_password=False)
-    if make_url(text).database != url.database:  # before SQLAlchemy 2.1
-        raise ValueError(f"{url.database}: SQLAlchemy before 2.1 cannot open a file of such a name")
-    return text.replace("sqlite://", "sqlite+pysqlite://", 1) if "%" in text else text
+    return re.sub(r"^sqlite:", "sqlite+pysqlite:", text) if "%" in text else text
 
 
 def _is_of_a_library(error: Exception) -> bool:

@@ -9,7 +9,6 @@ each has its own run, and deletes no other's.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import secrets
 import socket
@@ -23,6 +22,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.address import answering, hidden, is_server
+from tisdiss.harness.alone import alone
 from tisdiss.harness.experiment import (
     Opened,
     is_reachable,
@@ -135,20 +135,13 @@ def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time: a fresh sqlite file is destroyed by several that create its tables."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[tuple[str, Opened]]:
     """The store's address and our experiment, for one process at a time."""
     root = _root(runs_dir)
     address = store_address(uri, root)
-    with _locked(root / ".mlflow.lock"), answering("MLflow store", address, WAY_OUT):
+    # A fresh sqlite file is destroyed by several processes that create its tables.
+    lock = alone(root / ".mlflow.lock", f"MLflow's store {hidden(address)}")
+    with lock, answering("MLflow store", address, WAY_OUT):
         yield address, open_experiment(address, root, origin_of(runs_dir) if writes else "")
 
 
