@@ -10,7 +10,7 @@ import pytest
 
 from tisdiss.harness import schema
 from tisdiss.harness.address import sqlite_at
-from tisdiss.harness.experiment import local_folder, store_address
+from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.tracking import origin_of, sync, ui_link
 from tisdiss.harness.ui import News
@@ -311,17 +311,9 @@ def test_an_experiment_in_the_trash_is_restored_with_its_runs(client, tmp_path):
     assert f"experiments/{experiment}/" in ui_link("demo", runs_dir=tmp_path / "runs")
 
 
-def forget_places():
-    """As a new process: MLflow remembers where each run's artifacts are."""
-    from mlflow.tracking._tracking_service import utils
-
-    utils._artifact_repos_cache.clear()
-
-
 def artifacts_of(root):
     from mlflow import MlflowClient
 
-    forget_places()
     client = MlflowClient(tracking_uri=sqlite_at(root / "mlflow.db"))
     experiment = client.get_experiment_by_name(schema.EXPERIMENT)
     (run,) = client.search_runs([experiment.experiment_id])
@@ -360,7 +352,6 @@ def test_a_project_elsewhere_has_its_artifacts_there(project, how):
         shutil.rmtree(project)
     if how == "copied without artifacts":
         shutil.rmtree(new / "mlartifacts")
-    forget_places()
     folder = write_run(new / "runs", status="failed")
     synced = sync(new / "runs")
     assert f"artifacts of 1 runs are in {new / 'mlartifacts'}" in synced.notes[0]
@@ -375,6 +366,15 @@ def test_a_project_elsewhere_has_its_artifacts_there(project, how):
     else:
         after = {path: path.stat().st_mtime_ns for path in (project / "mlartifacts").rglob("*")}
         assert after == before
+
+
+def test_a_place_that_cannot_be_reached_is_told_with_the_way_to_it(tmp_path):
+    server, database = "http://127.0.0.1:5000", "sqlite:///x.db"
+    here, gone = ((tmp_path / name / "mlartifacts/1/artifacts").as_uri() for name in (".", "gone"))
+    assert out_of_reach(here, server) is None and out_of_reach("s3://b/1/artifacts", server) is None
+    assert "which this machine lacks; `tisdiss sync --uri` with" in out_of_reach(gone, server)
+    assert out_of_reach("mlflow-artifacts:/1/2/artifacts", server) is None
+    assert "goes through it" in out_of_reach("mlflow-artifacts:/1/2/artifacts", database)
 
 
 def test_a_place_of_ones_own_stays(client, tmp_path):

@@ -40,6 +40,7 @@ class Opened:
     """The experiment, open for writing."""
 
     client: MlflowClient
+    address: str
     id: str
     tags: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -74,20 +75,27 @@ def open_experiment(address: str, root: Path, origin: str) -> Opened:
     local = None if is_server(address) else root / ARTIFACTS
     found = client.get_experiment_by_name(schema.EXPERIMENT)
     if found is None:
-        return Opened(client, _make(client, local), {})
+        return Opened(client, address, _make(client, local), {})
     notes = []
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
         notes.append(f"experiment {schema.EXPERIMENT} was in MLflow's trash: restored")
     if local and (moved := _bring_along(address, found, local, origin)):
         notes.append(f"the project was moved or copied: artifacts of {moved} runs are in {local}")
-    return Opened(client, found.experiment_id, found.tags, tuple(notes))
+    return Opened(client, address, found.experiment_id, found.tags, tuple(notes))
 
 
-def is_reachable(place: str) -> bool:
-    """Whether a run's artifacts can be kept there: on a server, or in a project that is here."""
+def out_of_reach(place: str, address: str) -> str | None:
+    """Why a run's artifacts cannot be kept there by who opens that store; None where they can."""
     folder = local_folder(place)
-    return folder is None or _project(_location(folder)).is_dir()
+    if folder and not _project(_location(folder)).is_dir():
+        return (
+            f"MLflow keeps them in {_location(folder)}, which this machine lacks; `tisdiss sync "
+            "--uri` with the server's own database puts the place right"
+        )
+    if place.startswith("mlflow-artifacts:") and not is_server(address):
+        return "MLflow's server keeps them; `tisdiss sync --uri http://HOST:PORT` goes through it"
+    return None
 
 
 def local_folder(place: str) -> Path | None:

@@ -25,9 +25,9 @@ from tisdiss.harness.address import answering, hidden, is_server
 from tisdiss.harness.alone import alone
 from tisdiss.harness.experiment import (
     Opened,
-    is_reachable,
     local_folder,
     open_experiment,
+    out_of_reach,
     store_address,
 )
 from tisdiss.harness.folder import RunFolder, run_folders
@@ -76,7 +76,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     shown = _members(runs_dir)
     paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
     updated, problems = [], []
-    with _open(runs_dir, uri, writes=bool(paths)) as (address, opened):
+    with _open(runs_dir, uri, writes=bool(paths)) as opened:
         store = _Store(opened, origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
@@ -87,7 +87,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     synced = Synced(
         runs=len(updated),
         updated=sum(updated),
-        uri=hidden(address),
+        uri=hidden(opened.address),
         left=tuple(store.left),
         notes=(*opened.notes, *store.notes()),
     )
@@ -135,14 +135,14 @@ def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
 
 
 @contextmanager
-def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[tuple[str, Opened]]:
-    """The store's address and our experiment, for one process at a time."""
+def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
+    """Our experiment, for one process at a time."""
     root = _root(runs_dir)
     address = store_address(uri, root)
     # A fresh sqlite file is destroyed by several processes that create its tables.
     lock = alone(root / ".mlflow.lock", f"MLflow's store {hidden(address)}")
     with lock, answering("MLflow store", address, WAY_OUT):
-        yield address, open_experiment(address, root, origin_of(runs_dir) if writes else "")
+        yield open_experiment(address, root, origin_of(runs_dir) if writes else "")
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -173,8 +173,8 @@ class _Store:
     opened: Opened
     origin: str
     left: list[str] = field(default_factory=list)
-    unreachable: set[str] = field(default_factory=set)
-    """Places of artifacts that this machine does not have."""
+    unsent: set[str] = field(default_factory=set)
+    """Why files are not sent."""
 
     @property
     def client(self) -> MlflowClient:
@@ -190,7 +190,7 @@ class _Store:
             return False
         _send(self.client, run, view, sent=before.metrics)
         if files not in (NOTHING, before.files):
-            _send_files(self.client, run.info.run_id, view)
+            _send_files(run.info.artifact_uri, self.opened.address, view)
         self.client.set_tag(run.info.run_id, schema.TAG_SYNCED, str(done))
         return True
 
@@ -203,23 +203,17 @@ class _Store:
 
     def notes(self) -> list[str]:
         """What could not be kept."""
-        return [
-            f"files are not sent: the server keeps them in {place}, which this machine lacks; "
-            f"`tisdiss sync --uri` with the server's database puts the place right"
-            for place in sorted(self.unreachable)
-        ]
+        return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
 
     def _create(self, view: View) -> Run:
         tags = {**view.tags, schema.TAG_RUNS_DIR: self.origin}
         return self.client.create_run(self.opened.id, start_time=view.started, tags=tags)
 
     def _keeps_files(self, run: Run) -> bool:
-        if not is_reachable(run.info.artifact_uri):
-            self.unreachable.add(
-                run.info.artifact_uri.removesuffix(f"/{run.info.run_id}/artifacts")
-            )
-            return False
-        return True
+        why = out_of_reach(run.info.artifact_uri, self.opened.address)
+        if why:
+            self.unsent.add(why)
+        return why is None
 
     def _find(self, view: View) -> Run | None:
         """The run of this identity: the oldest if a crash made two, none if the folder is another.
@@ -279,10 +273,14 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     client.update_run(run_id, status=view.status, name=view.tags[schema.RUN_NAME_TAG])
 
 
-def _send_files(client: MlflowClient, run_id: str, view: View) -> None:
-    for place, paths in view.files.items():
+def _send_files(place: str, store: str, view: View) -> None:
+    """To the place itself, for MLflow's client goes on using one that was put right."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(place, tracking_uri=store)
+    for folder, paths in view.files.items():
         for path in paths:
-            client.log_artifact(run_id, str(path), place or None)
+            repository.log_artifact(str(path), folder or None)
 
 
 def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
@@ -312,8 +310,10 @@ def ui_links(
     studies: Iterable[str], port: int = PORT, *, runs_dir: Path = Path("runs")
 ) -> dict[str, str]:
     """The address of each study's charts; it holds no password."""
-    with _open(Path(runs_dir), None, writes=False) as (address, opened):
-        start = f"{_pages(address, port)}/#/experiments/{opened.id}/runs?compareRunsMode=CHART"
+    with _open(Path(runs_dir), None, writes=False) as opened:
+        start = (
+            f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?compareRunsMode=CHART"
+        )
     return {study: f"{start}&workflowType=machine_learning{_filter(study)}" for study in studies}
 
 
