@@ -350,14 +350,17 @@ def ui(
     from tisdiss.harness.ui import check_port
     from tisdiss.harness.ui import ui as serve
 
-    asked = [found.study for found in find_studies([study] if study else [])]
+    shown = shown_studies(runs_dir)
+    unknown = [study] if study and study not in shown else []
+    asked = [each.study for each in find_studies(unknown)] or ([study] if study else shown)
     check_port(port, runs_dir=runs_dir)
     try:
         typer.echo(sync_runs(runs_dir))
     except DamagedError as error:  # the other runs are there
         typer.secho(f"error: {error}", fg="red", err=True)
-    for name, link in ui_links(asked or shown_studies(runs_dir), port, runs_dir=runs_dir).items():
-        typer.echo(f"{name}: {link}")
+    for found in ui_links(asked, port, runs_dir=runs_dir):
+        typer.echo(f"{found.study} charts: {found.charts}")
+        typer.echo(f"{found.study} table:  {found.table}")
     raise typer.Exit(serve(port, runs_dir=runs_dir))
 
 

@@ -12,7 +12,7 @@ from tisdiss.harness import schema
 from tisdiss.harness.address import sqlite_at
 from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.folder import Journal, RunFolder
-from tisdiss.harness.tracking import origin_of, sync, ui_link
+from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
 from tisdiss.harness.ui import News
 from tisdiss.harness.view import metrics_of
 
@@ -236,6 +236,10 @@ def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):
     )
     from urllib.parse import unquote
 
+    (links,) = ui_links(["fig2e"], 5001, runs_dir=tmp_path / "runs")
+    key = links.table.partition("&viewStateShareKey=")[2]
+    views = client.get_experiment(experiment).tags
+    assert links.charts == link and f"mlflow.sharedViewState.{key}" in views
     (run,) = client.search_runs([experiment], unquote(query))
     assert run.data.tags["tisdiss.identity"] == IDENTITY
     (failed,) = client.search_runs([experiment], "attributes.status = 'FAILED'")
@@ -275,7 +279,7 @@ def test_the_table_of_a_study_has_its_runs_and_columns_for_label_and_score(clien
     for column in view["selectedColumns"]:
         kind, _, key = column.partition(".")
         shown[key.strip("`")] = kinds[kind].get(key.strip("`"))
-    assert shown["tisdiss.label"] == "as published" and shown["tisdiss.studies"] == "demo"
+    assert shown["tisdiss.label"] == "as published" and run.data.tags["tisdiss.studies"] == "demo"
     assert shown["test/si_snri"] == 3.0 and shown["model.n_re"] == "3"
 
 

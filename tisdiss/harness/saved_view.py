@@ -18,8 +18,6 @@ COLUMNS = (
     f"tags.`{schema.TAG_STATUS}`",
     "params.`model.n_re`",
     "params.`seed`",
-    f"tags.`{schema.TAG_PROFILE}`",
-    f"tags.`{schema.TAG_STUDIES}`",
 )
 """As MLflow's pages name them, in their order."""
 

@@ -43,12 +43,23 @@ if TYPE_CHECKING:
 BATCH, BATCH_PARAMS = 1000, 100
 """The most metrics, and the most params, that MLflow takes at once."""
 PORT = 5000
+TRAINING = "workflowType=machine_learning"
+"""MLflow has other pages for chats."""
 NOTHING = "-"
 """What is said to be in MLflow of that which was never sent."""
 WAY_OUT = (
     "or name another one with --uri or $MLFLOW_TRACKING_URI; nothing is lost, the next sync sends "
     "all"
 )
+
+
+class Links(NamedTuple):
+    """Where MLflow shows a study."""
+
+    study: str
+    charts: str
+    table: str
+    """Its saved view, with labels and scores; it is there after a sync."""
 
 
 @dataclass(frozen=True)
@@ -303,18 +314,23 @@ def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
 
 def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> str:
     """The address of the chart page that shows only a study's runs."""
-    return ui_links([study], port, runs_dir=runs_dir)[study]
+    return ui_links([study], port, runs_dir=runs_dir)[0].charts
 
 
 def ui_links(
     studies: Iterable[str], port: int = PORT, *, runs_dir: Path = Path("runs")
-) -> dict[str, str]:
-    """The address of each study's charts; it holds no password."""
+) -> list[Links]:
+    """The addresses of each study's pages; they hold no password."""
     with _open(Path(runs_dir), None, writes=False) as opened:
-        start = (
-            f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?compareRunsMode=CHART"
+        runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
+    return [
+        Links(
+            study,
+            f"{runs}compareRunsMode=CHART&{TRAINING}{_filter(study)}",
+            f"{runs}{TRAINING}&viewStateShareKey={quote(study, safe='')}",
         )
-    return {study: f"{start}&workflowType=machine_learning{_filter(study)}" for study in studies}
+        for study in studies
+    ]
 
 
 def _filter(study: str) -> str:
