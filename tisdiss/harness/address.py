@@ -13,13 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ANSWER_SECONDS = 10.0
 """A database that has not answered for so long is down."""
+
+
+class NoAnswerError(ConnectionError):
+    """Nobody listens where a store should be."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,17 @@ class _Server:
 
 _SERVERS = {
     "postgresql": _Server(
-        5432, {"psycopg2": "psycopg2", "psycopg": "psycopg"}, "pip install 'tisdiss[postgres]'"
+        5432,
+        {"psycopg2": "psycopg2", "psycopg": "psycopg"},
+        "pip install psycopg2-binary (our extra `postgres`)",
     ),
     "mysql": _Server(
         3306,
         {"pymysql": "pymysql", "mysqldb": "MySQLdb", "mysqlconnector": "mysql"},
-        "pip install 'tisdiss[mysql]'",
+        "pip install 'pymysql[rsa]' (our extra `mysql`)",
     ),
 }
+_PORTS = {"http": 80, "https": 443}
 _PATIENT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
 """Drivers that wait for ever unless told how long."""
 _OTHER_NAMES = {"postgres": "postgresql", "mariadb": "mysql"}
@@ -71,7 +79,7 @@ def database(given: str) -> str:
     """A database's address as SQLAlchemy can open it here.
 
     It names a driver that is installed, and a sqlite file by its whole path. ValueError for one
-    that cannot be opened, ConnectionError where nobody answers.
+    that cannot be opened.
     """
     scheme, _, rest = given.partition("://")
     name, _, driver = scheme.lower().partition("+")
@@ -83,10 +91,23 @@ def database(given: str) -> str:
         raise ValueError(f"{hidden(given)}: '{name}' is no known kind of database; use {known}")
     driver = _driver(given, name, driver)
     url = _parsed(f"{name}+{driver}://{rest}", given)
-    _check_answer(url, given, _SERVERS[name].port)
     if driver in _PATIENT and "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": f"{ANSWER_SECONDS:.0f}"})
     return url.render_as_string(hide_password=False)
+
+
+def check_answer(address: str) -> None:
+    """NoAnswerError at once where nobody answers, for libraries try again and again.
+
+    A database whose host is in the query, and a server behind a proxy, are left to the libraries.
+    """
+    if not (place := _place(address)):
+        return
+    try:
+        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise NoAnswerError(f"nobody answers at {place[0]}:{place[1]} ({reason})") from error
 
 
 def hidden(text: str) -> str:
@@ -102,12 +123,26 @@ def answering(what: str, address: str, way_out: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_of_a_library(error):
+        if not (isinstance(error, NoAnswerError) or _is_of_a_library(error)):
             raise
         reason = _reason(error)
         first = "Upgrade it so" if "upgrade" in reason else "Start it"
         told = hidden(f"{what} {address}: {reason.rstrip('.')}. {first}, {way_out}")
         raise ConnectionError(_without(told, address)) from error
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Host and port of who is to answer; None where that cannot be told."""
+    if is_server(address):
+        split = urlsplit(address)
+        host, kind = split.hostname or "", split.scheme.lower()
+        if kind in getproxies() and not proxy_bypass(host):
+            return None
+        return host, split.port or _PORTS[kind]
+    url = _parsed(address, address)
+    if not url.host or "host" in url.query:
+        return None
+    return url.host, url.port or _SERVERS[url.get_backend_name()].port
 
 
 def _is_installed(module: str) -> bool:
@@ -134,27 +169,15 @@ def _parsed(address: str, given: str) -> URL:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(address)
-    except (ArgumentError, ValueError) as error:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or ""):
         raise ValueError(
             f"{hidden(given)}: not KIND://USER:PASSWORD@HOST:PORT/DATABASE; characters such as "
             "@ / : ? # in a password are written as %40 %2F %3A %3F %23"
-        ) from error
-
-
-def _check_answer(url: URL, given: str, port: int) -> None:
-    """At once, for libraries try again and again; a host in the query is the driver's business."""
-    if not url.host or "host" in url.query:
-        return
-    place = (url.host, url.port or port)
-    try:
-        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConnectionError(
-            f"{hidden(given)}: nobody answers at {place[0]}:{place[1]} ({reason}); start it, or "
-            "name another database"
-        ) from error
+        )
+    return url
 
 
 def _sqlite(given: str) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tisdiss.harness import schema
-from tisdiss.harness.address import database, hidden, is_server, sqlite_at
+from tisdiss.harness.address import check_answer, database, hidden, is_server, sqlite_at
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,15 +50,13 @@ class Opened:
 def store_address(given: str | None, root: Path) -> str:
     """The store that is given, else $MLFLOW_TRACKING_URI, else a file beside the runs.
 
-    ValueError or ConnectionError for one that cannot be used.
+    ValueError for one that cannot be used.
     """
     given = (given or os.environ.get("MLFLOW_TRACKING_URI") or "").strip()
     if not given:
         return sqlite_at(root / DATABASE)
     if is_server(given):
-        if not urlsplit(given).hostname:
-            raise ValueError(f"{hidden(given)}: names no host; write http://HOST:PORT")
-        return given
+        return _checked_server(given)
     if given.startswith("databricks"):
         return given
     if "://" not in given or given.startswith("file:"):
@@ -69,8 +67,20 @@ def store_address(given: str | None, root: Path) -> str:
     return database(given)
 
 
+def _checked_server(given: str) -> str:
+    try:
+        split = urlsplit(given)
+        named = bool(split.hostname) and (split.port is None or split.port > 0)
+    except ValueError:  # brackets that do not close, a port that is no number
+        named = False
+    if not named:
+        raise ValueError(f"{hidden(given)}: names no host and port; write http://HOST:PORT")
+    return given
+
+
 def open_experiment(address: str, root: Path, origin: str) -> Opened:
     """Our experiment of a store, made where it is missing and restored where it was deleted."""
+    check_answer(address)
     client = _client(address)
     local = None if is_server(address) else root / ARTIFACTS
     found = client.get_experiment_by_name(schema.EXPERIMENT)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import psutil
 
-from tisdiss.harness.address import answering, database
+from tisdiss.harness.address import answering, check_answer, database
 from tisdiss.harness.alone import alone
 from tisdiss.harness.folder import RunFolder, cut_torn_line, read_journal
 from tisdiss.harness.lease import is_held
@@ -101,7 +101,9 @@ def _storage(named: str, say: Say) -> BaseStorage:
     from optuna.storages import JournalStorage, RDBStorage
 
     if "://" in named:
-        return RDBStorage(database(named))
+        address = database(named)
+        check_answer(address)
+        return RDBStorage(address)
     return JournalStorage(_journal(Path(named), say))
 
 
