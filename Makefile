@@ -54,7 +54,7 @@ test: setup     ## the default test suite
 bench: setup    ## speed against a plain reference form, into reports/benchmarks
 	$(PY) benchmarks/bench.py --threads 1 --quick
 
-drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; prints R1-R18
+drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; prints R1-R19
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m drill tests/engines
 
 check: setup    ## formatting, lint, types, schemas

@@ -27,7 +27,7 @@ from tisdiss.cli_numbers import folded
 from tisdiss.harness.display import Watcher
 from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.study import find_studies
-from tisdiss.harness.tracking import check_port
+from tisdiss.harness.ui import check_port
 from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
 

@@ -337,19 +337,30 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
-    """Serve MLflow's pages on this machine, with a link to a study's charts.
+    """Bring MLflow up to date and serve its pages on this machine, with links to charts.
+
+    Runs that go on while it serves are brought up to date, too.
 
     Example: tisdiss ui fig2e
     """
+    from tisdiss.files import DamagedError
     from tisdiss.harness.study import find_studies
-    from tisdiss.harness.tracking import check_port, ui_link
-    from tisdiss.harness.tracking import ui as serve
+    from tisdiss.harness.tracking import shown_studies, ui_links
+    from tisdiss.harness.tracking import sync as sync_runs
+    from tisdiss.harness.ui import check_port
+    from tisdiss.harness.ui import ui as serve
 
-    find_studies([study] if study else [])  # a name that is not there is refused
+    shown = shown_studies(runs_dir)
+    unknown = [study] if study and study not in shown else []
+    asked = [each.study for each in find_studies(unknown)] or ([study] if study else shown)
     check_port(port, runs_dir=runs_dir)
-    names = [study] if study else sorted(p.stem for p in Path("studies").glob("*.yaml"))
-    for name in names:
-        typer.echo(f"{name}: {ui_link(name, port, runs_dir=runs_dir)}")
+    try:
+        typer.echo(sync_runs(runs_dir))
+    except DamagedError as error:  # the other runs are there
+        typer.secho(f"error: {error}", fg="red", err=True)
+    for found in ui_links(asked, port, runs_dir=runs_dir):
+        typer.echo(f"{found.study} charts: {found.charts}")
+        typer.echo(f"{found.study} table:  {found.table}")
     raise typer.Exit(serve(port, runs_dir=runs_dir))
 
 

@@ -35,6 +35,7 @@ DRILLS = {
     "R16": "loss is not finite: a row with its reason, the rest completes",
     "R17": "hostile checkpoints and documents: refused, nothing executed",
     "R18": "same study by every engine: same results",
+    "R19": "PostgreSQL by the address that people write: search and MLflow, moved and stopped",
 }
 TINY = {
     "model.block.channels": 4,

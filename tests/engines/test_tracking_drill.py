@@ -14,6 +14,8 @@ from tisdiss.harness import schema, tracking
 from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.identity import sha256_of
 from tisdiss.harness.run import show_in_mlflow
+from tisdiss.harness.search_file import load_search
+from tisdiss.harness.search_store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines]
 EVENTS, METRICS = 60, 10
@@ -190,3 +192,64 @@ def test_eight_writers_of_a_fresh_sqlite_file_lose_nothing(small_batches, figure
     for folder in folders:
         assert sorted(rows_of(uri, folder.identity)) == journal_rows()
     figure(f"8 writers, 0 errors, {8 * EVENTS * METRICS} of {8 * EVENTS * METRICS} values")
+
+
+SEARCH = """\
+search: search_demo
+title: Which rate?
+base: sep1x2-re1x3-l1+3
+space: {optim.lr: {low: 1e-4, high: 1e-2, log: true}}
+objectives: [si_snri]
+"""
+
+
+def plain(database):
+    """The address as people write it: no driver is named, and a password is in it."""
+    return database.uri.replace("postgresql+psycopg2://tracker", "postgresql://tracker:secret")
+
+
+@pytest.mark.drill("R19")
+def test_a_plain_address_of_a_database_serves_mlflow_also_after_a_move(services, figure, tmp_path):
+    database, server = services
+    folder = write_run(tmp_path / "before" / "runs", "plain")
+    tracking.sync(tmp_path / "before" / "runs", server.uri)
+    assert "files of runs are not sent: MLflow's server keeps them; " in str(
+        tracking.sync(tmp_path / "before" / "runs", plain(database))
+    )
+    database.add("direct")
+    address = plain(database).replace("/tracking", "/direct")
+    told = str(tracking.sync(tmp_path / "before" / "runs", address))
+    assert "1 runs in postgresql+psycopg2://tracker:***@" in told
+    (tmp_path / "before").rename(tmp_path / "after")
+    (tmp_path / "after/runs" / folder.path.name / "result.json").touch()
+    told = str(tracking.sync(tmp_path / "after" / "runs", address))
+    assert f"artifacts of 1 runs are in {tmp_path / 'after'}" in told
+    rows = rows_of(address.replace("postgresql", "postgresql+psycopg2"), folder.identity)
+    assert sorted(rows) == journal_rows() and not (tmp_path / "before").exists()
+    figure("MLflow on postgresql://, moved, values once each")
+
+
+@pytest.mark.drill("R19")
+def test_a_plain_address_of_a_database_serves_a_search_until_it_stops(services, figure, tmp_path):
+    database, _ = services
+    (tmp_path / "search_demo.yaml").write_text(SEARCH)
+    spec = load_search(tmp_path / "search_demo.yaml")
+    mlflows = (spec, "smoke", tmp_path / "runs", plain(database), print)
+    with pytest.raises(ConnectionError, match="where MLflow has none"), open_store(*mlflows):
+        pass
+    database.add("searches")
+    address = plain(database).replace("/tracking", "/searches")
+    store = (spec, "smoke", tmp_path / "runs", address, print)
+    with open_store(*store) as study:
+        study.tell(study.ask(), 1.0)
+    with pytest.raises(ConnectionError) as told, open_store(*store) as study:
+        assert [trial.value for trial in study.trials] == [1.0]
+        database.stop("immediate")
+        study.ask()
+    with pytest.raises(ConnectionError, match="nobody answers"), open_store(*store):
+        pass
+    database.start()
+    line = str(told.value)
+    assert "or name another one with --storage" in line and "secret" not in line
+    assert "\n" not in line
+    figure("a search on postgresql://: goes on, and one line where it stops")

@@ -53,7 +53,10 @@ class Postgres:
         rules = ["--auth-local=trust", "--auth-host=trust", "-E", "UTF8", "--no-locale"]
         self._do("initdb", "-D", str(self.at / "data"), "-U", "tracker", *rules)
         self.start()
-        self._do("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tracker", "tracking")
+        self.add("tracking")
+
+    def add(self, name: str) -> None:
+        self._do("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tracker", name)
 
     def start(self) -> None:
         options = (

@@ -7,11 +7,13 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from tisdiss.harness.alone import alone
 from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner, run
-from tisdiss.harness.search import Tried, _open, best, search
+from tisdiss.harness.search import Tried, best, search
 from tisdiss.harness.search_file import load_search
+from tisdiss.harness.search_store import JournalLock, _storage, _study, sign
 from tisdiss.harness.study import load_study
 
 SEARCH = """\
@@ -96,10 +98,16 @@ def test_trials_are_rows_of_a_plan_and_of_their_own_kind(go, tmp_path):
     assert [row["runs"][0]["identity"] for row in rows] == [t.identity for t in results]
 
 
+def reopened(spec, root):
+    """The study of a search as another process sees it."""
+    journal = root / "runs/searches/search_demo.journal"
+    return _study(spec, "smoke", _storage(str(journal), print))
+
+
 def test_the_trial_of_a_killed_process_is_tried_again(go, write, tmp_path):
     if (child := os.fork()) == 0:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = _open(write(), "smoke", tmp_path / "runs", None)
+        study = reopened(write(), tmp_path)
         study.enqueue_trial({"loss.weights.re": 2.0, "optim.lr": 2e-3})
         trial = study.ask()
         trial.suggest_float("loss.weights.re", 0.1, 10, log=True)
@@ -111,6 +119,103 @@ def test_the_trial_of_a_killed_process_is_tried_again(go, write, tmp_path):
     results = go(trials=1)
     assert [trial.state for trial in results] == ["fail", "complete"]
     assert results[1].params == {"loss.weights.re": 2.0, "optim.lr": 2e-3}
+
+
+def test_a_first_trial_that_was_killed_before_it_began_is_tried_again(go, write, tmp_path):
+    """Its settings are those that it was given; its process number has another process by now."""
+    study = reopened(write(), tmp_path)
+    study.enqueue_trial({"loss.weights.re": 1, "optim.lr": 1e-3})
+    trial = study.ask()
+    sign(trial)
+    trial.set_user_attr("born", 1.0)
+    results = go(trials=1)
+    assert [(trial.state, trial.params) for trial in results] == [
+        ("fail", {}),
+        ("complete", {"loss.weights.re": 1.0, "optim.lr": 1e-3}),
+    ]
+
+
+def test_a_trial_of_a_living_process_is_left_to_it(go, write, tmp_path):
+    study = reopened(write(), tmp_path)
+    sign(study.ask())
+    assert [trial.state for trial in go(trials=1)] == ["complete"]
+    assert [t.state.name for t in reopened(write(), tmp_path).trials] == ["RUNNING", "COMPLETE"]
+
+
+def test_a_search_killed_while_it_wrote_its_journal_goes_on(go, tmp_path, monkeypatch):
+    """It leaves Optuna's lock of former days, our own lock file, and half a line."""
+    go(trials=1)
+    searches = tmp_path / "runs/searches"
+    monkeypatch.chdir(tmp_path)
+    (searches / "search_demo.journal.lock").symlink_to("runs/searches/search_demo.journal")
+    (searches / "search_demo.journal.lock1234.rename").symlink_to(
+        "runs/searches/search_demo.journal"
+    )
+    for path in searches.glob("*.journal.lock*"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    if (child := os.fork()) == 0:
+        JournalLock(searches / "search_demo.journal", print).acquire()
+        with (searches / "search_demo.journal").open("a") as journal:
+            journal.write('{"op_code": 4, "wor')
+        os._exit(0)
+    os.waitpid(child, 0)
+    (searches / "search_demo.smoke.json").unlink()
+    assert [trial.state for trial in go(trials=2)] == ["complete"] * 2
+    assert not list(searches.glob("search_demo.journal.lock*"))
+    (searches / "search_demo.smoke.json").unlink()  # killed before it was written
+    assert len(go(trials=2)) == 2
+    assert len(json.loads((searches / "search_demo.smoke.json").read_text())["trials"]) == 2
+
+
+def test_a_wait_for_a_lock_is_said_with_its_holder(tmp_path):
+    said = []
+    ready, done = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        with alone(tmp_path / "lock", "the journal"):
+            os.write(ready[1], b"1")
+            os.read(done[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+
+    def say(text):
+        said.append(text)
+        os.write(done[1], b"1")
+
+    with alone(tmp_path / "lock", "the journal", say, patience=0.1):
+        pass
+    os.waitpid(child, 0)
+    (line,) = said
+    assert line.startswith(f"waits for the journal, which process {child} on ")
+
+
+def test_a_damaged_journal_is_told_with_its_line(go, tmp_path):
+    go(trials=1)
+    journal = tmp_path / "runs/searches/search_demo.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*lines[:2], "\x00\x00\n", *lines[2:]]))
+    with pytest.raises(ValueError, match=r"search_demo\.journal:3: not a JSON event") as told:
+        go(trials=2)
+    assert "restore it, or move it away" in str(told.value)
+    journal.write_text("[]\n" + "".join(lines))
+    with pytest.raises(ConnectionError, match=r"search storage .*search_demo\.journal: "):
+        go(trials=2)
+
+
+def test_a_database_that_cannot_be_used_is_one_line(go, tmp_path):
+    import sqlite3
+
+    old = tmp_path / "old.db"
+    optuna.create_study(storage=f"sqlite:///{old}", study_name="x")
+    with sqlite3.connect(old) as database:
+        database.execute("update alembic_version set version_num='v2.6.0.a'")
+    with pytest.raises(ConnectionError) as told:
+        go(storage=f"sqlite:///{old}")
+    assert "optuna storage upgrade" in str(told.value) and "Upgrade it so, or" in str(told.value)
+    assert "\n" not in str(told.value)
+    (tmp_path / "text.db").write_text("no database" * 100)
+    with pytest.raises(ConnectionError, match="file is not a database"):
+        go(storage=f"sqlite:///{tmp_path}/text.db")
+    assert not list((tmp_path / "runs").glob("*/config.json"))
 
 
 def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(go, make_runner, pretend):

@@ -2,24 +2,29 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from tisdiss.harness import schema
+from tisdiss.harness.address import sqlite_at
+from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.folder import Journal, RunFolder
-from tisdiss.harness.tracking import default_uri, origin_of, sync, ui_link
+from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
+from tisdiss.harness.ui import News
 from tisdiss.harness.view import metrics_of
 
 IDENTITY = "ab" * 32
 EVALUATION = "cd" * 32
 
 
-def write_run(runs_dir, *, identity=IDENTITY, status="done", study="demo"):
+def write_run(runs_dir, *, identity=IDENTITY, status="done", study="demo", label="A"):
     """A run folder with a journal, one evaluation and a plan that shows it."""
     folder = RunFolder.of(runs_dir, identity)
     train = {"seed": 4, "optim": {"lr": 1e-3}, "data": {"source": "synthetic"}}
+    train |= {"model": {"n_re": 3}}
     config = {"identity": identity, "parent": None, "data_manifest": "ef" * 32, "kind": "train"}
     config |= {"schema": 1, "name": "sep1x2-re1x3-l1+3"}
     folder.write("config.json", {**config, "train": train})
@@ -30,7 +35,7 @@ def write_run(runs_dir, *, identity=IDENTITY, status="done", study="demo"):
             journal.append({"kind": "train", "step": step, "epoch": 0, "metrics": values})
     plan = {"study": study, "profile": "smoke", "title": "A question?", "claim": "It holds."}
     run = {"seed": 4, "identity": identity, "evaluation": EVALUATION}
-    plan["rows"] = [{"id": "a", "label": "A", "runs": [run]}]
+    plan["rows"] = [{"id": "a", "label": label, "runs": [run]}]
     (runs_dir / "plans").mkdir(exist_ok=True)
     (runs_dir / f"plans/{study}.smoke.json").write_text(json.dumps(plan))
     return folder
@@ -103,9 +108,11 @@ def test_events_without_metrics_are_passed_over():
 
 def test_database_lies_beside_the_runs_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_uri(tmp_path / "runs") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store_address(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
-    assert default_uri(tmp_path / "runs") == "http://tracker:5000"
+    assert store_address(None, tmp_path) == "http://tracker:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "  ")
+    assert store_address(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def test_a_store_that_is_down_is_told_without_its_password(tmp_path, monkeypatch):
@@ -151,9 +158,13 @@ def test_a_run_is_shown_whole_and_syncing_twice_doubles_nothing(client, tmp_path
 
 def test_a_run_that_goes_on_is_brought_up_to_date(client, tmp_path):
     folder = write_run(tmp_path / "runs", status="running")
-    sync(tmp_path / "runs")
+    with folder.lease():
+        sync(tmp_path / "runs")
     (before,) = runs_of(client)
     assert before.info.status == "RUNNING" and "test/si_snri.re3" not in before.data.metrics
+    assert before.data.tags["tisdiss.status"] == "running"
+    sync(tmp_path / "runs")
+    assert runs_of(client)[0].info.status == "KILLED"  # nobody works on it
     write_evaluation(folder)
     folder.write("result.json", {"status": "done", "reason": "epochs"})
     assert sync(tmp_path / "runs", only=[IDENTITY]).updated == 1
@@ -225,10 +236,181 @@ def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):
     )
     from urllib.parse import unquote
 
+    (links,) = ui_links(["fig2e"], 5001, runs_dir=tmp_path / "runs")
+    key = links.table.partition("&viewStateShareKey=")[2]
+    views = client.get_experiment(experiment).tags
+    assert links.charts == link and f"mlflow.sharedViewState.{key}" in views
     (run,) = client.search_runs([experiment], unquote(query))
     assert run.data.tags["tisdiss.identity"] == IDENTITY
     (failed,) = client.search_runs([experiment], "attributes.status = 'FAILED'")
     assert failed.data.tags["tisdiss.identity"] == other.identity
+
+
+def test_a_name_begins_with_the_label_and_is_the_only_one(client, tmp_path):
+    runs_dir = tmp_path / "runs"
+    write_run(runs_dir, label="fine-tuned")
+    write_run(runs_dir, study="other", label="fine-tuned", identity="12" * 32)
+    write_run(runs_dir, study="third", label="wide, " * 60, identity="34" * 32)
+    write_run(runs_dir, study="zoo", identity="34" * 32)
+    sync(runs_dir)
+    names = {run.data.tags["tisdiss.identity"][:2]: run.info.run_name for run in runs_of(client)}
+    assert names["ab"] == "fine-tuned · demo seed 4 · ababababab"
+    assert names["12"] == "fine-tuned · other seed 4 · 1212121212"
+    assert len(names["34"]) == 250
+    assert names["34"].endswith("… · third +1 seed 4 · 3434343434")
+    write_run(runs_dir, label="renamed")
+    sync(runs_dir)
+    assert "renamed · demo seed 4 · ababababab" in {run.info.run_name for run in runs_of(client)}
+    (runs_dir / "plans/demo.smoke.json").unlink()
+    sync(runs_dir)  # no row shows it any more
+    assert "sep1x2-re1x3-l1+3 · seed 4 · ababababab" in {r.info.run_name for r in runs_of(client)}
+
+
+def test_the_table_of_a_study_has_its_runs_and_columns_for_label_and_score(client, tmp_path):
+    folder = write_run(tmp_path / "runs", label="as published")
+    write_run(tmp_path / "runs", study="other", identity="12" * 32)
+    write_evaluation(folder)
+    sync(tmp_path / "runs")
+    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.demo"])["state"])
+    (run,) = client.search_runs([experiment.experiment_id], view["searchFilter"])
+    kinds = {"tags": run.data.tags, "metrics": run.data.metrics, "params": run.data.params}
+    shown = {}
+    for column in view["selectedColumns"]:
+        kind, _, key = column.partition(".")
+        shown[key.strip("`")] = kinds[kind].get(key.strip("`"))
+    assert shown["tisdiss.label"] == "as published" and run.data.tags["tisdiss.studies"] == "demo"
+    assert shown["test/si_snri"] == 3.0 and shown["model.n_re"] == "3"
+
+
+def test_weights_of_any_size_are_kept_and_sent_again_only_when_they_change(client, tmp_path):
+    folder = write_run(tmp_path / "runs")
+    with folder.model_file.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    sync(tmp_path / "runs")
+    (run,) = runs_of(client)
+    sizes = {file.path: file.file_size for file in client.list_artifacts(run.info.run_id)}
+    assert sizes["model.safetensors"] == 32 * 1024 * 1024
+    kept = local_folder(run.info.artifact_uri) / "model.safetensors"
+    before = kept.stat().st_mtime_ns
+    with Journal(folder.journal) as journal:
+        journal.append(event(9, 1.0))
+    assert sync(tmp_path / "runs").updated == 1 and kept.stat().st_mtime_ns == before
+    shutil.rmtree(kept.parent)
+    assert sync(tmp_path / "runs").updated == 1 and kept.is_file()
+    assert sync(tmp_path / "runs").updated == 0
+
+
+def test_an_experiment_in_the_trash_is_restored_with_its_runs(client, tmp_path):
+    write_run(tmp_path / "runs")
+    sync(tmp_path / "runs")
+    experiment = client.get_experiment_by_name(schema.EXPERIMENT).experiment_id
+    client.delete_experiment(experiment)
+    synced = sync(tmp_path / "runs")
+    assert synced.notes == ("experiment tisdiss was in MLflow's trash: restored",)
+    assert "trash" in str(synced) and sync(tmp_path / "runs").notes == ()
+    (run,) = runs_of(client)
+    assert run.data.tags["tisdiss.identity"] == IDENTITY
+    client.delete_experiment(experiment)
+    assert f"experiments/{experiment}/" in ui_link("demo", runs_dir=tmp_path / "runs")
+
+
+def artifacts_of(root):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=sqlite_at(root / "mlflow.db"))
+    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    (run,) = client.search_runs([experiment.experiment_id])
+    places = [experiment.artifact_location, run.info.artifact_uri]
+    return places, {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+@pytest.fixture
+def project(empty_store, tmp_path, monkeypatch):
+    """A folder whose name means something in an address, with a run that MLflow has."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = tmp_path / "what? 50%41 #1;é&[x]@:日"
+    write_run(root / "runs")
+    (root / "mlflow.db").write_bytes(empty_store.read_bytes())
+    sync(root / "runs")
+    return root
+
+
+def test_characters_that_mean_something_in_an_address_stay_in_their_folder(project):
+    places, names = artifacts_of(project)
+    assert {local_folder(place).relative_to(project).parts[0] for place in places} == {
+        "mlartifacts"
+    }
+    assert names == {"config.json", "result.json"}
+    there = {"runs", "mlflow.db", "mlartifacts", ".mlflow.lock"}
+    assert {path.name for path in project.iterdir()} == there
+    assert [path.name for path in project.parent.iterdir()] == [project.name]
+
+
+@pytest.mark.parametrize("how", ["moved", "copied", "copied without artifacts"])
+def test_a_project_elsewhere_has_its_artifacts_there(project, how):
+    new = project.with_name("new?")
+    before = {path: path.stat().st_mtime_ns for path in (project / "mlartifacts").rglob("*")}
+    shutil.copytree(project, new)
+    if how == "moved":
+        shutil.rmtree(project)
+    if how == "copied without artifacts":
+        shutil.rmtree(new / "mlartifacts")
+    folder = write_run(new / "runs", status="failed")
+    synced = sync(new / "runs")
+    assert f"artifacts of 1 runs are in {new / 'mlartifacts'}" in synced.notes[0]
+    places, names = artifacts_of(new)
+    assert all(local_folder(place).is_relative_to(new) for place in places)
+    assert names == {"config.json", "result.json"}
+    kept = local_folder(places[1]) / "result.json"
+    assert kept.read_bytes() == (folder.path / "result.json").read_bytes()
+    assert sync(new / "runs").notes == () and sync(new / "runs").updated == 0
+    if how == "moved":
+        assert not project.exists()
+    else:
+        after = {path: path.stat().st_mtime_ns for path in (project / "mlartifacts").rglob("*")}
+        assert after == before
+
+
+def test_a_place_that_cannot_be_reached_is_told_with_the_way_to_it(tmp_path):
+    server, database = "http://127.0.0.1:5000", "sqlite:///x.db"
+    here, gone = ((tmp_path / name / "mlartifacts/1/artifacts").as_uri() for name in (".", "gone"))
+    assert out_of_reach(here, server) is None and out_of_reach("s3://b/1/artifacts", server) is None
+    assert "which this machine lacks; `tisdiss sync --uri` with" in out_of_reach(gone, server)
+    assert out_of_reach("mlflow-artifacts:/1/2/artifacts", server) is None
+    assert "goes through it" in out_of_reach("mlflow-artifacts:/1/2/artifacts", database)
+
+
+def test_a_place_of_ones_own_stays(client, tmp_path):
+    """An experiment that was made with artifacts elsewhere."""
+    client.create_experiment(schema.EXPERIMENT, artifact_location=(tmp_path / "disk").as_uri())
+    write_run(tmp_path / "runs")
+    assert sync(tmp_path / "runs").notes == ()
+    (run,) = runs_of(client)
+    assert local_folder(run.info.artifact_uri).is_relative_to(tmp_path / "disk")
+    assert client.list_artifacts(run.info.run_id) and not (tmp_path / "mlartifacts").exists()
+
+
+def test_what_goes_on_is_sent_while_the_pages_are_served(client, tmp_path):
+    said = []
+    news = News(tmp_path / "runs", said.append)
+    folder = write_run(tmp_path / "runs", status="running")
+    with folder.lease():
+        news.send()
+        (run,) = runs_of(client)
+        assert run.info.status == "RUNNING" and run.data.metrics["train/loss"] == 1 / 3
+        with Journal(folder.journal) as journal:
+            journal.append({**event(4, 0.5), "ts_ms": 2**41})
+        news.send()
+        assert runs_of(client)[0].data.metrics["train/loss"] == 0.5
+    news.send()
+    assert [run.info.status for run in runs_of(client)] == ["KILLED"]
+    (folder.path / "result.json").write_text("{")
+    for _ in range(2):
+        news.send()
+    (line,) = said
+    assert "result.json: not JSON" in line
+    assert sync(tmp_path / "runs", only=[]).updated == 0 and len(runs_of(client)) == 1
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ class Journal:
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file():
-            _cut_torn_line(path)
+            cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -171,14 +171,21 @@ class Follower:
         return events
 
 
-def _cut_torn_line(path: Path) -> None:
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+def cut_torn_line(path: Path) -> None:
+    """Cut off the last line of a file where it has no end: who wrote it was killed."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1
+    os.truncate(path, whole)
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
+def read_journal(
+    path: Path, *, way_out: str = "restore it, or delete the run folder and run again"
+) -> list[dict[str, Any]]:
     """All events; a torn last line is dropped, any other bad line is an error with its number."""
     if not path.is_file():
         return []
@@ -189,8 +196,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError as error:
             raise DamagedError(
-                f"{path}:{number}: not a JSON event ({error}); the journal was damaged: restore "
-                "it, or delete the run folder and run again"
+                f"{path}:{number}: not a JSON event ({error}); the journal was damaged: {way_out}"
             ) from error
         events.append(event)
     return events

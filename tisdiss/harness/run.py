@@ -320,7 +320,8 @@ def show_in_mlflow(runs_dir: Path, identity: str, say: Say) -> None:
     try:
         from tisdiss.harness.tracking import sync
 
-        sync(runs_dir, only=[identity])
+        for note in sync(runs_dir, only=[identity]).notes:
+            say(note)
     except Exception as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         say(f"MLflow is not up to date ({first[0]}); `tisdiss sync` brings it up to date")

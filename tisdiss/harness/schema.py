@@ -35,6 +35,11 @@ def cell_metric(column: str, n_re: int) -> str:
     return f"test/{column}.re{n_re}"
 
 
+def score_metric(column: str) -> str:
+    """The one number of a run in lists of runs: at the trained depth, such as test/si_snri."""
+    return f"test/{column}"
+
+
 # --- kinds of journal events --------------------------------------------------------------------
 EVENT_DEPTH = "depth"
 """Mean scores at one N_re (= step) of the evaluation named in the event."""
@@ -65,12 +70,17 @@ EXPERIMENT_KIND_TAG = "mlflow.experimentKind"
 EXPERIMENT_KIND = "custom_model_development"
 NOTE_TAG = "mlflow.note.content"
 RUN_NAME_TAG = "mlflow.runName"
+SAVED_VIEW_TAG = "mlflow.sharedViewState."
+"""Prefix of the experiment's tags; then the view's key."""
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
 
 TAG_IDENTITY = "tisdiss.identity"
 TAG_PARENT = "tisdiss.parent"
 TAG_KIND = "tisdiss.kind"
 TAG_NAME = "tisdiss.name"
+TAG_LABEL = "tisdiss.label"
+"""What the rows that show the run are called."""
+TAG_STUDIES = "tisdiss.studies"
 TAG_PROFILE = "tisdiss.profile"
 TAG_SEED = "tisdiss.seed"
 TAG_STATUS = "tisdiss.status"

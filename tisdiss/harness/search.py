@@ -8,35 +8,25 @@ or machines work on one search when they share its storage and the folder of run
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tisdiss.device import check_device
 from tisdiss.files import write_atomic
 from tisdiss.harness import schema
 from tisdiss.harness.cost import macs_per_second
 from tisdiss.harness.folder import RunFolder, json_text, read_journal
-from tisdiss.harness.lease import is_held
 from tisdiss.harness.plan import Plan, PlannedRun, plan
 from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
 from tisdiss.harness.search_file import Params, Search, Span
+from tisdiss.harness.search_store import DIRECTIONS, open_store, sign
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
-
-Direction = Literal["maximize", "minimize"]
-DIRECTIONS: dict[str, Direction] = {"si_snri": "maximize", "macs": "minimize"}
-ABANDONED_SECONDS = 600.0
-"""A trial of another machine that nobody works on for so long was abandoned."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +55,14 @@ def search(
     `storage` is a database URL, or a file; None: `<runs>/searches/<name>.journal`.
     """
     check_device(runner.device)
-    with _quiet():
-        study = _open(spec, profile, runner.runs_dir, storage)
-        _reclaim(study, runner.runs_dir, runner.say)
-        _enqueue_first(study, spec)
+    with open_store(spec, profile, runner.runs_dir, storage, runner.say) as study:
         while len(_counted(study)) < (trials or spec.trials):
             trial = study.ask()
             with _refused(study, trial, runner.say):
                 _Trial(spec, profile, runner, study, trial, track).work()
             _save(study, spec, profile, runner.runs_dir)
-    return tried(study)
+        _save(study, spec, profile, runner.runs_dir)  # a killed call may have missed its last
+        return tried(study)
 
 
 def tried(study: Study) -> list[Tried]:
@@ -103,9 +91,7 @@ class _Trial:
     ):
         self.spec, self.runner, self.study, self.trial = spec, runner, study, trial
         self.track = track
-        who = {"host": socket.gethostname(), "pid": os.getpid()}
-        for key, value in who.items():
-            trial.set_user_attr(key, value)
+        sign(trial)
         self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
         known = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
         rows = spec.study({**known, trial.number: self.params})
@@ -208,76 +194,7 @@ def _propose(trial: Trial, name: str, span: Span) -> Any:
     return float(f"{value:.3g}")
 
 
-# --- the memory of a search ---------------------------------------------------------------------
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-def _open(spec: Search, profile: str, runs_dir: Path, storage: str | None) -> Study:
-    import optuna
-
-    kept = _storage(storage, Path(runs_dir) / "searches" / f"{spec.search}.journal")
-    name = f"{spec.search}.{profile}"
-    known = [s.study_name for s in optuna.get_all_study_summaries(kept)]
-    done = len(optuna.load_study(study_name=name, storage=kept).trials) if name in known else 0
-    return optuna.create_study(
-        storage=kept,
-        study_name=name,
-        directions=[DIRECTIONS[objective] for objective in spec.objectives],
-        sampler=optuna.samplers.TPESampler(seed=spec.seed + done, n_startup_trials=8),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
-        load_if_exists=True,
-    )
-
-
-def _storage(given: str | None, default: Path) -> BaseStorage:
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    if given and "://" in given:
-        return RDBStorage(given)
-    path = Path(given or default)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _enqueue_first(study: Study, spec: Search) -> None:
-    for params in spec.first:
-        study.enqueue_trial(params, skip_if_exists=True)
-
-
-def _reclaim(study: Study, runs_dir: Path, say: Callable[[str], None]) -> None:
-    """Give up trials whose process is gone, and try their settings again: the runs resume."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if _alive(trial, runs_dir):
-            continue
-        study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
-        say(f"trial {trial.number}: its process is gone; it is tried again")
-
-
-def _alive(trial: FrozenTrial, runs_dir: Path) -> bool:
-    attributes = trial.user_attrs
-    if attributes.get("host") == socket.gethostname():
-        return Path(f"/proc/{attributes.get('pid', 0)}").exists()
-    identity = attributes.get("identity")
-    if identity and is_held(RunFolder.of(runs_dir, identity).lock_file):
-        return True
-    began = trial.datetime_start or datetime.fromtimestamp(0)
-    return time.time() - began.timestamp() < ABANDONED_SECONDS
+# --- what became of the trials ------------------------------------------------------------------
 
 
 def _counted(study: Study) -> list[FrozenTrial]:

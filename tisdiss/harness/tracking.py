@@ -9,30 +9,31 @@ each has its own run, and deletes no other's.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
-import os
-import re
 import secrets
 import socket
-import subprocess
-import sys
-import tempfile
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness import schema
-from tisdiss.harness.children import stop_group, termination_as_exit
+from tisdiss.harness.address import answering, hidden, is_server
+from tisdiss.harness.alone import alone
+from tisdiss.harness.experiment import (
+    Opened,
+    local_folder,
+    open_experiment,
+    out_of_reach,
+    store_address,
+)
 from tisdiss.harness.folder import RunFolder, run_folders
 from tisdiss.harness.identity import short
 from tisdiss.harness.plan import saved_plans
+from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import View, view_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ if TYPE_CHECKING:
 BATCH, BATCH_PARAMS = 1000, 100
 """The most metrics, and the most params, that MLflow takes at once."""
 PORT = 5000
+TRAINING = "workflowType=machine_learning"
+"""MLflow has other pages for chats."""
+NOTHING = "-"
+"""What is said to be in MLflow of that which was never sent."""
+WAY_OUT = (
+    "or name another one with --uri or $MLFLOW_TRACKING_URI; nothing is lost, the next sync sends "
+    "all"
+)
+
+
+class Links(NamedTuple):
+    """Where MLflow shows a study."""
+
+    study: str
+    charts: str
+    table: str
+    """Its saved view, with labels and scores; it is there after a sync."""
 
 
 @dataclass(frozen=True)
@@ -53,35 +71,37 @@ class Synced:
     uri: str
     left: tuple[str, ...] = ()
     """Runs of the same identities that another folder made, or nobody knows which."""
+    notes: tuple[str, ...] = ()
+    """What had to be put right."""
 
     def __str__(self) -> str:
         told = f"{self.runs} runs in {self.uri}, {self.updated} updated"
-        return "\n".join([told, *(f"left as it is: {line}" for line in self.left)])
-
-
-def default_uri(runs_dir: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a sqlite file beside the runs."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{_root(runs_dir) / 'mlflow.db'}"
+        left = [f"left as it is: {line}" for line in self.left]
+        return "\n".join([*self.notes, told, *left])
 
 
 def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:
     """Bring MLflow up to date with the run folders; `only` names some by identity."""
     runs_dir = Path(runs_dir)
-    uri = uri or default_uri(runs_dir)
     wanted = None if only is None else {short(identity) for identity in only}
     shown = _members(runs_dir)
     paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
     updated, problems = [], []
-    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
-        store = _Store(*_open(uri, _root(runs_dir)), origin_of(runs_dir) if paths else "")
+    with _open(runs_dir, uri, writes=bool(paths)) as opened:
+        store = _Store(opened, origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
                 updated.append(store.sync(_view(path, shown)))
             except DamagedError as error:
                 problems.append(str(error))
-    uri, left = _without_password(uri), tuple(store.left)
-    synced = Synced(runs=len(updated), updated=sum(updated), uri=uri, left=left)
+        store.save_views(shown_studies(runs_dir))
+    synced = Synced(
+        runs=len(updated),
+        updated=sum(updated),
+        uri=hidden(opened.address),
+        left=tuple(store.left),
+        notes=(*opened.notes, *store.notes()),
+    )
     if problems:
         raise DamagedError("\n".join([*problems, f"the others: {synced}"]))
     return synced
@@ -105,6 +125,11 @@ def _root(runs_dir: Path) -> Path:
     return Path(runs_dir).resolve().parent
 
 
+def shown_studies(runs_dir: Path) -> list[str]:
+    """The studies and searches whose runs MLflow shows."""
+    return sorted({plan["study"] for plan in saved_plans(runs_dir)})
+
+
 def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
     """Which rows of which studies show a run, from the plan files."""
     members: dict[str, list[dict[str, str]]] = {}
@@ -121,92 +146,85 @@ def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time: a fresh sqlite file is destroyed by several that create its tables."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _answering(uri: str) -> Iterator[None]:
-    """ConnectionError, with the way out, where the store is down or refuses."""
-    try:
-        yield
-    except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("mlflow", "sqlalchemy"):
-            raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        told = _without_password(f"{uri}: {reason}")
-        raise ConnectionError(
-            f"MLflow store {told}. Start it, or name another one with --uri or "
-            "$MLFLOW_TRACKING_URI; nothing is lost, the next sync sends all"
-        ) from error
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", text)
-
-
-def _open(uri: str, root: Path) -> tuple[MlflowClient, str]:
-    """A client and the experiment's id; both are made where they are missing."""
-    client = _client(uri)
-    found = client.get_experiment_by_name(schema.EXPERIMENT)
-    if found is not None:
-        return client, found.experiment_id
-    tags = {
-        schema.EXPERIMENT_KIND_TAG: schema.EXPERIMENT_KIND,
-        schema.NOTE_TAG: "One run per training. `depth/*` has N_re as its step; studies are tags "
-        "`tisdiss.study.<name>`, whose value is the row. Rebuilt by `tisdiss sync`.",
-    }
-    local = (root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
-    made = client.create_experiment(schema.EXPERIMENT, artifact_location=local, tags=tags)
-    return client, made
-
-
-def _client(uri: str) -> MlflowClient:
-    """MLflow's client, without its telemetry and its chatter."""
-    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    # A server that is down costs seconds, not the minutes of MLflow's own patience.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=uri)
+def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
+    """Our experiment, for one process at a time."""
+    root = _root(runs_dir)
+    address = store_address(uri, root)
+    # A fresh sqlite file is destroyed by several processes that create its tables.
+    lock = alone(root / ".mlflow.lock", f"MLflow's store {hidden(address)}")
+    with lock, answering("MLflow store", address, WAY_OUT):
+        yield open_experiment(address, root, origin_of(runs_dir) if writes else "")
 
 
 # --- one run ------------------------------------------------------------------------------------
+
+
+class _Sent(NamedTuple):
+    """How much of a run folder is in MLflow; its text is a tag of the run."""
+
+    metrics: int = 0
+    words: str = NOTHING
+    files: str = NOTHING
+
+    @classmethod
+    def of(cls, run: Run) -> _Sent:
+        parts = run.data.tags.get(schema.TAG_SYNCED, "").split()
+        if len(parts) != len(cls._fields):  # never, or by what sent other values
+            return cls()
+        return cls(int(parts[0]), *parts[1:])
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self))
 
 
 @dataclass
 class _Store:
     """The experiment, as a folder of runs writes it."""
 
-    client: MlflowClient
-    experiment: str
+    opened: Opened
     origin: str
     left: list[str] = field(default_factory=list)
+    unsent: set[str] = field(default_factory=set)
+    """Why files are not sent."""
+
+    @property
+    def client(self) -> MlflowClient:
+        return self.opened.client
 
     def sync(self, view: View) -> bool:
         """Make MLflow's run equal to the folder; False if it was so before."""
-        run = self._find(view)
-        done = f"{len(view.metrics)} {view.fingerprint()}"
-        before = run.data.tags.get(schema.TAG_SYNCED, "0 -") if run else "0 -"
-        if run is None:
-            tags = {**view.tags, schema.TAG_RUNS_DIR: self.origin}
-            run = self.client.create_run(self.experiment, start_time=view.started, tags=tags)
-        elif schema.TAG_RUNS_DIR not in run.data.tags:
-            self.client.set_tag(run.info.run_id, schema.TAG_RUNS_DIR, self.origin)
+        run = self._find(view) or self._create(view)
+        before = _sent(run)
+        files = view.files_fingerprint() if self._keeps_files(run) else NOTHING
+        done = _Sent(len(view.metrics), view.fingerprint(), files)
         if before == done:
             return False
-        _send(self.client, run, view, sent=int(before.split()[0]))
-        self.client.set_tag(run.info.run_id, schema.TAG_SYNCED, done)
+        _send(self.client, run, view, sent=before.metrics)
+        if files not in (NOTHING, before.files):
+            _send_files(run.info.artifact_uri, self.opened.address, view)
+        self.client.set_tag(run.info.run_id, schema.TAG_SYNCED, str(done))
         return True
+
+    def save_views(self, studies: Iterable[str]) -> None:
+        """Offer a table of each study."""
+        for study in studies:
+            key, value = saved_view(study)
+            if self.opened.tags.get(key) != value:
+                self.client.set_experiment_tag(self.opened.id, key, value)
+
+    def notes(self) -> list[str]:
+        """What could not be kept."""
+        return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
+
+    def _create(self, view: View) -> Run:
+        tags = {**view.tags, schema.TAG_RUNS_DIR: self.origin}
+        return self.client.create_run(self.opened.id, start_time=view.started, tags=tags)
+
+    def _keeps_files(self, run: Run) -> bool:
+        why = out_of_reach(run.info.artifact_uri, self.opened.address)
+        if why:
+            self.unsent.add(why)
+        return why is None
 
     def _find(self, view: View) -> Run | None:
         """The run of this identity: the oldest if a crash made two, none if the folder is another.
@@ -218,10 +236,12 @@ class _Store:
         order = ["attributes.start_time ASC"]
         latest = view.tags.get(schema.TAG_EVALUATION)
         keep = None
-        for run in self.client.search_runs([self.experiment], query, order_by=order):
+        for run in self.client.search_runs([self.opened.id], query, order_by=order):
             same_curve = run.data.tags.get(schema.TAG_EVALUATION, latest) == latest
             if keep is None and same_curve and run.info.start_time == view.started:
                 keep = run
+                if schema.TAG_RUNS_DIR not in run.data.tags:
+                    self.client.set_tag(run.info.run_id, schema.TAG_RUNS_DIR, self.origin)
             elif run.data.tags.get(schema.TAG_RUNS_DIR) == self.origin:
                 self.client.delete_run(run.info.run_id)
             else:
@@ -233,6 +253,13 @@ class _Store:
         origin = tags.get(schema.TAG_RUNS_DIR, "an unknown folder of runs")
         code = short(tags[schema.TAG_IDENTITY])
         self.left.append(f"run {code} from {origin} (MLflow run {run.info.run_id})")
+
+
+def _sent(run: Run) -> _Sent:
+    """What was sent before; files that are gone from their folder count as never sent."""
+    sent, folder = _Sent.of(run), local_folder(run.info.artifact_uri)
+    gone = folder is not None and not folder.is_dir()
+    return sent._replace(files=NOTHING) if gone else sent
 
 
 def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
@@ -251,13 +278,20 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
         batch = [Metric(*point) for point in view.metrics[start : start + BATCH]]
         client.log_batch(run_id, metrics=batch)
     _send_dataset(client, run_id, view)
-    for place, paths in view.files.items():
-        for path in paths:
-            client.log_artifact(run_id, str(path), place or None)
-    if view.status == "RUNNING":
-        client.update_run(run_id, status="RUNNING")
-    else:
+    if view.status != "RUNNING":
         client.set_terminated(run_id, view.status, end_time=view.ended)
+    # The name, too, which MLflow keeps once more beside its tag.
+    client.update_run(run_id, status=view.status, name=view.tags[schema.RUN_NAME_TAG])
+
+
+def _send_files(place: str, store: str, view: View) -> None:
+    """To the place itself, for MLflow's client goes on using one that was put right."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(place, tracking_uri=store)
+    for folder, paths in view.files.items():
+        for path in paths:
+            repository.log_artifact(str(path), folder or None)
 
 
 def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
@@ -275,65 +309,38 @@ def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
 
-# --- looking at it ------------------------------------------------------------------------------
+# --- the address of its pages -------------------------------------------------------------------
 
 
 def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> str:
     """The address of the chart page that shows only a study's runs."""
-    uri = default_uri(runs_dir)
-    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
-        _, experiment = _open(uri, _root(runs_dir))
-    wanted = quote(f"tags.`{schema.study_tag(study)}` LIKE '%'", safe="")
-    server = uri.rstrip("/") if is_server(uri) else f"http://127.0.0.1:{port}"
-    return (
-        f"{server}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
-        f"&workflowType=machine_learning&searchFilter={wanted}"
+    return ui_links([study], port, runs_dir=runs_dir)[0].charts
+
+
+def ui_links(
+    studies: Iterable[str], port: int = PORT, *, runs_dir: Path = Path("runs")
+) -> list[Links]:
+    """The addresses of each study's pages; they hold no password."""
+    with _open(Path(runs_dir), None, writes=False) as opened:
+        runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
+    return [
+        Links(
+            study,
+            f"{runs}compareRunsMode=CHART&{TRAINING}{_filter(study)}",
+            f"{runs}{TRAINING}&viewStateShareKey={quote(study, safe='')}",
+        )
+        for study in studies
+    ]
+
+
+def _filter(study: str) -> str:
+    return "&searchFilter=" + quote(f"tags.`{schema.study_tag(study)}` LIKE '%'", safe="")
+
+
+def _pages(address: str, port: int) -> str:
+    if not is_server(address):
+        return f"http://127.0.0.1:{port}"
+    split = urlsplit(address)
+    return urlunsplit(
+        (split.scheme, split.netloc.rpartition("@")[2], split.path.rstrip("/"), "", "")
     )
-
-
-def is_server(uri: str) -> bool:
-    """Whether a store is a server that shows its pages itself."""
-    return uri.startswith(("http://", "https://"))
-
-
-def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
-    """ValueError where the pages cannot be served at a port of this machine."""
-    if is_server(default_uri(runs_dir)):
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ValueError(
-                f"port {port} of this machine cannot be used ({error.strerror}): stop what serves "
-                "there, or name another one with --port"
-            ) from error
-
-
-def ui(port: int = PORT, *, runs_dir: Path = Path("runs")) -> int:
-    """Serve MLflow's pages on this machine until interrupted; returns the server's exit code.
-
-    Where the store is a server already, there is nothing to do.
-    """
-    uri = default_uri(runs_dir)
-    if is_server(uri):
-        return 0
-    with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
-        _open(uri, _root(runs_dir))
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_BACKEND_STORE_URI": uri,  # not on the command line: it may hold a password
-    }
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    # A clean folder: the server imports what lies in its own, such as a file called types.py.
-    with tempfile.TemporaryDirectory() as clean, termination_as_exit():
-        environment = {**os.environ, **quiet}
-        server = subprocess.Popen(command, cwd=clean, env=environment, start_new_session=True)
-        try:
-            return server.wait()
-        finally:
-            stop_group(server)

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from tisdiss.harness import schema
 from tisdiss.harness.folder import BROKEN, FINAL, RunFolder, read_journal
 from tisdiss.harness.identity import short
+from tisdiss.harness.lease import is_held
 
-SMALL_BYTES = 10 * 1024 * 1024
-"""Weights up to this size are stored as an artifact."""
+NAME_LENGTH = 250
+"""The characters that MLflow's databases keep of a run's name."""
 
 
 class Point(NamedTuple):
@@ -40,14 +41,17 @@ class View:
     files: dict[str, list[Path]] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Changes when anything but the metrics does."""
+        """Changes when the words do: tags and state."""
+        return _digest([sorted(self.tags.items()), self.status])
+
+    def files_fingerprint(self) -> str:
+        """Changes when a file does."""
         stats = [
             (place, path.name, path.stat().st_size, path.stat().st_mtime_ns)
             for place, paths in self.files.items()
             for path in paths
         ]
-        text = json.dumps([sorted(self.tags.items()), self.status, stats])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(stats)
 
 
 def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
@@ -55,8 +59,7 @@ def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
     config, result = folder.read("config.json"), folder.read("result.json")
     events = read_journal(folder.journal)
     latest = _latest_evaluation(folder, events)
-    metrics, not_finite = metrics_of(events, latest)
-    status = result.get("status", "running")
+    metrics, not_finite = metrics_of(events, latest, _trained_depth(config))
     times = [event["ts_ms"] for event in events] or [_modified_ms(folder.path / "config.json")]
     tags = _tags(folder, config, result, places)
     if latest:
@@ -69,9 +72,19 @@ def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
         metrics=metrics,
         started=times[0],
         ended=times[-1],
-        status="FINISHED" if status in FINAL else "FAILED" if status in BROKEN else "RUNNING",
+        status=_status(folder, result),
         files=_artifacts(folder, latest),
     )
+
+
+def _status(folder: RunFolder, result: dict[str, Any]) -> str:
+    """MLflow's word for the state: a run that nobody works on is not running, but resumes."""
+    status = result.get("status", "running")
+    if status in FINAL:
+        return "FINISHED"
+    if status in BROKEN:
+        return "FAILED"
+    return "RUNNING" if is_held(folder.lock_file) else "KILLED"
 
 
 def _tags(
@@ -79,7 +92,6 @@ def _tags(
 ) -> dict[str, str]:
     environment = folder.read("environment.json")
     git = environment.get("git", {})
-    label = f" seed {config['train']['seed']}" if config["parent"] is None else " fine-tuned"
     rows: dict[str, list[str]] = {}
     for place in places:
         rows.setdefault(schema.study_tag(place["study"]), []).append(place["row"])
@@ -96,11 +108,25 @@ def _tags(
         schema.TAG_CODE: environment.get("code_hash"),
         schema.GIT_COMMIT_TAG: git.get("commit"),
         schema.TAG_DIRTY: None if git.get("dirty") is None else str(git["dirty"]).lower(),
-        schema.RUN_NAME_TAG: config["name"] + label,
+        schema.TAG_LABEL: ", ".join(dict.fromkeys(place["label"] for place in places)),
+        schema.TAG_STUDIES: ", ".join(dict.fromkeys(place["study"] for place in places)),
+        schema.RUN_NAME_TAG: _run_name(folder, config, places),
         schema.NOTE_TAG: _note(places),
         **{tag: ",".join(sorted(set(ids))) for tag, ids in rows.items()},
     }
     return {key: value for key, value in tags.items() if value}
+
+
+def _run_name(folder: RunFolder, config: dict[str, Any], places: list[dict[str, str]]) -> str:
+    """What tells the run from others first, for lists cut names; its code makes it the only one."""
+    label, where = config["name"], ""
+    if places:
+        label, where = places[0]["label"], places[0]["study"]
+    others = len({place["study"] for place in places} - {where})
+    parts = [f"{where} +{others}" if others else where, f"seed {config['train']['seed']}"]
+    rest = f" · {' '.join(part for part in parts if part)} · {short(folder.identity)}"
+    room = NAME_LENGTH - len(rest)
+    return (label if len(label) <= room else label[: room - 1] + "…") + rest
 
 
 def _note(places: list[dict[str, str]]) -> str:
@@ -119,12 +145,22 @@ def _latest_evaluation(folder: RunFolder, events: list[dict[str, Any]]) -> str |
     return there[-1] if there else None
 
 
-def metrics_of(events: list[dict[str, Any]], latest: str | None) -> tuple[list[Point], int]:
-    """Every value once, in the journal's order: where a run resumed, the first of two stays."""
+def _trained_depth(config: dict[str, Any]) -> int | None:
+    depth: int | None = config["train"].get("model", {}).get("n_re")
+    return depth
+
+
+def metrics_of(
+    events: list[dict[str, Any]], latest: str | None, depth: int | None = None
+) -> tuple[list[Point], int]:
+    """Every value once, in the journal's order: where a run resumed, the first of two stays.
+
+    The scores of the `latest` evaluation are cells, too, and at the trained `depth` the score.
+    """
     metrics: dict[tuple[str, int], Point] = {}
     not_finite = 0
     for event in events:
-        for key, step, value in _values(event, latest):
+        for key, step, value in _values(event, latest, depth):
             if (key, step) in metrics:
                 continue
             if not math.isfinite(value):
@@ -133,7 +169,9 @@ def metrics_of(events: list[dict[str, Any]], latest: str | None) -> tuple[list[P
     return list(metrics.values()), not_finite
 
 
-def _values(event: dict[str, Any], latest: str | None) -> Iterator[tuple[str, int, float]]:
+def _values(
+    event: dict[str, Any], latest: str | None, depth: int | None
+) -> Iterator[tuple[str, int, float]]:
     """Metric, step and value of an event; of the latest evaluation also the table's cells."""
     metrics = event.get("metrics", {})
     if event["kind"] == schema.EVENT_SCORED:
@@ -149,14 +187,14 @@ def _values(event: dict[str, Any], latest: str | None) -> Iterator[tuple[str, in
         yield schema.depth_metric(column, other), event["step"], value
         if current:
             yield schema.cell_metric(column, event["step"]), 0, value
+            if event["step"] == depth:
+                yield schema.score_metric(column), 0, value
 
 
 def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     """Files to store, by their folder in MLflow."""
     names = ("config.json", "environment.json", "result.json", "error.txt")
-    top = [folder.path / name for name in names]
-    if folder.model_file.is_file() and folder.model_file.stat().st_size <= SMALL_BYTES:
-        top.append(folder.model_file)
+    top = [*(folder.path / name for name in names), folder.model_file]
     files = {"": [path for path in top if path.is_file()]}
     if latest:
         scored = folder.evaluation(latest)
@@ -173,6 +211,10 @@ def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         else:
             text = value if isinstance(value, str) else json.dumps(value)
             yield prefix + key, text
+
+
+def _digest(words: object) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
 
 
 def _modified_ms(path: Path) -> int:

@@ -1,0 +1,202 @@
+"""Addresses of databases and servers: quoted, completed with an installed driver, told in one line.
+
+An address may hold a password. What is shown of one has gone through `hidden` before.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+ANSWER_SECONDS = 10.0
+"""A database that has not answered for so long is down."""
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A kind of database server."""
+
+    port: int
+    drivers: dict[str, str]
+    """The names that SQLAlchemy gives them, and the module that each one imports; best first."""
+    install: str
+
+    def installed(self) -> list[str]:
+        return [name for name, module in self.drivers.items() if _is_installed(module)]
+
+
+_SERVERS = {
+    "postgresql": _Server(
+        5432, {"psycopg2": "psycopg2", "psycopg": "psycopg"}, "pip install 'tisdiss[postgres]'"
+    ),
+    "mysql": _Server(
+        3306,
+        {"pymysql": "pymysql", "mysqldb": "MySQLdb", "mysqlconnector": "mysql"},
+        "pip install 'tisdiss[mysql]'",
+    ),
+}
+_PATIENT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
+"""Drivers that wait for ever unless told how long."""
+_OTHER_NAMES = {"postgres": "postgresql", "mariadb": "mysql"}
+_LIBRARIES = {
+    *("alembic", "mlflow", "optuna", "requests", "sqlalchemy", "sqlite3", "urllib3"),
+    *(module for server in _SERVERS.values() for module in server.drivers.values()),
+}
+"""What speaks to stores for us."""
+
+
+def is_server(address: str) -> bool:
+    """Whether a store is a server that shows its pages itself."""
+    return address.lower().startswith(("http://", "https://"))
+
+
+def sqlite_at(path: Path) -> str:
+    """The address of a database file, whatever characters its path holds."""
+    from sqlalchemy import URL
+
+    return _sqlite_text(URL.create("sqlite", database=str(path)))
+
+
+def database(given: str) -> str:
+    """A database's address as SQLAlchemy can open it here.
+
+    It names a driver that is installed, and a sqlite file by its whole path. ValueError for one
+    that cannot be opened, ConnectionError where nobody answers.
+    """
+    scheme, _, rest = given.partition("://")
+    name, _, driver = scheme.lower().partition("+")
+    name = _OTHER_NAMES.get(name, name)
+    if name == "sqlite":
+        return _sqlite(given)
+    if name not in _SERVERS:
+        known = ", ".join(["sqlite", *_SERVERS])
+        raise ValueError(f"{hidden(given)}: '{name}' is no known kind of database; use {known}")
+    driver = _driver(given, name, driver)
+    url = _parsed(f"{name}+{driver}://{rest}", given)
+    _check_answer(url, given, _SERVERS[name].port)
+    if driver in _PATIENT and "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": f"{ANSWER_SECONDS:.0f}"})
+    return url.render_as_string(hide_password=False)
+
+
+def hidden(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    text = re.sub(r"(//[^:/@\s]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^:/@\s]+@", r"\1***@", text)
+    return re.sub(r"(?i)([?&]\w*(?:password|passwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text)
+
+
+@contextmanager
+def answering(what: str, address: str, way_out: str) -> Iterator[None]:
+    """ConnectionError, one line with the way out, where a store or its library gives up."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_a_library(error):
+            raise
+        reason = _reason(error)
+        first = "Upgrade it so" if "upgrade" in reason else "Start it"
+        told = hidden(f"{what} {address}: {reason.rstrip('.')}. {first}, {way_out}")
+        raise ConnectionError(_without(told, address)) from error
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _driver(given: str, name: str, driver: str) -> str:
+    """The driver that is asked for, else the best that is installed."""
+    server = _SERVERS[name]
+    there = server.installed()
+    if driver in there or (driver and driver not in server.drivers):
+        return driver  # SQLAlchemy knows more of them, and tells what they lack
+    if driver and there:
+        raise ValueError(
+            f"{hidden(given)}: the driver {driver} is not installed, {there[0]} is: write {name}://"
+        )
+    if not there:
+        raise ValueError(f"{hidden(given)}: no driver for {name} is installed: {server.install}")
+    return there[0]
+
+
+def _parsed(address: str, given: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(
+            f"{hidden(given)}: not KIND://USER:PASSWORD@HOST:PORT/DATABASE; characters such as "
+            "@ / : ? # in a password are written as %40 %2F %3A %3F %23"
+        ) from error
+
+
+def _check_answer(url: URL, given: str, port: int) -> None:
+    """At once, for libraries try again and again; a host in the query is the driver's business."""
+    if not url.host or "host" in url.query:
+        return
+    place = (url.host, url.port or port)
+    try:
+        socket.create_connection(place, timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConnectionError(
+            f"{hidden(given)}: nobody answers at {place[0]}:{place[1]} ({reason}); start it, or "
+            "name another database"
+        ) from error
+
+
+def _sqlite(given: str) -> str:
+    url = _parsed(given, given)
+    name = url.database or ""
+    if name in ("", ":memory:") or name.startswith("file:"):
+        return given
+    _, question, query = given.partition("?")
+    if question and not all(re.match(r"\w+=", part) for part in query.split("&")):
+        raise ValueError(f"{hidden(given)}: a question mark in a path is written as %3F")
+    path = Path(name).absolute()
+    if not path.parent.is_dir():
+        raise ValueError(f"{hidden(given)}: there is no folder {path.parent}; make it first")
+    return _sqlite_text(url.set(database=str(path)))
+
+
+def _sqlite_text(url: URL) -> str:
+    """With its driver where something is quoted: MLflow takes `sqlite:///` for a bare path."""
+    text = url.render_as_string(hide_password=False)
+    return re.sub(r"^sqlite:", "sqlite+pysqlite:", text) if "%" in text else text
+
+
+def _is_of_a_library(error: Exception) -> bool:
+    """Whether it is a library's error, or a common one that a library has raised."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    modules = (type(error).__module__, raised_in)
+    return any(module.partition(".")[0] in _LIBRARIES for module in modules)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong; Optuna tells a database's own words as the cause."""
+    told = error.__cause__ if type(error).__name__ == "StorageInternalError" else None
+    return (str(told or error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _without(text: str, address: str) -> str:
+    """Leave out the address's password, wherever a library has put it."""
+    found = re.search(r"//[^:/@\s]*:(\S*)@", address)
+    for secret in {found[1], unquote(found[1])} if found else ():
+        if len(secret) > 3:  # a shorter one is part of other words, too
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,198 @@
+"""MLflow's experiment of ours: its client, its place out of the trash, and where its files lie.
+
+MLflow writes down the absolute place of an experiment's and of every run's artifacts. A project
+that is moved or copied would go on writing into its old folder: places that are not ours any more
+are put right in the database, and a run whose files did not come along is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from tisdiss.harness import schema
+from tisdiss.harness.address import database, hidden, is_server, sqlite_at
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+    from sqlalchemy import Connection, Select
+
+ARTIFACTS = "mlartifacts"
+"""The folder, beside the folder of runs, of artifacts that no server keeps."""
+DATABASE = "mlflow.db"
+NOTE = (
+    "One run per training. `depth/*` has N_re as its step; studies are tags "
+    "`tisdiss.study.<name>`, whose value is the row. Rebuilt by `tisdiss sync`."
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The experiment, open for writing."""
+
+    client: MlflowClient
+    address: str
+    id: str
+    tags: dict[str, str]
+    notes: tuple[str, ...] = ()
+    """What had to be put right."""
+
+
+def store_address(given: str | None, root: Path) -> str:
+    """The store that is given, else $MLFLOW_TRACKING_URI, else a file beside the runs.
+
+    ValueError or ConnectionError for one that cannot be used.
+    """
+    given = (given or os.environ.get("MLFLOW_TRACKING_URI") or "").strip()
+    if not given:
+        return sqlite_at(root / DATABASE)
+    if is_server(given):
+        if not urlsplit(given).hostname:
+            raise ValueError(f"{hidden(given)}: names no host; write http://HOST:PORT")
+        return given
+    if given.startswith("databricks"):
+        return given
+    if "://" not in given or given.startswith("file:"):
+        raise ValueError(
+            f"{hidden(given)}: MLflow keeps runs in a database or on a server: write "
+            f"sqlite:///FOLDER/{DATABASE} or http://HOST:PORT"
+        )
+    return database(given)
+
+
+def open_experiment(address: str, root: Path, origin: str) -> Opened:
+    """Our experiment of a store, made where it is missing and restored where it was deleted."""
+    client = _client(address)
+    local = None if is_server(address) else root / ARTIFACTS
+    found = client.get_experiment_by_name(schema.EXPERIMENT)
+    if found is None:
+        return Opened(client, address, _make(client, local), {})
+    notes = []
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+        notes.append(f"experiment {schema.EXPERIMENT} was in MLflow's trash: restored")
+    if local and (moved := _bring_along(address, found, local, origin)):
+        notes.append(f"the project was moved or copied: artifacts of {moved} runs are in {local}")
+    return Opened(client, address, found.experiment_id, found.tags, tuple(notes))
+
+
+def out_of_reach(place: str, address: str) -> str | None:
+    """Why a run's artifacts cannot be kept there by who opens that store; None where they can."""
+    folder = local_folder(place)
+    if folder and not _project(_location(folder)).is_dir():
+        return (
+            f"MLflow keeps them in {_location(folder)}, which this machine lacks; `tisdiss sync "
+            "--uri` with the server's own database puts the place right"
+        )
+    if place.startswith("mlflow-artifacts:") and not is_server(address):
+        return "MLflow's server keeps them; `tisdiss sync --uri http://HOST:PORT` goes through it"
+    return None
+
+
+def local_folder(place: str) -> Path | None:
+    """The folder that an artifact location means; None where it is a server's business."""
+    split = urlsplit(place)
+    return Path(url2pathname(split.path)) if split.scheme in ("", "file") else None
+
+
+def _client(address: str) -> MlflowClient:
+    """MLflow's client, without its telemetry and its chatter."""
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # A server that is down costs seconds, not the minutes of MLflow's own patience.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=address)
+
+
+def _make(client: MlflowClient, local: Path | None) -> str:
+    kind = {schema.EXPERIMENT_KIND_TAG: schema.EXPERIMENT_KIND, schema.NOTE_TAG: NOTE}
+    place = local.as_uri() if local else None
+    return client.create_experiment(schema.EXPERIMENT, artifact_location=place, tags=kind)
+
+
+def _location(artifacts: Path) -> Path:
+    """An experiment's folder, from that of a run: <location>/<run>/artifacts."""
+    return artifacts.parent.parent
+
+
+def _project(location: Path) -> Path:
+    return location.parent
+
+
+def _bring_along(address: str, experiment: Experiment, local: Path, origin: str) -> int:
+    """Put the places right that lie in a project's former folder; returns of how many runs.
+
+    Of runs, those that the folder of runs made, and those whose artifacts came along.
+    """
+    own = address == sqlite_at(local.parent / DATABASE)
+
+    def is_stale(location: Path | None) -> bool:
+        if location is None or location == local:
+            return False
+        return (own and location.name == ARTIFACTS) or not _project(location).is_dir()
+
+    places: dict[str, str] = {}
+    with _connected(address) as connection:
+        for run, place, owner in _places(connection, experiment.experiment_id):
+            folder = local_folder(place)
+            wanted = local / run / "artifacts"
+            if folder and is_stale(_location(folder)) and (owner == origin or wanted.is_dir()):
+                places[run] = wanted.as_uri()
+        _set_run_places(connection, places)
+        if is_stale(local_folder(experiment.artifact_location)):
+            _set_location(connection, experiment.experiment_id, local.as_uri())
+    return len(places)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Connection]:
+    from sqlalchemy import NullPool, create_engine
+
+    with create_engine(address, poolclass=NullPool).begin() as connection:
+        yield connection
+
+
+def _places(connection: Connection, experiment: str) -> list[tuple[str, str, str | None]]:
+    """Run, artifact place and folder of runs of all runs; MLflow's client would ask for each."""
+    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+    from sqlalchemy import and_, select
+
+    owner = and_(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == schema.TAG_RUNS_DIR)
+    columns: Select[str, str, str | None] = select(
+        SqlRun.run_uuid, SqlRun.artifact_uri, SqlTag.value
+    )
+    found = connection.execute(
+        columns.outerjoin(SqlTag, owner).where(SqlRun.experiment_id == int(experiment))
+    )
+    return [(run, place, owner) for run, place, owner in found]
+
+
+def _set_run_places(connection: Connection, places: dict[str, str]) -> None:
+    from mlflow.store.tracking.dbmodels.models import SqlRun
+    from sqlalchemy import update
+
+    for run, place in places.items():
+        connection.execute(update(SqlRun).where(SqlRun.run_uuid == run).values(artifact_uri=place))
+
+
+def _set_location(connection: Connection, experiment: str, place: str) -> None:
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment
+    from sqlalchemy import update
+
+    moved = update(SqlExperiment).values(artifact_location=place)
+    connection.execute(moved.where(SqlExperiment.experiment_id == int(experiment)))

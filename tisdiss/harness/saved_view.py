@@ -1,0 +1,34 @@
+"""A study's view in MLflow: its runs alone, the best first, with labels and scores as columns.
+
+MLflow's table shows neither metrics nor tags unless they are chosen. A view that is saved as a tag
+of the experiment chooses them, and is in the list of views that MLflow offers.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tisdiss.harness import schema
+
+COLUMNS = (
+    f"tags.`{schema.TAG_LABEL}`",
+    f"metrics.`{schema.score_metric('si_snri')}`",
+    f"metrics.`{schema.score_metric('sdri')}`",
+    f"metrics.`{schema.VAL_SI_SNRI}`",
+    f"tags.`{schema.TAG_STATUS}`",
+    "params.`model.n_re`",
+    "params.`seed`",
+)
+"""As MLflow's pages name them, in their order."""
+
+
+def saved_view(study: str) -> tuple[str, str]:
+    """Key and value of the experiment's tag; the same study gives the same text."""
+    state = {
+        "searchFilter": f"tags.`{schema.study_tag(study)}` LIKE '%'",
+        "orderByKey": f"metrics.`{schema.score_metric('si_snri')}`",
+        "orderByAsc": False,
+        "selectedColumns": COLUMNS,
+    }
+    view = {"name": study, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+    return schema.SAVED_VIEW_TAG + study, json.dumps(view)

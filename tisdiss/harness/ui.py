@@ -1,0 +1,112 @@
+"""`tisdiss ui`: MLflow's own pages on this machine, kept up to date while they are served.
+
+Trainings do not wait for MLflow: they write run folders, and whoever serves the pages looks into
+them. So a run that goes on is shown, with its state and what it has logged so far.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tisdiss.harness.address import is_server
+from tisdiss.harness.children import stop_group, termination_as_exit
+from tisdiss.harness.experiment import store_address
+from tisdiss.harness.folder import run_folders
+from tisdiss.harness.lease import is_held
+from tisdiss.harness.tracking import PORT, sync
+
+REFRESH_SECONDS = 10.0
+
+
+def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
+    """ValueError where the pages cannot be served at a port of this machine."""
+    if is_server(_address(runs_dir)):
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ValueError(
+                f"port {port} of this machine cannot be used ({error.strerror}): stop what serves "
+                "there, or name another one with --port"
+            ) from error
+
+
+def ui(
+    port: int = PORT,
+    *,
+    runs_dir: Path = Path("runs"),
+    say: Callable[[str], None] = print,
+    seconds: float = REFRESH_SECONDS,
+) -> int:
+    """Serve MLflow's pages until interrupted; returns the server's exit code.
+
+    Where the store is a server already, there is nothing to do.
+    """
+    address = _address(runs_dir)
+    if is_server(address):
+        return 0
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": address,  # not on the command line: it may hold a password
+    }
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
+    # A clean folder: the server imports what lies in its own, such as a file called types.py.
+    with tempfile.TemporaryDirectory() as clean, termination_as_exit():
+        environment = {**os.environ, **quiet}
+        server = subprocess.Popen(command, cwd=clean, env=environment, start_new_session=True)
+        news = News(runs_dir, say)
+        try:
+            while server.poll() is None:
+                try:
+                    server.wait(timeout=seconds)
+                except subprocess.TimeoutExpired:
+                    news.send()
+            return server.returncode
+        finally:
+            stop_group(server)
+
+
+class News:
+    """Brings into MLflow what has changed in a folder of runs since the last look."""
+
+    def __init__(self, runs_dir: Path, say: Callable[[str], None]):
+        self.runs_dir, self.say = Path(runs_dir), say
+        self.seen = time.time()
+        self.at_work: set[str] = set()
+        self.told: set[str] = set()
+
+    def send(self) -> None:
+        """Send it; what goes wrong is said once, for the next look may go well."""
+        look, before = time.time(), self.at_work
+        self.at_work = {p.name for p in run_folders(self.runs_dir) if is_held(p / "lock")}
+        changed = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.seen}
+        try:
+            if names := changed | before | self.at_work:
+                sync(self.runs_dir, only=names)
+            self.seen = look
+        except (OSError, ValueError) as error:
+            if str(error) not in self.told:
+                self.told.add(str(error))
+                self.say(f"not up to date: {error}")
+
+
+def _changed(folder: Path) -> float:
+    """When something was last logged, or its state was."""
+    files = [folder / name for name in ("config.json", "events.jsonl", "result.json")]
+    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
+
+
+def _address(runs_dir: Path) -> str:
+    return store_address(None, Path(runs_dir).resolve().parent)
