@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -545,11 +544,9 @@ def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore
 
 def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
-    from tisdiss.memory import keep_freed_memory
+    from tisdiss.surroundings import settle
 
-    # Threads that wait must not spin: where a core is busy that makes all work many times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_freed_memory()
+    settle()
     try:
         app()
     except (ValueError, OSError) as error:

@@ -36,8 +36,9 @@ def cpus() -> int:
 def memory_of(device: str) -> int:
     """Bytes of memory of a device; a CPU's is what this process may use of the machine's."""
     if device == "cpu":
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return min([machine, *memory_limits()])
+        import psutil
+
+        return min([psutil.virtual_memory().total, *memory_limits()])
     import torch
 
     return torch.cuda.get_device_properties(device).total_memory

@@ -2,8 +2,12 @@
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+SAMPLE_SECONDS = 1e-3
+"""How often resident memory is looked at."""
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc, malloc.h
 _NEVER, _PAD = 2**31 - 1, 64 << 20
@@ -54,14 +58,25 @@ def _limits(root: Path, group: str, name: str) -> Iterator[int]:
 def peak_growth(work: Callable[[], object]) -> int:
     """Bytes by which resident memory rises, at its highest, above its start while `work` runs.
 
-    Needs Linux. What was freed before and kept by the allocator is not counted again.
+    What was freed before and kept by the allocator is not counted again.
     """
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-    before = _resident("VmRSS")
-    work()
-    return max(0, _resident("VmHWM") - before)
+    import psutil
 
+    process = psutil.Process()
+    before = highest = process.memory_info().rss
+    over = threading.Event()
 
-def _resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+    def watch() -> None:
+        nonlocal highest
+        while not over.wait(SAMPLE_SECONDS):
+            highest = max(highest, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, name="memory", daemon=True)
+    watcher.start()
+    try:
+        work()
+        highest = max(highest, process.memory_info().rss)
+    finally:
+        over.set()
+        watcher.join()
+    return highest - before

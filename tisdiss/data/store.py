@@ -10,7 +10,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 
 from tisdiss.data.audio import MIN_SECONDS, Decoded, decode
 from tisdiss.files import write_atomic
+from tisdiss.mounts import flush, replace, try_lock
 from tisdiss.progress import Progress, silent
 from tisdiss.sound import Refused
 
@@ -197,7 +197,8 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 def locked(path: Path) -> Iterator[None]:
     """One process works, the others wait; the system drops the lock of a killed one."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if try_lock(file.fileno()) is False:
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -230,6 +231,6 @@ def _decode_all(
                 offset += size
             on_progress(first + len(batch), len(names))
         file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, pcm)
+        flush(file.fileno())
+    replace(part, pcm)
     return entries

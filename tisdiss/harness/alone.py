@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tisdiss.mounts import try_lock
+
 PATIENCE_SECONDS = 5.0
 """A wait that lasts longer is said."""
 
@@ -34,13 +36,10 @@ def alone(
 
 
 def _try(file: IO[str], patience: float) -> bool:
+    """Take the lock; where the file system has none, go on without."""
     end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
+    while try_lock(file.fileno()) is False:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True

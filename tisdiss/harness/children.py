@@ -13,15 +13,21 @@ from contextlib import contextmanager
 
 @contextmanager
 def termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C does, so that `finally` blocks can stop what was started."""
+    """Let SIGTERM and SIGHUP unwind like Ctrl-C does, so that `finally` blocks can stop what was
+    started."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before = {
+        number: signal.signal(number, lambda given, _: sys.exit(128 + given))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN  # as nohup has it
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stop_group(child: subprocess.Popen[bytes], *, seconds: float = 20) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from tisdiss.files import DamagedError, read_object, write_atomic
 from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import LEASE_SECONDS, held
+from tisdiss.mounts import flush
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
 FINAL: tuple[Status, ...] = ("done", "imported")
@@ -136,7 +137,7 @@ class Journal:
         event = {"ts_ms": time.time_ns() // 1_000_000, **event}
         self._file.write(json.dumps(event) + "\n")
         self._file.flush()
-        os.fsync(self._file.fileno())
+        flush(self._file.fileno())
         return event
 
     def close(self) -> None:

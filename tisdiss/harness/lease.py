@@ -3,6 +3,7 @@
 The lock is the kernel's: it is free again when its process ends, however it ends. Its holder also
 touches the lock file now and then. One on this machine that has not done so for the length of its
 lease hangs (it was stopped, or its machine slept): it is killed and its run goes on elsewhere.
+Where the file system has no locks, these signs of life are all there is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from tisdiss.mounts import try_lock
+
 LEASE_SECONDS = 60.0
 """Without a sign of life for so long, a holder counts as hung; there are six beats in it."""
 
@@ -31,28 +36,49 @@ class RunHeldError(RuntimeError):
 def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None]:
     """Hold the lock file of `what` while the block runs; RunHeldError names who holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open(path)
     try:
         # Patience, for `is_held` takes the lock for a moment.
-        free = _lock(descriptor, patience=0.2)
-        if not free and not (_end_hung(path) and _lock(descriptor, patience=10)):
+        free = _free(path, descriptor, patience=0.2)
+        if not free and not (_end_hung(path) and _free(path, descriptor, patience=10)):
             raise RunHeldError(f"{what} is held by {_holder(path)}; wait for it, or stop it")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_this_process(seconds), indent=2).encode(), 0)
         with _beating(path, seconds / 6):
             yield
     finally:
+        if try_lock(descriptor) is None:  # no kernel gives it back
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # less what the umask takes away
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno,
+            f"may not be written by you: it belongs to {_owner(path)}; let them set `umask 002` "
+            "and `chmod -R g+w` on that folder",
+            str(path),
+        ) from error
+
+
+def _owner(path: Path) -> str:
+    with suppress(OSError, KeyError):
+        return path.owner()
+    return "another user"
 
 
 def is_held(path: Path) -> bool:
     """Whether a living process of any machine that shares the file holds the lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     try:
-        return not _lock(descriptor, how=fcntl.LOCK_SH)
+        free = try_lock(descriptor, fcntl.LOCK_SH)
+        return _alive(path) if free is None else not free
     finally:
         os.close(descriptor)
 
@@ -70,17 +96,26 @@ def silent_seconds(path: Path) -> float:
         return float("inf")
 
 
-def _lock(descriptor: int, *, how: int = fcntl.LOCK_EX, patience: float = 0) -> bool:
+def _free(path: Path, descriptor: int, *, patience: float) -> bool:
+    """Take the lock, or where there are none see that nobody lives who holds it."""
     end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
+    while not (taken := try_lock(descriptor)):
+        if taken is None:
+            return not _alive(path)
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _alive(path: Path) -> bool:
+    """Whether the holder that the file names showed a sign of life within its lease."""
+    found = _read(path)
+    if not {"pid", "host", "lease"} <= found.keys():
+        return False
+    if found["host"] == socket.gethostname() and not psutil.pid_exists(found["pid"]):
+        return False
+    return silent_seconds(path) <= found["lease"]
 
 
 def _this_process(seconds: float) -> dict[str, Any]:
@@ -121,13 +156,9 @@ def _end_hung(path: Path) -> bool:
 
 
 def _has_open(pid: int, path: Path) -> bool:
-    """Whether a process has a file open; a number that was given anew to a stranger has not."""
-    target = path.stat()
-    with suppress(OSError):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                if os.path.samestat(link.stat(), target):
-                    return True
+    """Whether a process has a file open: guards against a recycled process id."""
+    with suppress(psutil.Error, OSError):
+        return any(os.path.samefile(file.path, path) for file in psutil.Process(pid).open_files())
     return False
 
 

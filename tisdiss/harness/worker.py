@@ -1,8 +1,9 @@
 """A process that brings one run of a saved plan up to date: all that any engine ever starts.
 
-It resumes what is there, so starting it again is always right. SIGTERM and SIGUSR2 (a batch
-system's warning) make it save and end. How it ended is its exit code, which is also left in a file
-for starters that cannot see exit codes. Under torchrun several of them train one run together.
+It resumes what is there, so starting it again is always right. SIGTERM, SIGHUP (a terminal that
+closes) and SIGUSR2 (a batch system's warning) make it save and end. How it ended is its exit code,
+which is also left in a file for starters that cannot see exit codes. Under torchrun several of them
+train one run together.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.lease import LEASE_SECONDS
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, StopRun, core_train
-from tisdiss.memory import keep_freed_memory
+from tisdiss.surroundings import settle
 
 EXIT_CODES: dict[Outcome, int] = {
     "done": 0,
@@ -65,11 +66,13 @@ def command_line(
         "--sharing": runner.sharing,
         "--recompute": None if runner.recompute is None else int(runner.recompute),
         "--code-file": code_file.resolve(),
+        "--processes": processes,
     }
     line = [sys.executable, "-m"]
     if processes > 1:  # no restarts inside: one layer of retries, the outermost, is enough
         line += ["torch.distributed.run", "--standalone", "--max-restarts", "0"]
-        line += ["--nproc-per-node", str(processes), "-m"]
+        # Of this machine alone, whose own name need not be known to any name server.
+        line += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(processes), "-m"]
     line += ["tisdiss.harness.worker", str(plan_file.resolve()), planned.identity]
     for name, value in options.items():
         line += [] if value is None else [name, str(value)]
@@ -78,7 +81,7 @@ def command_line(
 
 def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
-    keep_freed_memory()
+    settle()
     given = _parser().parse_args(arguments)
     with StopSignal() as asked:
         return _bring_up_to_date(given, asked)
@@ -104,11 +107,11 @@ def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int:
         lease_seconds=given.lease_seconds,
         on_error=errors.append,
     )
-    outcome = _run(asked.heeded_by(runner), plan.run(given.identity))
+    outcome = _run(asked.heeded_by(runner), plan.run(given.identity), given.processes)
     if outcome is None:
         return 0
     code = EXIT_CODES[outcome]
-    if outcome == "failed" and errors and _passes(errors[-1]):
+    if outcome == "failed" and errors and _passes(errors[-1], given.processes):
         code = TRY_AGAIN
     if given.code_file:
         write_atomic(given.code_file, f"{code}\n")
@@ -131,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
     parser.add_argument("--sharing", type=int, default=1)
     parser.add_argument("--recompute", type=int, choices=(0, 1))
+    parser.add_argument("--processes", type=int, default=1, help="that torchrun started for it")
     parser.add_argument("--code-file", type=Path, help="where to leave the exit code")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--again", action="store_true")
@@ -138,8 +142,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class StopSignal:
-    """While the block runs SIGTERM and SIGUSR2 are only noted; in other threads than the main one
-    they are as before."""
+    """While the block runs these signals are only noted; in other threads than the main one they
+    are as before."""
+
+    NUMBERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self.came = False
@@ -147,8 +153,9 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGUSR2):
-                self.before[number] = signal.signal(number, self._note)
+            for number in self.NUMBERS:
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                    self.before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,23 +189,18 @@ def _end_with(parent: int) -> None:
         raise SystemExit(EXIT_CODES["stopped"])
 
 
-def _passes(error: Exception) -> bool:
-    if _many() and isinstance(error, RuntimeError):
+def _passes(error: Exception, processes: int) -> bool:
+    if processes > 1 and isinstance(error, RuntimeError):
         return True  # such as a rank that was lost
     return isinstance(error, OSError) and error.errno in _PASSING
-
-
-def _many() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 # --- several processes, one run -----------------------------------------------------------------
 
 
-def _run(runner: Runner, planned: PlannedRun) -> Outcome | None:
+def _run(runner: Runner, planned: PlannedRun, processes: int) -> Outcome | None:
     """The run's outcome; None on ranks that only help."""
-    if not _many():
+    if processes == 1:  # whatever a launcher has left in the environment
         return runner.run(planned)
     from tisdiss.distributed import joined, ranks
 
