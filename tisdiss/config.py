@@ -564,7 +564,8 @@ class TrainConfig(Config):
 class EvalConfig(Config):
     """Which depths are scored on which mixtures; never a reason to train."""
 
-    n_re: Annotated[tuple[Positive, ...], Field(min_length=1)] = tuple(range(1, 11))
+    n_re: tuple[Positive, ...] = tuple(range(1, 11))
+    """None for a model without early split, which has one depth."""
     n_sep: Positive | None = None
     split: Literal["test", "val"] = "test"
     mixtures: Positive | None = None

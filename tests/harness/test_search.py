@@ -230,3 +230,11 @@ def test_the_front_is_what_nothing_beats():
 def test_a_mistake_is_told_with_its_line(write, old, new, message):
     with pytest.raises(ValueError, match=rf"search_demo.yaml:\d+.*{message}"):
         write(SEARCH.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("n_re", ["", "n_re: 3\n"])
+def test_models_without_early_split_are_searched_at_their_only_depth(go, n_re):
+    text = SEARCH.replace("sep1x2-re1x3-l1+3", "sep2x2-l1").replace("n_re: 3\n", n_re)
+    text = text.replace("  loss.weights.re: {low: 0.1, high: 10, log: true}\n", "")
+    results = go(text.replace("loss.weights.re: 1, ", ""), trials=1)
+    assert [(trial.state, trial.values) for trial in results] == [("complete", (0.0,))]

@@ -253,6 +253,14 @@ def test_a_claim_about_what_is_never_scored_is_refused(write_study, expr, told):
     assert told in line
 
 
+def test_a_study_asks_for_a_depth_at_least(write_study):
+    path = write_study(["{id: a}", "{id: flat, model: sep1x2-l1}"])
+    path.write_text(path.read_text().replace("n_re: 1..4", "n_re: []"))
+    assert mistakes(path) == ["8:18: []: n_re: must have at least 1 item, not 0"]
+    more = "profiles: {cpu: {evaluate: {n_re: []}}}\n"
+    assert "at least 1 item" in mistakes(write_study(["{id: a}"], more=more))[0]
+
+
 def test_a_claim_may_be_about_depths_that_one_profile_scores(write_study):
     claim = CLAIM.format("row('a').si_snri(n_re=9) > row('a').si_snri(n_re=4)")
     more = "profiles: {cpu: {evaluate: {n_re: 1..10}}}\n"

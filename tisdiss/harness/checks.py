@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.config import TrainConfig
 from tisdiss.harness.expression import parse, rows_of
 from tisdiss.harness.overrides import settable, value_problems
 from tisdiss.harness.problems import Place, Problem, nearest
-from tisdiss.harness.profiles import DEFAULT_CORPUS, check_adjustments, load_profiles
+from tisdiss.harness.profiles import (
+    DEFAULT_CORPUS,
+    AskedEvaluation,
+    check_adjustments,
+    load_profiles,
+)
 
 _ALONE = {
     "use": ("model", "set", "init_from", "weights", "published", "corpus"),
@@ -33,7 +38,7 @@ def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
         *_check_profiles(a_dict(data.get("profiles"))),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
         *_check_show(a_dict(data.get("show"))),
-        *value_problems(a_dict(data.get("evaluate")), EvalConfig, ("evaluate",)),
+        *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
     ]
     for i, row in rows:
         problems += _check_row(row, ("rows", i))

@@ -1,7 +1,7 @@
 """Runs of a plan on this machine: in this process, or several at a time, a worker process each.
 
 Parents are finished before their children start. A worker that crashes, is killed or shows no sign
-of life is started again a few times and resumes; one that failed by itself, or diverged, is not.
+of life is started again a few times and resumes; one that failed by an error, or diverged, is not.
 SIGTERM lets all of them save and end.
 `slurm.py` does the same on many machines.
 """
@@ -19,14 +19,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tisdiss.device import check_device, cpus
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, Follower, RunFolder
 from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
-from tisdiss.harness.worker import StopSignal, command_line, outcome_of
+from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
@@ -216,7 +216,7 @@ class _Pool:
                 return
             outcome = give_up(worker.folder, f"{how}, {self.tries} times")
         self.outcomes[planned.identity] = outcome
-        self.runner.say(f"{planned}: {outcome}")
+        self.runner.say(f"{planned}: {ending(worker.folder, outcome)}")
         if self.track and outcome in ("done", "stopped", *BROKEN):
             show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
 
@@ -228,11 +228,13 @@ def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:
             runner.watch(planned, event)
 
 
-def give_up(folder: RunFolder, reason: str) -> Outcome:
-    """Make a run that keeps crashing a row with its reason; finished weights stay finished."""
-    if folder.read("result.json").get("status", "running") == "running":
-        folder.write("result.json", {"status": "failed", "reason": reason})
-    return "failed"
+def ending(folder: RunFolder, outcome: Outcome) -> str:
+    """How a run in another process ended, with its reason where it is broken."""
+    try:
+        reason = folder.read("result.json").get("reason") if outcome in BROKEN else None
+    except DamagedError as error:
+        reason = error
+    return f"{outcome}: {reason}" if reason else outcome
 
 
 def _spawn(command: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

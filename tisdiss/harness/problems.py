@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -99,7 +100,8 @@ def literal_hint(details: Any) -> str:
 def rule_of(details: Any) -> str:
     """The rule a value broke, from one of pydantic's error records."""
     text = details["msg"].removeprefix("Value error, ").removeprefix(f"{details['input']!r}: ")
-    return text.replace("String should", "must").replace("Input should", "must")
+    text = re.sub(r"(String|Input|Tuple|List|Dictionary) should", "must", text)
+    return text.replace(" after validation", "")
 
 
 def _fields(model: type[BaseModel], loc: Place) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.config import EvalConfig, Positive, TrainConfig
 from tisdiss.harness.document import Document, read_document
 from tisdiss.harness.overrides import validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
@@ -21,6 +21,12 @@ from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, pro
 PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class AskedEvaluation(EvalConfig):
+    """What a study asks to be scored: some N_re, which a model without early split has not."""
+
+    n_re: Annotated[tuple[Positive, ...], Field(min_length=1)] = EvalConfig().n_re
 
 
 class Words(BaseModel):
@@ -158,7 +164,11 @@ def get_profile(name: str) -> Profile:
 def check_adjustments(words: Any, at: Place) -> list[Problem]:
     """Mistakes in the dotted settings of a profile or of a study's adjustments to one."""
     problems: list[Problem] = []
-    for key, model in (("set", TrainConfig), ("finetune", TrainConfig), ("evaluate", EvalConfig)):
+    for key, model in (
+        ("set", TrainConfig),
+        ("finetune", TrainConfig),
+        ("evaluate", AskedEvaluation),
+    ):
         changes = words.get(key) if isinstance(words, dict) else None
         if isinstance(changes, dict):
             problems += value_problems(changes, model, (*at, key))

@@ -16,7 +16,7 @@ from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, Trai
 from tisdiss.harness.expression import Cell, leaves, parse
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
-from tisdiss.harness.profiles import DEFAULT_CORPUS, Profile, load_profiles
+from tisdiss.harness.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
 
 if TYPE_CHECKING:
     from tisdiss.harness.study import Row, Study
@@ -66,8 +66,8 @@ def resolve_evaluation(profile: Profile, model: ModelConfig | None = None) -> Ev
 
     A model without early split is scored at its trained depth only: it has no N_re.
     """
-    config = override(EvalConfig(), profile.evaluate)
-    return config if model is None or model.m_re else config.model_copy(update={"n_re": ()})
+    asked = override(AskedEvaluation(), profile.evaluate).model_dump()
+    return EvalConfig(**asked | ({} if model is None or model.m_re else {"n_re": ()}))
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:

@@ -104,13 +104,13 @@ class Search(Words):
         )
 
     def _deepest(self) -> int:
-        """The largest N_re that a trial may be trained at."""
+        """The largest N_re that a trial may be trained at; 1 where there is none."""
         name = "model.n_re"
         choices = [each for span in self.space.values() for each in span.options.values()]
         given = [settings[name] for settings in choices if name in settings]
         if span := self.space.get(name):
-            return max([*given, *span.choices, int(span.high or 1)])
-        return max([*given, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
+            return max([1, *given, *span.choices, int(span.high or 1)])
+        return max([1, *given, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
 
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:
