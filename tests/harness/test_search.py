@@ -238,3 +238,15 @@ def test_models_without_early_split_are_searched_at_their_only_depth(go, n_re):
     text = text.replace("  loss.weights.re: {low: 0.1, high: 10, log: true}\n", "")
     results = go(text.replace("loss.weights.re: 1, ", ""), trials=1)
     assert [(trial.state, trial.values) for trial in results] == [("complete", (0.0,))]
+
+
+def test_a_search_has_the_seeds_of_runs(write):
+    with pytest.raises(ValueError, match=r"search_demo.yaml:11:7: 202611281530: a seed is from 0"):
+        write(SEARCH + "seed: 202611281530\n")
+
+
+def test_the_last_seed_leaves_room_for_the_sampler(write, tmp_path):
+    spec = write(SEARCH + "seed: 4294967295\n")
+    first = _open(spec, "smoke", tmp_path, None)
+    first.tell(first.ask(), 0.0)
+    assert _open(spec, "smoke", tmp_path, None).ask().number == 1

@@ -351,3 +351,35 @@ def test_planning_needs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "line"),
+    [
+        ("{id: a}", "seeds: [0, 20261128153000]\n", "9:12: 20261128153000: a seed is from 0 to 4"),
+        ("{id: a}", "seeds: [4294967296]\n", "9:9: 4294967296: a seed is from 0 to 4294967295"),
+        ("{id: a}", "profiles: {smoke: {seeds: [4294967296]}}\n", "9:28: 4294967296: a seed is"),
+        ("{id: a, set: {data.seed: 4294967296}}", "", "6:30: 4294967296: data.seed: a seed is"),
+        ("{id: a, set: {data.sample_rate: 2}}", "", "6:37: 2: data.sample_rate: must be greater"),
+        (
+            "{id: a, set: {data.rooms: 99999999999999999999}}",
+            "",
+            "6:31: '99999999999999999999': a whole number has at most 18 digits",
+        ),
+        (
+            "{id: a, set: {model.block.channels: 16384, model.block.ffn_hidden: [16384]}}",
+            "",
+            "6:5: 'a': sep1x2-re1x3-l1+3 would have 5.5e+10 parameters; at most 1e+09 ",
+        ),
+    ],
+)
+def test_a_number_out_of_its_range_is_told_with_its_place(write_study, row, more, line):
+    assert any(found.startswith(line) for found in mistakes(write_study([row], more=more)))
+
+
+def test_rows_that_start_from_each_other_come_to_an_end(write_study):
+    rows = ["{id: r0}", *(f"{{id: r{k}, init_from: r{k - 1}}}" for k in range(1, 200))]
+    found = mistakes(write_study(rows))
+    assert found[0] == "27:26: 'r20': more than 20 rows start from each other"
+    assert found[-1].endswith("79 more mistakes") and len(found) == 101
+    assert len(load_study(write_study(rows[:21])).rows) == 21

@@ -19,6 +19,7 @@ from tisdiss.harness.profiles import (
     load_profiles,
 )
 
+MAX_ANCESTORS = 20
 _ALONE = {
     "use": ("model", "set", "init_from", "weights", "published", "corpus"),
     "weights": ("model", "set", "init_from", "published"),
@@ -89,17 +90,20 @@ def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) ->
         if parent not in known:
             rule = "no such row of this study, and no such weights"
             yield Problem(at, parent, rule, nearest(parent, known))
-        elif _descends_from_itself(row, trained):
+        elif str(row.get("id")) in (ancestors := _ancestors(row, trained)):
             yield Problem(at, parent, "the rows start from each other; one must come first")
+        elif len(ancestors) > MAX_ANCESTORS:
+            yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
 
 
-def _descends_from_itself(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool:
-    parent, steps = row.get("init_from"), 0
-    while isinstance(parent, str) and parent in rows and steps <= len(rows):
-        if parent == row.get("id"):
-            return True
-        parent, steps = rows[parent].get("init_from"), steps + 1
-    return False
+def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Ids of the rows that must come before, the nearest first, and no more than are allowed."""
+    found: list[str] = []
+    parent = row.get("init_from")
+    while isinstance(parent, str) and parent in rows and len(found) <= MAX_ANCESTORS:
+        found.append(parent)
+        parent = rows[parent].get("init_from")
+    return found
 
 
 def _weights_names(data: dict[str, Any]) -> set[str]:

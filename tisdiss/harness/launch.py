@@ -27,6 +27,7 @@ from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
 from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
+from tisdiss.limits import MAX_JOBS
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
@@ -55,10 +56,10 @@ def launch(
     `processes` train each run together (torchrun). `command` makes the command line of a worker;
     for tests.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs={jobs}: at least one run at a time; pass jobs >= 1")
-    if processes < 1:
-        raise ValueError(f"processes={processes}: a run needs one; pass processes >= 1")
+    if not 1 <= jobs <= MAX_JOBS:
+        raise ValueError(f"jobs={jobs}: at least one run at a time, and at most {MAX_JOBS}")
+    if not 1 <= processes <= MAX_JOBS:
+        raise ValueError(f"processes={processes}: a run needs one, and has at most {MAX_JOBS}")
     check_device(runner.device)
     if jobs == processes == 1 and command is None:
         with StopSignal() as asked:

@@ -13,20 +13,23 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tisdiss.config import EvalConfig, Positive, TrainConfig
+from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
 from tisdiss.harness.document import Document, read_document
 from tisdiss.harness.overrides import validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
+from tisdiss.limits import MAX_PASSES, MAX_SEEDS
 
 PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
 
 
 class AskedEvaluation(EvalConfig):
     """What a study asks to be scored: some N_re, which a model without early split has not."""
 
-    n_re: Annotated[tuple[Positive, ...], Field(min_length=1)] = EvalConfig().n_re
+    n_re: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] = (
+        EvalConfig().n_re
+    )
 
 
 class Words(BaseModel):

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, TrainConfig
+from tisdiss.harness.cost import parameters
 from tisdiss.harness.expression import Cell, leaves, parse
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
 from tisdiss.harness.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
+from tisdiss.limits import MAX_PARAMETERS
 
 if TYPE_CHECKING:
     from tisdiss.harness.study import Row, Study
@@ -41,6 +43,7 @@ def resolve_training(
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, row.set)
     _check_grid(config.model)
+    _check_size(config.model)
     if parent is not None:
         config.model.check_fine_tune(parent)
     return config
@@ -52,6 +55,16 @@ def _check_grid(model: ModelConfig) -> None:
         raise ValueError(
             f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
             "model such as tf-gridnet-sep6x1-l1"
+        )
+
+
+def _check_size(model: ModelConfig) -> None:
+    """Settings that are each within their range may still multiply."""
+    count = parameters(model)
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"{model.name} would have {count:.1e} parameters; at most {MAX_PARAMETERS:.0e} are "
+            "trained, so set smaller widths, kernels or numbers of blocks"
         )
 
 

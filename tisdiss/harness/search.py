@@ -27,6 +27,7 @@ from tisdiss.harness.lease import is_held
 from tisdiss.harness.plan import Plan, PlannedRun, plan
 from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
 from tisdiss.harness.search_file import Params, Search, Span
+from tisdiss.limits import MAX_SEED
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -234,7 +235,9 @@ def _open(spec: Search, profile: str, runs_dir: Path, storage: str | None) -> St
         storage=kept,
         study_name=name,
         directions=[DIRECTIONS[objective] for objective in spec.objectives],
-        sampler=optuna.samplers.TPESampler(seed=spec.seed + done, n_startup_trials=8),
+        sampler=optuna.samplers.TPESampler(
+            seed=(spec.seed + done) % (MAX_SEED + 1), n_startup_trials=8
+        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         load_if_exists=True,
     )

@@ -16,13 +16,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from tisdiss.config import LossTerm, TrainConfig
+from tisdiss.config import LossTerm, Passes, Seed, TrainConfig
 from tisdiss.harness.checks import a_dict
 from tisdiss.harness.document import read_document
 from tisdiss.harness.overrides import settable, validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
 from tisdiss.harness.profiles import Adjustments, Words
 from tisdiss.harness.study import Row, Show, Study, StudyName
+from tisdiss.limits import MAX_TRIALS
 
 WEIGHT = "loss.weights."
 """Followed by a loss term: its λ."""
@@ -66,10 +67,10 @@ class Search(Words):
     set: dict[str, Any] = Field(default={}, description="dotted settings of all trials")
     space: Annotated[dict[str, Span], Field(min_length=1)]
     objectives: Annotated[tuple[Literal["si_snri", "macs"], ...], Field(min_length=1)]
-    n_re: Annotated[int, Field(ge=1)] | None = None
+    n_re: Passes | None = None
     first: tuple[Params, ...] = ()
-    trials: Annotated[int, Field(ge=1)] = 30
-    seed: Annotated[int, Field(ge=0)] = 0
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 30
+    seed: Seed = 0
     prune: bool = True
     profiles: dict[str, Adjustments] = Field(default={}, description="as in a study")
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from tisdiss.device import check_device_name
 from tisdiss.files import write_atomic
 from tisdiss.harness.folder import BROKEN, RunFolder
 from tisdiss.harness.identity import sha256_of, short
@@ -65,6 +66,7 @@ def launch_on_slurm(
     Interrupted, it leaves the jobs running, and the same command finds them again. After
     `deadline_seconds` runs whose jobs are still waiting or working are left to themselves.
     """
+    check_device_name(runner.device)  # whether it is there is known on the nodes alone
     if processes > 1 and settings.gpus not in (0, processes):
         raise ValueError(
             f"processes={processes} with gpus: {settings.gpus}: each process needs its own; make "

@@ -27,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from tisdiss.config import ModelConfig, TrainConfig
+from tisdiss.config import ModelConfig, Passes, TrainConfig
 from tisdiss.harness.checks import a_dict, a_list, check_study
 from tisdiss.harness.document import RANGE, read_document
 from tisdiss.harness.expression import parse, rows_of
@@ -44,6 +44,7 @@ from tisdiss.harness.profiles import (
     load_profiles,
 )
 from tisdiss.harness.resolve import check_claims, check_rows
+from tisdiss.limits import MAX_PASSES, MAX_ROWS
 
 _COLUMN = re.compile(r"^(params_m|(si_snri|sdri|si_snr|sdr|macs_m)(\.re[1-9][0-9]*)?)$")
 
@@ -103,7 +104,7 @@ class Row(Words):
         default={}, description="numbers that others reported; such a row is not trained"
     )
     source: str | None = Field(default=None, description="where `paper` or `published` is from")
-    at: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
+    at: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] | None = Field(
         default=None, description="N_re at which a table shows the row, a line each"
     )
     marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
@@ -149,10 +150,10 @@ class Study(Words):
     claim: str = Field(min_length=1, description="what the paper says, in one sentence")
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
     corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
-    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MAX_ROWS)]
     evaluate: dict[str, Any] = Field(default={}, description="such as {n_re: 1..10}")
     seeds: Seeds = (0,)
-    claims: tuple[Claim, ...] = ()
+    claims: Annotated[tuple[Claim, ...], Field(max_length=MAX_ROWS)] = ()
     show: Show
     profiles: dict[str, Adjustments] = Field(default={}, description="profiles as adjusted here")
     _used: dict[str, Study] = PrivateAttr(default_factory=dict)
