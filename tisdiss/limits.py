@@ -28,8 +28,7 @@ MAX_COUNT = 1_000_000
 """Mixtures, steps and epochs."""
 
 MAX_SEEDS = 1000
-MAX_ROWS = 500
-"""Rows of a study, and claims."""
+MAX_CHOICES = 100
 MAX_TRIALS = 10_000
 MAX_JOBS = 256
 """Processes at a time."""

@@ -250,3 +250,24 @@ def test_the_last_seed_leaves_room_for_the_sampler(write, tmp_path):
     first = _open(spec, "smoke", tmp_path, None)
     first.tell(first.ask(), 0.0)
     assert _open(spec, "smoke", tmp_path, None).ask().number == 1
+
+
+@pytest.mark.parametrize(
+    ("span", "rule"),
+    [
+        ("model.n_re: {low: 1, high: 1000000000}", "1000000000: model.n_re: must be less than"),
+        ("optim.lr: {low: 0.0, high: 1.0e-2}", "0.0: optim.lr: must be greater than 0"),
+        ("model.n_re: {choices: [1, two]}", "'two': model.n_re: must be a valid integer"),
+        ("loss.weights.re: {low: -1, high: 2}", "-1: loss.weights: must be greater than or"),
+        ("data.seed: {low: 0, high: 99999999999}", "99999999999: data.seed: a seed is from 0"),
+    ],
+)
+def test_a_span_holds_what_its_setting_allows(write, span, rule):
+    with pytest.raises(ValueError, match=rf"search_demo.yaml:5:\d+: {rule}"):
+        write(f"search: search_demo\ntitle: x\nbase: sep1x2-re1x3\nspace:\n  {span}\n"
+              "objectives: [si_snri]\n")  # fmt: skip
+
+
+def test_a_search_of_many_trials_is_a_study_of_many_rows(write):
+    spec = write()
+    assert len(spec.study(dict.fromkeys(range(2000), spec.first[0])).rows) == 2000

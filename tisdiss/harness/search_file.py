@@ -23,7 +23,7 @@ from tisdiss.harness.overrides import settable, validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
 from tisdiss.harness.profiles import Adjustments, Words
 from tisdiss.harness.study import Row, Show, Study, StudyName
-from tisdiss.limits import MAX_TRIALS
+from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
 
 WEIGHT = "loss.weights."
 """Followed by a loss term: its λ."""
@@ -38,7 +38,7 @@ class Span(Words):
     low: Number | None = None
     high: Number | None = None
     log: bool = False
-    choices: tuple[Any, ...] = ()
+    choices: Annotated[tuple[Any, ...], Field(max_length=MAX_CHOICES)] = ()
     options: dict[str, dict[str, Any]] = Field(default={}, description="named sets of settings")
 
     @model_validator(mode="after")
@@ -51,6 +51,10 @@ class Span(Words):
         if self.log and not (self.low and self.low > 0):
             raise ValueError("`log: true` needs a `low` above 0")
         return self
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values that say whether all of them are allowed."""
+        return self.choices or tuple(end for end in (self.low, self.high) if end is not None)
 
     def has(self, value: object) -> bool:
         if self.low is None or self.high is None:
@@ -161,9 +165,19 @@ def _check(search: Search, stem: str) -> list[Problem]:
         if not span.options and name not in (*settable(TrainConfig), *weights):
             hint = nearest(name, [*settable(TrainConfig), *weights])
             problems.append(Problem(at, name, "unknown setting", hint, at_key=True))
+        elif not span.options:
+            problems += [p for end in span.ends() for p in _end_problems(name, end, at)]
     for k, params in enumerate(search.first):
         problems += _check_first(search, params, ("first", k))
     return problems
+
+
+def _end_problems(name: str, end: object, at: Place) -> list[Problem]:
+    """What is wrong with a value that a setting may be given."""
+    term = name.removeprefix(WEIGHT)
+    setting = {"loss.weights": {term: end}} if name.startswith(WEIGHT) else {name: end}
+    wrong = value_problems(setting, TrainConfig, ())
+    return [Problem(at, end, problem.rule, problem.hint) for problem in wrong]
 
 
 def _check_first(search: Search, params: Params, at: Place) -> list[Problem]:

@@ -44,7 +44,7 @@ from tisdiss.harness.profiles import (
     load_profiles,
 )
 from tisdiss.harness.resolve import check_claims, check_rows
-from tisdiss.limits import MAX_PASSES, MAX_ROWS
+from tisdiss.limits import MAX_PASSES
 
 _COLUMN = re.compile(r"^(params_m|(si_snri|sdri|si_snr|sdr|macs_m)(\.re[1-9][0-9]*)?)$")
 
@@ -150,10 +150,10 @@ class Study(Words):
     claim: str = Field(min_length=1, description="what the paper says, in one sentence")
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
     corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
-    rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MAX_ROWS)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     evaluate: dict[str, Any] = Field(default={}, description="such as {n_re: 1..10}")
     seeds: Seeds = (0,)
-    claims: Annotated[tuple[Claim, ...], Field(max_length=MAX_ROWS)] = ()
+    claims: tuple[Claim, ...] = ()
     show: Show
     profiles: dict[str, Adjustments] = Field(default={}, description="profiles as adjusted here")
     _used: dict[str, Study] = PrivateAttr(default_factory=dict)
