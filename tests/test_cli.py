@@ -489,8 +489,8 @@ def test_why_names_the_folder_of_smoke_reports(
 def test_a_long_seed_is_refused_before_anything_starts(tisdiss: Run, tmp_path, seed: int) -> None:
     words = ("run", "fig2a", "--profile", "smoke", "--runs-dir", tmp_path / "runs", "--seed", seed)
     code, out, errors = tisdiss(*words)
-    assert (code, out) == (2, "") and "'--seed': Input should be less than or equal to" in errors
-    assert not (tmp_path / "runs").exists()
+    assert (code, out) == (2, "") and not (tmp_path / "runs").exists()
+    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, for generators keep")
 
 
 def test_what_pydantic_finds_is_told_without_its_address(tisdiss: Run, monkeypatch) -> None:

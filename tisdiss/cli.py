@@ -14,10 +14,9 @@ from tisdiss import cli_data, cli_numbers
 from tisdiss.cli_progress import progress_bar
 from tisdiss.limits import (
     MAX_JOBS,
+    MAX_MEASURED,
     MAX_PASSES,
     MAX_ROUNDS,
-    MAX_SECONDS,
-    MAX_SEED,
     MAX_THREADS,
     MAX_TRIALS,
 )
@@ -48,7 +47,7 @@ Speech = Annotated[
 ]
 Seeds = Annotated[
     list[int] | None,
-    typer.Option("--seed", min=0, max=MAX_SEED, help="Instead of the study's; repeat for several."),
+    typer.Option("--seed", min=0, help="Instead of the study's; repeat for several."),
 ]
 Reports = Annotated[
     Path | None,
@@ -60,7 +59,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=MAX_THREADS, help="Torch threads of each run.")
 ]
-Seconds = Annotated[float, typer.Option(max=MAX_SECONDS, help="Length of the audio.")]
+Seconds = Annotated[float, typer.Option(max=MAX_MEASURED, help="Length of the audio.")]
 MIN_MINUTES = 1e-4
 """A training that may take no time at all is a mistake."""
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]

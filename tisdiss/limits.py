@@ -18,7 +18,9 @@ MAX_PARAMETERS = 10**9
 MIN_RATE, MAX_RATE = 1000, 48_000
 """Hz."""
 MAX_SECONDS = 3600.0
-"""Of one sound."""
+"""Of one sound of a corpus."""
+MAX_MEASURED = 60.0
+"""Of a sound that a model takes at once, to be timed."""
 MAX_SAMPLES = 2**30
 """Of one batch, and of the responses of all rooms: 4 GiB as they are computed with."""
 MAX_BATCH = 4096

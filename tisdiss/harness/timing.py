@@ -23,7 +23,7 @@ from tisdiss.files import write_atomic
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.folder import json_text
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
-from tisdiss.limits import MAX_ROUNDS, MAX_SECONDS
+from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.model import TISDiSS
 from tisdiss.profile import seconds_of
 
@@ -44,7 +44,7 @@ class Timing:
     rounds: int = 3
 
     def __post_init__(self) -> None:
-        for name, most in (("seconds", MAX_SECONDS), ("rounds", MAX_ROUNDS)):
+        for name, most in (("seconds", MAX_MEASURED), ("rounds", MAX_ROUNDS)):
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0, at most {most:g}")
 
