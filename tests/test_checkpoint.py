@@ -113,8 +113,9 @@ def test_a_missing_model_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_a_device_that_is_not_there_is_named(file: Path) -> None:
-    with pytest.raises(ValueError, match=r"device='gpu' cannot be used here .*; use cpu"):
-        load_model(file, "gpu")
+    for device in ("gpu", "meta", "mps", "xla", "cpu:0", "cuda:", "cuda:-1", "CUDA", ""):
+        with pytest.raises(ValueError, match="cannot be used here; use cpu, cuda or cuda:N"):
+            load_model(file, device)
 
 
 STATE = {"step": 3, "best": [(-1.5, 2, {"w": torch.arange(3.0)})], "model": {"w": torch.ones(2)}}

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from tisdiss import __version__, cli
 from tisdiss.checkpoint import save_model
 from tisdiss.cli_numbers import folded
+from tisdiss.config import LossConfig
 from tisdiss.harness.display import Watcher
 from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.study import find_studies
@@ -576,3 +577,26 @@ def test_why_names_the_folder_of_smoke_reports(
     assert code == 2 and "no report of study 'fig2a' in reports; there is one of pro" in errors
     assert errors.endswith("add --reports build/smoke\n")
     assert "--reports build/smoke" not in tisdiss("why", "fig2b:l1:si_snri")[2]
+
+
+@pytest.mark.parametrize("seed", [2**32, 20261128153000])
+def test_a_long_seed_is_refused_before_anything_starts(tisdiss: Run, tmp_path, seed: int) -> None:
+    words = ("run", "fig2a", "--profile", "smoke", "--runs-dir", tmp_path / "runs", "--seed", seed)
+    code, out, errors = tisdiss(*words)
+    assert (code, out) == (2, "") and not (tmp_path / "runs").exists()
+    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, for generators keep")
+
+
+def test_what_pydantic_finds_is_told_without_its_address(tisdiss: Run, monkeypatch) -> None:
+    monkeypatch.setattr(cli, "app", lambda: LossConfig(average="flatt"))
+    assert tisdiss() == (2, "", "error: average: 'flatt': must be 'flat' or 'eq1'\n")
+
+
+@pytest.mark.parametrize("device", ["meta", "mps", "cpu:1"])
+@pytest.mark.parametrize("command", ["run", "time"])
+def test_other_devices_are_refused_with_one_line(tisdiss: Run, tmp_path, command, device) -> None:
+    options = ("--profile", "smoke", "--runs-dir", tmp_path / "runs", "--device", device)
+    code, _, errors = tisdiss(command, "fig2a", *options)
+    assert code == 2
+    line = f"error: device='{device}' cannot be used here; use cpu, cuda or cuda:N"
+    assert errors.splitlines()[-1] == line and not (tmp_path / "runs").exists()

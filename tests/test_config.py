@@ -250,11 +250,6 @@ def test_settings_are_frozen_and_survive_json(config) -> None:
         setattr(config, next(iter(type(config).model_fields)), None)
 
 
-def test_an_evaluation_has_a_depth() -> None:
-    with pytest.raises(ValidationError, match="at least 1 item"):
-        EvalConfig(n_re=())
-
-
 @pytest.mark.parametrize(
     ("name", "depth", "message"),
     [

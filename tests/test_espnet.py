@@ -1,12 +1,17 @@
 """Released settings and key names to ours, and back."""
 
+import argparse
+import datetime
+import re
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tisdiss import espnet
@@ -289,3 +294,106 @@ def test_released_tf_gridnets_are_what_is_exported(version: int) -> None:
 def test_what_cannot_be_expressed_is_refused_by_name(meta: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         espnet.model_config(meta)
+
+
+def wrapped(weights: dict[str, Tensor]) -> dict[str, Any]:
+    """Weights as other tools save them, by what they do with them."""
+    bare = {k.removeprefix("separator."): v for k, v in weights.items()}
+    times = {"time": datetime.timedelta(seconds=3), "loss": np.float64(1.5), "n": np.float32(2)}
+    return {
+        "DataParallel": {f"module.{k}": v for k, v in weights.items()},
+        "torch.compile": {f"_orig_mod.{k}": v for k, v in weights.items()},
+        "both": {f"_orig_mod.module.{k}": v for k, v in weights.items()},
+        "compiled inside": {k.replace("path", "path._orig_mod"): v for k, v in weights.items()},
+        "ESPnet": {"model": weights, "optimizers": [{"state": {0: {"exp_avg": torch.ones(2)}}}],
+                   "reporter": {"epoch": 3, "stats": {1: {"valid": times}}}},
+        "Lightning": {"epoch": 3, "state_dict": {f"model.{k}": v for k, v in weights.items()},
+                      "hyper_parameters": argparse.Namespace(lr=1e-3)},
+        "nested": {"state": {"net": {f"net.module.{k}": v for k, v in bare.items()}}},
+        "averaged": {"n_averaged": torch.ones(1), **{f"module.{k}": v for k, v in weights.items()}},
+        "without separator.": bare,
+        "counted": {**weights, "epoch": 3},
+        "float64": {k: v.double() for k, v in weights.items()},
+        "arrays": {k: v.numpy() for k, v in weights.items()},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", wrapped({}))
+def test_weights_are_found_in_what_other_tools_save(tool: str, tmp_path: Path) -> None:
+    weights = _weights(_meta())
+    held = wrapped(weights)[tool]
+    model = espnet.build(_meta())
+    espnet.load(model, held)
+    exported = espnet.export(model)
+    assert all(torch.equal(exported[k], weights[k]) for k in weights)
+    if tool != "arrays":
+        torch.save(held, tmp_path / "x.ckpt")
+        loaded = espnet.export(espnet.load_released(tmp_path / "x.ckpt", _meta()))
+        assert all(torch.equal(loaded[k], weights[k]) for k in weights)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_become_the_models(kind: torch.dtype, tmp_path: Path) -> None:
+    weights = {k: v.to(kind) for k, v in _weights(_meta()).items()}
+    torch.save(weights, tmp_path / "x.pth")
+    exported = espnet.export(espnet.load_released(tmp_path / "x.pth", _meta()))
+    assert all(torch.equal(exported[k], weights[k].float()) for k in weights if "rope" not in k)
+
+
+def test_a_safetensors_file_is_read_too(tmp_path: Path) -> None:
+    weights = _weights(_meta())
+    save_file({k: v.contiguous() for k, v in weights.items()}, tmp_path / "x.safetensors")
+    exported = espnet.export(espnet.load_released(tmp_path / "x.safetensors", _meta()))
+    assert all(torch.equal(exported[k], weights[k]) for k in weights)
+
+
+class Foreign:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.flag,)
+
+
+def spoilt(weights: dict[str, Tensor], flag: Path) -> dict[str, tuple[Any, str]]:
+    """What is not certain, with a part of what is said of it."""
+    name = "separator.conv.1.bias"
+    return {
+        "list": ([weights], "holds a list: tensors by name are needed"),
+        "tensor": (torch.ones(3), "holds a Tensor: tensors by name are needed"),
+        "nothing": (None, "holds a NoneType: tensors by name are needed"),
+        "empty": ({}, "holds no tensors but nothing at all"),
+        "numbers": ({"lr": 1, "epoch": 2}, "holds no tensors but lr, epoch"),
+        "many numbers": ({f"name{k}": k for k in range(5000)}, "holds no tensors but name0, name1"),
+        "two sets": ({"model": weights, "ema": weights}, "sets of weights that fit, model, ema"),
+        "other parts": ({**weights, "decoder.window": torch.ones(4)}, "unexpected decoder.window"),
+        "half": ({k: v for k, v in weights.items() if "blocks" in k}, "missing separator.conv.0."),
+        "others": ({f"x{k}.w": torch.ones(1) for k in range(2000)}, "and 2"),
+        "long names": ({"x" * 100_000: torch.ones(1)}, "unexpected xxx"),
+        "integers": ({**weights, name: torch.ones(8).byte()}, "no plain numbers but torch.uint8"),
+        "NaN": ({**weights, name: torch.full((8,), torch.nan)}, "values that are not finite"),
+        "collapsing": ({**weights, f"module.{name}": torch.ones(8)}, f"unexpected module.{name}"),
+        "foreign": ({**weights, "trainer": Foreign(flag)}, "nothing of it was read or executed"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", spoilt({}, Path()))
+def test_other_checkpoints_are_refused_in_few_words(kind: str, tmp_path: Path) -> None:
+    flag, path = tmp_path / "executed", tmp_path / "x.pth"
+    held, message = spoilt(_weights(_meta()), flag)[kind]
+    torch.save(held, path)
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        espnet.load_released(path, _meta())
+    assert str(error.value).startswith(f"{path}: ")
+    assert len(str(error.value).replace(str(path), "")) < 500 and not flag.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x02N.", b"PK\x03\x04", b"no weights", b"\0" * 999])
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_files_of_another_kind_are_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: ") as error:
+        espnet.load_released(tmp_path / name, _meta())
+    assert len(str(error.value)) < 500

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tisdiss.config import ModelConfig
 from tisdiss.device import check_device
-from tisdiss.files import write_atomic
+from tisdiss.files import brief, write_atomic
 from tisdiss.model import TISDiSS
 
 KEPT_STATES = 2
@@ -69,17 +69,17 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[st
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+        raise ValueError(f"{path}: not a readable safetensors file ({brief(error)})") from error
     if metadata.get("format") != "tisdiss-1":
         raise ValueError(
-            f"{path}: no TISDiSS model (metadata format is {metadata.get('format')!r}, "
+            f"{path}: no TISDiSS model (metadata format is {metadata.get('format')!r:.60}, "
             "'tisdiss-1' is needed)"
         )
     try:
         config = ModelConfig.model_validate_json(metadata["model"])
         return tensors, config, json.loads(metadata["about"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: metadata that cannot be read ({error})") from error
+        raise ValueError(f"{path}: metadata that cannot be read ({brief(error)})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:

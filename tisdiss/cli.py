@@ -12,6 +12,14 @@ import typer
 from tisdiss import __version__, cli_data, cli_numbers
 from tisdiss.cli_options import SETTINGS, Profile, above_zero
 from tisdiss.cli_progress import progress_bar, say
+from tisdiss.limits import (
+    MAX_JOBS,
+    MAX_MEASURED,
+    MAX_PASSES,
+    MAX_ROUNDS,
+    MAX_THREADS,
+    MAX_TRIALS,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,6 +73,11 @@ def options(
     pass
 
 
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=MAX_THREADS, help="Torch threads of each run.")
+]
+Seconds = Annotated[float, typer.Option(max=MAX_MEASURED, help="Length of the audio.")]
 MIN_MINUTES = 1e-4
 """A training that may take no time at all is a mistake."""
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
@@ -101,9 +114,11 @@ def run(
     speech: Speech = None,
     seed: Seeds = None,
     row: Rows = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, a process each.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Torch threads of each run.")] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, a process each.")
+    ] = 1,
+    device: Device = "cpu",
+    threads: Threads = None,
     max_minutes: Annotated[
         float,
         typer.Option(
@@ -124,7 +139,11 @@ def run(
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     processes: Annotated[
         int,
-        typer.Option(min=1, help="Processes that train each run together, a GPU each (torchrun)."),
+        typer.Option(
+            min=1,
+            max=MAX_JOBS,
+            help="Processes that train each run together, a GPU each (torchrun).",
+        ),
     ] = 1,
     engine: Annotated[
         Literal["local", "slurm"], typer.Option(help="Processes of this machine, or Slurm jobs.")
@@ -191,11 +210,13 @@ def search(
     runs_dir: RunsDir = Path("runs"),
     cache: Cache = Path("cache"),
     speech: Speech = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Instead of the file's number.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Instead of the file's number.")
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Device = "cpu",
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     out: Reports = None,
     force: cli_numbers.Force = False,
@@ -274,10 +295,12 @@ def time_models(
     runs_dir: RunsDir = Path("runs"),
     cache: Cache = Path("cache"),
     speech: Speech = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Torch threads.")] = None,
-    seconds: Annotated[float, typer.Option(help="Length of the audio.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Passes of every model and depth.")] = 3,
+    device: Device = "cpu",
+    threads: Threads = None,
+    seconds: Seconds = 2.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes of every model and depth.")
+    ] = 3,
 ) -> None:
     """Time the models of studies at every depth, in turn, on this machine; trains nothing.
 
@@ -384,6 +407,7 @@ def separate(
         int | None,
         typer.Option(
             min=1,
+            max=MAX_PASSES,
             help="Depth: how often the reconstructor runs, the trained depth by default. With "
             "--settled or --within: at most so often.",
         ),
@@ -412,7 +436,7 @@ def separate(
     model: Annotated[
         Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Separate sound files into one file per speaker; goes on after a file that cannot be read.
 
@@ -466,8 +490,8 @@ def separate(
 @app.command()
 def profile(
     model: Annotated[str, typer.Argument(help="A paper name, or a model.safetensors.")],
-    seconds: Annotated[float, typer.Option(help="Length of the audio.")] = 4.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    seconds: Seconds = 4.0,
+    device: Device = "cpu",
 ) -> None:
     """Count parameters and MACs, measure speed and memory of a model on this machine.
 
@@ -542,6 +566,16 @@ def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore
         )
 
 
+def _told(error: Exception) -> str:
+    """An error in our words, also where pydantic found it."""
+    pydantic = sys.modules.get("pydantic")  # where it is not loaded, it has found nothing
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    from tisdiss.harness.problems import sentences
+
+    return "\n".join(sentences(error))
+
+
 def main() -> None:
     """Run the command; an expected mistake is a message and exit code 2, never a traceback."""
     from tisdiss.surroundings import settle
@@ -550,7 +584,7 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {_told(error)}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.secho("stopped; the same command goes on from here", err=True)

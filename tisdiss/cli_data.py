@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tisdiss.cli_progress import progress_bar
+from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
     from tisdiss.config import DataConfig
@@ -41,9 +42,11 @@ Lists = Annotated[Path | None, typer.Option(help="Folder of the official lists."
 Condition = Annotated[
     str | None, typer.Option(help="clean, noisy, reverberant or noisy-reverberant.")
 ]
-Rate = Annotated[int, typer.Option(help="Hz.")]
-Speakers = Annotated[int, typer.Option("--n-src", min=2, help="Speakers of a mixture.")]
-Mixtures = Annotated[int, typer.Option(min=0, help="Mixtures of each part measured; 0: all.")]
+Rate = Annotated[int, typer.Option(min=MIN_RATE, max=MAX_RATE, help="Hz.")]
+Speakers = Annotated[int, typer.Option("--n-src", min=2, max=8, help="Speakers of a mixture.")]
+Mixtures = Annotated[
+    int, typer.Option(min=0, max=MAX_COUNT, help="Mixtures of each part measured; 0: all.")
+]
 Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 
 
@@ -61,7 +64,7 @@ def prepare(
         Literal["min", "max"], typer.Option(help="Cut to the shortest, or pad.")
     ] = "min",
     n_src: Speakers = 2,
-    workers: Annotated[int, typer.Option(min=1, help="Mixtures made at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Mixtures made at a time.")] = 2,
 ) -> None:
     """Build a corpus from its speech with the official lists; a rerun continues.
 

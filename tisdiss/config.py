@@ -7,7 +7,14 @@ outputs there are. Nothing here imports torch, so that planning and `--help` sta
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tisdiss.depths import (
     Decode,
@@ -18,6 +25,22 @@ from tisdiss.depths import (
     selected,
     sep_depths,
 )
+from tisdiss.limits import (
+    MAX_AVERAGED,
+    MAX_BATCH,
+    MAX_BLOCKS,
+    MAX_COUNT,
+    MAX_FFT,
+    MAX_KERNEL,
+    MAX_PASSES,
+    MAX_RATE,
+    MAX_ROOMS,
+    MAX_SAMPLES,
+    MAX_SECONDS,
+    MAX_SEED,
+    MAX_WIDTH,
+    MIN_RATE,
+)
 from tisdiss.paper_names import (
     Architecture,
     CodecKind,
@@ -26,7 +49,34 @@ from tisdiss.paper_names import (
     read_name,
 )
 
-Positive = Annotated[int, Field(ge=1)]
+
+def check_seed(seed: int) -> int:
+    """The seed, where it is one; ValueError otherwise."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(
+            f"{seed}: a seed is from 0 to {MAX_SEED}, for generators keep 32 bits: a longer one "
+            "would give the very weights of a shorter one"
+        )
+    return seed
+
+
+# What a number may be: every one that decides how much is computed or kept has an end.
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Passes = Annotated[int, Field(ge=1, le=MAX_PASSES)]
+Blocks = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Kernel = Annotated[int, Field(ge=1, le=MAX_KERNEL)]
+Rate = Annotated[int, Field(ge=MIN_RATE, le=MAX_RATE)]
+Length = Annotated[float, Field(ge=0.01, le=MAX_SECONDS)]
+Guard = Annotated[float, Field(gt=0, le=1)]
+Decibels = Annotated[float, Field(ge=-100, le=100)]
+T60 = Annotated[float, Field(ge=0.05, le=1.5)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[
+    int,
+    AfterValidator(check_seed),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SEED}),
+]
 Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
 
 
@@ -50,20 +100,20 @@ class BlockConfig(Config):
     Of a TF-GridNet these are only `channels` and `eps`; the rest is in `GridConfig`.
     """
 
-    channels: Positive = 128
+    channels: Width = 128
     """D: feature channels."""
-    attention_dim: Positive = 128
+    attention_dim: Width = 128
     """Width of q, k and v over all heads."""
-    n_heads: Positive = 4
+    n_heads: Width = 4
     norm: Literal["rmsgroupnorm", "layernorm"] = "rmsgroupnorm"
-    norm_groups: Positive = 4
-    ffn_hidden: tuple[Positive, ...] = (384, 384)
+    norm_groups: Width = 4
+    ffn_hidden: tuple[Width, ...] = (384, 384)
     """Hidden width of the feed-forward before and after the attention; one entry: after only."""
-    ffn_kernel: Positive = 4
-    ffn_stride: Positive = 1
+    ffn_kernel: Kernel = 4
+    ffn_stride: Kernel = 1
     tf_order: Literal["ft", "tf"] = "ft"
     """Which path comes first: frequency ("ft") or time ("tf")."""
-    eps: float = Field(default=1e-5, gt=0)
+    eps: Guard = 1e-5
     """Guard of every normalisation in the network."""
 
     @model_validator(mode="after")
@@ -96,15 +146,15 @@ class GridConfig(Config):
     of blocks B is m_sep, and n_sep passes share them. The defaults are ESPnet's; its D is 48.
     """
 
-    window: Positive = 4
+    window: Kernel = 4
     """I: neighbouring positions that an LSTM sees in one step."""
-    hop: Positive = 1
+    hop: Kernel = 1
     """J: positions from one step to the next."""
-    hidden: Positive = 192
+    hidden: Width = 192
     """H: LSTM units in each of the two directions."""
-    n_heads: Positive = 4
+    n_heads: Width = 4
     """L: heads of the attention over frames."""
-    qk_size: Positive = 512
+    qk_size: Width = 512
     """Numbers in a frame's query or key, at least: E = ceil(qk_size / F) for each of F bins."""
     version: Literal[1, 2] = 1
     """1, as published, pads an axis at its end, 2 at both ends by I - J; where I = J, 2 maps what
@@ -135,13 +185,13 @@ class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
     kind: CodecKind = "conv2d"
-    n_fft: Annotated[int, Field(ge=8, multiple_of=2)] = 128
-    hop: Positive = 64
-    sample_rate: Positive = 8000
+    n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
+    hop: Width = 64
+    sample_rate: Rate = 8000
     """Hz. The mel layout depends on it; audio at another rate is resampled before the model."""
-    n_bands: Positive = 32
+    n_bands: Width = 32
     """Bands of the mel layout; the others follow from n_fft."""
-    expansion: Positive = 4
+    expansion: Blocks = 4
     """Hidden width of the linear band decoders, in units of D."""
 
     @model_validator(mode="after")
@@ -162,13 +212,13 @@ class ModelConfig(Config):
     architecture: Architecture = "tisdiss"
     n_src: Annotated[int, Field(ge=2, le=8)] = 2
     """J: speakers to separate."""
-    m_sep: Positive = 1
+    m_sep: Blocks = 1
     """M_sep: Sep-Blocks in one pass of the separator."""
-    n_sep: Positive = 2
+    n_sep: Passes = 2
     """N_sep: passes through the separator, sharing its parameters."""
-    m_re: Annotated[int, Field(ge=0)] = 1
+    m_re: Annotated[int, Field(ge=0, le=MAX_BLOCKS)] = 1
     """M_re: Re-Blocks in one pass of the reconstructor; 0 means no early split."""
-    n_re: Annotated[int, Field(ge=0)] = 3
+    n_re: Annotated[int, Field(ge=0, le=MAX_PASSES)] = 3
     """N_re: passes through the reconstructor in training; free at inference."""
     losses: tuple[LossTerm, ...] = ("last", "split", "re")
     """Which outputs are supervised besides the last one (Eq. 1)."""
@@ -250,6 +300,8 @@ class ModelConfig(Config):
         n_re = self.n_re if n_re is None else n_re
         if n_sep < 1:
             raise ValueError(f"n_sep={n_sep}: the separator runs at least once; pass n_sep >= 1.")
+        if max(n_sep, n_re) > MAX_PASSES:
+            raise ValueError(f"n_sep={n_sep}, n_re={n_re}: at most {MAX_PASSES} passes are run.")
         if self.m_re and n_re < 1:
             raise ValueError(f"n_re={n_re}: the reconstructor runs at least once; pass n_re >= 1.")
         if not self.m_re and n_re:
@@ -322,7 +374,7 @@ class LossConfig(Config):
     average: Literal["flat", "eq1"] = "flat"
     """"flat": the plain mean over all decoded outputs, as the released code trains. "eq1": the
     paper's Eq. 1, where each term is first averaged over its own depths."""
-    weights: dict[LossTerm, Annotated[float, Field(ge=0)]] = {}
+    weights: dict[LossTerm, Annotated[float, Field(ge=0, le=1e6)]] = {}
     """λ of each term; 1 where nothing is given."""
     clamp: float = Field(default=1e-7, ge=0, lt=0.5)
     """The squared correlation is held in [clamp, 1 - clamp]: 1e-7 bounds the loss at 70 dB."""
@@ -331,22 +383,22 @@ class LossConfig(Config):
 class OptimConfig(Config):
     """AdamW, warm-up, plateau halving and early stop (Sec. 3.1)."""
 
-    lr: float = Field(default=1e-3, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = Field(default=1e-8, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    clip_norm: float = Field(default=5.0, gt=0)
-    warmup_steps: Annotated[int, Field(ge=0)] = 2000
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Guard = 1e-8
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 1e-2
+    clip_norm: Annotated[float, Field(gt=0, le=1e9)] = 5.0
+    warmup_steps: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 2000
     first_step: Literal["warm", "full"] = "warm"
     """"full": the first update runs at the full rate and the ramp starts after it, as the released
     code does; "warm": the ramp starts with the first update, as the paper says."""
     plateau_factor: float = Field(default=0.5, gt=0, le=1)
-    plateau_patience: Annotated[int, Field(ge=0)] = 3
+    plateau_patience: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 3
     """Halve when more than this many epochs in a row did not improve."""
-    plateau_threshold: float = Field(default=1e-4, ge=0)
+    plateau_threshold: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """Relative improvement that counts. Validation losses are negative decibels, for which the
     released rule `loss < best * (1 - threshold)` also accepts slightly worse values; kept."""
-    early_stop: Positive = 10
+    early_stop: Count = 10
     """Stop when the best epoch lies more than this many epochs back."""
 
 
@@ -358,32 +410,32 @@ class DataConfig(Config):
     ] = "folder"
     """The last three are stored corpora: gains, seconds and noise are theirs, and the numbers of
     mixtures say how many are used at most."""
-    sample_rate: Positive = 8000
-    gain_db: float = Field(default=2.5, ge=0)
+    sample_rate: Rate = 8000
+    gain_db: Annotated[Decibels, Field(ge=0)] = 2.5
     """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
-    segment_seconds: float = Field(default=4.0, gt=0)
+    segment_seconds: Length = 4.0
     """Length of a training crop."""
-    min_seconds: float = Field(default=1.0, gt=0)
+    min_seconds: Length = 1.0
     """Shorter utterances are not used for validation and test mixtures."""
-    max_seconds: float | None = Field(default=None, gt=0)
+    max_seconds: Length | None = None
     """Validation and test mixtures are cut to this length."""
     dynamic: bool = False
     """Draw new pairs, gains and offsets for every training example (dynamic mixing)."""
-    train_mixtures: Positive = 20000
-    val_mixtures: Positive = 5000
-    test_mixtures: Positive = 3000
-    seed: Annotated[int, Field(ge=0)] = 0
+    train_mixtures: Count = 20000
+    val_mixtures: Count = 5000
+    test_mixtures: Count = 3000
+    seed: Seed = 0
     """Fixes the mixtures; the training seed does not change them."""
     condition: Condition | None = _later(None)
     """What is heard beside the clean speech; the references stay clean and anechoic. None: what
     the corpus is for (noisy and reverberant in WHAMR!, clean elsewhere)."""
     noise: Literal["mixed", "speech-shaped", "babble", "folder"] = _later("mixed")
     """Which noise; "mixed": speech-shaped or babble, "folder": recordings (environment NOISE)."""
-    snr_db: tuple[float, float] = _later((-6.0, 3.0))
+    snr_db: tuple[Decibels, Decibels] = _later((-6.0, 3.0))
     """Range of the loudest clean source's active level over the noise, as in WHAM!."""
-    t60_seconds: tuple[float, float] = _later((0.1, 1.0))
+    t60_seconds: tuple[T60, T60] = _later((0.1, 1.0))
     """Range of the reverberation time of the simulated rooms, as in WHAMR!."""
-    rooms: Positive = _later(200)
+    rooms: Annotated[int, Field(ge=1, le=MAX_ROOMS)] = _later(200)
     """How many rooms training mixtures are heard in; validation and test have a quarter each."""
     train_set: Literal["train-360", "train-100"] = _later("train-360")
     """Training part of Libri2Mix."""
@@ -409,6 +461,16 @@ class DataConfig(Config):
                 raise ValueError(f"{name}=({low:g}, {high:g}): give (least, most)")
         return self
 
+    @model_validator(mode="after")
+    def _rooms_fit(self) -> "DataConfig":
+        samples = self.rooms * self.t60_seconds[1] * self.sample_rate
+        if samples > MAX_SAMPLES:
+            raise ValueError(
+                f"rooms={self.rooms}: their responses would be {samples:.1e} samples; at most "
+                f"{MAX_SAMPLES:.1e} are kept, so set fewer rooms or a smaller t60_seconds"
+            )
+        return self
+
 
 class TrainConfig(Config):
     """Everything that decides the weights of a run; its resolved form is the run's identity."""
@@ -417,20 +479,30 @@ class TrainConfig(Config):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     data: DataConfig = DataConfig()
-    batch_size: Positive = 6
-    epochs: Positive = 150
-    steps_per_epoch: Positive | None = None
+    batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 6
+    epochs: Count = 150
+    steps_per_epoch: Count | None = None
     """None: one pass over the training mixtures."""
-    average_best: Positive = 5
+    average_best: Annotated[int, Field(ge=1, le=MAX_AVERAGED)] = 5
     """The final model is the mean of this many checkpoints with the lowest validation loss."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
     "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
     weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs are no products
     of their own, has no "bf16"."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> "TrainConfig":
+        samples = self.batch_size * self.data.segment_seconds * self.data.sample_rate
+        if samples > MAX_SAMPLES:
+            raise ValueError(
+                f"batch_size={self.batch_size} crops of {self.data.segment_seconds:g} s are "
+                f"{samples:.1e} samples; a batch holds at most {MAX_SAMPLES:.1e}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _precision_exists(self) -> "TrainConfig":
@@ -444,8 +516,9 @@ class TrainConfig(Config):
 class EvalConfig(Config):
     """Which depths are scored on which mixtures; never a reason to train."""
 
-    n_re: Annotated[tuple[Positive, ...], Field(min_length=1)] = tuple(range(1, 11))
-    n_sep: Positive | None = None
+    n_re: Annotated[tuple[Passes, ...], Field(max_length=MAX_PASSES)] = tuple(range(1, 11))
+    """None for a model without early split, which has one depth."""
+    n_sep: Passes | None = None
     split: Literal["test", "val"] = "test"
-    mixtures: Positive | None = None
+    mixtures: Count | None = None
     """Only the first so many mixtures of the split."""

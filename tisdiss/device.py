@@ -1,18 +1,28 @@
 """The device that a model runs on."""
 
 import os
+import re
 
 from tisdiss.memory import memory_limits
+
+_NAME = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
+
+
+def check_device_name(device: str) -> str:
+    """The name, where it is one of a device that we know; ValueError otherwise."""
+    if not _NAME.fullmatch(device):
+        raise ValueError(f"device={device!r} cannot be used here; use cpu, cuda or cuda:N")
+    return device
 
 
 def check_device(device: str) -> None:
     """ValueError unless torch can compute there."""
-    if device == "cpu":
+    if check_device_name(device) == "cpu":
         return
     import torch
 
     try:
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +29,16 @@ from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import Path as LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
-from tisdiss.released import Slot, Slots, fill, module_slots, read_settings, slot_of
+from tisdiss.released import (
+    Slot,
+    Slots,
+    fill,
+    module_slots,
+    read_released,
+    read_settings,
+    slot_of,
+    weights_in,
+)
 from tisdiss.separator import Separator
 
 # What the released classes assume for a setting that is absent. Their default norm is misspelt and
@@ -108,18 +116,28 @@ def build(meta: Mapping[str, Any]) -> TISDiSS:
 
 
 def load_released(path: Path, meta: Mapping[str, Any]) -> TISDiSS:
-    """Our model with the weights of a released .pth file."""
+    """Our model with the weights of a released .pth file, or of a training state with them.
+
+    ValueError, one short line or a few, where they do not fit or are not plain tensors.
+    """
     model = build(meta)
-    load(model, torch.load(path, map_location="cpu", weights_only=True))
+    held = read_released(Path(path))
+    try:
+        load(model, held)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return model
 
 
-def load(model: TISDiSS, state_dict: Mapping[str, Tensor | np.ndarray]) -> None:
+def load(model: TISDiSS, state_dict: Mapping[str, Any]) -> None:
     """Fill the model with tensors under their released names; every name and shape must fit.
 
-    Rotary frequencies are constants here: the released copies are compared and dropped.
+    What a wrapper put before the names is dropped, and so is what else a training state holds.
+    Numbers of any floating type become the model's. Rotary frequencies are constants here: the
+    released copies are compared and dropped.
     """
-    fill(dict(_slots(model)), state_dict)
+    slots = dict(_slots(model))
+    fill(slots, weights_in(slots, state_dict))
 
 
 def export(model: TISDiSS) -> dict[str, Tensor]:

@@ -13,6 +13,12 @@ class DamagedError(ValueError):
     """A file that we wrote does not hold what was written."""
 
 
+def brief(error: Exception, most: int = 200) -> str:
+    """What an error says, on one line that is not too long."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def read_json(path: Path, *, way_out: str) -> Any:
     """What a JSON file holds; DamagedError tells the way out."""
     try:

@@ -27,11 +27,13 @@ CODEC_SUFFIX: dict[str, str] = {
     "bands-conv1d": "-bandsplit-conv1d",
 }
 
+_POSITIVE = r"[1-9]\d{0,5}"
+_LABEL = r"\d{1,6}(?:x\d{1,6})?"
 _NAME = re.compile(
     rf"(?:(?P<architecture>{'|'.join(get_args(Architecture))})-)?"
-    r"sep(?P<m_sep>[1-9]\d*)x(?P<n_sep>[1-9]\d*)"
-    r"(?:-re(?P<m_re>[1-9]\d*)x(?P<n_re>[1-9]\d*))?"
-    r"(?:-l(?P<losses>\d+(?:x\d+)?(?:\+\d+(?:x\d+)?)?))?"
+    rf"sep(?P<m_sep>{_POSITIVE})x(?P<n_sep>{_POSITIVE})"
+    rf"(?:-re(?P<m_re>{_POSITIVE})x(?P<n_re>{_POSITIVE}))?"
+    rf"(?:-l(?P<losses>{_LABEL}(?:\+{_LABEL})?))?"
     r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
 )
 
@@ -95,7 +97,7 @@ def read_name(name: str) -> dict[str, Any]:
     match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
     if match is None:
         raise ValueError(
-            f"{name!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
+            f"{name[:60]!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
             "sep6x1-l6x1, tf-locoformer-sep3x2-l1x2 or tf-gridnet-sep6x1-l1, with an optional "
             "-spksplitconv2d, -bandsplit or -melbandsplit"
         )

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tisdiss.checkpoint import load_model
 from tisdiss.config import ModelConfig
 from tisdiss.device import check_device
+from tisdiss.limits import MAX_MEASURED
 from tisdiss.memory import peak_growth
 from tisdiss.model import TISDiSS
 
@@ -53,8 +54,11 @@ def profile(
     repeats: int = 3,
 ) -> Profile:
     """Costs of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
-    if not seconds > 0:
-        raise ValueError(f"{seconds:g} s of audio: there is nothing to measure; give more than 0")
+    if not 0 < seconds <= MAX_MEASURED:
+        raise ValueError(
+            f"{seconds:g} s of audio: give more than 0, for there is nothing to measure, and at "
+            f"most {MAX_MEASURED:g}"
+        )
     check_device(device)
     built = _build(model).to(device).eval()
     config = built.config

@@ -157,6 +157,18 @@ def test_mixtures_with_a_silent_source_are_left_out():
         make(source, n_mixtures=2)
 
 
+def test_a_corpus_of_silence_is_not_searched_for_ever(monkeypatch):
+    """Of many speakers there are more mixtures than anybody can listen to."""
+    names = [f"s{speaker}/{k}" for speaker in range(20) for k in range(3)]
+    source = source_of({name: noise(name, samples=500) for name in names})
+    monkeypatch.setattr("tisdiss.data.mixture.MAX_SILENT", 50)
+    heard = []
+    monkeypatch.setattr("tisdiss.data.mixture.is_silent", lambda *a: heard.append(a) or True)
+    with pytest.raises(ValueError, match="yields 0 mixtures of audible speech"):
+        make(source, n_mixtures=2, min_seconds=0.05)
+    assert len(heard) == 50
+
+
 def test_too_few_speakers_names_the_split_and_the_rule(voices):
     message = r"split 'test' of synthetic, .* 0\.5 s, has 2 speakers; a mixture needs 3"
     with pytest.raises(ValueError, match=message):

@@ -1,8 +1,11 @@
 """Runs on a real Slurm of two nodes: preemption, lost nodes, lost controller, killed workers."""
 
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 import slurm_cluster
 
+from tisdiss import cli
 from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.launch import launch
 from tisdiss.harness.slurm import launch_on_slurm
@@ -175,3 +179,40 @@ def test_a_controller_killed_after_submission_loses_and_doubles_nothing(
         assert len(steps) == len(set(steps)) == 20
         cluster.ask("scontrol", "update", "nodename=left,right", "state=resume")
     figure(f"{rounds} rounds: 1 result each, no step doubled")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "partition: gpu": "partition: main",
+    "account: speech": "",
+    "memory_gb: 32": "memory_gb: 1",
+    "cpus: 8": "cpus: 1",
+    "gpus: 1": "gpus: 0",
+}
+"""What differs here from the cluster of `tisdiss run --help`."""
+
+
+@pytest.mark.drill("R18")
+def test_the_readmes_example_runs_with_the_file_of_the_help(cluster, figure, tmp_path):
+    """Table 3 has rows with and without N_re; for want of a GPU the device is this machine's."""
+    (line,) = re.findall(r"^tisdiss (run .*--slurm \S+)", (ROOT / "README.md").read_text(), re.M)
+    lines = re.findall(r"`([a-z_]+: \w+)`", cli.run.__doc__)
+    assert [words.partition(":")[0] for words in lines][:3] == ["partition", "account", "minutes"]
+    text = "\n".join(lines)
+    for there, here in SMALL.items():
+        assert there in text
+        text = text.replace(there, here)
+    (tmp_path / "cluster.yaml").write_text(text)
+    for name in ("studies", "models"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    words = [*line.replace("--device cuda", "--device cpu").split(), "--profile", "smoke"]
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tisdiss.cli", *words, "--no-track"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "16 done"
+    figure(f"README's example: 16 runs of table3 in {time.monotonic() - began:.0f} s")

@@ -74,7 +74,7 @@ def pretend_to_evaluate(model_file, corpus, config, folder, **options):
         {"mixture_id": f"test-{m}", "slot": s, "n_re": n, "si_snri": float(n), "sdri": n + 0.5}
         for m in range(2)
         for s in range(2)
-        for n in config.n_re
+        for n in config.n_re or (0,)
     ]
     pd.DataFrame(rows).to_parquet(folder / "scores.parquet")
     audio = folder / "audio" / "test-0"

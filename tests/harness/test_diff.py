@@ -71,3 +71,12 @@ def test_a_difference_reads_as_a_line(difference, text):
 def test_an_unknown_run_is_refused_with_those_there_are(two_runs, tmp_path):
     with pytest.raises(ValueError, match=r"'zzz' stands for 0 runs of .*; valid names: "):
         find_run(tmp_path / "runs", "zzz")
+
+
+def test_settings_that_were_allowed_in_their_time_are_compared_as_they_are(two_runs, tmp_path):
+    path = tmp_path / "runs" / two_runs[1] / "config.json"
+    told = json.loads(path.read_text())
+    told["train"]["seed"] = 2**40
+    path.write_text(json.dumps(told))
+    found = named(diff(tmp_path / "runs", *two_runs))
+    assert found["config", "seed"] == (0, 2**40) and found["config", "optim.lr"] == (1e-3, 1e-4)

@@ -154,3 +154,33 @@ def test_a_missing_place_is_located_at_what_is_around_it():
 def test_nearest_name(value, hint):
     names = ["model.n_re", "model.n_sep", "model.losses", "batch_size"]
     assert nearest(value, names) == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: " + "9" * 400, "1:4: '9"),
+        ("a: " + "9" * 300 + ".." + "9" * 301, "1:4: '9"),
+        ("a: [" + ", ".join(["1..1000"] * 6) + "]", "too large: a file holds at most 5000 values"),
+        ("- " * 2000, "not YAML: more than 24 levels"),
+        ("\n".join(f"k{k}: 1" for k in range(6000)), "too large: a file holds at most 5000 values"),
+    ],
+)
+def test_numbers_and_lists_have_an_end(text, said):
+    try:
+        lines = problems(text)
+    except DocumentError as error:
+        lines = error.lines
+    assert said in lines[0] and len(lines[0]) < 200
+
+
+def test_no_more_mistakes_are_told_than_anybody_reads():
+    document = parse("a: 1")
+    lines = document.lines([Problem(("a",), k, "wrong") for k in range(150)])
+    assert len(lines) == 101 and lines[-1] == "s.yaml: 50 more mistakes"
+
+
+def test_names_are_compared_as_far_as_that_is_quick():
+    names = [f"name{k}" for k in range(601)]
+    assert nearest("name7x", names[:600]) == "nearest valid name: 'name7'"
+    assert nearest("name7x", names).startswith("valid names: name0, name1, ")

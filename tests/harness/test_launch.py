@@ -1,6 +1,8 @@
 """Several runs at a time, a process each, parents before children."""
 
+import errno
 import os
+import re
 import signal
 import sys
 
@@ -82,6 +84,71 @@ def test_a_worker_that_crashes_is_started_again_but_not_for_ever(
         "was killed (signal 9), 2 times" if code < 0 else f"crashed (exit code {code}), 2 times"
     )
     assert folder.read("result.json") == {"status": "failed", "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda text: text.replace('"seed":0', '"seed":-1'), "ValidationError: .*seed"),
+        (lambda text: text[:-9], "ValidationError: .*Invalid JSON"),
+        (lambda text: text.replace('"identity":"', '"identity":"x'), "ValueError: .* is no run of"),
+    ],
+)
+def test_an_error_that_would_come_again_is_a_failed_run_with_its_reason_at_once(
+    planned, make_runner, capsys, spoil, reason
+):
+    """Such as a plan that the worker refuses: no crash, and no reason to start it again."""
+    planned = planned.model_copy(update={"runs": planned.runs[:1]})
+    runner = make_runner()
+    real, starts = _workers(runner, 1), []
+
+    def command(queue, run, code_file):
+        queue.write_text(spoil(planned.model_dump_json()))
+        _, _, _, *arguments = real(queue, run, code_file)
+        starts.append(main(arguments[: arguments.index("--parent")]))
+        return [sys.executable, "-S", "-c", f"raise SystemExit({starts[-1]})"]
+
+    outcomes = launch(planned, runner=runner, jobs=2, track=False, command=command)
+    assert list(outcomes.values()) == ["failed"] and starts == [EXIT_CODES["failed"]]
+    folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
+    result = folder.read("result.json")
+    assert result["status"] == "failed" and re.match(reason, result["reason"], re.DOTALL)
+    assert runner.said[-1] == f"{planned.runs[0]}: failed: {result['reason']}"
+    assert "Traceback" in capsys.readouterr().err  # for its output.log
+
+
+def test_a_refused_plan_leaves_finished_weights_finished(planned, make_runner, tmp_path, capsys):
+    launch(planned, runner=make_runner(), track=False)
+    folder = RunFolder.of(tmp_path / "runs", planned.runs[0].identity)
+    before = folder.read("result.json")
+    (tmp_path / "queue").write_text("no plan")
+    arguments = [str(tmp_path / "queue"), folder.identity, "--runs-dir", str(tmp_path / "runs")]
+    assert main(arguments) == EXIT_CODES["failed"] and folder.read("result.json") == before
+
+
+def test_an_error_that_passes_is_worth_another_start(planned, monkeypatch, tmp_path, capsys):
+    def refuse(*_):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("tisdiss.harness.worker.Plan.model_validate_json", refuse)
+    (tmp_path / "queue").write_text("{}")
+    arguments = [str(tmp_path / "queue"), "0" * 64, "--code-file", str(tmp_path / "code")]
+    assert main([*arguments, "--runs-dir", str(tmp_path / "runs")]) == TRY_AGAIN
+    assert (tmp_path / "code").read_text() == f"{TRY_AGAIN}\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_result_that_cannot_be_read_does_not_end_the_others(planned, make_runner, tmp_path):
+    damaged = RunFolder.of(tmp_path / "runs", planned.runs[2].identity)
+    damaged.path.mkdir(parents=True)
+    (damaged.path / "result.json").write_text("[]")
+    codes = {"c": EXIT_CODES["failed"], "d": 99}
+    command = pretending_child(tmp_path / "log", codes)
+    runner = make_runner()
+    outcomes = launch(planned, runner=runner, jobs=4, tries=1, track=False, command=command)
+    assert [outcomes[run.identity] for run in planned.runs] == ["done", "done", "failed", "failed"]
+    assert (damaged.path / "result.json").read_text() == "[]"
+    assert any("result.json: holds a list, not an object" in line for line in runner.said)
 
 
 def test_a_worker_without_a_sign_of_life_is_killed(planned, make_runner):

@@ -335,3 +335,45 @@ def test_the_front_is_what_nothing_beats():
 def test_a_mistake_is_told_with_its_line(write, old, new, message):
     with pytest.raises(ValueError, match=rf"search_demo.yaml:\d+.*{message}"):
         write(SEARCH.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("n_re", ["", "n_re: 3\n"])
+def test_models_without_early_split_are_searched_at_their_only_depth(go, n_re):
+    text = SEARCH.replace("sep1x2-re1x3-l1+3", "sep2x2-l1").replace("n_re: 3\n", n_re)
+    text = text.replace("  loss.weights.re: {low: 0.1, high: 10, log: true}\n", "")
+    results = go(text.replace("loss.weights.re: 1, ", ""), trials=1)
+    assert [(trial.state, trial.values) for trial in results] == [("complete", (0.0,))]
+
+
+def test_a_search_has_the_seeds_of_runs(write):
+    with pytest.raises(ValueError, match=r"search_demo.yaml:11:7: 202611281530: a seed is from 0"):
+        write(SEARCH + "seed: 202611281530\n")
+
+
+def test_the_last_seed_leaves_room_for_the_sampler(write, tmp_path):
+    spec = write(SEARCH + "seed: 4294967295\n")
+    kept = optuna.storages.InMemoryStorage()
+    first = _study(spec, "smoke", kept)
+    first.tell(first.ask(), 0.0)
+    assert _study(spec, "smoke", kept).ask().number == 1
+
+
+@pytest.mark.parametrize(
+    ("span", "rule"),
+    [
+        ("model.n_re: {low: 1, high: 1000000000}", "1000000000: model.n_re: must be less than"),
+        ("optim.lr: {low: 0.0, high: 1.0e-2}", "0.0: optim.lr: must be greater than 0"),
+        ("model.n_re: {choices: [1, two]}", "'two': model.n_re: must be a valid integer"),
+        ("loss.weights.re: {low: -1, high: 2}", "-1: loss.weights: must be greater than or"),
+        ("data.seed: {low: 0, high: 99999999999}", "99999999999: data.seed: a seed is from 0"),
+    ],
+)
+def test_a_span_holds_what_its_setting_allows(write, span, rule):
+    with pytest.raises(ValueError, match=rf"search_demo.yaml:5:\d+: {rule}"):
+        write(f"search: search_demo\ntitle: x\nbase: sep1x2-re1x3\nspace:\n  {span}\n"
+              "objectives: [si_snri]\n")  # fmt: skip
+
+
+def test_a_search_of_many_trials_is_a_study_of_many_rows(write):
+    spec = write()
+    assert len(spec.study(dict.fromkeys(range(2000), spec.first[0])).rows) == 2000

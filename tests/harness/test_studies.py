@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tisdiss.harness.plan import plan
+from tisdiss.harness.plan import Plan, plan
+from tisdiss.harness.profiles import load_profiles
+from tisdiss.harness.search_file import find_search
 from tisdiss.harness.study import find_studies
 
 STUDIES = (
@@ -74,6 +76,29 @@ def test_each_study_plans_alone_at_each_profile(make_plan):
     for profile in ("smoke", "cpu", "lab", "paper"):
         for name in STUDIES:
             assert make_plan(profile, [name]).runs
+
+
+EVERY = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("profile", load_profiles())
+@pytest.mark.parametrize("name", EVERY)
+def test_workers_read_back_what_was_planned(corpora, tmp_path, name, profile):
+    if name.startswith("search_"):
+        spec = find_search(name, FOLDER)
+        study = spec.study(dict(enumerate(spec.first)))
+    else:
+        (study,) = find_studies([name], FOLDER)
+    planned = plan([study], profile, runs_dir=tmp_path, corpora=corpora, root=FOLDER.parent)
+    assert planned.runs
+    read = Plan.model_validate_json(planned.model_dump_json())
+    assert read == planned and read.model_dump_json() == planned.model_dump_json()
+
+
+def test_a_plan_without_its_corpora_is_read_back_too(tmp_path):
+    studies = find_studies([name for name in EVERY if not name.startswith("search_")], FOLDER)
+    planned = plan(studies, "paper", runs_dir=tmp_path, root=FOLDER.parent)
+    assert planned.unknown and Plan.model_validate_json(planned.model_dump_json()) == planned
 
 
 def test_parameters_at_paper_size_are_those_of_the_paper(make_plan):

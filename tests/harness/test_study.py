@@ -258,6 +258,14 @@ def test_a_claim_about_what_is_never_scored_is_refused(write_study, expr, told):
     assert told in line
 
 
+def test_a_study_asks_for_a_depth_at_least(write_study):
+    path = write_study(["{id: a}", "{id: flat, model: sep1x2-l1}"])
+    path.write_text(path.read_text().replace("n_re: 1..4", "n_re: []"))
+    assert mistakes(path) == ["8:18: []: n_re: must have at least 1 item, not 0"]
+    more = "profiles: {cpu: {evaluate: {n_re: []}}}\n"
+    assert "at least 1 item" in mistakes(write_study(["{id: a}"], more=more))[0]
+
+
 def test_a_claim_may_be_about_depths_that_one_profile_scores(write_study):
     claim = CLAIM.format("row('a').si_snri(n_re=9) > row('a').si_snri(n_re=4)")
     more = "profiles: {cpu: {evaluate: {n_re: 1..10}}}\n"
@@ -348,3 +356,35 @@ def test_planning_needs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "line"),
+    [
+        ("{id: a}", "seeds: [0, 20261128153000]\n", "9:12: 20261128153000: a seed is from 0 to 4"),
+        ("{id: a}", "seeds: [4294967296]\n", "9:9: 4294967296: a seed is from 0 to 4294967295"),
+        ("{id: a}", "profiles: {smoke: {seeds: [4294967296]}}\n", "9:28: 4294967296: a seed is"),
+        ("{id: a, set: {data.seed: 4294967296}}", "", "6:30: 4294967296: data.seed: a seed is"),
+        ("{id: a, set: {data.sample_rate: 2}}", "", "6:37: 2: data.sample_rate: must be greater"),
+        (
+            "{id: a, set: {data.rooms: 99999999999999999999}}",
+            "",
+            "6:31: '99999999999999999999': a whole number has at most 18 digits",
+        ),
+        (
+            "{id: a, set: {model.block.channels: 16384, model.block.ffn_hidden: [16384]}}",
+            "",
+            "6:5: 'a': sep1x2-re1x3-l1+3 would have 5.5e+10 parameters; at most 1e+09 ",
+        ),
+    ],
+)
+def test_a_number_out_of_its_range_is_told_with_its_place(write_study, row, more, line):
+    assert any(found.startswith(line) for found in mistakes(write_study([row], more=more)))
+
+
+def test_rows_that_start_from_each_other_come_to_an_end(write_study):
+    rows = ["{id: r0}", *(f"{{id: r{k}, init_from: r{k - 1}}}" for k in range(1, 200))]
+    found = mistakes(write_study(rows))
+    assert found[0] == "27:26: 'r20': more than 20 rows start from each other"
+    assert found[-1].endswith("79 more mistakes") and len(found) == 101
+    assert len(load_study(write_study(rows[:21])).rows) == 21

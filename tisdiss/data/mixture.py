@@ -192,6 +192,10 @@ def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list
     return [by_speaker[speaker] for speaker in sorted(by_speaker)]
 
 
+MAX_SILENT = 2000
+"""Mixtures in a row in which somebody is silent: there is no speech, so no more are looked at."""
+
+
 def fixed_set(
     source: Source,
     split: str,
@@ -216,12 +220,18 @@ def fixed_set(
     cap = None if max_seconds is None else round(max_seconds * rate)
     draw = Draw("fixed", seed, split)
     mixtures: list[Mixture] = []
+    silent = 0
     for chosen in _tuples(draw, groups, n_src, n_mixtures, where):
         recipe = _recipe(draw, chosen, f"{split}-{len(mixtures):05d}", gain_db, cap)
         if _audible(source, chosen, recipe):
             mixtures.append(recipe)
+            silent = 0
+        else:
+            silent += 1
         if len(mixtures) == n_mixtures:
             return MixtureSet(source, mixtures, seed=seed, acoustics=acoustics)
+        if silent == MAX_SILENT:
+            break
     raise ValueError(
         f"{where} yields {len(mixtures)} mixtures of audible speech; ask for no more than that"
     )

@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.config import TrainConfig
 from tisdiss.harness.expression import parse, rows_of
 from tisdiss.harness.overrides import settable, value_problems
 from tisdiss.harness.problems import Place, Problem, nearest
-from tisdiss.harness.profiles import DEFAULT_CORPUS, check_adjustments, load_profiles
+from tisdiss.harness.profiles import (
+    DEFAULT_CORPUS,
+    AskedEvaluation,
+    check_adjustments,
+    load_profiles,
+)
 
+MAX_ANCESTORS = 20
 _ALONE = {
     "use": ("model", "set", "init_from", "weights", "published", "corpus"),
     "weights": ("model", "set", "init_from", "published"),
@@ -33,7 +39,7 @@ def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
         *_check_profiles(a_dict(data.get("profiles"))),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
         *_check_show(a_dict(data.get("show"))),
-        *value_problems(a_dict(data.get("evaluate")), EvalConfig, ("evaluate",)),
+        *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
     ]
     for i, row in rows:
         problems += _check_row(row, ("rows", i))
@@ -84,17 +90,20 @@ def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) ->
         if parent not in known:
             rule = "no such row of this study, and no such weights"
             yield Problem(at, parent, rule, nearest(parent, known))
-        elif _descends_from_itself(row, trained):
+        elif str(row.get("id")) in (ancestors := _ancestors(row, trained)):
             yield Problem(at, parent, "the rows start from each other; one must come first")
+        elif len(ancestors) > MAX_ANCESTORS:
+            yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
 
 
-def _descends_from_itself(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool:
-    parent, steps = row.get("init_from"), 0
-    while isinstance(parent, str) and parent in rows and steps <= len(rows):
-        if parent == row.get("id"):
-            return True
-        parent, steps = rows[parent].get("init_from"), steps + 1
-    return False
+def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Ids of the rows that must come before, the nearest first, and no more than are allowed."""
+    found: list[str] = []
+    parent = row.get("init_from")
+    while isinstance(parent, str) and parent in rows and len(found) <= MAX_ANCESTORS:
+        found.append(parent)
+        parent = rows[parent].get("init_from")
+    return found
 
 
 def _weights_names(data: dict[str, Any]) -> set[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import TrainConfig
 from tisdiss.harness import schema
@@ -71,15 +71,22 @@ def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:
     """What there is to compare, by part and dotted name."""
     config, told = folder.read("config.json"), folder.read("environment.json")
     result = folder.read("result.json")
-    settings = TrainConfig.model_validate(config["train"])  # with the defaults of later settings
     return {
-        "config": dict(_leaves(settings)),
+        "config": dict(_leaves(_settings(config["train"]))),
         "data": {"training": config["data_manifest"], **_scored(folder)},
         "environment": dict(_leaves({k: v for k, v in told.items() if _is_environment(k)})),
         "code": dict(_leaves({k: told[k] for k in _CODE if k in told})),
         "result": {k: result.get(k) for k in ("status", "reason", "steps", "epochs", "best_val")},
         "scores": _scores(folder),
     }
+
+
+def _settings(train: dict[str, Any]) -> BaseModel | Mapping[str, Any]:
+    """With the defaults of later settings; as they are where more was allowed in their time."""
+    try:
+        return TrainConfig.model_validate(train)
+    except ValidationError:
+        return train
 
 
 def _is_environment(key: str) -> bool:

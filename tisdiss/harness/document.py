@@ -19,10 +19,12 @@ import yaml
 from tisdiss.harness.problems import DocumentError, Place, Problem, shown
 
 MAX_BYTES = 256 * 1024
-MAX_VALUES = 20_000
+MAX_VALUES = 5000
 MAX_DEPTH = 24
 MAX_ALIASES = 64
 MAX_RANGE = 1000
+MAX_SHOWN = 100
+"""Mistakes that are told; a file with more has one that repeats."""
 
 UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and the end of a line
@@ -60,10 +62,12 @@ class Document:
             (*(p.mark or self.at(p.place, at_key=p.at_key)), shown(p.value), p.rule, p.hint)
             for p in problems
         }
-        return [
+        lines = [
             f"{self.path}:{line}:{column}: {value}: {rule}" + (f"; {hint}" if hint else "")
             for line, column, value, rule, hint in sorted(located)
         ]
+        more = len(lines) - MAX_SHOWN
+        return lines if more <= 0 else [*lines[:MAX_SHOWN], f"{self.path}: {more} more mistakes"]
 
 
 def read_document(path: Path) -> Document:
@@ -194,6 +198,7 @@ class _Builder:
             value = self.build(child, here)
             if _is_range(child) and isinstance(value, list):
                 mark = self.document.values[here]
+                self.count += len(value)
                 for offset in range(len(value)):
                     self.document.values[(*place, len(result) + offset)] = mark
                 result.extend(value)
@@ -222,6 +227,9 @@ class _Builder:
     def _number(self, text: str, place: Place) -> int | float | None:
         if re.fullmatch(r"[-+]?[0-9]{1,18}", text):
             return int(text)
+        if re.fullmatch(r"[-+]?[0-9]+", text):
+            self._problem(place, text, "a whole number has at most 18 digits")
+            return None
         try:
             number = float(text)
         except ValueError:  # an explicit tag on something else, such as `!!int five`
@@ -234,12 +242,12 @@ class _Builder:
     def _range(self, text: str, place: Place) -> list[int] | None:
         match = RANGE.fullmatch(text)
         assert match is not None
-        first, last = (int(end) for end in match.groups())
-        if not first <= last < first + MAX_RANGE:
+        first, last = (float(end) for end in match.groups())  # of any length, without an error
+        if not first <= last < first + MAX_RANGE or last > 1e15:
             rule = f"a range a..b needs a <= b and at most {MAX_RANGE} numbers"
             self._problem(place, text, rule)
             return None
-        return list(range(first, last + 1))
+        return list(range(int(first), int(last) + 1))
 
     def _refuse_tag(self, node: yaml.Node, place: Place) -> None:
         self._problem(place, node.tag, "YAML tags are not used here; write the plain value")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pydantic import ValidationError
+
 from tisdiss.config import DataConfig, TrainConfig
 from tisdiss.files import DamagedError
 from tisdiss.harness import schema
@@ -160,7 +162,10 @@ def _speeds(folder: RunFolder) -> list[float]:
     """The speed at the end of a finished training, in multiply-adds; [] where none was logged."""
     if folder.read("result.json").get("status") != "done":
         return []
-    config = TrainConfig.model_validate(folder.read("config.json")["train"])
+    try:
+        config = TrainConfig.model_validate(folder.read("config.json")["train"])
+    except ValidationError:  # of a time when more was allowed: it tells nothing here
+        return []
     logged = [
         event["metrics"][schema.SPEED]
         for event in read_journal(folder.journal)

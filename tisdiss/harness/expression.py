@@ -18,16 +18,20 @@ that a study file can be checked without any.
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
 
+from tisdiss.harness.problems import shown
+
 METRICS = ("si_snri", "sdri", "si_snr", "sdr")
 FACTS = ("params", "macs")
 MAX_CHARACTERS = 1000
+MAX_NUMBER = 1e9
+MAX_LEVELS = 40
+"""Of brackets, signs and operators in each other: what walks the tree goes down that far."""
 _RANGE = re.compile(r"\b(\d+)\.\.(\d+)\b")
 
 
@@ -89,10 +93,23 @@ def parse(text: str) -> tuple[Greater, ...]:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"{text!r} is not an expression; one looks like "
+            f"{shown(text)} is not an expression; one looks like "
             "row('a').si_snri(n_re=6) > row('b').si_snri(n_re=6)"
         ) from error
+    if _is_deep(tree):
+        raise ValueError(
+            f"a claim nested more than {MAX_LEVELS} levels deep: drop brackets and signs, or split "
+            "it into several"
+        )
     return tuple(_parts(tree))
+
+
+def _is_deep(tree: ast.AST) -> bool:
+    """Looked at level by level, for no stack is deep enough for all."""
+    level = [tree]
+    for _ in range(MAX_LEVELS):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 def leaves(value: Value | Greater) -> Iterator[Number | Cell | Fact]:
@@ -278,10 +295,9 @@ def _number(node: ast.expr) -> float:
     bare = node.operand if isinstance(node, ast.UnaryOp) and sign == -1 else node
     if not (isinstance(bare, ast.Constant) and type(bare.value) in (int, float)):
         raise _refused(node, "a plain number is needed here")
-    value = float(bare.value)  # type: ignore[arg-type]
-    if not math.isfinite(value):
-        raise _refused(node, "not a finite number")
-    return sign * value
+    if not abs(bare.value) <= MAX_NUMBER:  # type: ignore[arg-type]
+        raise ValueError(f"a number of a claim is at most {MAX_NUMBER:g}, in dB or millions")
+    return sign * float(bare.value)  # type: ignore[arg-type]
 
 
 def _called(node: ast.expr) -> str | None:
@@ -299,5 +315,5 @@ def _arguments(node: ast.expr, count: int | None = None) -> list[ast.expr]:
 
 
 def _refused(node: ast.expr, rule: str) -> ValueError:
-    shown = re.sub(r"span\((\d+), (\d+)\)", r"\1..\2", ast.unparse(node))
-    return ValueError(f"{shown}: {rule}")
+    text = re.sub(r"span\((\d+), (\d+)\)", r"\1..\2", ast.unparse(node))
+    return ValueError(f"{text if len(text) <= 100 else f'{text[:97]}...'}: {rule}")

@@ -1,7 +1,7 @@
 """Runs of a plan on this machine: in this process, or several at a time, a worker process each.
 
 Parents are finished before their children start. A worker that crashes, is killed or shows no sign
-of life is started again a few times and resumes; one that failed by itself, or diverged, is not.
+of life is started again a few times and resumes; one that failed by an error, or diverged, is not.
 SIGTERM lets all of them save and end.
 `slurm.py` does the same on many machines.
 """
@@ -19,14 +19,15 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tisdiss.device import check_device, cpus
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.folder import BROKEN, Follower, RunFolder
 from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
-from tisdiss.harness.worker import StopSignal, command_line, outcome_of
+from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
+from tisdiss.limits import MAX_JOBS
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
@@ -55,10 +56,10 @@ def launch(
     `processes` train each run together (torchrun). `command` makes the command line of a worker;
     for tests.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs={jobs}: at least one run at a time; pass jobs >= 1")
-    if processes < 1:
-        raise ValueError(f"processes={processes}: a run needs one; pass processes >= 1")
+    if not 1 <= jobs <= MAX_JOBS:
+        raise ValueError(f"jobs={jobs}: at least one run at a time, and at most {MAX_JOBS}")
+    if not 1 <= processes <= MAX_JOBS:
+        raise ValueError(f"processes={processes}: a run needs one, and has at most {MAX_JOBS}")
     check_device(runner.device)
     if jobs == processes == 1 and command is None:
         with StopSignal() as asked:
@@ -216,7 +217,7 @@ class _Pool:
                 return
             outcome = give_up(worker.folder, f"{how}, {self.tries} times")
         self.outcomes[planned.identity] = outcome
-        self.runner.say(f"{planned}: {outcome}")
+        self.runner.say(f"{planned}: {ending(worker.folder, outcome)}")
         if self.track and outcome in ("done", "stopped", *BROKEN):
             show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
 
@@ -228,11 +229,13 @@ def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:
             runner.watch(planned, event)
 
 
-def give_up(folder: RunFolder, reason: str) -> Outcome:
-    """Make a run that keeps crashing a row with its reason; finished weights stay finished."""
-    if folder.read("result.json").get("status", "running") == "running":
-        folder.write("result.json", {"status": "failed", "reason": reason})
-    return "failed"
+def ending(folder: RunFolder, outcome: Outcome) -> str:
+    """How a run in another process ended, with its reason where it is broken."""
+    try:
+        reason = folder.read("result.json").get("reason") if outcome in BROKEN else None
+    except DamagedError as error:
+        reason = error
+    return f"{outcome}: {reason}" if reason else outcome
 
 
 def _spawn(command: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tisdiss.config import DataConfig, EvalConfig, TrainConfig
+from tisdiss.config import DataConfig, EvalConfig, TrainConfig, check_seed
 from tisdiss.files import DamagedError, read_object, write_atomic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.cost import macs_per_second, parameters
@@ -238,6 +238,8 @@ def plan(
     `root` is where the `file:` of shipped weights is relative to; `seeds` replaces those of the
     studies; `rows` keeps only these rows. Equal runs of different rows or studies are planned once.
     """
+    for seed in seeds or ():
+        check_seed(seed)
     planner = _Planner(profile, Path(root), corpora or Corpora())
     planned = [planner.add(study, seeds=seeds, rows=rows) for study in studies]
     runs = tuple(_with_state(run, Path(runs_dir)) for run in planner.runs.values())

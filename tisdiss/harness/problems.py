@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+LIKE = 0.6
+"""How alike a name must be to be called the nearest."""
+MAX_COMPARED = 600
+"""More names, or a longer one, are not compared."""
 
 Place = tuple[str | int, ...]
 """Where a value stands: the keys and list positions that lead to it, e.g. ("rows", 2, "id")."""
@@ -46,18 +54,30 @@ def nearest(value: object, valid: Iterable[str]) -> str:
 
     Dotted names are also compared by their last part, so 'n_ree' finds 'model.n_re'.
     """
-    names = sorted(set(valid))
-    wanted = str(value)
-
-    def likeness(name: str) -> float:
-        whole = difflib.SequenceMatcher(None, wanted, name).ratio()
-        last = difflib.SequenceMatcher(None, _last(wanted), _last(name)).ratio()
-        return max(whole, 0.97 * last)
-
-    best = max(names, key=likeness, default=None)
-    if best is not None and likeness(best) >= 0.6:
-        return f"nearest valid name: '{best}'"
+    names, wanted = sorted(set(valid)), str(value)
+    if len(names) <= MAX_COMPARED and len(wanted) <= MAX_COMPARED:
+        best = max(names, key=lambda name: _likeness(wanted, name), default=None)
+        if best is not None and _likeness(wanted, best) >= LIKE:
+            return f"nearest valid name: '{best}'"
     return f"valid names: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+
+
+def _likeness(wanted: str, name: str) -> float:
+    """From 0 to 1; 0 where it is below LIKE anyway."""
+    return max(_ratio(wanted, name), 0.97 * _ratio(_last(wanted), _last(name)))
+
+
+def _ratio(wanted: str, name: str) -> float:
+    """What difflib says, and 0 where the letters alone say that it would be below LIKE."""
+    shared = (_letters(wanted) & _letters(name)).total()
+    if 2 * shared < LIKE * (len(wanted) + len(name)):
+        return 0.0
+    return difflib.SequenceMatcher(None, wanted, name).ratio()
+
+
+@lru_cache(maxsize=4096)
+def _letters(name: str) -> Counter[str]:
+    return Counter(name)
 
 
 def _last(name: str) -> str:
@@ -68,6 +88,14 @@ def problems_of(error: ValidationError, model: type[BaseModel], at: Place = ()) 
     """Pydantic's complaints about the data at a place, in our words."""
     details = [d for d in error.errors(include_url=False) if not _only_follows(d)]
     return [_problem(d, model, at) for d in details]
+
+
+def sentences(error: ValidationError) -> list[str]:
+    """Pydantic's complaints about values that stand in no file, a line each."""
+    return [
+        ": ".join(filter(None, (".".join(map(str, d["loc"])), shown(d["input"]), rule_of(d))))
+        for d in error.errors(include_url=False)
+    ]
 
 
 def _only_follows(details: Any) -> bool:
@@ -99,7 +127,8 @@ def literal_hint(details: Any) -> str:
 def rule_of(details: Any) -> str:
     """The rule a value broke, from one of pydantic's error records."""
     text = details["msg"].removeprefix("Value error, ").removeprefix(f"{details['input']!r}: ")
-    return text.replace("String should", "must").replace("Input should", "must")
+    text = re.sub(r"(String|Input|Tuple|List|Dictionary) should", "must", text)
+    return text.replace(" after validation", "")
 
 
 def _fields(model: type[BaseModel], loc: Place) -> list[str]:

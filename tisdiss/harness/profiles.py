@@ -13,14 +13,23 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
 from tisdiss.harness.document import Document, read_document
 from tisdiss.harness.overrides import validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
+from tisdiss.limits import MAX_PASSES, MAX_SEEDS
 
 PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
+
+
+class AskedEvaluation(EvalConfig):
+    """What a study asks to be scored: some N_re, which a model without early split has not."""
+
+    n_re: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] = (
+        EvalConfig().n_re
+    )
 
 
 class Words(BaseModel):
@@ -158,7 +167,11 @@ def get_profile(name: str) -> Profile:
 def check_adjustments(words: Any, at: Place) -> list[Problem]:
     """Mistakes in the dotted settings of a profile or of a study's adjustments to one."""
     problems: list[Problem] = []
-    for key, model in (("set", TrainConfig), ("finetune", TrainConfig), ("evaluate", EvalConfig)):
+    for key, model in (
+        ("set", TrainConfig),
+        ("finetune", TrainConfig),
+        ("evaluate", AskedEvaluation),
+    ):
         changes = words.get(key) if isinstance(words, dict) else None
         if isinstance(changes, dict):
             problems += value_problems(changes, model, (*at, key))

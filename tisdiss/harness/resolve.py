@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, TrainConfig
+from tisdiss.harness.cost import parameters
 from tisdiss.harness.expression import Cell, leaves, parse
 from tisdiss.harness.overrides import override, override_problems
 from tisdiss.harness.problems import Problem
-from tisdiss.harness.profiles import DEFAULT_CORPUS, Profile, load_profiles
+from tisdiss.harness.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
+from tisdiss.limits import MAX_PARAMETERS
 
 if TYPE_CHECKING:
     from tisdiss.harness.study import Row, Study
@@ -42,6 +44,7 @@ def resolve_training(
     config = override(config, row.set)
     _check_grid(config.model)
     check_rate(config.model, config.data)
+    _check_size(config.model)
     if parent is not None:
         config.model.check_fine_tune(parent)
     return config
@@ -65,6 +68,16 @@ def check_rate(model: ModelConfig, data: DataConfig) -> None:
         )
 
 
+def _check_size(model: ModelConfig) -> None:
+    """Settings that are each within their range may still multiply."""
+    count = parameters(model)
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"{model.name} would have {count:.1e} parameters; at most {MAX_PARAMETERS:.0e} are "
+            "trained, so set smaller widths, kernels or numbers of blocks"
+        )
+
+
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
     """The training that makes `weights:<name>` at a profile; None if they are a shipped file."""
     meaning = profile.meaning(name)
@@ -76,8 +89,8 @@ def resolve_evaluation(profile: Profile, model: ModelConfig | None = None) -> Ev
 
     A model without early split is scored at its trained depth only: it has no N_re.
     """
-    config = override(EvalConfig(), profile.evaluate)
-    return config if model is None or model.m_re else config.model_copy(update={"n_re": ()})
+    asked = override(AskedEvaluation(), profile.evaluate).model_dump()
+    return EvalConfig(**asked | ({} if model is None or model.m_re else {"n_re": ()}))
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:

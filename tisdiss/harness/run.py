@@ -290,7 +290,7 @@ class Runner:
         """Keep the reason beside the run; finished weights stay finished."""
         if self.on_error:
             self.on_error(error)
-        reason = _reason(error)
+        reason = reason_of(error)
         write_atomic(folder.path / "error.txt", "".join(traceback.format_exception(error)))
         if folder.read("result.json").get("status") not in FINAL:
             folder.write("result.json", {"status": status, "reason": reason})
@@ -344,7 +344,7 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
     return by_depth, int(scores["mixture_id"].nunique())
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What went wrong, in one paragraph, and a way out where there is a usual one."""
     name = type(error).__name__
     if name == "OutOfMemoryError":  # torch's, by name as above

@@ -134,7 +134,7 @@ class _Trial:
 
     def _values(self, folder: RunFolder) -> list[float]:
         model = self.planned.config.model
-        depth = self.spec.n_re or model.n_re
+        depth = (self.spec.n_re or model.n_re) if model.m_re else 0
         means, _ = mean_by_depth(folder.evaluation(self.evaluation) / "scores.parquet")
         found = {
             "si_snri": means[depth][schema.depth_metric("si_snri")],

@@ -16,13 +16,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from tisdiss.config import LossTerm, TrainConfig
+from tisdiss.config import LossTerm, Passes, Seed, TrainConfig
 from tisdiss.harness.checks import a_dict
 from tisdiss.harness.document import read_document
 from tisdiss.harness.overrides import settable, validated, value_problems
 from tisdiss.harness.problems import DocumentError, Place, Problem, nearest, problems_of
 from tisdiss.harness.profiles import Adjustments, Words
 from tisdiss.harness.study import Row, Show, Study, StudyName
+from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
 
 WEIGHT = "loss.weights."
 """Followed by a loss term: its λ."""
@@ -37,7 +38,7 @@ class Span(Words):
     low: Number | None = None
     high: Number | None = None
     log: bool = False
-    choices: tuple[Any, ...] = ()
+    choices: Annotated[tuple[Any, ...], Field(max_length=MAX_CHOICES)] = ()
     options: dict[str, dict[str, Any]] = Field(default={}, description="named sets of settings")
 
     @model_validator(mode="after")
@@ -50,6 +51,10 @@ class Span(Words):
         if self.log and not (self.low and self.low > 0):
             raise ValueError("`log: true` needs a `low` above 0")
         return self
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values that say whether all of them are allowed."""
+        return self.choices or tuple(end for end in (self.low, self.high) if end is not None)
 
     def has(self, value: object) -> bool:
         if self.low is None or self.high is None:
@@ -66,10 +71,10 @@ class Search(Words):
     set: dict[str, Any] = Field(default={}, description="dotted settings of all trials")
     space: Annotated[dict[str, Span], Field(min_length=1)]
     objectives: Annotated[tuple[Literal["si_snri", "macs"], ...], Field(min_length=1)]
-    n_re: Annotated[int, Field(ge=1)] | None = None
+    n_re: Passes | None = None
     first: tuple[Params, ...] = ()
-    trials: Annotated[int, Field(ge=1)] = 30
-    seed: Annotated[int, Field(ge=0)] = 0
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 30
+    seed: Seed = 0
     prune: bool = True
     profiles: dict[str, Adjustments] = Field(default={}, description="as in a study")
 
@@ -104,13 +109,13 @@ class Search(Words):
         )
 
     def _deepest(self) -> int:
-        """The largest N_re that a trial may be trained at."""
+        """The largest N_re that a trial may be trained at; 1 where there is none."""
         name = "model.n_re"
         choices = [each for span in self.space.values() for each in span.options.values()]
         given = [settings[name] for settings in choices if name in settings]
         if span := self.space.get(name):
-            return max([*given, *span.choices, int(span.high or 1)])
-        return max([*given, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
+            return max([1, *given, *span.choices, int(span.high or 1)])
+        return max([1, *given, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
 
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:
@@ -160,9 +165,19 @@ def _check(search: Search, stem: str) -> list[Problem]:
         if not span.options and name not in (*settable(TrainConfig), *weights):
             hint = nearest(name, [*settable(TrainConfig), *weights])
             problems.append(Problem(at, name, "unknown setting", hint, at_key=True))
+        elif not span.options:
+            problems += [p for end in span.ends() for p in _end_problems(name, end, at)]
     for k, params in enumerate(search.first):
         problems += _check_first(search, params, ("first", k))
     return problems
+
+
+def _end_problems(name: str, end: object, at: Place) -> list[Problem]:
+    """What is wrong with a value that a setting may be given."""
+    term = name.removeprefix(WEIGHT)
+    setting = {"loss.weights": {term: end}} if name.startswith(WEIGHT) else {name: end}
+    wrong = value_problems(setting, TrainConfig, ())
+    return [Problem(at, end, problem.rule, problem.hint) for problem in wrong]
 
 
 def _check_first(search: Search, params: Params, at: Place) -> list[Problem]:

@@ -23,6 +23,7 @@ from tisdiss.harness.alone import alone
 from tisdiss.harness.folder import RunFolder, cut_torn_line, read_journal
 from tisdiss.harness.lease import is_held
 from tisdiss.harness.search_file import Search
+from tisdiss.limits import MAX_SEED
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -91,7 +92,9 @@ def _study(spec: Search, profile: str, kept: BaseStorage) -> Study:
         storage=kept,
         study_name=name,
         directions=[DIRECTIONS[objective] for objective in spec.objectives],
-        sampler=optuna.samplers.TPESampler(seed=spec.seed + done, n_startup_trials=8),
+        sampler=optuna.samplers.TPESampler(
+            seed=(spec.seed + done) % (MAX_SEED + 1), n_startup_trials=8
+        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         load_if_exists=True,
     )

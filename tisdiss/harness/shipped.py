@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tisdiss.config import ModelConfig, TrainConfig
+from tisdiss.files import brief
 from tisdiss.harness.overrides import validated
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -32,7 +33,7 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
         about = json.loads(metadata.get("about", "{}"))
         config = _config(metadata, about)
     except (KeyError, ValueError, ValidationError) as error:
-        raise ValueError(f"{path}: not weights of a TISDiSS model ({error})") from error
+        raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
     identity = about.get("identity") or hashlib.sha256(path.read_bytes()).hexdigest()
     return identity, config, about.get("data_manifest") or ""
 

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from tisdiss.device import check_device_name
 from tisdiss.files import write_atomic
 from tisdiss.harness.folder import BROKEN, RunFolder
 from tisdiss.harness.identity import sha256_of, short
-from tisdiss.harness.launch import TRIES, give_up
+from tisdiss.harness.launch import TRIES, ending
 from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, show_in_mlflow
@@ -37,7 +38,7 @@ from tisdiss.harness.slurm_jobs import (
     executor_of,
     tasks_of,
 )
-from tisdiss.harness.worker import EXIT_CODES, command_line, outcome_of
+from tisdiss.harness.worker import EXIT_CODES, command_line, give_up, outcome_of
 
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes that leave nothing for a child to start from."""
@@ -65,6 +66,7 @@ def launch_on_slurm(
     Interrupted, it leaves the jobs running, and the same command finds them again. After
     `deadline_seconds` runs whose jobs are still waiting or working are left to themselves.
     """
+    check_device_name(runner.device)  # whether it is there is known on the nodes alone
     if processes > 1 and settings.gpus not in (0, processes):
         raise ValueError(
             f"processes={processes} with gpus: {settings.gpus}: each process needs its own; make "
@@ -225,7 +227,7 @@ class _Campaign:
         if outcome == "done" and folder.state(asked) != "done":
             outcome = give_up(folder, "its job said done, but its run folder is not complete")
         self.outcomes[planned.identity] = outcome
-        self.runner.say(f"{planned}: {outcome}")
+        self.runner.say(f"{planned}: {ending(folder, outcome)}")
         if self.track and outcome in ("done", "stopped", *BROKEN):
             show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
 

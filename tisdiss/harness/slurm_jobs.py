@@ -26,9 +26,10 @@ from tisdiss.harness.identity import short
 from tisdiss.harness.overrides import validated
 from tisdiss.harness.problems import DocumentError, Problem, problems_of
 from tisdiss.harness.profiles import Words
+from tisdiss.limits import MAX_COUNT, MAX_JOBS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _ENDED = "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL DEADLINE"
 ENDED = frozenset(_ENDED.split())
 """States of jobs that will not go on."""
@@ -59,7 +60,7 @@ class SlurmSettings(Words):
     minutes: Count = Field(default=240, description="time limit; a run that needs more is requeued")
     memory_gb: Count = 8
     cpus: Count = 2
-    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="of one run")
+    gpus: Annotated[int, Field(ge=0, le=MAX_JOBS)] = Field(default=0, description="of one run")
     at_once: Count = Field(default=64, description="runs at a time")
     requeues: Count = Field(default=50, description="how often a run may hit the time limit")
     warn_seconds: Count = Field(default=90, description="warning before the time limit")

@@ -27,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from tisdiss.config import EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import ModelConfig, Passes, TrainConfig
 from tisdiss.harness.checks import a_dict, a_list, check_study
 from tisdiss.harness.document import RANGE, read_document
 from tisdiss.harness.expression import parse, rows_of
@@ -36,6 +36,7 @@ from tisdiss.harness.problems import DocumentError, Problem, nearest, problems_o
 from tisdiss.harness.profiles import (
     DEFAULT_CORPUS,
     Adjustments,
+    AskedEvaluation,
     Profile,
     Seeds,
     Words,
@@ -43,6 +44,7 @@ from tisdiss.harness.profiles import (
     load_profiles,
 )
 from tisdiss.harness.resolve import check_claims, check_rows
+from tisdiss.limits import MAX_PASSES
 
 _COLUMN = re.compile(r"^(params_m|(si_snri|sdri|si_snr|sdr|macs_m)(\.re[1-9][0-9]*)?)$")
 
@@ -102,7 +104,7 @@ class Row(Words):
         default={}, description="numbers that others reported; such a row is not trained"
     )
     source: str | None = Field(default=None, description="where `paper` or `published` is from")
-    at: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
+    at: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] | None = Field(
         default=None, description="N_re at which a table shows the row, a line each"
     )
     marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
@@ -340,6 +342,7 @@ def _check_sound_rows(
     """Resolve rows and claims that have no mistake of their own, at every profile."""
     wrong = {problem.place[:2] for problem in problems}
     rows, given = a_list(data.get("rows")), a_dict(data.get("profiles"))
+    asked = a_dict(data.get("evaluate"))
     places = [i for i in range(len(rows)) if ("rows", i) not in wrong]
     ids = {rows[i]["id"] for i in places}
     places = [i for i in places if _stands_alone(rows[i], ids)]
@@ -355,7 +358,7 @@ def _check_sound_rows(
         "claim": "part",
         "base": data.get("base"),
         "corpus": data.get("corpus", DEFAULT_CORPUS),
-        "evaluate": data.get("evaluate", {}),
+        "evaluate": {k: v for k, v in asked.items() if ("evaluate", k) not in wrong},
         "rows": [rows[i] for i in places],
         "claims": [claims[k] for k in told],
         "show": {"figure": "depth_curve"},
@@ -386,7 +389,7 @@ def study_schema() -> dict[str, Any]:
     for key in ("set", "finetune"):
         adjustments["properties"][key] |= _dotted_schema(TrainConfig)
     for place in (adjustments, schema):
-        place["properties"]["evaluate"] |= _dotted_schema(EvalConfig)
+        place["properties"]["evaluate"] |= _dotted_schema(AskedEvaluation)
     schema["properties"]["profiles"]["propertyNames"] = {"enum": list(load_profiles())}
     return _with_ranges(schema)
 

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from tisdiss.config import ModelConfig
+from tisdiss.device import check_device
 from tisdiss.files import write_atomic
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.folder import json_text
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
+from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.model import TISDiSS
 from tisdiss.profile import seconds_of
 
@@ -42,9 +44,9 @@ class Timing:
     rounds: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "rounds"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be above 0")
+        for name, most in (("seconds", MAX_MEASURED), ("rounds", MAX_ROUNDS)):
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0, at most {most:g}")
 
 
 def timing_path(runs_dir: Path, study: str, profile: str) -> Path:
@@ -64,6 +66,7 @@ def time_plan(
     A factor is processing time over audio time of one mixture; below 1 is faster than real time.
     """
     timing = timing or Timing()
+    check_device(timing.device)
     about = describe_environment(device=timing.device, threads=timing.threads)
     points = {row_point for study in plan.studies for row_point in _points(plan, study)}
     factors = time_points(sorted(points, key=str), timing, on_pass)

@@ -2,8 +2,9 @@
 
 It resumes what is there, so starting it again is always right. SIGTERM, SIGHUP (a terminal that
 closes) and SIGUSR2 (a batch system's warning) make it save and end. How it ended is its exit code,
-which is also left in a file for starters that cannot see exit codes. Under torchrun several of them
-train one run together.
+which is also left in a file for starters that cannot see exit codes. An error that would come again
+is a run that failed, with its reason; only what passes is worth another start. Under torchrun
+several of them train one run together.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.lease import LEASE_SECONDS
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import Outcome, Runner, StopRun, core_train
+from tisdiss.harness.run import Outcome, Runner, StopRun, core_train, reason_of
 from tisdiss.surroundings import settle
 
 EXIT_CODES: dict[Outcome, int] = {
@@ -83,13 +86,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
     settle()
     given = _parser().parse_args(arguments)
-    with StopSignal() as asked:
-        return _bring_up_to_date(given, asked)
-
-
-def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int:
     if given.code_file:
         given.code_file.unlink(missing_ok=True)  # of an earlier start
+    try:
+        with StopSignal() as asked:
+            code = _bring_up_to_date(given, asked)
+    except Exception as error:
+        traceback.print_exc()
+        code = _code_of(error, given.processes)
+        if code == EXIT_CODES["failed"]:
+            give_up(RunFolder.of(given.runs_dir, given.identity), reason_of(error))
+    if given.code_file and code is not None:
+        write_atomic(given.code_file, f"{code}\n")
+    return code or 0
+
+
+def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int | None:
+    """The exit code; None on ranks that only help."""
     if given.parent:
         _end_with(given.parent)
     plan = Plan.model_validate_json(given.plan.read_text(encoding="utf-8"))
@@ -108,14 +121,21 @@ def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int:
         on_error=errors.append,
     )
     outcome = _run(asked.heeded_by(runner), plan.run(given.identity), given.processes)
-    if outcome is None:
-        return 0
-    code = EXIT_CODES[outcome]
-    if outcome == "failed" and errors and _passes(errors[-1], given.processes):
-        code = TRY_AGAIN
-    if given.code_file:
-        write_atomic(given.code_file, f"{code}\n")
-    return code
+    if outcome == "failed" and errors:
+        return _code_of(errors[-1], given.processes)
+    return None if outcome is None else EXIT_CODES[outcome]
+
+
+def _code_of(error: Exception, processes: int) -> int:
+    return TRY_AGAIN if _passes(error, processes) else EXIT_CODES["failed"]
+
+
+def give_up(folder: RunFolder, reason: str) -> Outcome:
+    """Make a run that cannot go on a row with its reason; finished weights stay finished."""
+    with suppress(DamagedError):  # a result that cannot be read stays for who looks into it
+        if folder.read("result.json").get("status", "running") == "running":
+            folder.write("result.json", {"status": "failed", "reason": reason})
+    return "failed"
 
 
 def _parser() -> argparse.ArgumentParser:
