@@ -31,6 +31,7 @@ from tisdiss.limits import (
     MAX_BLOCKS,
     MAX_COUNT,
     MAX_FFT,
+    MAX_FINITE,
     MAX_KERNEL,
     MAX_PASSES,
     MAX_RATE,
@@ -374,7 +375,7 @@ class LossConfig(Config):
     average: Literal["flat", "eq1"] = "flat"
     """"flat": the plain mean over all decoded outputs, as the released code trains. "eq1": the
     paper's Eq. 1, where each term is first averaged over its own depths."""
-    weights: dict[LossTerm, Annotated[float, Field(ge=0, le=1e6)]] = {}
+    weights: dict[LossTerm, Annotated[float, Field(ge=0, le=MAX_FINITE)]] = {}
     """λ of each term; 1 where nothing is given."""
     clamp: float = Field(default=1e-7, ge=0, lt=0.5)
     """The squared correlation is held in [clamp, 1 - clamp]: 1e-7 bounds the loss at 70 dB."""
@@ -383,11 +384,11 @@ class LossConfig(Config):
 class OptimConfig(Config):
     """AdamW, warm-up, plateau halving and early stop (Sec. 3.1)."""
 
-    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = 1e-3
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: Guard = 1e-8
-    weight_decay: Annotated[float, Field(ge=0, le=100)] = 1e-2
-    clip_norm: Annotated[float, Field(gt=0, le=1e9)] = 5.0
+    weight_decay: Annotated[float, Field(ge=0, le=MAX_FINITE)] = 1e-2
+    clip_norm: Annotated[float, Field(gt=0, le=MAX_FINITE)] = 5.0
     warmup_steps: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 2000
     first_step: Literal["warm", "full"] = "warm"
     """"full": the first update runs at the full rate and the ramp starts after it, as the released

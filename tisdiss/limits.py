@@ -29,6 +29,9 @@ MAX_ROOMS = 20_000
 MAX_COUNT = 1_000_000
 """Mixtures, steps and epochs."""
 
+MAX_FINITE = 1e30
+"""Of rates and weights, which size nothing: a training says itself where they lead."""
+
 MAX_SEEDS = 1000
 MAX_CHOICES = 100
 MAX_TRIALS = 10_000
