@@ -500,7 +500,7 @@ def test_differences_are_folded_on_a_terminal_alone(
     line = "config losses: " + " ".join(["last"] * 30) + f" {'ab' * 32}"
     monkeypatch.setattr("tisdiss.harness.diff.diff", lambda *_: [line])
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr("tisdiss.surroundings.Enduring.isatty", lambda _: terminal)
     _, out, _ = tisdiss("diff", "a", "b")
     shown = line.replace("ab" * 32, "ab" * 5) if terminal else line
     assert (out == f"{line}\n") == (not terminal) and out.split() == shown.split()

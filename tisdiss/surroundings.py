@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import io
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,9 +23,13 @@ def settle() -> None:
 
 def name_user() -> None:
     """Name a user id that has no entry (`docker run --user 12345`): libraries ask for it."""
+    if any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+        return
+    import pwd
+
     try:
-        getpass.getuser()
-    except (KeyError, OSError):
+        pwd.getpwuid(os.getuid())
+    except KeyError:
         os.environ["LOGNAME"] = f"uid{os.getuid()}"
 
 
@@ -43,6 +45,8 @@ def give_home() -> None:
         os.environ["HOME"] = str(home)
     if os.access(home, os.W_OK | os.X_OK):
         return
+    import tempfile
+
     own = f"tisdiss-home-{os.getuid()}"
     place = Path(tempfile.gettempdir(), own)
     try:
