@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,23 +26,32 @@ from analysis.provenance import provenance
 from analysis.results import Results, results_in, results_of, unscored
 from analysis.stats import DRAWS
 from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
-from tisdiss.files import write_atomic
+from tisdiss.files import DamagedError, write_atomic
 
 MADE = (".pdf", ".png", ".svg", ".tex", ".md", ".csv", ".ipynb", ".parquet", ".json")
 """What a report consists of, by suffix."""
 
 
 def report(
-    study: str, profile: str, runs_dir: Path, out_dir: Path, *, notebook: bool = False
+    study: str,
+    profile: str,
+    runs_dir: Path,
+    out_dir: Path,
+    *,
+    notebook: bool = False,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> list[Path]:
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
     The same runs give the same bytes. Rows are shown with the runs they have, and marked where they
-    miss some; a ValueError says what to run when no run is scored. `notebook` adds an executed
-    notebook (some seconds). What an earlier report left there and this one does not make is
-    deleted.
+    miss some; a ValueError says what to run when no run is scored. `warn` hears of every file that
+    cannot be read. `notebook` adds an executed notebook (some seconds). What an earlier report left
+    there and this one does not make is deleted.
     """
-    written = write_study(results_of(study, profile, runs_dir), out_dir, notebook=notebook)
+    results = results_of(study, profile, runs_dir)
+    for problem in results.frames.problems:
+        warn(problem)
+    written = write_study(results, out_dir, notebook=notebook)
     return [*written, write_index(out_dir)]
 
 
@@ -63,12 +75,18 @@ def write_study(results: Results, out_dir: Path, *, notebook: bool = False) -> l
     return written
 
 
-def compose(reports: Path) -> list[Path]:
-    """Write `reports/fig2/`: the panels of which there is a report, as one figure a score."""
+def compose(reports: Path, *, warn: Callable[[str], object] = warnings.warn) -> list[Path]:
+    """Write `reports/fig2/`: the panels of which there is a report, as one figure a score.
+
+    `warn` hears of a report that cannot be read; its panel stays empty.
+    """
     panels = {}
     for study in PANELS:
-        if (Path(reports) / study / PROVENANCE).is_file():
-            panels[study] = results_in(Path(reports) / study)
+        if os.path.lexists(Path(reports) / study / PROVENANCE):
+            try:
+                panels[study] = results_in(Path(reports) / study)
+            except DamagedError as error:
+                warn(str(error))
     if not panels:
         raise ValueError(
             f"{reports} holds no panel of Fig. 2: `tisdiss report fig2a` writes one, from its runs"

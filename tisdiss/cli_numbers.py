@@ -37,7 +37,7 @@ def claims(
     from analysis.claims import claims as decide
     from analysis.index import PAPER
 
-    verdicts = decide(studies or PAPER, profile, runs_dir)
+    verdicts = decide(studies or PAPER, profile, runs_dir, warn=warn)
     _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
@@ -90,7 +90,7 @@ def compose(reports: Reports = Path("reports")) -> None:
     from analysis.index import write_index
     from analysis.report import compose as draw
 
-    for path in [*draw(reports), write_index(reports)]:
+    for path in [*draw(reports, warn=warn), write_index(reports)]:
         typer.echo(path)
 
 
@@ -112,7 +112,8 @@ def page(
     from analysis.page import html_report
 
     out = out or reports / "report.html"
-    typer.echo(html_report(reports, runs_dir, out, studies or (), own_speech=own_speech))
+    made = html_report(reports, runs_dir, out, studies or (), own_speech=own_speech, warn=warn)
+    typer.echo(made)
     typer.echo(write_index(reports))
 
 
@@ -152,6 +153,11 @@ def check_tex(
     typer.echo(out)
     if problems:
         raise typer.Exit(1)
+
+
+def warn(text: str) -> None:
+    """Tell on stderr what was left out."""
+    typer.secho(f"left out: {text}", fg="yellow", err=True)
 
 
 def _show(text: str) -> None:

@@ -119,7 +119,7 @@ def test_rows_of_an_earlier_report_are_marked_as_well(made, tmp_path):
     [
         (None, "x holds no report: `tisdiss report x` writes it"),
         ('{"schema": 1}', "has schema 1, this version reads 2: run `tisdiss report x` again"),
-        ("{", "is not JSON"),
+        ("{", "not JSON"),
     ],
 )
 def test_folder_that_is_no_report_says_what_to_run(tmp_path, text, message):

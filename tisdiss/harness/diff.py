@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from tisdiss.config import TrainConfig
 from tisdiss.harness import schema
-from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.folder import RunFolder, read_journal, run_folders
 from tisdiss.harness.identity import SHORT
 from tisdiss.harness.problems import nearest
 
@@ -55,7 +54,7 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
     """The run whose identity starts so; the error names those there are."""
-    there = sorted(path.parent.name for path in Path(runs_dir).glob("*/config.json"))
+    there = [path.name for path in run_folders(runs_dir)]
     found = [name for name in there if name.startswith(digits[:SHORT])]
     if not digits or len(found) != 1:
         problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
@@ -69,11 +68,10 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
 
 def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:
     """What there is to compare, by part and dotted name."""
-    config, told = folder.read("config.json"), folder.read("environment.json")
-    result = folder.read("result.json")
-    settings = TrainConfig.model_validate(config["train"])  # with the defaults of later settings
+    config = folder.read("config.json", "data_manifest")
+    told, result = folder.read("environment.json"), folder.read("result.json")
     return {
-        "config": dict(_leaves(settings)),
+        "config": dict(_leaves(folder.settings())),
         "data": {"training": config["data_manifest"], **_scored(folder)},
         "environment": dict(_leaves({k: v for k, v in told.items() if _is_environment(k)})),
         "code": dict(_leaves({k: told[k] for k in _CODE if k in told})),
@@ -109,7 +107,7 @@ def _scores(folder: RunFolder) -> dict[str, Any]:
         f"{name.rpartition('/')[2]}.re{event['step']}": value
         for event in _depths(folder)
         if event["evaluation"] == latest
-        for name, value in event["metrics"].items()
+        for name, value in event.get("metrics", {}).items()
     }
 
 

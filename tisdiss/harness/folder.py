@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tisdiss.files import DamagedError, read_object, write_atomic
+from tisdiss.config import TrainConfig
+from tisdiss.files import DamagedError, read_whole, write_atomic
 from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import LEASE_SECONDS, held
+from tisdiss.harness.records import RUN_FILES, Event, checked, read_record
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
 FINAL: tuple[Status, ...] = ("done", "imported")
@@ -32,7 +34,7 @@ State = Literal["new", "partial", "done", "failed", "damaged"]
 `damaged`: a file of it cannot be read."""
 
 WAY_OUT = "delete that file, or the whole run folder, and run the study again"
-_NEEDS = {"config.json": ("identity",)}
+_JOURNAL_WAY_OUT = "the journal was damaged: restore it, or delete the run folder and run again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class RunFolder:
     @classmethod
     def at(cls, path: Path) -> RunFolder:
         """A folder that is there, by what its config.json says."""
-        return cls(path, cls(path, "").read("config.json")["identity"])
+        return cls(path, cls(path, "").read("config.json", "identity")["identity"])
 
     @property
     def model_file(self) -> Path:
@@ -67,12 +69,24 @@ class RunFolder:
         """The folder of an evaluation; it exists only when the evaluation is complete."""
         return self.path / "evaluations" / short(identity)
 
-    def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the folder, {} where it is absent; DamagedError if it cannot be read."""
+    def read(self, name: str, *needs: str) -> dict[str, Any]:
+        """A record of the folder, {} where it is absent; DamagedError if it cannot be read.
+
+        Where some of its keys are needed it may not be absent.
+        """
         path = self.path / name
-        if not path.is_file():
+        try:
+            return read_record(path, RUN_FILES[path.name], way_out=WAY_OUT, needs=needs)
+        except FileNotFoundError:
+            if needs:
+                raise DamagedError(f"{path}: is missing; {WAY_OUT}") from None
             return {}
-        return read_object(path, way_out=WAY_OUT, needs=_NEEDS.get(name, ()))
+
+    def settings(self) -> TrainConfig:
+        """What was trained, with the defaults of settings that came later."""
+        train = self.read("config.json", "train")["train"]
+        where = f"{self.path / 'config.json'}: train"
+        return checked(train, TrainConfig, where=where, way_out=WAY_OUT)
 
     def write(self, name: str, data: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""
@@ -82,7 +96,7 @@ class RunFolder:
         """Refuse a folder that belongs to another run with the same first digits."""
         found = self.read("config.json").get("identity", self.identity)
         if found != self.identity:
-            raise ValueError(
+            raise DamagedError(
                 f"{self.path} holds run {found}, not {self.identity}: move that folder away"
             )
 
@@ -91,7 +105,7 @@ class RunFolder:
 
         Where a file cannot be read that is a DamagedError, which says what to do.
         """
-        if not (self.path / "config.json").is_file():
+        if not self.read("config.json"):
             return "new"
         self.check()
         status = self.read("result.json").get("status", "running")
@@ -110,8 +124,18 @@ class RunFolder:
 
 
 def run_folders(runs_dir: Path) -> list[Path]:
-    """The paths of all runs on disk."""
-    return [path.parent for path in sorted(Path(runs_dir).glob("?" * SHORT + "/config.json"))]
+    """The paths of all runs on disk, and of what may hide one."""
+    return [path for path in sorted(Path(runs_dir).glob("?" * SHORT)) if _may_be_run(path)]
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        (path / "config.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder that may not be looked into
+        return True
+    return True
 
 
 def json_text(data: Any) -> str:
@@ -166,8 +190,8 @@ class Follower:
             self.read = file.tell() - len(rest)
         events = []
         for line in lines:
-            with suppress(ValueError):
-                events.append(json.loads(line))
+            with suppress(DamagedError):
+                events.append(_event(line, str(self.path)))
         return events
 
 
@@ -180,17 +204,18 @@ def _cut_torn_line(path: Path) -> None:
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """All events; a torn last line is dropped, any other bad line is an error with its number."""
-    if not path.is_file():
+    try:
+        *lines, _ = read_whole(path, way_out=_JOURNAL_WAY_OUT).split(b"\n")
+    except FileNotFoundError:
         return []
-    *lines, _ = path.read_bytes().split(b"\n")  # the rest: torn, or being written now
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise DamagedError(
-                f"{path}:{number}: not a JSON event ({error}); the journal was damaged: restore "
-                "it, or delete the run folder and run again"
-            ) from error
-        events.append(event)
-    return events
+    # The rest behind the last line is torn, or being written now.
+    return [_event(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{where}: not a JSON event ({error}); {_JOURNAL_WAY_OUT}") from error
+    checked(event, Event, where=where, way_out=_JOURNAL_WAY_OUT)
+    return event

@@ -70,15 +70,15 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     runs_dir = Path(runs_dir)
     uri = uri or default_uri(runs_dir)
     wanted = None if only is None else {short(identity) for identity in only}
-    shown = _members(runs_dir)
+    updated, problems = list[bool](), list[str]()
+    shown = _members(runs_dir, problems)
     paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
-    updated, problems = [], []
     with _locked(_root(runs_dir) / ".mlflow.lock"), _answering(uri):
         store = _Store(*_open(uri, _root(runs_dir)), origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
                 updated.append(store.sync(_view(path, shown)))
-            except DamagedError as error:
+            except (DamagedError, OSError) as error:  # or a file that may not be read
                 problems.append(str(error))
     uri, left = _without_password(uri), tuple(store.left)
     synced = Synced(runs=len(updated), updated=sum(updated), uri=uri, left=left)
@@ -105,14 +105,14 @@ def _root(runs_dir: Path) -> Path:
     return Path(runs_dir).resolve().parent
 
 
-def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
+def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[dict[str, str]]]:
     """Which rows of which studies show a run, from the plan files."""
     members: dict[str, list[dict[str, str]]] = {}
-    for plan in saved_plans(runs_dir):
-        words = {key: plan[key] for key in ("study", "profile", "title", "claim")}
+    for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
+        words = {key: plan.get(key) or "" for key in ("study", "profile", "title", "claim")}
         for row in plan["rows"]:
             for run in row["runs"]:
-                place = {**words, "row": row["id"], "label": row["label"]}
+                place = {**words, "row": row["id"], "label": row.get("label", "")}
                 members.setdefault(run["identity"], []).append(place)
     return members
 
