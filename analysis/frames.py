@@ -39,7 +39,8 @@ PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _PLANNED = ("row", "label", "name", "kind", "corpus", "params", "seed", "identity", "evaluation")
 _FOUND = ("status", "reason", "scored", "steps", "epochs", "seconds", "test_manifest")
-_CODE = ("code_hash", "code_scope", "commit", "dirty", "config")
+_COMMIT = ("commit", "later_commits", "dirty")
+_CODE = ("code_hash", "code_scope", *_COMMIT, "config")
 _SAID = ("slot", "speaker", "sex", "mixture_si_snr", *METRICS)
 """What every table and figure reads of scores, beside mixture and depth."""
 _ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
@@ -154,11 +155,14 @@ def _unknown(value: Any) -> bool:
 def _runs_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     names = (*_PLANNED, *_FOUND, *_CODE)
     whole = [{name: run.get(name) for name in names} for run in records]
+    for run in whole:
+        if run["commit"] is None:  # nothing is known of changes to it; early versions wrote False
+            run["dirty"] = None
     return pd.DataFrame(whole, columns=names).astype(_TYPES)
 
 
 def plan_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """Where the plan of a study at a profile lies, once `tisdiss plan` or `run` made one."""
+    """Where the plan of a study at a profile lies, once `tisdiss run` wrote one."""
     return Path(runs_dir) / "plans" / f"{study}.{profile}.json"
 
 
@@ -241,32 +245,39 @@ def _read_records(folder: Path, planned: dict) -> dict[str, Any]:
         return {}
     _check_identity(folder / "config.json", config, planned["identity"])
     environment = _read(folder / "environment.json")
-    git = environment.get("git", {})
+    first, *later = [told.get("git", {}) for told in (environment, *environment.get("resumed", []))]
     record = {"status": "not started"} | _read(folder / "result.json")
-    record |= {"config": config.get("train"), "commit": git.get("commit")}
+    record |= {"config": config.get("train"), "commit": first.get("commit")}
     record |= {key: environment.get(key) for key in ("code_hash", "code_scope")}
-    # Without a commit nothing is known of changes to it; early versions wrote False.
-    record["dirty"] = git.get("dirty") if git.get("commit") else None
+    record["dirty"] = _any_dirty([first, *later])
+    commits = dict.fromkeys(git.get("commit") for git in later)
+    record["later_commits"] = ", ".join(c for c in commits if c and c != record["commit"])
     path = _evaluation(folder, planned) / "evaluation.json"
-    evaluation = _read(path) if record["status"] in USABLE else {}
+    evaluation = _read(path, "identity", "test_manifest") if record["status"] in USABLE else {}
     record["scored"] = bool(evaluation)
     if evaluation:
         _check_identity(path, evaluation, planned["evaluation"])
-        record["test_manifest"] = evaluation.get("test_manifest")
+        record["test_manifest"] = evaluation["test_manifest"]
     elif record["status"] in USABLE:
         record["status"] = "not evaluated"
     return record
+
+
+def _any_dirty(revisions: list[dict[str, Any]]) -> bool | None:
+    """Whether any part of a run was made with changed files; None where that is not known."""
+    flags = [git.get("dirty") for git in revisions]
+    return True if True in flags else None if None in flags else False
 
 
 def _evaluation(folder: Path, planned: dict) -> Path:
     return folder / "evaluations" / planned["evaluation"][:10]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *needs: str) -> dict[str, Any]:
     """A record of a run, {} where it is absent."""
     way_out = "delete that file, or the whole run folder, and run the study again"
     try:
-        return read_record(path, RUN_FILES[path.name], way_out=way_out)
+        return read_record(path, RUN_FILES[path.name], way_out=way_out, needs=needs)
     except FileNotFoundError:
         return {}
 
@@ -326,8 +337,8 @@ def is_comparison(plan: dict[str, Any]) -> bool:
 def _check_identity(path: Path, found: dict[str, Any], identity: str) -> None:
     if found.get("identity") != identity:
         raise DamagedError(
-            f"{path} belongs to {found.get('identity')}, the plan asks for {identity}: plan the "
-            "study again, or move the folder away"
+            f"{path} belongs to {found.get('identity')}, the plan asks for {identity}: move "
+            "that folder away and run the study again"
         )
 
 

@@ -20,7 +20,7 @@ from analysis.figures import render
 from analysis.frames import corpora, role
 from analysis.index import Entry, entries, unreadable
 from analysis.listen import Heard, credit, heard
-from analysis.provenance import differing_settings, provenance
+from analysis.provenance import differing_settings, origin_text, provenance
 from analysis.report import figures_of, tables_of
 from analysis.results import Results, results_in, unscored
 from tisdiss.files import DamagedError, write_atomic
@@ -33,7 +33,7 @@ FIGURES = {
 }
 
 
-_ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash", "commit", "dirty")
+_ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,8 @@ def _origins(results: Results) -> dict[str, Any]:
     all_runs = {run["identity"]: run for run in known["runs"]}
     settings = differing_settings(all_runs)
     runs = {
-        identity: {key: run[key] for key in _ABOUT_RUN} | {"settings": settings[identity]}
+        identity: {key: run[key] for key in _ABOUT_RUN}
+        | {"settings": settings[identity], "origin": origin_text(run)}
         for identity, run in all_runs.items()
     }
     data = dict(corpora(results.plan))

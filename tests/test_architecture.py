@@ -11,7 +11,7 @@ NAMES_FOR_ANALYSIS = {
     "tisdiss.files",
     *(
         f"tisdiss.harness.{part}"
-        for part in ("schema", "study", "profiles", "expression", "records")
+        for part in ("schema", "study", "profiles", "expression", "records", "revision")
     ),
 }
 RELEASED_NAMES = (

@@ -54,7 +54,7 @@ def why(
     """
     from analysis.provenance import why as explain
     from analysis.provenance import why_text
-    from tisdiss.harness.environment import code_hash
+    from tisdiss.harness.revision import code_hash
 
     study = cell.partition(":")[0]
     if (SMOKE_REPORTS / study).is_dir() and not (reports / study).is_dir():

@@ -20,7 +20,7 @@ from tisdiss.harness.problems import nearest
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
 
-_CODE = ("code_hash", "git")
+_CODE = ("code_hash", "code_scope", "git")
 _NO_DIFFERENCE = ("resumed",)
 
 
@@ -44,6 +44,9 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
     """All differences between two runs, each named by the first digits of its identity."""
     folders = find_run(runs_dir, a), find_run(runs_dir, b)
     ours, theirs = (_facts(folder) for folder in folders)
+    if ours["code"].get("code_scope") != theirs["code"].get("code_scope"):
+        for facts in (ours, theirs):  # they cover different files, so they differ anyway
+            facts["code"].pop("code_hash", None)
     return [
         Difference(part, what, ours[part].get(what), theirs[part].get(what))
         for part in ours

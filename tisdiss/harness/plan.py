@@ -199,7 +199,7 @@ class Plan(Words):
         """What of a saved plan stays; a damaged one is written anew where this plan is whole."""
         if not os.path.lexists(path):
             return None
-        if self.partial:
+        if self.partial or path.is_dir():  # which nothing can replace
             return read_plan(path, StudyFile)
         with suppress(DamagedError):
             return _finished(read_plan(path, StudyFile), runs_dir)

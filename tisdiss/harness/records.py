@@ -80,7 +80,8 @@ class Environment(Record):
     code_scope: int | None = None
     accelerator: str | None = None
     threads: int | None = None
-    resumed: list[dict[str, Any]] = []
+    resumed: list[Environment] = []
+    """Where it went on since, with what code."""
 
 
 class RunResult(Record):
@@ -297,7 +298,10 @@ class ReportRun(Record):
     params: int | None = None
     dirty: bool | None = None
     commit: str | None = None
+    commit_in_history: bool | None = None
+    later_commits: str | None = None
     code_hash: str | None = None
+    code_scope: int | None = None
     config: dict[str, Any] | None = None
 
 
@@ -393,6 +397,8 @@ def checked(found: Any, shape: type[Shape], *, where: str, way_out: str) -> Shap
     """Data as a model; DamagedError tells the first thing that does not fit."""
     try:
         return shape.model_validate(found)
+    except OverflowError as error:
+        raise DamagedError(f"{where}: {error}; {way_out}") from None
     except ValidationError as error:
         first, *more = problems_of(error, shape)
         rest = f" (and {len(more)} more)" if more else ""

@@ -360,7 +360,7 @@ def _check_manifest(what: str, found: str, planned: str) -> None:
     if found != planned:
         raise ValueError(
             f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
-            "now): plan again"
+            "now): `tisdiss run` with the study plans again"
         )
 
 
