@@ -21,8 +21,10 @@ So `approx(a, b, tolerance)` passes where the whole interval of a - b lies withi
 Where a maximum stands for its best row, the best row is the one whose mean is best.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +34,7 @@ import pandas as pd
 from analysis.captions import FEW_SPEAKERS, escape_markdown
 from analysis.frames import StudyFrames, load_study, plan_path, role
 from analysis.stats import LEVEL, Paired, interval, paired_draws
+from tisdiss.files import DamagedError
 from tisdiss.harness.expression import (
     Cell,
     Combined,
@@ -82,7 +85,8 @@ class Verdict:
     @classmethod
     def from_json(cls, known: dict[str, Any]) -> "Verdict":
         """A verdict as a report's provenance holds it, where NaN is null."""
-        values: dict[str, Any] = {k: np.nan if v is None else v for k, v in known.items()}
+        names = [field.name for field in fields(cls) if field.name in known]
+        values: dict[str, Any] = {k: np.nan if known[k] is None else known[k] for k in names}
         return cls(**values)
 
     @property
@@ -104,22 +108,36 @@ class Verdict:
         return f"{few if few == most else f'{few} to {most}'} seed{'s' if most != 1 else ''}"
 
 
-def claims(studies: Sequence[str], profile: str, runs_dir: Path) -> list[Verdict]:
+def claims(
+    studies: Sequence[str],
+    profile: str,
+    runs_dir: Path,
+    *,
+    warn: Callable[[str], object] = warnings.warn,
+) -> list[Verdict]:
     """Every claim of the studies, decided from the run folders at a profile.
 
-    A study that was never planned at that profile has its claims read from `studies/` and listed
-    as MISSING.
+    A study that was never planned at that profile, or whose plan cannot be read, has its claims
+    read from `studies/` and listed as MISSING. `warn` hears of every file that cannot be read.
     """
     from tisdiss.harness.study import find_studies  # pydantic is slow to load
 
     verdicts = []
     for study in studies:
         name = Path(study).stem  # or a file, as everywhere
-        if plan_path(runs_dir, name, profile).is_file():
-            verdicts += decide(load_study(runs_dir, name, profile))
-        else:
-            reason = f"run `tisdiss run {study} --profile {profile}` first"
-            verdicts += unplanned(find_studies([study])[0], reason)
+        reason = f"run `tisdiss run {study} --profile {profile}` first"
+        if os.path.lexists(plan_path(runs_dir, name, profile)):
+            try:
+                frames = load_study(runs_dir, name, profile)
+            except DamagedError as error:
+                reason = "its plan cannot be read"
+                warn(str(error))
+            else:
+                verdicts += decide(frames)
+                for problem in frames.problems:
+                    warn(problem)
+                continue
+        verdicts += unplanned(find_studies([study])[0], reason)
     return verdicts
 
 

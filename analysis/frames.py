@@ -6,13 +6,25 @@ A report keeps these frames beside what is made from them (`PROVENANCE`, `SCORES
 reads them again: whoever has the report needs no run folders.
 """
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from tisdiss.files import DamagedError, read_object
+from tisdiss.harness.records import (
+    RUN_FILES,
+    ReportFile,
+    StudyFile,
+    Timing,
+    checked,
+    read_record,
+    read_scores,
+)
+from tisdiss.harness.records import read_plan as read_plan_file
 
 METRICS = ("si_snr", "si_snri", "sdr", "sdri")
 """Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
@@ -27,8 +39,12 @@ PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _PLANNED = ("row", "label", "name", "kind", "corpus", "params", "seed", "identity", "evaluation")
 _FOUND = ("status", "reason", "scored", "steps", "epochs", "seconds", "test_manifest")
-_CODE = ("code_hash", "commit", "dirty", "config")
-_TYPES = dict.fromkeys(("steps", "epochs", "params"), "Int64") | {
+_COMMIT = ("commit", "later_commits", "dirty")
+_CODE = ("code_hash", "code_scope", *_COMMIT, "config")
+_SAID = ("slot", "speaker", "sex", "mixture_si_snr", *METRICS)
+"""What every table and figure reads of scores, beside mixture and depth."""
+_ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
+_TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
     "seconds": "Float64",
     "dirty": "boolean",
 }
@@ -43,12 +59,14 @@ class StudyFrames:
     and so on; `scored` says whether its scores are in. `scores` has one line per mixture, depth
     and speaker of every scored run, with row, label, corpus, seed, identity and n_re_train added.
     `corpus` is the part that a corpus plays in the study, such as "clean"; rows that are scored on
-    different ones are never compared.
+    different ones are never compared. `problems` are files that could not be read: what they tell
+    of is left out, a run of theirs is "damaged".
     """
 
     plan: dict[str, Any]
     runs: pd.DataFrame
     scores: pd.DataFrame
+    problems: tuple[str, ...] = ()
 
     @property
     def incomplete(self) -> list[str]:
@@ -65,19 +83,20 @@ class StudyFrames:
 def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
     """Everything that the run folders hold about a study at one profile.
 
-    Raises ValueError when the study was never planned, when a folder holds another run than the
-    plan names, or when scores of different test sets would be mixed.
+    A run of which a file cannot be read, or whose folder holds another run than the plan names, is
+    "damaged" and listed like one that is missing. Raises ValueError when the study was never
+    planned, its plan cannot be read, or scores of different test sets would be mixed.
     """
-    runs_dir = Path(runs_dir)
-    plan = _timed(runs_dir, read_plan(runs_dir, study, profile))
+    runs_dir, problems = Path(runs_dir), list[str]()
+    plan = _timed(runs_dir, read_plan(runs_dir, study, profile), problems)
     planned = [(row, run) for row in plan["rows"] for run in row["runs"]]
-    runs = _runs_frame([_read_run(runs_dir, row, run) for row, run in planned])
+    found = [_read_run(runs_dir, row, run, problems) for row, run in planned]
+    runs = _runs_frame([record for record, _ in found])
     _check_test_set(plan, runs[runs["scored"]])
-    scored = [pair for pair, done in zip(planned, runs["scored"], strict=True) if done]
-    parts = [_read_scores(runs_dir, *pair) for pair in scored]
+    parts = [scores for _, scores in found if scores is not None]
     scores = pd.concat(parts, ignore_index=True) if parts else _no_scores()
     _check_mixtures(scores)
-    return StudyFrames(_marked(plan, runs), runs, scores)
+    return StudyFrames(_marked(plan, runs), runs, scores, tuple(dict.fromkeys(problems)))
 
 
 def load_saved(folder: Path) -> StudyFrames:
@@ -85,8 +104,13 @@ def load_saved(folder: Path) -> StudyFrames:
 
     Raises ValueError when there is no report, or one of a version that kept no frames.
     """
-    known = read_provenance(Path(folder) / PROVENANCE)
-    scores = pd.read_parquet(Path(folder) / SCORES)
+    folder = Path(folder)
+    known = read_provenance(folder / PROVENANCE)
+    try:
+        scores = read_scores(folder / SCORES, (*_SAID, *_ADDED))
+    except DamagedError as error:
+        said = str(error).partition(": delete ")[0]
+        raise DamagedError(f"{said}: {_report_again(known['plan'])}") from error
     runs = _runs_frame(known["runs"])
     return StudyFrames(_marked(known["plan"], runs), runs, scores)
 
@@ -94,15 +118,26 @@ def load_saved(folder: Path) -> StudyFrames:
 def read_provenance(path: Path) -> dict[str, Any]:
     """What a report says of its numbers; a ValueError where there is none that can be read."""
     study = path.parent.name
-    if not path.is_file():
-        raise ValueError(f"{path.parent} holds no report: `tisdiss report {study}` writes it")
-    known = _read_json(path)
-    if known["schema"] != PROVENANCE_SCHEMA:
+    way_out = f"run `tisdiss report {study}` again"
+    try:
+        known = read_object(path, way_out=way_out)
+    except FileNotFoundError:
         raise ValueError(
-            f"{path} has schema {known['schema']}, this version reads {PROVENANCE_SCHEMA}: run "
-            f"`tisdiss report {study}` again"
-        )
+            f"{path.parent} holds no report: `tisdiss report {study}` writes it"
+        ) from None
+    _check_schema(known, PROVENANCE_SCHEMA, path, way_out)
+    checked(known, ReportFile, where=str(path), way_out=way_out)
     return known
+
+
+def _check_schema(found: dict[str, Any], wanted: int, path: Path, way_out: str) -> None:
+    if found.get("schema") != wanted:
+        told = f"{path} has schema {found.get('schema')}, this version reads {wanted}"
+        raise DamagedError(f"{told}: {way_out}")
+
+
+def _report_again(plan: dict[str, Any]) -> str:
+    return f"run `tisdiss report {plan['study']} --profile {plan['profile']}` again"
 
 
 def run_records(frames: StudyFrames) -> list[dict[str, Any]]:
@@ -120,39 +155,47 @@ def _unknown(value: Any) -> bool:
 def _runs_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     names = (*_PLANNED, *_FOUND, *_CODE)
     whole = [{name: run.get(name) for name in names} for run in records]
+    for run in whole:
+        if run["commit"] is None:  # nothing is known of changes to it; early versions wrote False
+            run["dirty"] = None
     return pd.DataFrame(whole, columns=names).astype(_TYPES)
 
 
 def plan_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """Where the plan of a study at a profile lies, once `tisdiss plan` or `run` made one."""
+    """Where the plan of a study at a profile lies, once `tisdiss run` wrote one."""
     return Path(runs_dir) / "plans" / f"{study}.{profile}.json"
 
 
 def read_plan(runs_dir: Path, study: str, profile: str) -> dict[str, Any]:
     """The plan of a study at a profile; a ValueError names the command that makes it."""
     path = plan_path(runs_dir, study, profile)
-    if not path.is_file():
+    if not os.path.lexists(path):
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise ValueError(
             f"no plan of study {study!r} at profile {profile!r}: run "
             f"`tisdiss run {study} --profile {profile}` first; plans there are: {there}"
         )
-    plan = _read_json(path)
-    if plan["schema"] != _SCHEMA:
-        raise ValueError(
-            f"{path} has schema {plan['schema']}, this version reads {_SCHEMA}: run "
-            f"`tisdiss plan {study} --profile {profile}` again"
-        )
-    return plan
+    plan = read_plan_file(path)
+    command = f"tisdiss run {study} --profile {profile}"
+    _check_schema(plan, _SCHEMA, path, f"`{command}` writes it anew, finished runs are kept")
+    return read_plan_file(path, StudyFile)
 
 
-def _timed(runs_dir: Path, plan: dict[str, Any]) -> dict[str, Any]:
+def _timed(runs_dir: Path, plan: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     """The plan with the real-time factors of its rows, where `tisdiss time` measured them."""
-    path = Path(runs_dir) / "timings" / f"{plan['study']}.{plan['profile']}.json"
-    timing = _read_json(path, default={"rows": {}})
+    name = f"{plan['study']}.{plan['profile']}.json"
+    command = f"`tisdiss time {plan['study']} --profile {plan['profile']}`"
+    way_out = f"delete it, or measure again with {command}; no factor is shown"
+    try:
+        timing = read_record(Path(runs_dir) / "timings" / name, Timing, way_out=way_out)
+    except FileNotFoundError:
+        return plan
+    except DamagedError as error:
+        problems.append(str(error))
+        return plan
     rows = [row | _factors(timing["rows"].get(row["id"]), row) for row in plan["rows"]]
     about = {key: value for key, value in timing.items() if key != "rows"}
-    return plan | {"rows": rows} | ({"timing": about} if about else {})
+    return plan | {"rows": rows, "timing": about}
 
 
 def _factors(timed: dict[str, Any] | None, row: dict[str, Any]) -> dict[str, Any]:
@@ -172,43 +215,82 @@ def _marked(plan: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
     return plan | {"rows": rows}
 
 
-def _read_run(runs_dir: Path, row: dict, planned: dict) -> dict[str, Any]:
-    """One line of the runs frame."""
-    identity = planned["identity"]
-    folder = runs_dir / identity[:10]
+def _read_run(
+    runs_dir: Path, row: dict, planned: dict, problems: list[str]
+) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """One line of the runs frame, and the scores of the run; a run with a bad file has none."""
     record = {
         **{key: row.get(key) for key in ("label", "name", "kind", "params")},
         "corpus": role(row),
         **{key: planned[key] for key in ("seed", "identity", "evaluation")},
         "row": row["id"],
         "status": "missing",
+        "scored": False,
     }
-    if (folder / "config.json").is_file():
-        _check_identity(folder / "config.json", identity)
-        record["config"] = _read_json(folder / "config.json").get("train")
-        environment = _read_json(folder / "environment.json", default={})
-        record["code_hash"] = environment.get("code_hash")
-        record |= {key: environment.get("git", {}).get(key) for key in ("commit", "dirty")}
-        record |= _read_json(folder / "result.json", default={"status": "not started"})
-    path = folder / "evaluations" / planned["evaluation"][:10] / "evaluation.json"
-    record["scored"] = record["status"] in USABLE and path.is_file()
-    if record["status"] in USABLE and not record["scored"]:
+    folder = runs_dir / planned["identity"][:10]
+    try:
+        found = _read_records(folder, planned)
+        scores = _read_scores(folder, row, planned) if found.get("scored") else None
+        return record | found, scores
+    except DamagedError as error:
+        problems.append(f"row {row['id']}, seed {planned['seed']}: {error}")
+        told = str(error).replace(f"{runs_dir}/", "")
+        return record | {"status": "damaged", "reason": told}, None
+
+
+def _read_records(folder: Path, planned: dict) -> dict[str, Any]:
+    """What the run's own files say of it; nothing where it was never begun."""
+    config = _read(folder / "config.json")
+    if not config:
+        return {}
+    _check_identity(folder / "config.json", config, planned["identity"])
+    environment = _read(folder / "environment.json")
+    first, *later = [told.get("git", {}) for told in (environment, *environment.get("resumed", []))]
+    record = {"status": "not started"} | _read(folder / "result.json")
+    record |= {"config": config.get("train"), "commit": first.get("commit")}
+    record |= {key: environment.get(key) for key in ("code_hash", "code_scope")}
+    record["dirty"] = _any_dirty([first, *later])
+    commits = dict.fromkeys(git.get("commit") for git in later)
+    record["later_commits"] = ", ".join(c for c in commits if c and c != record["commit"])
+    path = _evaluation(folder, planned) / "evaluation.json"
+    evaluation = _read(path, "identity", "test_manifest") if record["status"] in USABLE else {}
+    record["scored"] = bool(evaluation)
+    if evaluation:
+        _check_identity(path, evaluation, planned["evaluation"])
+        record["test_manifest"] = evaluation["test_manifest"]
+    elif record["status"] in USABLE:
         record["status"] = "not evaluated"
-    if record["scored"]:
-        _check_identity(path, planned["evaluation"])
-        record["test_manifest"] = _read_json(path)["test_manifest"]
     return record
 
 
-def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
-    folder = runs_dir / planned["identity"][:10] / "evaluations" / planned["evaluation"][:10]
-    scores = _read_parquet(folder / "scores.parquet")
+def _any_dirty(revisions: list[dict[str, Any]]) -> bool | None:
+    """Whether any part of a run was made with changed files; None where that is not known."""
+    flags = [git.get("dirty") for git in revisions]
+    return True if True in flags else None if None in flags else False
+
+
+def _evaluation(folder: Path, planned: dict) -> Path:
+    return folder / "evaluations" / planned["evaluation"][:10]
+
+
+def _read(path: Path, *needs: str) -> dict[str, Any]:
+    """A record of a run, {} where it is absent."""
+    way_out = "delete that file, or the whole run folder, and run the study again"
+    try:
+        return read_record(path, RUN_FILES[path.name], way_out=way_out, needs=needs)
+    except FileNotFoundError:
+        return {}
+
+
+def _read_scores(folder: Path, row: dict, planned: dict) -> pd.DataFrame:
+    path = _evaluation(folder, planned) / SCORES
+    scores = read_scores(path, _SAID)
     repeated = scores.duplicated(["mixture_id", "slot", "n_re"])
     if repeated.any():
         first = scores[repeated].iloc[0]
-        raise ValueError(
-            f"{folder / 'scores.parquet'} scores mixture {first['mixture_id']!r} at "
-            f"n_re={first['n_re']} more than once: delete the evaluation and run it again"
+        raise DamagedError(
+            f"{path} scores mixture {first['mixture_id']!r} at "
+            f"n_re={first['n_re']} more than once: delete {path.parent} and run the study again"
         )
     return scores.assign(
         row=row["id"],
@@ -218,21 +300,6 @@ def _read_scores(runs_dir: Path, row: dict, planned: dict) -> pd.DataFrame:
         identity=planned["identity"],
         n_re_train=row["n_re_train"],
     )
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """Scores with every column that is read; a ValueError says how to get them anew."""
-    way_out = f"delete {path.parent} and run the study again: only the evaluation is repeated"
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: {way_out}")
-    try:
-        scores = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
-        raise ValueError(f"{path} cannot be read ({error}): {way_out}") from error
-    wanted = ("mixture_id", "slot", "speaker", "n_re", *METRICS)
-    if absent := [name for name in wanted if name not in scores]:
-        raise ValueError(f"{path} lacks {', '.join(absent)}: {way_out}")
-    return scores
 
 
 def role(row: dict[str, Any]) -> str:
@@ -267,12 +334,11 @@ def is_comparison(plan: dict[str, Any]) -> bool:
     return (plan.get("show") or {}).get("figure") == "table"
 
 
-def _check_identity(path: Path, identity: str) -> None:
-    found = _read_json(path)["identity"]
-    if found != identity:
-        raise ValueError(
-            f"{path} belongs to {found}, the plan asks for {identity}: plan the study again, or "
-            "move the folder away"
+def _check_identity(path: Path, found: dict[str, Any], identity: str) -> None:
+    if found.get("identity") != identity:
+        raise DamagedError(
+            f"{path} belongs to {found.get('identity')}, the plan asks for {identity}: move "
+            "that folder away and run the study again"
         )
 
 
@@ -308,18 +374,5 @@ def _check_mixtures(scores: pd.DataFrame) -> None:
                 )
 
 
-def _read_json(path: Path, default: dict | None = None) -> dict[str, Any]:
-    """A JSON object; `default` where the file is absent and a default is given."""
-    if default is not None and not path.is_file():
-        return default
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}): delete it and run the study again"
-        ) from error
-
-
 def _no_scores() -> pd.DataFrame:
-    names = ("row", "label", "corpus", "seed", "identity", "n_re_train", "mixture_id", "slot")
-    return pd.DataFrame(columns=[*names, "speaker", "n_re", *METRICS])
+    return pd.DataFrame(columns=[*_ADDED, "mixture_id", "n_re", *_SAID])

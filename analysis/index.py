@@ -85,14 +85,19 @@ def write_index(reports: Path) -> Path:
 def _made(folder: Path) -> Entry:
     try:
         known = read_provenance(folder / PROVENANCE)
+        verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
     except ValueError as error:
-        return _absent(folder.name, str(error).replace(f"{folder}/", ""))
+        return unreadable(folder, error)
     plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
-    verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
     rows = {name.rsplit(".", 2)[0] for name in known["cells"]}
     complete = sum(row["id"] in rows and not is_torn(row) for row in plan["rows"])
     title, claim = plan["title"], plan.get("claim") or ""
     return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
+
+
+def unreadable(folder: Path, error: ValueError) -> Entry:
+    """The entry of a report that is there and cannot be read."""
+    return _absent(folder.name, str(error).replace(f"{folder.parent}/", ""))
 
 
 def _absent(study: str, problem: str = "") -> Entry:

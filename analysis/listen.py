@@ -17,6 +17,7 @@ import pandas as pd
 import soundfile
 
 from analysis.frames import StudyFrames, corpora
+from tisdiss.files import DamagedError
 
 FREE = {
     "prompts": (
@@ -124,7 +125,10 @@ def _title(at: int, count: int) -> str:
 
 def _flac(path: Path) -> bytes:
     """The sound without loss, about half the size."""
-    samples, rate = soundfile.read(path, dtype="int16")
+    try:
+        samples, rate = soundfile.read(path, dtype="int16")
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise DamagedError(f"{path.name} of {path.parent.name} cannot be read") from error
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

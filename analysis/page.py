@@ -7,7 +7,8 @@ Styles and scripts lie in `templates/`.
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,12 +18,13 @@ from analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_l
 from analysis.claims import counts, meaning, reserve
 from analysis.figures import render
 from analysis.frames import corpora, role
-from analysis.index import Entry, entries
+from analysis.index import Entry, entries, unreadable
 from analysis.inventory import write_own
 from analysis.listen import Heard, credit, heard
-from analysis.provenance import differing_settings, provenance
+from analysis.provenance import differing_settings, origin_text, provenance
 from analysis.report import Say, figures_of, silent, tables_of
 from analysis.results import Results, results_in, unscored
+from tisdiss.files import DamagedError
 from tisdiss.harness.expression import parse, rows_of
 
 FIGURES = {
@@ -32,7 +34,7 @@ FIGURES = {
 }
 
 
-_ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash", "commit", "dirty")
+_ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash")
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,38 @@ def html_report(
     own_speech: bool = False,
     force: bool = False,
     say: Say = silent,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> Path:
     """Write the page of `reports`, of all its studies or of some, and return the file.
 
     Sounds are those that the run folders still have: of free corpora, or of all with `own_speech`.
-    A ValueError says what to run when there is no report. The same reports and sounds give the
+    A ValueError says what to run when there is no report; `warn` hears of those that cannot be
+    read. The same reports and sounds give the
     same bytes.
     """
     wanted = list(studies)
     listed = [entry for entry in entries(reports) if not wanted or entry.study in wanted]
-    there = [entry for entry in listed if entry.plan]
-    if absent := set(wanted) - {entry.study for entry in there}:
+    results: dict[str, Results] = {}
+    for at, entry in enumerate(listed):
+        try:
+            if entry.plan:
+                results[entry.study] = results_in(Path(reports) / entry.study)
+        except DamagedError as error:
+            listed[at] = unreadable(Path(reports) / entry.study, error)
+    problems = {entry.study: entry.problem for entry in listed if entry.problem}
+    if absent := set(wanted) - results.keys():
+        if told := [problems[study] for study in sorted(absent) if study in problems]:
+            raise DamagedError("\n".join(told))
         raise ValueError(f"{reports} holds no report of {sorted(absent)[0]!r}: {_advice(absent)}")
-    if not there:
+    for problem in problems.values():
+        warn(problem)
+    if not results:
         raise ValueError(f"{reports} holds no report: {_advice(['fig2e'])}")
     sections: list[Section] = []
     sounds: dict[str, str] = {}
-    for entry in there:
-        say(f"{entry.study}: sounds")
-        section, data = _section(results_in(Path(reports) / entry.study), runs_dir, own_speech)
+    for name, found in results.items():
+        say(f"{name}: sounds")
+        section, data = _section(found, runs_dir, own_speech)
         sections.append(section)
         sounds |= data
     text = page(sections, sounds, listed, say=say)
@@ -98,7 +113,10 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
         )
         return Section(results, silence=silence), {}
     for row in _protagonists(results):
-        found, sounds = heard(results.frames, row, runs_dir, results.metrics[0])
+        try:
+            found, sounds = heard(results.frames, row, runs_dir, results.metrics[0])
+        except DamagedError as error:
+            return Section(results, silence=f"No sounds here: {error}."), {}
         if found:
             section = Section(results, row, found, credit=thanks or "Not to be passed on.")
             return section, sounds
@@ -190,7 +208,8 @@ def _origins(results: Results) -> dict[str, Any]:
     all_runs = {run["identity"]: run for run in known["runs"]}
     settings = differing_settings(all_runs)
     runs = {
-        identity: {key: run[key] for key in _ABOUT_RUN} | {"settings": settings[identity]}
+        identity: {key: run[key] for key in _ABOUT_RUN}
+        | {"settings": settings[identity], "origin": origin_text(run)}
         for identity, run in all_runs.items()
     }
     data = dict(corpora(results.plan))

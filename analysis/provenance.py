@@ -25,6 +25,7 @@ from analysis.frames import (
 from analysis.results import Results
 from analysis.stats import DRAWS, LEVEL
 from tisdiss.harness.expression import parse, rows_of
+from tisdiss.harness.revision import CODE_SCOPE, in_history
 
 
 def provenance(results: Results) -> dict[str, Any]:
@@ -51,8 +52,29 @@ def provenance(results: Results) -> dict[str, Any]:
         "cells": cells,
         "claims": [_verdict(vars(verdict)) for verdict in results.verdicts],
         "plan": results.plan,
-        "runs": run_records(frames),
+        "runs": [run | origin(run) for run in run_records(frames)],
     }
+
+
+def origin(run: dict[str, Any]) -> dict[str, Any]:
+    """What the settings and the history at hand say of a run beside its own records."""
+    known = in_history(run["commit"]) if run["commit"] else None
+    return {
+        "planned_steps": planned_steps(run["config"]),
+        "commit_in_history": run.get("commit_in_history") if known is None else known,
+    }
+
+
+def planned_steps(config: Mapping[str, Any] | None) -> int | None:
+    """The updates of a training that goes through all its epochs; None where it is not known."""
+    try:
+        settings = config or {}
+        an_epoch = settings.get("steps_per_epoch") or -(
+            -settings["data"]["train_mixtures"] // settings["batch_size"]
+        )
+        return int(settings["epochs"] * an_epoch)
+    except (KeyError, TypeError):  # of an early version
+        return None
 
 
 def why(
@@ -62,7 +84,8 @@ def why(
 
     `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.
     `code_hash` is that of the model's code as it is now
-    (`tisdiss.harness.environment.code_hash()`); each run then says whether the code changed since.
+    (`tisdiss.harness.revision.code_hash()`); each run then says whether the code changed since, or
+    None if its hash covers other files (`revision.CODE_SCOPE`).
     Its `settings` are those in which the study's runs differ. A ValueError names the nearest cell
     when there is none of that name.
     """
@@ -75,9 +98,12 @@ def why(
     settings = differing_settings({run["identity"]: run for run in known["runs"]})
     runs = [
         run
+        | origin(run)
         | {
             "settings": settings[run["identity"]],
-            "code_changed": None if code_hash is None else run["code_hash"] != code_hash,
+            "code_changed": None
+            if code_hash is None or run.get("code_scope") != CODE_SCOPE
+            else run["code_hash"] != code_hash,
         }
         for run in known["runs"]
         if run["row"] in answer["rows"]
@@ -227,18 +253,42 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _run_lines(run: Mapping[str, Any]) -> list[str]:
-    commit = (run["commit"] or "no commit")[:10] + (" with changes" if run["dirty"] else "")
     settings = ", ".join(f"{key}={value}" for key, value in run["settings"].items())
     changed = {None: "", True: ", CHANGED SINCE", False: ", unchanged"}[run["code_changed"]]
+    if run.get("code_scope") != CODE_SCOPE:
+        changed = " (by an earlier rule: not comparable)"
     if not run["scored"]:
         return [f"  run       {run['identity'][:10]} seed {run['seed']}: {run['status']}"]
     return [
         f"  run       {run['identity'][:10]} seed {run['seed']}: {run['status']}, {run['steps']} "
-        f"steps, evaluation {run['evaluation'][:10]}",
-        f"            code {(run['code_hash'] or 'unknown')[:10]}{changed}, {commit}",
+        f"steps{other_steps(run)}, evaluation {run['evaluation'][:10]}",
+        f"            code {(run['code_hash'] or 'unknown')[:10]}{changed}",
+        f"            {origin_text(run)}",
         f"            test set {(run['test_manifest'] or '')[:10]}",
         f"            config {settings or 'that of the other rows'}",
     ]
+
+
+def other_steps(run: Mapping[str, Any]) -> str:
+    """What the settings ask for, where a training that ended by them took another number."""
+    planned = run.get("planned_steps")
+    ended = run["reason"] == "epochs" and run["steps"] is not None
+    return f" (its settings say {planned})" if ended and planned not in (None, run["steps"]) else ""
+
+
+def origin_text(run: Mapping[str, Any]) -> str:
+    """The commit of a run and what is not sure about it, in a few words."""
+    if not run["commit"]:
+        return "commit not known"
+    changes = {None: "changes not known", True: "with changes that were not kept", False: ""}
+    later = run.get("later_commits")
+    said = [
+        f"commit {run['commit'][:10]}",
+        "not in this history" if run.get("commit_in_history") is False else "",
+        changes[run["dirty"]],
+        f"went on at {', '.join(commit[:10] for commit in later.split(', '))}" if later else "",
+    ]
+    return ", ".join(filter(None, said))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from analysis.provenance import provenance
 from analysis.results import Results, results_in, results_of, unscored
 from analysis.stats import DRAWS
 from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
+from tisdiss.files import DamagedError
 
 FURTHER = ("-cost", "-difficulty", "-change")
 """What follows the study in the names of the figures beside the curves."""
@@ -49,17 +52,21 @@ def report(
     notebook: bool = False,
     force: bool = False,
     say: Say = silent,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> list[Path]:
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
     The same runs give the same bytes. Rows are shown with the runs they have, and marked where they
-    miss some; a ValueError says what to run when no run is scored. `notebook` adds an executed
-    notebook (some seconds). What an earlier report wrote there and this one does not is deleted;
-    a file of the user is never touched (see `inventory.write_own`).
+    miss some; a ValueError says what to run when no run is scored. `warn` hears of every file that
+    cannot be read. `notebook` adds an executed notebook (some seconds). What an earlier report
+    wrote there and this one does not is deleted; a file of the user is never touched (see
+    `inventory.write_own`).
     """
     folder = Path(out_dir) / study
     say(f"{study}: scores")
     results = results_of(study, profile, runs_dir)
+    for problem in results.frames.problems:
+        warn(problem)
     written = write_study(results, folder, notebook=notebook, force=force, say=say)
     return [*written, write_index(out_dir)]
 
@@ -123,14 +130,26 @@ def _of_earlier(folder: Path, names: set[str]) -> list[str]:
 
 
 def compose(
-    reports: Path, out_dir: Path | None = None, *, force: bool = False, say: Say = silent
+    reports: Path,
+    out_dir: Path | None = None,
+    *,
+    force: bool = False,
+    say: Say = silent,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> list[Path]:
-    """Write `fig2/` beside the panels of which there is a report: one figure a score."""
+    """Write `fig2/` beside the panels of which there is a report: one figure a score.
+
+    `warn` hears of a report that cannot be read; its panel stays empty.
+    """
     panels = {}
     for study in PANELS:
-        if (Path(reports) / study / PROVENANCE).is_file():
+        if os.path.lexists(Path(reports) / study / PROVENANCE):
             say(f"fig2: {study}")
-            found = results_in(Path(reports) / study)
+            try:
+                found = results_in(Path(reports) / study)
+            except DamagedError as error:
+                warn(str(error))
+                continue
             panels[study] = found.curves, found.plan
     if not panels:
         raise ValueError(

@@ -1,6 +1,5 @@
 """The report of a search: its trials as a table, and the front or the best so far as a figure."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from analysis.figures import COLOURS, render, style
 from analysis.inventory import write_own
+from tisdiss.harness.records import SearchFile, read_record
 
 _LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
 _SCALES = {"si_snri": 1.0, "macs": 1e-9}
@@ -32,11 +32,11 @@ def report_search(
 def read_search(search: str, profile: str, runs_dir: Path) -> dict[str, Any]:
     """What `tisdiss search` has written; the error says how to make it."""
     path = Path(runs_dir) / "searches" / f"{search}.{profile}.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: no trials yet; first `tisdiss search {search} --profile {profile}`"
-        )
-    return json.loads(path.read_text(encoding="utf-8"))
+    command = f"`tisdiss search {search} --profile {profile}`"
+    try:
+        return read_record(path, SearchFile, way_out=f"delete it and run {command} again")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no trials yet; first {command}") from None
 
 
 def trial_frame(found: dict[str, Any]) -> pd.DataFrame:

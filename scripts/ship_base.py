@@ -1,19 +1,24 @@
 """Make the trained base the shipped one: copy its weights, write its model card.
 
-    python scripts/ship_base.py [--runs-dir runs]
+    python scripts/ship_base.py [--runs-dir runs] [--anyway]
 
 Reads the finished runs of study `base` (profile cpu), and the scores of the base row of `fig2e` at
-profile mini where they are there. Every number on the card comes from a scores.parquet.
+profile mini where they are there. Every score on the card comes from a scores.parquet, every other
+number from the records of the runs. A run that nobody can make again, from changed files, from a
+commit that is lost or with other steps than its settings ask for, is refused unless `--anyway`; the
+card then says so.
 """
 
 import argparse
-import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.frames import load_study
+from analysis.frames import load_study, run_records
+from analysis.provenance import origin, origin_text, other_steps
 from analysis.stats import depth_curve
 from tisdiss.files import write_atomic
 from tisdiss.harness.shipped import read_shipped
@@ -25,14 +30,19 @@ CARD = """\
 # base.safetensors
 
 {name}: {params} parameters, {size:.1f} MB, STFT {n_fft}/{hop} at {rate} Hz, {codec} codec,
-masked. Made by `make base` (study `base`, profile `cpu`) in the runs {chain}.
+masked. Made by `make base` (study `base`, profile `cpu`) in a chain of runs, see below.
 
 | | |
 |---|---|
 | speech | {speakers} training speakers, dynamic mixing of pairs, crops of {seconds:g} s |
 | data manifest | `{manifest}` |
-| training | {lines} |
 | seed, threads | {seeds}, 1 |
+
+Each run goes on from the weights of the one before:
+
+| row | run | steps of {batch} mixtures | hours | code |
+|---|---|---|--:|---|
+{lines}
 
 SI-SNRi [dB] by N_re at inference, mean and 95 % interval (bootstrap over speakers):
 
@@ -75,19 +85,44 @@ def table(columns: dict[str, pd.DataFrame]) -> str:
     return "\n".join(lines)
 
 
+def line_of(run: dict[str, Any]) -> str:
+    """A run of the chain as a row of the card."""
+    cells = [
+        run["row"],
+        run["identity"][:10],
+        f"{run['steps']}{other_steps(run)}",
+        f"{run['seconds'] / 3600:.1f}",
+        origin_text(run),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def doubts_of(run: dict[str, Any]) -> list[str]:
+    """Why a run cannot be made again as it was; nothing where it can."""
+    told = []
+    if not run["commit"] or run["dirty"] is not False or run["commit_in_history"] is not True:
+        told.append(f"{run['row']}: {origin_text(run)}")
+    if other_steps(run):
+        told.append(f"{run['row']}: {run['steps']} steps{other_steps(run)}")
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    runs_dir = parser.parse_args().runs_dir
+    parser.add_argument("--anyway", action="store_true", help="ship what cannot be made again")
+    options = parser.parse_args()
+    runs_dir = options.runs_dir
     frames = load_study(runs_dir, "base", "cpu")
-    runs = frames.runs.iloc[: list(frames.runs["row"]).index(SHIPPED) + 1]
-    identities = dict(zip(runs["row"], runs["identity"], strict=True))
-    folder = runs_dir / identities[SHIPPED][:10]
+    records = [run | origin(run) for run in run_records(frames)]
+    runs = records[: [run["row"] for run in records].index(SHIPPED) + 1]
+    doubts = [line for run in runs for line in doubts_of(run)]
+    if doubts and not options.anyway:
+        sys.exit("\n".join([*doubts, "train these again, or ship them with --anyway"]))
+    folder = runs_dir / runs[-1]["identity"][:10]
     weights = (folder / "model.safetensors").read_bytes()
     write_atomic(Path("models/base.safetensors"), weights)
     _, config, manifest = read_shipped(Path("models/base.safetensors"))
-    results = {r: json.loads((runs_dir / i[:10] / "result.json").read_text())
-               for r, i in identities.items()}  # fmt: skip
     columns = {}
     for label, where in (
         ("open test speakers", ("base", "cpu", SHIPPED)),
@@ -98,10 +133,6 @@ def main() -> None:
             first = found.iloc[0]
             label += f" ({first['n_mixtures']} mixtures, {first['n_speakers']} speakers)"
             columns[label] = found
-    lines = "; then ".join(
-        f"{row}: {result['steps']} steps of {config.batch_size} mixtures in "
-        f"{result['seconds'] / 3600:.1f} h" for row, result in results.items()
-    )  # fmt: skip
     model = config.model
     card = CARD.format(
         name=model.name,
@@ -111,11 +142,11 @@ def main() -> None:
         hop=model.codec.hop,
         rate=model.codec.sample_rate,
         codec=model.codec.kind,
-        chain=", ".join(identity[:10] for identity in identities.values()),
         speakers=426,
         seconds=config.data.segment_seconds,
         manifest=manifest,
-        lines=lines,
+        batch=config.batch_size,
+        lines="\n".join(map(line_of, runs)),
         seeds=config.seed,
         table=table(columns),
     )

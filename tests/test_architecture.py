@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NAMES_FOR_ANALYSIS = {
     "tisdiss.files",
-    *(f"tisdiss.harness.{part}" for part in ("schema", "study", "profiles", "expression")),
+    *(
+        f"tisdiss.harness.{part}"
+        for part in ("schema", "study", "profiles", "expression", "records", "revision")
+    ),
 }
 RELEASED_NAMES = (
     *("encoder_blocks", "encoder_repeat_times", "spliter", "num_spk", "emb_dim"),
@@ -81,8 +84,8 @@ ANALYSIS = sorted(name for name in SOURCES if within(name, "analysis"))
 def test_the_walk_sees_what_it_should() -> None:
     assert len(CORE) > 20 and len(HARNESS) > 10 and len(ANALYSIS) > 5
     assert {"tisdiss.checkpoint", "torch"} <= imports("tisdiss.train")
-    assert "pandas" in imports("tisdiss.harness.run")
-    assert "pandas" not in imports("tisdiss.harness.run", lazy=False)
+    assert "pandas" in imports("tisdiss.harness.records")
+    assert "pandas" not in imports("tisdiss.harness.records", lazy=False)
     assert "torch" in reached("tisdiss.evaluate")
 
 

@@ -136,6 +136,16 @@ def test_a_damaged_state_is_passed_over_with_a_warning(
     assert same(results(tmp_path), results(straight))
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_state_of_a_training_with_other_epochs_is_refused(
+    tiny_training, corpus, tmp_path: Path, steps: int
+) -> None:
+    """It would count other steps than its settings say."""
+    train(tiny_training(epochs=2, steps_per_epoch=steps), corpus, tmp_path)
+    with pytest.raises(ValueError, match=rf"state is at step {2 * steps} in epoch 3, where an"):
+        train(tiny_training(steps_per_epoch=2 if steps == 5 else 4), corpus, tmp_path)
+
+
 def test_events_have_the_names_of_the_schema(tiny_training, tiny, corpus, tmp_path: Path) -> None:
     events: list[dict] = []
     config = tiny_training(model=tiny("sep1x2-re1x2-l1x2+2"), epochs=2)

@@ -340,7 +340,14 @@ def report(
         if study.startswith("search_"):
             raise ValueError(f"{name} is a search, not a study; `tisdiss search {name}` reports it")
         *written, index = write_report(
-            study, profile, runs_dir, folder, notebook=notebook, force=force, say=say
+            study,
+            profile,
+            runs_dir,
+            folder,
+            notebook=notebook,
+            force=force,
+            say=say,
+            warn=cli_numbers.warn,
         )
         cli_numbers.show_written(written)
         typer.echo(f"{index}: all studies")
@@ -523,10 +530,12 @@ def gc(
     from tisdiss.harness.gc import gc as collect
 
     found = collect(runs_dir, dry_run=dry_run)
-    for rubbish in found:
+    for rubbish in found.rubbish:
         typer.echo(str(rubbish))
     verb = "would go" if dry_run else "deleted"
-    typer.echo(f"{len(found)} {verb}, {sum(r.bytes for r in found) / 1e6:.1f} MB")
+    typer.echo(f"{len(found.rubbish)} {verb}, {sum(r.bytes for r in found.rubbish) / 1e6:.1f} MB")
+    if found.problems:
+        raise ValueError("\n".join([*found.problems, "what these tell of was left alone"]))
 
 
 @app.command()

@@ -54,7 +54,7 @@ def claims(
     from analysis.claims import claims as decide
     from analysis.index import PAPER
 
-    verdicts = decide(studies or PAPER, profile, runs_dir)
+    verdicts = decide(studies or PAPER, profile, runs_dir, warn=warn)
     _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
@@ -71,7 +71,7 @@ def why(
     """
     from analysis.provenance import why as explain
     from analysis.provenance import why_text
-    from tisdiss.harness.environment import code_hash
+    from tisdiss.harness.revision import code_hash
 
     study = cell.partition(":")[0]
     folder = reports or _holding([study])
@@ -111,7 +111,7 @@ def compose(reports: Reports = None, force: Force = False) -> None:
     from analysis.report import compose as draw
 
     found, out = reports or _holding(), reports or REPORTS
-    for path in draw(found, out, force=force, say=say):
+    for path in draw(found, out, force=force, say=say, warn=warn):
         typer.echo(path)
     if out == found:
         typer.echo(write_index(out))
@@ -147,6 +147,7 @@ def page(
         own_speech=own_speech,
         force=force,
         say=say,
+        warn=warn,
     )
     typer.echo(f"{made}: open it in a browser")
     if made.parent == home == found:
@@ -205,6 +206,11 @@ def _holding(studies: Collection[str] = ()) -> Path:
     """Our own reports where all of the studies, or else any, are among them; else the shipped."""
     there = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
     return REPORTS if there and there.issuperset(studies) else SHIPPED_REPORTS
+
+
+def warn(text: str) -> None:
+    """Tell on stderr what was left out."""
+    typer.secho(f"left out: {text}", fg="yellow", err=True)
 
 
 def _show(text: str) -> None:

@@ -20,11 +20,26 @@ def brief(error: Exception, most: int = 200) -> str:
 
 
 def read_json(path: Path, *, way_out: str) -> Any:
-    """What a JSON file holds; DamagedError tells the way out."""
+    """What a JSON file holds; DamagedError tells the way out, FileNotFoundError that it is none."""
+    content = read_whole(path, way_out=way_out)
+    if not content.strip(b"\0 \t\r\n"):
+        raise DamagedError(f"{path}: holds nothing; {way_out}")
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: not JSON ({error}); {way_out}") from error
+
+
+def read_whole(path: Path, *, way_out: str) -> bytes:
+    """The bytes of a file; DamagedError where it is a folder, another's, or a link to nothing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        raise DamagedError(f"{path}: is a link to nothing; {way_out}") from None
+    except OSError as error:
+        raise DamagedError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
 
 
 def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -99,8 +99,8 @@ def train(
     `parent` is the model file whose weights start a fine-tuning. `stop` is asked after each step
     whether to save and return. `recompute` keeps about a fifteenth for the gradient, for a third
     more products and equal results. `about` goes into the metadata of the result. Raises `Diverged`
-    when the loss stays non-finite. Processes that torchrun started each call this with the same
-    values.
+    when the loss stays non-finite, ValueError where the saved state is not of this training.
+    Processes that torchrun started each call this with the same values.
     """
     corpus.check_rate(config.model)
     peers = ranks()
@@ -109,11 +109,12 @@ def train(
     state = start(config, parent, device)
     set_recompute(state.model, recompute)
     saved, complaints = peers.in_turn(lambda: load_state(checkpoints))
+    steps = config.steps_per_epoch or math.ceil(len(corpus.train) / config.batch_size)
     if saved is not None:
         state.restore(saved)
+        _check_place(state, steps, checkpoints)
     for complaint in complaints:
         on_log({"kind": "warning", "step": state.step, "epoch": state.epoch, "text": complaint})
-    steps = config.steps_per_epoch or math.ceil(len(corpus.train) / config.batch_size)
     clock = _Clock(state, max_seconds)
     while state.epoch < config.epochs and not stalled(state, config.optim):
         state.model.train()
@@ -134,6 +135,16 @@ def train(
         on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config.optim)}))
     stopped = "early" if stalled(state, config.optim) else "epochs"
     return _finish(state, folder, stopped, about or {}, peers)
+
+
+def _check_place(state: State, steps: int, checkpoints: Path) -> None:
+    """Refuse the state of a training with longer or shorter epochs: it would end at other steps."""
+    if not state.epoch * steps <= state.step <= (state.epoch + 1) * steps:
+        raise ValueError(
+            f"{checkpoints}: its last state is at step {state.step} in epoch {state.epoch + 1}, "
+            f"where an epoch has {steps} steps: another training wrote it; delete that folder to "
+            "begin anew"
+        )
 
 
 def _save(state: State, checkpoints: Path, clock: "_Clock", peers: Ranks) -> None:

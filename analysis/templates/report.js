@@ -61,7 +61,7 @@ function run(identity, study) {
     ["run", `${identity.slice(0, 10)}, seed ${about.seed}, ${about.name}`],
     ["config", settings.join("; ") || "as the other rows"],
     ["test set", (about.test_manifest || "").slice(0, 10)],
-    ["commit", (about.commit || "none").slice(0, 10) + (about.dirty ? " with changes" : "")],
+    ["origin", about.origin],
     ["code", (about.code_hash || "").slice(0, 10)],
   ]);
 }

@@ -139,7 +139,9 @@ class StudyFolder:
         git = {"commit": "c0ffee", "dirty": False}
         result = {"status": status, "reason": None, "steps": 100, "epochs": 2, "seconds": 60.0}
         _write_json(folder / "config.json", {"schema": 1, "identity": identity})
-        _write_json(folder / "environment.json", {"git": git, "code_hash": digest("code")})
+        _write_json(
+            folder / "environment.json", {"git": git, "code_hash": digest("code"), "code_scope": 2}
+        )
         _write_json(folder / "result.json", result)
         if status in ("done", "imported"):
             place = folder / "evaluations" / evaluation[:10]

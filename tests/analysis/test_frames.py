@@ -82,43 +82,73 @@ def test_runs_that_scored_different_mixtures_are_refused(study_folder):
         load(folder)
 
 
-def test_folder_of_another_run_is_refused(study_folder):
-    folder = study_folder().row("a", {1: 5.0})
-    (folder.folder("a") / "config.json").write_text(json.dumps({"identity": "f" * 64}))
-    with pytest.raises(ValueError, match=r"belongs to fff.*the plan asks for"):
-        load(folder)
+def damaged(frames):
+    """The row, reason and problem of the one run that is damaged; the others are there."""
+    found = frames.runs[frames.runs["status"] == "damaged"]
+    assert frames.incomplete == found["row"].tolist() and not found["scored"].any()
+    assert set(frames.scores["row"]) == {"b"} and len(frames.problems) == 1
+    assert frames.problems[0].startswith(f"row {found['row'].item()}, seed 0: ")
+    return found["reason"].item()
 
 
-def test_mixture_scored_twice_is_refused(study_folder):
-    folder = study_folder().row("a", {1: 5.0})
-    path = next(folder.folder("a").glob("evaluations/*/scores.parquet"))
+@pytest.fixture
+def two_rows(study_folder):
+    return study_folder().row("a", {1: 5.0}).row("b", {1: 6.0})
+
+
+def test_folder_of_another_run_is_damaged(two_rows):
+    (two_rows.folder("a") / "config.json").write_text(json.dumps({"identity": "f" * 64}))
+    assert "belongs to fff" in damaged(load(two_rows))
+
+
+def test_mixture_scored_twice_is_damaged(two_rows):
+    path = next(two_rows.folder("a").glob("evaluations/*/scores.parquet"))
     scores = pd.read_parquet(path)
     pd.concat([scores, scores.tail(1)]).to_parquet(path)
-    with pytest.raises(ValueError, match="mixture 'm0039' at n_re=1 more than once"):
-        load(folder)
+    assert "mixture 'm0039' at n_re=1 more than once" in damaged(load(two_rows))
 
 
-def test_scores_that_cannot_be_read_say_how_to_get_them_anew(study_folder):
-    folder = study_folder().row("a", {1: 5.0})
-    path = next(folder.folder("a").glob("evaluations/*/scores.parquet"))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:1000])
-    with pytest.raises(ValueError, match=r"cannot be read .*: delete .* run the study again"):
-        load(folder)
-    path.write_bytes(whole)
-    pd.read_parquet(path).drop(columns="sdri").to_parquet(path)
-    with pytest.raises(ValueError, match=r"scores.parquet lacks sdri: delete"):
-        load(folder)
+def words_for_numbers(scores):
+    return scores.astype({"si_snri": str})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda scores: scores.drop(columns="sdri"), "lacks sdri: delete"),
+        (lambda scores: scores.head(0), "holds no scores: delete"),
+        (words_for_numbers, "holds si_snri that is no number: delete"),
+        (lambda scores: scores.assign(n_re=None), "does not say what was scored in every line"),
+    ],
+)
+def test_scores_that_lack_something_are_damaged(two_rows, change, told):
+    path = next(two_rows.folder("a").glob("evaluations/*/scores.parquet"))
+    change(pd.read_parquet(path)).to_parquet(path)
+    assert told in damaged(load(two_rows))
+
+
+def test_scores_that_cannot_be_read_say_how_to_get_them_anew(two_rows):
+    path = next(two_rows.folder("a").glob("evaluations/*/scores.parquet"))
+    path.write_bytes(path.read_bytes()[:1000])
+    reason = damaged(load(two_rows))
+    assert "cannot be read" in reason and "run the study again" in reason
+    assert str(two_rows.runs_dir) not in reason
     path.unlink()
-    with pytest.raises(ValueError, match=r"scores.parquet is missing: delete"):
-        load(folder)
+    assert "scores.parquet is missing: delete" in damaged(load(two_rows))
+    path.mkdir()
+    assert "scores.parquet is no file: delete" in damaged(load(two_rows))
 
 
-def test_torn_result_names_the_file(study_folder):
-    folder = study_folder().row("a", {1: 5.0})
-    (folder.folder("a") / "result.json").write_text('{"status": "do')
-    with pytest.raises(ValueError, match=r"result\.json is not JSON"):
-        load(folder)
+def test_torn_result_names_the_file(two_rows):
+    (two_rows.folder("a") / "result.json").write_text('{"status": "do')
+    assert "result.json: not JSON" in damaged(load(two_rows))
+
+
+def test_changes_to_an_unknown_commit_are_unknown(two_rows):
+    path = two_rows.folder("a") / "environment.json"
+    path.write_text(json.dumps({"git": {"commit": None, "dirty": False}}))
+    first, second = load(two_rows).runs["dirty"]
+    assert first is pd.NA and not second
 
 
 def test_undefined_scores_are_counted_as_missing(study_folder):
@@ -134,10 +164,18 @@ def test_undefined_scores_are_counted_as_missing(study_folder):
     assert np.isfinite(curve["mean"].item())
 
 
+ABOUT_TIMING = {
+    "rounds": 3,
+    "seconds": 2.0,
+    "environment": {"threads": 1, "torch": "2", "cpu": "a CPU", "accelerator": None},
+}
+
+
 def time_row(folder, row, identity=None):
     """Factors of a row, as `tisdiss time` writes them."""
     own = folder.plan["rows"][0]["runs"][0]["identity"]
-    document = {"rounds": 3, "rows": {row: {"identity": identity or own, "rtf": {"1": 0.5}}}}
+    rows = {row: {"identity": identity or own, "rtf": {"1": 0.5}}}
+    document = ABOUT_TIMING | {"rows": rows}
     path = folder.runs_dir / "timings" / "fig2e.mini.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document))
@@ -149,7 +187,7 @@ def test_real_time_factors_join_the_rows_that_were_timed(study_folder):
     time_row(folder, "a")
     plan = load_study(folder.runs_dir, "fig2e", "mini").plan
     assert [row.get("rtf") for row in plan["rows"]] == [{"1": 0.5}, None]
-    assert plan["timing"] == {"rounds": 3}
+    assert plan["timing"] == ABOUT_TIMING
 
 
 def test_factors_of_another_run_than_the_planned_are_not_shown(study_folder):

@@ -87,7 +87,7 @@ def test_cell_of_the_page_leads_to_its_run(made, folder):
     study = data_of(made)["studies"]["fig2e"]
     (identity,) = study["cells"]["a.si_snri.re3"]["runs"]
     assert identity == folder.plan["rows"][0]["runs"][0]["identity"]
-    assert study["runs"][identity]["commit"] == "c0ffee"
+    assert study["runs"][identity]["origin"].startswith("commit c0ffee")
     assert study["cells"]["a.si_snri.re3"]["manifest"] == folder.plan["corpus"]["manifest"]
 
 

@@ -24,6 +24,7 @@ FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} 
     "README.md",
     "files.sha256",
 }
+STEPS_150 = {"epochs": 3, "batch_size": 2, "data": {"train_mixtures": 99}}
 FIGURES = ("", "-sdri", "-difficulty", "-change")
 
 
@@ -161,7 +162,7 @@ def test_rows_of_an_earlier_report_are_marked_as_well(made, tmp_path):
     [
         (None, "x holds no report: `tisdiss report x` writes it"),
         ('{"schema": 1}', "has schema 1, this version reads 2: run `tisdiss report x` again"),
-        ("{", "is not JSON"),
+        ("{", "not JSON"),
     ],
 )
 def test_folder_that_is_no_report_says_what_to_run(tmp_path, text, message):
@@ -238,8 +239,32 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
     text = why_text(answer)
     for said in ("= 5.00 [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
         assert said in text
-    assert "CHANGED SINCE, c0ffee" in text
+    assert ", CHANGED SINCE\n            commit c0ffee" in text
     assert "PASS: gain(row('a')" in text
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"commit": None}, "commit not known"),
+        ({"dirty": True}, "commit c0ffee, not in this history, with changes that were not kept"),
+        ({"dirty": None}, "commit c0ffee, not in this history, changes not known"),
+        ({"later_commits": "a" * 40}, "not in this history, went on at aaaaaaaaaa"),
+        ({"commit_in_history": True, "later_commits": ""}, "            commit c0ffee\n"),
+        ({"code_scope": None}, " (by an earlier rule: not comparable)\n"),
+        ({"config": STEPS_150}, "done, 100 steps (its settings say 150), evaluation"),
+        ({"config": STEPS_150, "reason": "early"}, "done, 100 steps, evaluation"),
+        ({"config": {"epochs": 3}}, "done, 100 steps, evaluation"),
+    ],
+)
+def test_why_says_what_is_not_sure_of_a_run(made, tmp_path, monkeypatch, known, told):
+    monkeypatch.setattr("analysis.provenance.in_history", lambda commit: None)
+    report_file = json.loads((made / "provenance.json").read_text())
+    for run in report_file["runs"]:
+        run |= {"commit_in_history": False, "reason": "epochs"} | known
+    (tmp_path / "fig2e").mkdir()
+    (tmp_path / "fig2e/provenance.json").write_text(json.dumps(report_file))
+    assert told in why_text(why("fig2e:a:si_snri", reports=tmp_path, code_hash="another"))
 
 
 def test_why_explains_every_name_in_numbers_tex(made):

@@ -9,6 +9,8 @@ from tisdiss.files import DamagedError
 from tisdiss.harness.folder import Journal, RunFolder, read_journal, run_folders
 from tisdiss.harness.lease import RunHeldError
 
+STEP_1 = {"kind": "train", "step": 1, "epoch": 0, "metrics": {}}
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -45,18 +47,19 @@ def test_events_come_back_in_order_with_their_times(folder):
 
 def test_a_torn_last_line_is_dropped_by_readers_and_cut_by_the_next_writer(folder):
     with Journal(folder.journal) as journal:
-        journal.append({"step": 1})
+        journal.append(STEP_1)
     with folder.journal.open("a") as file:
         file.write('{"step": 2, "met')
     assert [event["step"] for event in read_journal(folder.journal)] == [1]
     with Journal(folder.journal) as journal:
-        journal.append({"step": 3})
+        journal.append({**STEP_1, "step": 3})
     assert [event["step"] for event in read_journal(folder.journal)] == [1, 3]
 
 
 def test_any_other_bad_line_is_an_error_with_its_number(folder):
     folder.path.mkdir()
-    folder.journal.write_text('{"step": 1}\n{"step": 2, "me\n{"step": 3}\n')
+    good = json.dumps({"ts_ms": 1, **STEP_1})
+    folder.journal.write_text(f'{good}\n{{"step": 2, "me\n{good}\n')
     with pytest.raises(ValueError, match=r"events\.jsonl:2: not a JSON event"):
         read_journal(folder.journal)
 

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
 
 from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.gc import gc
+from tisdiss.harness.gc import Collected, gc
 
 DONE, OPEN, STRANGER = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -23,7 +24,8 @@ def runs_dir(tmp_path):
         (folder.path / "checkpoints/state-00000001.pt").write_bytes(b"x" * 100)
         if status == "done":
             folder.model_file.write_bytes(b"weights")
-    rows = [{"runs": [{"identity": DONE}, {"identity": OPEN}]}]
+    runs = [{"seed": 0, "identity": identity, "evaluation": "e" * 64} for identity in (DONE, OPEN)]
+    rows = [{"id": "a", "label": "A", "runs": runs}]
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans/demo.smoke.json").write_text(json.dumps({"rows": rows}))
     return tmp_path
@@ -34,7 +36,7 @@ def reasons(found):
 
 
 def test_states_of_finished_and_of_unplanned_runs_may_go(runs_dir):
-    found = gc(runs_dir, dry_run=True)
+    found = gc(runs_dir, dry_run=True).rubbish
     assert reasons(found) == {
         "a": "training states of a finished run",
         "c": "training states of a run that no plan names",
@@ -46,19 +48,19 @@ def test_a_dry_run_deletes_nothing_and_the_next_one_does(runs_dir):
     before = sorted(runs_dir.rglob("*"))
     gc(runs_dir, dry_run=True)
     assert sorted(runs_dir.rglob("*")) == before
-    assert len(gc(runs_dir)) == 2 and gc(runs_dir) == []
+    assert len(gc(runs_dir).rubbish) == 2 and gc(runs_dir) == Collected([], [])
     kept = RunFolder.of(runs_dir, OPEN).path / "checkpoints/state-00000001.pt"
     assert kept.is_file() and RunFolder.of(runs_dir, DONE).model_file.is_file()
 
 
 def test_a_parent_of_a_planned_run_is_planned(runs_dir):
     RunFolder.of(runs_dir, OPEN).write("config.json", {"identity": OPEN, "parent": STRANGER})
-    assert set(reasons(gc(runs_dir, dry_run=True))) == {"a"}
+    assert set(reasons(gc(runs_dir, dry_run=True).rubbish)) == {"a"}
 
 
 def test_a_run_that_somebody_works_on_is_left_alone(runs_dir):
     with RunFolder.of(runs_dir, DONE).lease():
-        assert set(reasons(gc(runs_dir))) == {"c"}
+        assert set(reasons(gc(runs_dir).rubbish)) == {"c"}
 
 
 def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
@@ -84,7 +86,7 @@ def test_files_of_a_user_stay_wherever_they_lie(runs_dir):
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
         os.utime(path, (time.time() - 7200,) * 2)
-    assert set(reasons(gc(runs_dir))) == {"a", "c"}
+    assert set(reasons(gc(runs_dir).rubbish)) == {"a", "c"}
     assert {path.read_text() for path in theirs} == {"mine"}
 
 
@@ -96,16 +98,53 @@ def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):
         (folder / "runs.json").write_text(json.dumps([DONE, OPEN]))
         for k, code in enumerate(codes):
             (folder / f"{k}.code").write_text(code)
-    assert [r.path.name for r in gc(runs_dir) if r.path.parent.name == "slurm"] == ["ended"]
+    assert [r.path.name for r in gc(runs_dir).rubbish if r.path.parent.name == "slurm"] == ["ended"]
 
 
 @pytest.mark.parametrize(
-    "name", ["plans/demo.smoke.json", "bbbbbbbbbb/config.json", "slurm/s/runs.json"]
+    ("name", "kept"),
+    [
+        ("plans/demo.smoke.json", "bc"),  # which states are still needed cannot be known
+        ("bbbbbbbbbb/config.json", "bc"),  # nor whose parent a run is
+        ("cccccccccc/config.json", "bc"),
+        ("aaaaaaaaaa/result.json", "ab"),
+        ("slurm/s/runs.json", "b"),
+    ],
 )
-def test_where_a_file_is_damaged_nothing_goes(runs_dir, name):
-    """Which states are still needed cannot be known."""
+def test_what_a_damaged_file_tells_of_stays_and_the_rest_goes(runs_dir, name, kept):
     (runs_dir / "slurm/s").mkdir(parents=True)
     (runs_dir / name).write_text('{"rows": [')
-    with pytest.raises(ValueError, match=f"{name}: not JSON"):
-        gc(runs_dir)
-    assert len(list(runs_dir.glob("*/checkpoints/*.pt"))) == 3
+    found = gc(runs_dir)
+    assert [f"{name}: not JSON" in problem for problem in found.problems] == [True]
+    assert "".join(path.parts[-3][0] for path in states(runs_dir)) == kept
+
+
+def states(runs_dir):
+    return sorted(runs_dir.glob("*/checkpoints/*.pt"))
+
+
+@pytest.mark.parametrize(("told", "goes"), [("e" * 64, True), ("f" * 64, False), (None, False)])
+def test_a_part_of_an_evaluation_goes_when_the_evaluation_is_complete(runs_dir, told, goes):
+    folder = RunFolder.of(runs_dir, OPEN)
+    part = folder.path / "evaluations" / ".eeeeeeeeee.partial"
+    part.mkdir(parents=True)
+    (part / "scores.jsonl").write_text("{}")
+    if told:
+        folder.write("evaluations/eeeeeeeeee/evaluation.json", {"identity": told})
+    gc(runs_dir)
+    assert part.exists() != goes and folder.evaluation("e" * 64).exists() == bool(told)
+
+
+def test_what_may_not_be_deleted_is_told_and_the_rest_goes(runs_dir, monkeypatch):
+    def refuse(path):
+        if path.parent.name.startswith("a"):
+            raise PermissionError(13, "Permission denied", str(path))
+        rmtree(path)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    found = gc(runs_dir)
+    assert set(reasons(found.rubbish)) == {"c"}
+    assert found.problems[0].endswith(
+        "checkpoints: cannot be deleted (Permission denied); check its rights"
+    )

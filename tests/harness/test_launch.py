@@ -289,7 +289,7 @@ import pathlib, sys
 journal = pathlib.Path(sys.argv[1])
 journal.parent.mkdir(parents=True, exist_ok=True)
 with journal.open("a") as file:
-    file.write('{"kind": "epoch", "step": 2}\\n{"kind": "ep')
+    file.write('{"ts_ms": 1, "kind": "epoch", "step": 2, "epoch": 2}\\n{"kind": "ep')
 """
 
 
@@ -299,7 +299,9 @@ def test_what_workers_log_is_seen_while_they_work(planned, make_runner):
     runner = make_runner(watch=lambda run, event: seen.append((run.identity, event["step"])))
     folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
     folder.path.mkdir(parents=True)
-    folder.journal.write_text('{"kind": "epoch", "step": 1}\n')  # of an earlier call
+    folder.journal.write_text(
+        '{"ts_ms": 1, "kind": "epoch", "step": 1, "epoch": 1}\n'
+    )  # of an earlier call
     command = [sys.executable, "-S", "-c", WRITER, str(folder.journal)]
     launch(planned, runner=runner, jobs=2, track=False, command=lambda *_: command)
     assert seen == [(planned.runs[0].identity, 2)]

@@ -215,7 +215,16 @@ def test_a_damaged_plan_file_is_told_with_the_command_that_writes_it(make_plan, 
         make_plan(["{id: a}"], rows=["a"]).save(tmp_path / "runs")
     assert str(told.value).endswith("write it again with `tisdiss run demo --profile smoke`")
     make_plan(["{id: a}"]).save(tmp_path / "runs")
-    assert [plan["study"] for plan in saved_plans(tmp_path / "runs")] == ["demo"]
+    assert read(path)["study"] == "demo"
+
+
+def test_of_many_saved_plans_a_damaged_one_is_told_and_left_out(make_plan, tmp_path):
+    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
+    path.with_name("other.smoke.json").write_text('{"rows": [{"id": "a", "runs": {}}]}')
+    told = []
+    found = list(saved_plans(tmp_path / "runs", damaged=told.append))
+    assert [plan["study"] for plan in found] == ["demo"]
+    assert "other.smoke.json: rows.0.runs = {}: must be a valid list; delete it" in str(told[0])
 
 
 def read(path):

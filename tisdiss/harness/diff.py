@@ -15,13 +15,13 @@ from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import TrainConfig
 from tisdiss.harness import schema
-from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.harness.folder import RunFolder, read_journal, run_folders
 from tisdiss.harness.identity import SHORT
 from tisdiss.harness.problems import nearest
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
 
-_CODE = ("code_hash", "git")
+_CODE = ("code_hash", "code_scope", "git")
 _NO_DIFFERENCE = ("resumed",)
 
 
@@ -45,6 +45,9 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
     """All differences between two runs, each named by the first digits of its identity."""
     folders = find_run(runs_dir, a), find_run(runs_dir, b)
     ours, theirs = (_facts(folder) for folder in folders)
+    if ours["code"].get("code_scope") != theirs["code"].get("code_scope"):
+        for facts in (ours, theirs):  # they cover different files, so they differ anyway
+            facts["code"].pop("code_hash", None)
     return [
         Difference(part, what, ours[part].get(what), theirs[part].get(what))
         for part in ours
@@ -55,7 +58,7 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
     """The run whose identity starts so; the error names those there are."""
-    there = sorted(path.parent.name for path in Path(runs_dir).glob("*/config.json"))
+    there = [path.name for path in run_folders(runs_dir)]
     found = [name for name in there if name.startswith(digits[:SHORT])]
     if not digits or len(found) != 1:
         problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
@@ -69,8 +72,8 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
 
 def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:
     """What there is to compare, by part and dotted name."""
-    config, told = folder.read("config.json"), folder.read("environment.json")
-    result = folder.read("result.json")
+    config = folder.read("config.json", "data_manifest", "train")
+    told, result = folder.read("environment.json"), folder.read("result.json")
     return {
         "config": dict(_leaves(_settings(config["train"]))),
         "data": {"training": config["data_manifest"], **_scored(folder)},
@@ -116,7 +119,7 @@ def _scores(folder: RunFolder) -> dict[str, Any]:
         f"{name.rpartition('/')[2]}.re{event['step']}": value
         for event in _depths(folder)
         if event["evaluation"] == latest
-        for name, value in event["metrics"].items()
+        for name, value in event.get("metrics", {}).items()
     }
 
 

@@ -33,8 +33,9 @@ from tisdiss.harness.estimate import (
 from tisdiss.harness.folder import FINAL, RunFolder, read_journal
 from tisdiss.harness.identity import short
 from tisdiss.harness.lease import is_held
-from tisdiss.harness.plan import Plan, PlannedRun, plan_files, read_plan
+from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.problems import nearest
+from tisdiss.harness.records import plan_files, read_plan
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""

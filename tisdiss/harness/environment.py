@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tisdiss.device import check_device, cpus
-
-PACKAGE = Path(__file__).resolve().parents[1]
+from tisdiss.harness.revision import CODE_SCOPE, code_hash, git_revision
 
 
 def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:
@@ -30,35 +27,8 @@ def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:
         "cpus": cpus(),
         "git": git_revision(),
         "code_hash": code_hash(),
+        "code_scope": CODE_SCOPE,
     }
-
-
-def code_hash(package: Path = PACKAGE) -> str:
-    """SHA-256 over the core's source files; the harness and the commands do not count."""
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        if name.startswith("harness/") or name in ("cli.py", "__main__.py"):
-            continue
-        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def git_revision(folder: Path = PACKAGE) -> dict[str, Any]:
-    """The commit and whether tracked files differ from it; both None outside a repository."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(status) if commit else None}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tisdiss.files import DamagedError, read_object, write_atomic
+from tisdiss.config import TrainConfig
+from tisdiss.files import DamagedError, read_whole, write_atomic
 from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import LEASE_SECONDS, held
+from tisdiss.harness.records import RUN_FILES, Event, checked, read_record
 from tisdiss.mounts import flush
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
@@ -33,7 +35,7 @@ State = Literal["new", "partial", "done", "failed", "damaged"]
 `damaged`: a file of it cannot be read."""
 
 WAY_OUT = "delete that file, or the whole run folder, and run the study again"
-_NEEDS = {"config.json": ("identity",)}
+_JOURNAL_WAY_OUT = "restore it, or delete the run folder and run again"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class RunFolder:
     @classmethod
     def at(cls, path: Path) -> RunFolder:
         """A folder that is there, by what its config.json says."""
-        return cls(path, cls(path, "").read("config.json")["identity"])
+        return cls(path, cls(path, "").read("config.json", "identity")["identity"])
 
     @property
     def model_file(self) -> Path:
@@ -68,12 +70,24 @@ class RunFolder:
         """The folder of an evaluation; it exists only when the evaluation is complete."""
         return self.path / "evaluations" / short(identity)
 
-    def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the folder, {} where it is absent; DamagedError if it cannot be read."""
+    def read(self, name: str, *needs: str) -> dict[str, Any]:
+        """A record of the folder, {} where it is absent; DamagedError if it cannot be read.
+
+        Where some of its keys are needed it may not be absent.
+        """
         path = self.path / name
-        if not path.is_file():
+        try:
+            return read_record(path, RUN_FILES[path.name], way_out=WAY_OUT, needs=needs)
+        except FileNotFoundError:
+            if needs:
+                raise DamagedError(f"{path}: is missing; {WAY_OUT}") from None
             return {}
-        return read_object(path, way_out=WAY_OUT, needs=_NEEDS.get(name, ()))
+
+    def settings(self) -> TrainConfig:
+        """What was trained, with the defaults of settings that came later."""
+        train = self.read("config.json", "train")["train"]
+        where = f"{self.path / 'config.json'}: train"
+        return checked(train, TrainConfig, where=where, way_out=WAY_OUT)
 
     def write(self, name: str, data: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""
@@ -83,7 +97,7 @@ class RunFolder:
         """Refuse a folder that belongs to another run with the same first digits."""
         found = self.read("config.json").get("identity", self.identity)
         if found != self.identity:
-            raise ValueError(
+            raise DamagedError(
                 f"{self.path} holds run {found}, not {self.identity}: move that folder away"
             )
 
@@ -92,7 +106,7 @@ class RunFolder:
 
         Where a file cannot be read that is a DamagedError, which says what to do.
         """
-        if not (self.path / "config.json").is_file():
+        if not self.read("config.json"):
             return "new"
         self.check()
         status = self.read("result.json").get("status", "running")
@@ -111,8 +125,18 @@ class RunFolder:
 
 
 def run_folders(runs_dir: Path) -> list[Path]:
-    """The paths of all runs on disk."""
-    return [path.parent for path in sorted(Path(runs_dir).glob("?" * SHORT + "/config.json"))]
+    """The paths of all runs on disk, and of what may hide one."""
+    return [path for path in sorted(Path(runs_dir).glob("?" * SHORT)) if _may_be_run(path)]
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        (path / "config.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder that may not be looked into
+        return True
+    return True
 
 
 def json_text(data: Any) -> str:
@@ -167,8 +191,9 @@ class Follower:
             self.read = file.tell() - len(rest)
         events = []
         for line in lines:
-            with suppress(ValueError):
-                events.append(json.loads(line))
+            with suppress(DamagedError):
+                value = _parsed(line, str(self.path), _JOURNAL_WAY_OUT)
+                events.append(_event(value, str(self.path)))
         return events
 
 
@@ -184,20 +209,33 @@ def cut_torn_line(path: Path) -> None:
     os.truncate(path, whole)
 
 
-def read_journal(
-    path: Path, *, way_out: str = "restore it, or delete the run folder and run again"
-) -> list[dict[str, Any]]:
+def read_journal(path: Path) -> list[dict[str, Any]]:
     """All events; a torn last line is dropped, any other bad line is an error with its number."""
-    if not path.is_file():
+    lines = numbered_lines(path, way_out=_JOURNAL_WAY_OUT)
+    return [_event(line, where) for where, line in lines]
+
+
+def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, dict[str, Any]]]:
+    """("file:line", value) of each line of JSON; without the last one where it is torn."""
+    told = f"the journal was damaged: {way_out}"
+    try:
+        *lines, _ = read_whole(path, way_out=told).split(b"\n")
+    except FileNotFoundError:
         return []
-    *lines, _ = path.read_bytes().split(b"\n")  # the rest: torn, or being written now
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise DamagedError(
-                f"{path}:{number}: not a JSON event ({error}); the journal was damaged: {way_out}"
-            ) from error
-        events.append(event)
-    return events
+    # The rest behind the last line is torn, or being written now.
+    places = [f"{path}:{number}" for number in range(1, len(lines) + 1)]
+    return [(at, _parsed(line, at, told)) for at, line in zip(places, lines, strict=True)]
+
+
+def _parsed(line: bytes, where: str, told: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{where}: not a JSON event ({error}); {told}") from error
+    return value
+
+
+def _event(event: dict[str, Any], where: str) -> dict[str, Any]:
+    way_out = f"the journal was damaged: {_JOURNAL_WAY_OUT}"
+    checked(event, Event, where=where, way_out=way_out)
+    return event

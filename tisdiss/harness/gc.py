@@ -11,12 +11,15 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from tisdiss.files import DamagedError, read_whole
 from tisdiss.harness.folder import FINAL, RunFolder, run_folders
-from tisdiss.harness.identity import SHORT, short
+from tisdiss.harness.identity import short
 from tisdiss.harness.lease import RunHeldError, is_held
 from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.slurm_jobs import Submission
@@ -25,7 +28,7 @@ from tisdiss.harness.worker import EXIT_CODES
 STALE_SECONDS = 3600.0
 """Temporary files of a writer that was killed are older than this."""
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.(\d+-)?[a-z0-9_]{8}\.tmp")
 _OURS = ("plans", "timings", "searches", "slurm")
 
 
@@ -41,21 +44,34 @@ class Rubbish:
         return f"{self.bytes / 1e6:9.1f} MB  {self.path}  ({self.reason})"
 
 
-def gc(runs_dir: Path, *, dry_run: bool = False) -> list[Rubbish]:
+@dataclass(frozen=True)
+class Collected:
+    """What went, or would go, and the files that could not be read: what they tell of stays."""
+
+    rubbish: list[Rubbish]
+    problems: list[str]
+
+
+def gc(runs_dir: Path, *, dry_run: bool = False) -> Collected:
     """Delete what is unreachable, or only list it."""
-    runs_dir = Path(runs_dir)
-    found = list(unreachable(runs_dir))
-    return found if dry_run else [rubbish for rubbish in found if _delete(runs_dir, rubbish)]
+    runs_dir, problems = Path(runs_dir), list[str]()
+    found = list(_unreachable(runs_dir, problems))
+    if not dry_run:
+        found = [rubbish for rubbish in found if _delete(runs_dir, rubbish, problems)]
+    return Collected(found, problems)
 
 
-def unreachable(runs_dir: Path) -> Iterator[Rubbish]:
-    """Everything that may be deleted."""
-    planned = _planned(runs_dir)
-    for folder in map(RunFolder.at, run_folders(runs_dir)):
-        if folder.path.name != short(folder.identity) or is_held(folder.lock_file):
-            continue
-        yield from _of_run(folder, folder.identity in planned)
-    yield from _of_submissions(runs_dir)
+def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
+    """Everything that may be deleted; appends what cannot be read to the problems."""
+    planned = _planned(runs_dir, problems)
+    for path in run_folders(runs_dir):
+        with _told(problems):
+            folder = RunFolder.at(path)
+            if path.name == short(folder.identity):  # another is no folder of ours
+                yield from _of_run(folder, planned)
+    for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
+        with _told(problems):
+            yield from _of_submission(runs.parent)
     yield from _of_queues(runs_dir)
     for path in _temporary(runs_dir):
         if time.time() - path.stat().st_mtime > STALE_SECONDS and not _in_held(runs_dir, path):
@@ -69,46 +85,63 @@ def _temporary(runs_dir: Path) -> list[Path]:
     return sorted(p for p in [*runs_dir.glob(".*.tmp"), *found] if _TEMPORARY.fullmatch(p.name))
 
 
-def _of_run(folder: RunFolder, planned: bool) -> Iterator[Rubbish]:
+@contextmanager
+def _told(problems: list[str]) -> Iterator[None]:
+    """A file that cannot be read costs what it tells of, and nothing else."""
+    try:
+        yield
+    except DamagedError as error:
+        if str(error) not in problems:
+            problems.append(str(error))
+
+
+def _of_run(folder: RunFolder, planned: set[str] | None) -> Iterator[Rubbish]:
+    if is_held(folder.lock_file):
+        return
     states = folder.path / "checkpoints"
     done = folder.read("result.json").get("status") in FINAL and folder.model_file.is_file()
     if states.is_dir() and done:
         yield _rubbish(states, "training states of a finished run")
-    elif states.is_dir() and not planned:
+    elif states.is_dir() and planned is not None and folder.identity not in planned:
         yield _rubbish(states, "training states of a run that no plan names")
     for partial in sorted(folder.path.glob("evaluations/.*.partial")):
-        if folder.has_evaluation(partial.name[1 : 1 + SHORT]):
+        if _is_complete(partial.with_name(partial.name[1:].removesuffix(".partial"))):
             yield _rubbish(partial, "part of an evaluation that is complete")
 
 
-def _planned(runs_dir: Path) -> set[str]:
-    """Identities that some plan names, with all their ancestors."""
-    named: set[str] = set()
-    for plan in saved_plans(runs_dir):
+def _is_complete(evaluation: Path) -> bool:
+    found = RunFolder(evaluation, "").read("evaluation.json").get("identity") or ""
+    return short(found) == evaluation.name
+
+
+def _planned(runs_dir: Path, problems: list[str]) -> set[str] | None:
+    """Identities that some plan names, with all their ancestors; None if that cannot be known."""
+    before, named = len(problems), set[str]()
+    for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
         named |= {run["identity"] for row in plan["rows"] for run in row["runs"]}
     ancestors = list(named)
     for identity in ancestors:
-        parent = RunFolder.of(runs_dir, identity).read("config.json").get("parent")
-        if parent and parent not in named:
-            named.add(parent)
-            ancestors.append(parent)
-    return named
+        with _told(problems):
+            parent = RunFolder.of(runs_dir, identity).read("config.json").get("parent")
+            if parent and parent not in named:
+                named.add(parent)
+                ancestors.append(parent)
+    return named if len(problems) == before else None
 
 
-def _of_submissions(runs_dir: Path) -> Iterator[Rubbish]:
-    """Folders of Slurm submissions whose tasks have all left their exit code."""
-    going_on = ("", str(EXIT_CODES["stopped"]))  # a stopped one was warned, and is requeued
-    for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
-        tasks = len(Submission.read(runs.parent).identities)
-        codes = [path.read_text().strip() for path in runs.parent.glob("*.code")]
-        if sum(code not in going_on for code in codes) == tasks:
-            yield _rubbish(runs.parent, "a submission whose jobs have ended")
+def _of_submission(folder: Path) -> Iterator[Rubbish]:
+    """The folder of a Slurm submission whose tasks have all left their exit code."""
+    going_on = (b"", str(EXIT_CODES["stopped"]).encode())  # a stopped one is requeued
+    tasks = len(Submission.read(folder).identities)
+    codes = [read_whole(path, way_out="delete it").strip() for path in folder.glob("*.code")]
+    if sum(code not in going_on for code in codes) == tasks:
+        yield _rubbish(folder, "a submission whose jobs have ended")
 
 
 def _of_queues(runs_dir: Path) -> Iterator[Rubbish]:
     for path in sorted(runs_dir.glob("plans/queue-*")):
-        pid = path.name.split("-")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+        pid = path.name.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             yield _rubbish(path, "the queue of a command that has ended")
 
 
@@ -121,8 +154,8 @@ def _rubbish(path: Path, reason: str) -> Rubbish:
     return Rubbish(path, reason, sum(os.lstat(file).st_size for file in files))
 
 
-def _delete(runs_dir: Path, rubbish: Rubbish) -> bool:
-    """Remove it while holding its run, if it is one's; False if somebody has begun to use it."""
+def _delete(runs_dir: Path, rubbish: Rubbish, problems: list[str]) -> bool:
+    """Remove it while holding its run, if it is one's; False if it stays."""
     run = runs_dir / rubbish.path.relative_to(runs_dir).parts[0]
     try:
         if (run / "config.json").is_file():
@@ -130,7 +163,10 @@ def _delete(runs_dir: Path, rubbish: Rubbish) -> bool:
                 _remove(rubbish.path)
         else:
             _remove(rubbish.path)
-    except RunHeldError:
+    except RunHeldError:  # somebody has begun to use it
+        return False
+    except OSError as error:
+        problems.append(f"{rubbish.path}: cannot be deleted ({error.strerror}); check its rights")
         return False
     return True
 

@@ -8,15 +8,16 @@ it is done: such a plan cannot be saved or run.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig, check_seed
-from tisdiss.files import DamagedError, read_object, write_atomic
+from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.cost import macs_per_second, parameters
 from tisdiss.harness.folder import RunFolder, State, json_text
@@ -29,6 +30,7 @@ from tisdiss.harness.identity import (
     training_manifest,
 )
 from tisdiss.harness.profiles import Profile, Words
+from tisdiss.harness.records import StudyFile, plan_files, read_plan
 from tisdiss.harness.resolve import (
     check_rate,
     resolve_data,
@@ -196,31 +198,24 @@ class Plan(Words):
 
     def _kept(self, path: Path, runs_dir: Path) -> dict[str, Any] | None:
         """What of a saved plan stays; a damaged one is written anew where this plan is whole."""
-        if not path.is_file():
+        if not os.path.lexists(path):
             return None
-        if self.partial:
-            return read_plan(path)
+        if self.partial or path.is_dir():  # which nothing can replace
+            return read_plan(path, StudyFile)
         with suppress(DamagedError):
-            return _finished(read_plan(path), runs_dir)
+            return _finished(read_plan(path, StudyFile), runs_dir)
         return None
 
 
-def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
-    """The files of all saved plans, or of those at a profile."""
-    return sorted((Path(runs_dir) / "plans").glob(f"*.{profile}.json"))
-
-
-def read_plan(path: Path) -> dict[str, Any]:
-    """A saved plan; DamagedError if its file cannot be read."""
-    study, _, profile = path.stem.partition(".")
-    command = "search" if study.startswith("search_") else "run"
-    way_out = f"delete it, or write it again with `tisdiss {command} {study} --profile {profile}`"
-    return read_object(path, way_out=way_out, needs=("rows",))
-
-
-def saved_plans(runs_dir: Path, profile: str = "*") -> Iterator[dict[str, Any]]:
-    """All saved plans, or those at a profile."""
-    return map(read_plan, plan_files(runs_dir, profile))
+def saved_plans(
+    runs_dir: Path, profile: str = "*", *, damaged: Callable[[DamagedError], None]
+) -> Iterator[dict[str, Any]]:
+    """All saved plans, or those at a profile; those that cannot be read are told and left out."""
+    for path in plan_files(runs_dir, profile):
+        try:
+            yield read_plan(path)
+        except DamagedError as error:
+            damaged(error)
 
 
 def plan(
@@ -298,7 +293,7 @@ def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             runs.setdefault(known[seed]["identity"], known[seed])
         rows[row["id"]] = row | {"runs": list(runs.values())}
     corpora = before.get("corpora", {}) | now.get("corpora", {})
-    ordered = sorted(rows.values(), key=lambda row: now["order"].index(row["id"]))
+    ordered = [rows[row_id] for row_id in now["order"] if row_id in rows]
     return now | {"rows": ordered, "corpora": corpora}
 
 

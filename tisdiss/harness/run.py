@@ -26,6 +26,7 @@ from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, json_text
 from tisdiss.harness.identity import SCHEMA, short, training_manifest
 from tisdiss.harness.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.records import read_scores
 from tisdiss.harness.shipped import read_metadata, weights_path
 
 MARGIN = 1.25
@@ -94,14 +95,14 @@ class Runner:
         except RunHeldError as error:
             self.say(f"{planned}: {error}")
             return "held"
-        except DamagedError as error:
+        except (DamagedError, OSError) as error:  # or a folder that may not be written
             self.say(f"{planned}: {error}")
             return "failed"
 
     def _run(self, planned: PlannedRun, folder: RunFolder) -> Outcome:
-        result = folder.read("result.json")
+        result, _ = folder.read("result.json"), folder.read("environment.json")
         if result.get("status") == "diverged" and not self.again:
-            self.say(f"{planned}: diverged before ({result['reason']}); --again trains it anew")
+            self.say(f"{planned}: diverged before ({result.get('reason')}); --again trains it anew")
             return "diverged"
         if result.get("status") == "diverged":
             _start_anew(folder)
@@ -135,7 +136,7 @@ class Runner:
                 self._import(planned, folder)
             else:
                 self._train(planned, folder, parent, on_log)
-                if folder.read("result.json")["status"] not in FINAL:
+                if folder.read("result.json", "status")["status"] not in FINAL:
                     self.say(f"{planned}: stopped; the same command goes on from here")
                     return "stopped"
         for evaluation in planned.evaluations:
@@ -332,9 +333,7 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
 
     Values that are not finite count as missing.
     """
-    import pandas as pd
-
-    scores = pd.read_parquet(scores_file)
+    scores = read_scores(scores_file)
     columns = [column for column in schema.DEPTH_METRICS if column in scores]
     finite = scores[columns].where(scores[columns].abs() < float("inf"))
     by_depth = {}
@@ -362,7 +361,7 @@ def _check_manifest(what: str, found: str, planned: str) -> None:
     if found != planned:
         raise ValueError(
             f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
-            "now): plan again"
+            "now): `tisdiss run` with the study plans again"
         )
 
 

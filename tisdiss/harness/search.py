@@ -146,7 +146,7 @@ class _Trial:
         """Tell Optuna what an unfinished run has reached before; whether it is to be pruned."""
         if not self._prunes or folder.has_evaluation(self.evaluation):
             return False
-        reached = [e for e in read_journal(folder.journal) if e["kind"] == "epoch"]
+        reached = [e for e in read_journal(folder.journal) if _is_validated(e)]
         return any(self._report(event) for event in reached)
 
     @property
@@ -182,6 +182,10 @@ def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator
         if not known:
             raise
         say(f"trial {trial.number}: refused: {error}")
+
+
+def _is_validated(event: dict[str, Any]) -> bool:
+    return event["kind"] == "epoch" and schema.VAL_SI_SNRI in event.get("metrics", {})
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:

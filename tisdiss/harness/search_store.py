@@ -20,7 +20,7 @@ import psutil
 
 from tisdiss.harness.address import answering, check_answer, database
 from tisdiss.harness.alone import alone
-from tisdiss.harness.folder import RunFolder, cut_torn_line, read_journal
+from tisdiss.harness.folder import RunFolder, cut_torn_line, numbered_lines
 from tisdiss.harness.lease import is_held
 from tisdiss.harness.search_file import Search
 from tisdiss.limits import MAX_SEED
@@ -137,7 +137,7 @@ def _journal(path: Path, say: Say) -> JournalFileBackend:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    read_journal(path, way_out="restore it, or move it away: the trials' runs keep their scores")
+    numbered_lines(path, way_out="restore it, or move it away: the trials' runs keep their scores")
     return JournalFileBackend(str(path), lock_obj=cast(Any, JournalLock(path, say)))
 
 

@@ -19,13 +19,14 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from tisdiss.files import read_json, write_atomic
+from tisdiss.files import write_atomic
 from tisdiss.harness.document import read_document
 from tisdiss.harness.folder import json_text
 from tisdiss.harness.identity import short
 from tisdiss.harness.overrides import validated
 from tisdiss.harness.problems import DocumentError, Problem, problems_of
 from tisdiss.harness.profiles import Words
+from tisdiss.harness.records import read_digits
 from tisdiss.limits import MAX_COUNT, MAX_JOBS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
@@ -147,7 +148,7 @@ class Submission:
     @classmethod
     def read(cls, folder: Path) -> Submission:
         way_out = "delete that folder and run again"
-        return cls(folder, tuple(read_json(folder / "runs.json", way_out=way_out)))
+        return cls(folder, read_digits(folder / "runs.json", way_out=way_out))
 
 
 def executor_of(submission: Submission, ours: SlurmSettings) -> Any:

@@ -84,15 +84,15 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     """Bring MLflow up to date with the run folders; `only` names some by identity."""
     runs_dir = Path(runs_dir)
     wanted = None if only is None else {short(identity) for identity in only}
-    shown = _members(runs_dir)
+    updated, problems = list[bool](), list[str]()
+    shown = _members(runs_dir, problems)
     paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
-    updated, problems = [], []
     with _open(runs_dir, uri, writes=bool(paths)) as opened:
         store = _Store(opened, origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
                 updated.append(store.sync(_view(path, shown)))
-            except DamagedError as error:
+            except (DamagedError, OSError) as error:  # or a file that may not be read
                 problems.append(str(error))
         store.save_views(shown_studies(runs_dir))
     synced = Synced(
@@ -126,18 +126,19 @@ def _root(runs_dir: Path) -> Path:
 
 
 def shown_studies(runs_dir: Path) -> list[str]:
-    """The studies and searches whose runs MLflow shows."""
-    return sorted({plan["study"] for plan in saved_plans(runs_dir)})
+    """The studies and searches whose runs MLflow shows; damaged plans are told elsewhere."""
+    plans = saved_plans(runs_dir, damaged=lambda error: None)
+    return sorted({plan["study"] for plan in plans})
 
 
-def _members(runs_dir: Path) -> dict[str, list[dict[str, str]]]:
+def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[dict[str, str]]]:
     """Which rows of which studies show a run, from the plan files."""
     members: dict[str, list[dict[str, str]]] = {}
-    for plan in saved_plans(runs_dir):
-        words = {key: plan[key] for key in ("study", "profile", "title", "claim")}
+    for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
+        words = {key: plan.get(key) or "" for key in ("study", "profile", "title", "claim")}
         for row in plan["rows"]:
             for run in row["runs"]:
-                place = {**words, "row": row["id"], "label": row["label"]}
+                place = {**words, "row": row["id"], "label": row.get("label", "")}
                 members.setdefault(run["identity"], []).append(place)
     return members
 

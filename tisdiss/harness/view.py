@@ -56,7 +56,8 @@ class View:
 
 def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
     """The view of a run; `places` are the rows that show it, from the plan files."""
-    config, result = folder.read("config.json"), folder.read("result.json")
+    config = folder.read("config.json", "train", "name", "data_manifest")
+    result = folder.read("result.json")
     events = read_journal(folder.journal)
     latest = _latest_evaluation(folder, events)
     metrics, not_finite = metrics_of(events, latest, _trained_depth(config))
@@ -97,7 +98,7 @@ def _tags(
         rows.setdefault(schema.study_tag(place["study"]), []).append(place["row"])
     tags = {
         schema.TAG_IDENTITY: folder.identity,
-        schema.TAG_PARENT: config["parent"],
+        schema.TAG_PARENT: config.get("parent"),
         schema.TAG_KIND: config.get("kind"),
         schema.TAG_NAME: config["name"],
         schema.TAG_SEED: str(config["train"]["seed"]),
@@ -198,7 +199,8 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     files = {"": [path for path in top if path.is_file()]}
     if latest:
         scored = folder.evaluation(latest)
-        files[""] += [scored / "scores.parquet", scored / "evaluation.json"]
+        tables = [scored / "scores.parquet", scored / "evaluation.json"]
+        files[""] += [path for path in tables if path.is_file()]
         for path in sorted((scored / "audio").glob("*/*.wav")):
             files.setdefault(f"audio/{path.parent.name}", []).append(path)
     return files
