@@ -93,7 +93,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(tmp_path, figure):
         with Journal(small / "events.jsonl") as journal, pytest.raises(OSError, match="No space"):
             for step in range(1, 1000):
                 save_state(small / "checkpoints", step, state_of(step, size=20_000 * step))
-                journal.append({"step": step})
+                journal.append({"kind": "train", "step": step, "epoch": 0, "metrics": {}})
         step, whole = newest(small / "checkpoints")
         assert whole and step == len(read_journal(small / "events.jsonl"))
         assert not list(small.rglob(".*.tmp"))
