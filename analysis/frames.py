@@ -17,6 +17,7 @@ import pandas as pd
 from tisdiss.files import DamagedError, read_object
 from tisdiss.harness.records import (
     RUN_FILES,
+    RUN_WAY_OUT,
     ReportFile,
     StudyFile,
     Timing,
@@ -275,9 +276,8 @@ def _evaluation(folder: Path, planned: dict) -> Path:
 
 def _read(path: Path, *needs: str) -> dict[str, Any]:
     """A record of a run, {} where it is absent."""
-    way_out = "delete that file, or the whole run folder, and run the study again"
     try:
-        return read_record(path, RUN_FILES[path.name], way_out=way_out, needs=needs)
+        return read_record(path, RUN_FILES[path.name], way_out=RUN_WAY_OUT, needs=needs)
     except FileNotFoundError:
         return {}
 

@@ -4,15 +4,15 @@ A list beside them, `files.sha256`, has a line a file, as `sha256sum -c` reads i
 while it holds what the list says. One that is not listed, or was edited since, is the user's.
 """
 
-import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tisdiss.files import write_atomic
+from tisdiss.mounts import wait_lock
 
 LIST = "files.sha256"
 _HEAD = "# Written by tisdiss: it replaces these files while they are as listed, and no others.\n"
@@ -114,8 +114,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """One writer at a time, where the file system can lock a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_lock(descriptor)
         yield
     finally:
         os.close(descriptor)

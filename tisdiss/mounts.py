@@ -5,8 +5,10 @@ Where a call is refused, work goes on without it, and one line says what is then
 
 import errno
 import fcntl
+import math
 import os
 import sys
+import time
 from pathlib import Path
 
 _LACKING = {
@@ -49,6 +51,14 @@ def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
         )
         return None
     return True
+
+
+def wait_lock(descriptor: int, patience: float = math.inf) -> bool | None:
+    """Take the lock as soon as it is free; False after `patience` seconds, None without locks."""
+    end = time.monotonic() + patience
+    while (taken := try_lock(descriptor)) is False and time.monotonic() < end:
+        time.sleep(0.05)
+    return taken
 
 
 def flush(descriptor: int) -> None:

@@ -9,13 +9,18 @@ def speaker_file(source: Path, folder: Path, speaker: int) -> Path:
     return folder / f"{Path(source).stem}_speaker{speaker}.wav"
 
 
+def check_file(source: Path) -> None:
+    """Refuse what is no file."""
+    if source.is_dir():
+        raise ValueError(f"{source}: a folder; name the sound files in it")
+    if not source.is_file():
+        raise ValueError(f"{source}: no such sound file")
+
+
 def check_sources(sources: Sequence[Path]) -> None:
     """Refuse what is no file, and files whose outputs would have the same names."""
     for source in sources:
-        if source.is_dir():
-            raise ValueError(f"{source}: a folder; name the sound files in it")
-        if not source.is_file():
-            raise ValueError(f"{source}: no such sound file")
+        check_file(source)
     names = [source.stem for source in sources]
     for source, name in zip(sources, names, strict=True):
         if names.count(name) > 1:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,12 @@ from tisdiss.model import TISDiSS
 from tisdiss.outputs import check_targets, speaker_file
 from tisdiss.progress import Progress, silent
 from tisdiss.stitch import n_parts, stitched
-from tisdiss.wave import as_mono, measure, mono_blocks, resample, wav_file
+from tisdiss.wave import PEAK, as_mono, measure, mono_blocks, resample, wav_file
 
 PART_SECONDS = 60.0
 """Files up to this length are separated in one pass, longer ones in such parts."""
 OVERLAP_SECONDS = 4.0
 """What two parts share, to tell which estimate goes on as which."""
-PEAK = 0.9
-"""Of each speaker's file where normalised files are asked for."""
 WARM_SECONDS = 0.5
 
 
@@ -190,7 +189,8 @@ def separate_file(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".separating-") as aside:
         raw = [Path(aside, f"{j}.raw") for j in range(n_src)]
-        levels = _collected(parts.of(mono_blocks(source)), mono_blocks(source), raw, n_src)
+        heard, mixture = tee(mono_blocks(source))
+        levels = _collected(parts.of(heard), mixture, raw, n_src)
         took = time.monotonic() - began
         factors = levels.peak_factors(PEAK) if peak else levels.factors()
         fit = levels.fitting(factors)

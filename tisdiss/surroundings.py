@@ -96,7 +96,10 @@ class Enduring(io.TextIOBase):
         self._gone = True
         try:
             nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self._stream.fileno())  # what libraries and the exit still write
+            try:
+                os.dup2(nothing, self._stream.fileno())  # what libraries and the exit still write
+            finally:
+                os.close(nothing)
         except (OSError, ValueError):
             return
 

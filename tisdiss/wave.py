@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 
 from tisdiss.files import write_atomic
+from tisdiss.outputs import check_file
+from tisdiss.sound import Refused, Undecodable, blocks, opened
 
 MAX_CHANNELS = 32
 PEAK = 0.9
@@ -30,16 +33,12 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
 def measure(path: Path) -> tuple[int, int]:
     """Samples and rate in Hz of a file that was read to its end; ValueError as of `read_wave`."""
     with _opened(path) as file:
-        from tisdiss.sound import blocks
-
         return sum(len(block) for block in blocks(file, "float32")), file.samplerate
 
 
 def mono_blocks(path: Path) -> Iterator[Tensor]:
     """The mean of a file's channels, (samples,) at a time; ValueError as of `read_wave`."""
     with _opened(path) as file:
-        from tisdiss.sound import blocks
-
         for block in blocks(file, "float32"):
             yield torch.from_numpy(block.mean(axis=1))
 
@@ -47,13 +46,8 @@ def mono_blocks(path: Path) -> Iterator[Tensor]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A sound file, with every refusal as a ValueError that names it."""
-    from tisdiss.sound import Refused, Undecodable, opened
-
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path}: a folder; name the sound files in it")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such sound file")
+    check_file(path)
     try:
         with opened(path) as file:
             yield file
@@ -87,8 +81,9 @@ def as_mono(mixture: Any, rate: int) -> Tensor:
 
 def _from_integers(wave: Tensor) -> Tensor:
     info = torch.iinfo(wave.dtype)
-    middle = 0 if info.min < 0 else (info.max + 1) // 2  # 8-bit sound is unsigned
-    return (wave.double() - middle) / ((info.max + 1) // (1 if info.min < 0 else 2))
+    full = (info.max - info.min + 1) // 2
+    middle = info.max + 1 - full  # 0, but for 8-bit sound, which is unsigned
+    return (wave.double() - middle) / full
 
 
 def _mean_of_channels(wave: Tensor) -> Tensor:
@@ -128,6 +123,4 @@ def write_wav(path: Path, wave: Tensor, rate: int) -> None:
 
 def wav_file(target: Path | io.BytesIO, rate: int) -> Any:
     """A mono 16-bit WAV file, open for writing."""
-    import soundfile
-
     return soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format="WAV")

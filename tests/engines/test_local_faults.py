@@ -209,12 +209,15 @@ def flipped(data, bit):
     return bytes(changed)
 
 
-def test_a_worker_that_is_asked_to_stop_saves_and_resumes(fork_worker, place, expected, digest):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_worker_that_is_asked_to_stop_saves_and_resumes(
+    fork_worker, place, expected, digest, number
+):
     settings = {"epochs": 8}
     planned, runner = place(settings=settings)
     running = fork_worker(planned, runner)
     running.until(lambda: running.newest_state() >= 2)
-    running.kill(signal.SIGTERM)
+    running.kill(number)
     assert running.wait() == EXIT_CODES["stopped"]
     assert running.folder.read("result.json")["status"] == "running"
     assert fork_worker(planned, runner).wait() == 0

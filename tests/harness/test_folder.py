@@ -36,6 +36,15 @@ def test_a_lease_is_free_again_when_its_holder_is_gone(folder):
         assert json.loads((folder.path / "lock").read_text())["pid"] == os.getpid()
 
 
+def test_a_group_shares_a_run_as_its_umask_says(folder):
+    before = os.umask(0o002)
+    try:
+        with folder.lease():
+            assert (folder.path / "lock").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
+
+
 def test_events_come_back_in_order_with_their_times(folder):
     with Journal(folder.journal) as journal:
         first = journal.append({"kind": "train", "step": 1, "epoch": 0, "metrics": {"x": 1.5}})

@@ -178,19 +178,20 @@ def test_one_job_runs_in_this_process(planned, make_runner):
     assert set(outcomes.values()) == {"done"}
 
 
-def ask_to_stop():
-    os.kill(os.getpid(), signal.SIGTERM)
+def ask_to_stop(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
 
 
-def test_one_job_saves_and_ends_when_it_is_asked_to(planned, make_runner, pretend):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_one_job_saves_and_ends_when_it_is_asked_to(planned, make_runner, pretend, number):
     def train(*arguments, stop, **options):
         assert not stop()
-        ask_to_stop()
+        ask_to_stop(number)
         trained = pretend.train(*arguments, **options)
         trained.stopped = "time" if stop() else "epochs"
         return trained
 
-    before, runner = signal.getsignal(signal.SIGTERM), make_runner(train=train)
+    before, runner = signal.getsignal(number), make_runner(train=train)
     outcomes = launch(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["stopped"] * 4
     assert [line.partition(": ")[2] for line in runner.said] == [
@@ -198,7 +199,7 @@ def test_one_job_saves_and_ends_when_it_is_asked_to(planned, make_runner, preten
         "stopped; the same command goes on from here",
     ]
     assert RunFolder.of(runner.runs_dir, planned.runs[0].identity).state() == "partial"
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     assert set(launch(planned, runner=make_runner(), track=False).values()) == {"done"}
 
 

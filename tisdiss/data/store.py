@@ -7,7 +7,6 @@ at once. The index is written last: a killed decoding leaves nothing that could 
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 
 from tisdiss.data.audio import MIN_SECONDS, Decoded, decode
 from tisdiss.files import write_atomic
-from tisdiss.mounts import flush, replace, try_lock
+from tisdiss.mounts import flush, replace, wait_lock
 from tisdiss.progress import Progress, silent
 from tisdiss.sound import Refused
 
@@ -197,8 +196,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 def locked(path: Path) -> Iterator[None]:
     """One process works, the others wait; the system drops the lock of a killed one."""
     with path.open("w") as file:
-        if try_lock(file.fileno()) is False:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        wait_lock(file.fileno())
         yield
 
 

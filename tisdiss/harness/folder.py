@@ -22,7 +22,7 @@ from tisdiss.config import TrainConfig
 from tisdiss.files import DamagedError, read_whole, write_atomic
 from tisdiss.harness.identity import SHORT, short
 from tisdiss.harness.lease import LEASE_SECONDS, held
-from tisdiss.harness.records import RUN_FILES, Event, checked, read_record
+from tisdiss.harness.records import RUN_FILES, RUN_WAY_OUT, Event, checked, read_record
 from tisdiss.mounts import flush
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
@@ -34,7 +34,6 @@ State = Literal["new", "partial", "done", "failed", "damaged"]
 """How far a run is: `partial` has been started, or misses an evaluation that is now asked for.
 `damaged`: a file of it cannot be read."""
 
-WAY_OUT = "delete that file, or the whole run folder, and run the study again"
 _JOURNAL_WAY_OUT = "restore it, or delete the run folder and run again"
 
 
@@ -77,17 +76,17 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            return read_record(path, RUN_FILES[path.name], way_out=WAY_OUT, needs=needs)
+            return read_record(path, RUN_FILES[path.name], way_out=RUN_WAY_OUT, needs=needs)
         except FileNotFoundError:
             if needs:
-                raise DamagedError(f"{path}: is missing; {WAY_OUT}") from None
+                raise DamagedError(f"{path}: is missing; {RUN_WAY_OUT}") from None
             return {}
 
     def settings(self) -> TrainConfig:
         """What was trained, with the defaults of settings that came later."""
         train = self.read("config.json", "train")["train"]
         where = f"{self.path / 'config.json'}: train"
-        return checked(train, TrainConfig, where=where, way_out=WAY_OUT)
+        return checked(train, TrainConfig, where=where, way_out=RUN_WAY_OUT)
 
     def write(self, name: str, data: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from tisdiss.mounts import try_lock
+from tisdiss.mounts import try_lock, wait_lock
 
 LEASE_SECONDS = 60.0
 """Without a sign of life for so long, a holder counts as hung; there are six beats in it."""
@@ -42,14 +42,20 @@ def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None
         free = _free(path, descriptor, patience=0.2)
         if not free and not (_end_hung(path) and _free(path, descriptor, patience=10)):
             raise RunHeldError(f"{what} is held by {_holder(path)}; wait for it, or stop it")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_this_process(seconds), indent=2).encode(), 0)
-        with _beating(path, seconds / 6):
-            yield
+        _sign(descriptor, _this_process(seconds))
+        try:
+            with _beating(path, seconds / 6):
+                yield
+        finally:
+            if try_lock(descriptor) is None:  # no kernel gives it back
+                os.ftruncate(descriptor, 0)
     finally:
-        if try_lock(descriptor) is None:  # no kernel gives it back
-            os.ftruncate(descriptor, 0)
         os.close(descriptor)
+
+
+def _sign(descriptor: int, holder: dict[str, Any]) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(holder, indent=2).encode(), 0)
 
 
 def _open(path: Path) -> int:
@@ -98,14 +104,8 @@ def silent_seconds(path: Path) -> float:
 
 def _free(path: Path, descriptor: int, *, patience: float) -> bool:
     """Take the lock, or where there are none see that nobody lives who holds it."""
-    end = time.monotonic() + patience
-    while not (taken := try_lock(descriptor)):
-        if taken is None:
-            return not _alive(path)
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.05)
-    return True
+    taken = wait_lock(descriptor, patience)
+    return not _alive(path) if taken is None else taken
 
 
 def _alive(path: Path) -> bool:

@@ -121,6 +121,8 @@ class Event(Record):
         return self
 
 
+RUN_WAY_OUT = "delete that file, or the whole run folder, and run the study again"
+
 RUN_FILES: dict[str, type[Record]] = {
     "config.json": RunConfig,
     "environment.json": Environment,
