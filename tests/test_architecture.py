@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES_FOR_ANALYSIS = {
-    "tisdiss.files",
+    *("tisdiss.files", "tisdiss.mounts"),
     *(
         f"tisdiss.harness.{part}"
         for part in ("schema", "study", "profiles", "expression", "records", "revision")
