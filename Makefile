@@ -72,7 +72,7 @@ drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; 
 check: setup    ## formatting, lint, types, schemas
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy tisdiss analysis
+	$(VENV)/bin/mypy tisdiss
 	$(TISDISS) schema | diff - schemas/study.schema.json
 
 ui: setup       ## MLflow in the browser, with a link to each study's charts

@@ -6,7 +6,7 @@ Frames in, frames out, like `stats.py`; `insight.py` draws them.
 import numpy as np
 import pandas as pd
 
-from analysis.stats import DRAWS, depth_curve
+from tisdiss.analysis.stats import DRAWS, depth_curve
 
 BINS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -8,7 +8,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analysis.frames import corpora, is_comparison, is_torn, planned_seeds, role, scored_seeds
+from tisdiss.analysis.frames import (
+    corpora,
+    is_comparison,
+    is_torn,
+    planned_seeds,
+    role,
+    scored_seeds,
+)
 
 METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
 

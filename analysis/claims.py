@@ -1,6 +1,6 @@
 """The sentences of the paper, decided: PASS, FAIL, NOT SIGNIFICANT or MISSING.
 
-A claim is an expression over rows (`tisdiss/harness/expression.py` says what it may be). Each of
+A claim is an expression over rows (`tisdiss/records/expression.py` says what it may be). Each of
 its comparisons is a quantity that must be above 0, for example the difference of two rows. Under
 the paired bootstrap of `stats.py` (same utterances, clustered by speaker)
 
@@ -31,11 +31,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.captions import FEW_SPEAKERS, escape_markdown
-from analysis.frames import StudyFrames, load_study, plan_path, role
-from analysis.stats import LEVEL, Paired, interval, paired_draws
-from tisdiss.files import DamagedError
-from tisdiss.harness.expression import (
+from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown
+from tisdiss.analysis.frames import StudyFrames, load_study, plan_path, role
+from tisdiss.analysis.stats import LEVEL, Paired, interval, paired_draws
+from tisdiss.records.expression import (
     Cell,
     Combined,
     Fact,
@@ -46,9 +45,10 @@ from tisdiss.harness.expression import (
     parse,
     rows_of,
 )
+from tisdiss.records.files import DamagedError
 
 if TYPE_CHECKING:
-    from tisdiss.harness.study import Study
+    from tisdiss.study.words import Study
 
 Status = Literal["PASS", "FAIL", "NOT SIGNIFICANT", "MISSING"]
 _SEED = 0
@@ -120,7 +120,7 @@ def claims(
     A study that was never planned at that profile, or whose plan cannot be read, has its claims
     read from `studies/` and listed as MISSING. `warn` hears of every file that cannot be read.
     """
-    from tisdiss.harness.study import find_studies  # pydantic is slow to load
+    from tisdiss.study.words import find_studies  # pydantic is slow to load
 
     verdicts = []
     for study in studies:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import (
+from tisdiss.analysis.captions import (
     METRIC_LABELS,
     basis,
     by_others,
@@ -23,8 +23,8 @@ from analysis.captions import (
     pretty,
     resampled,
 )
-from analysis.frames import corpora, is_torn, role
-from analysis.tables import (
+from tisdiss.analysis.frames import corpora, is_torn, role
+from tisdiss.analysis.tables import (
     MISSING,
     Cell,
     Column,

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
-from analysis.figures import draw_depths, in_figures, settle, style, without_bands
+from tisdiss.analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
+from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
 
 PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
 COLUMNS = 4

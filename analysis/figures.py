@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal
 from matplotlib.ticker import MaxNLocator
 
-from analysis.captions import (
+from tisdiss.analysis.captions import (
     METRIC_LABELS,
     basis,
     dagger,
@@ -35,7 +35,7 @@ from analysis.captions import (
     row_label,
     source_of,
 )
-from analysis.fonts import can_embed, further_families, quiet, unprintable
+from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""

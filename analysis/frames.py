@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tisdiss.files import DamagedError, read_object
-from tisdiss.harness.records import (
+from tisdiss.records.files import DamagedError, read_object
+from tisdiss.records.shapes import (
     RUN_FILES,
     RUN_WAY_OUT,
     ReportFile,
@@ -25,7 +25,7 @@ from tisdiss.harness.records import (
     read_record,
     read_scores,
 )
-from tisdiss.harness.records import read_plan as read_plan_file
+from tisdiss.records.shapes import read_plan as read_plan_file
 
 METRICS = ("si_snr", "si_snri", "sdr", "sdri")
 """Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import basis, escape_markdown, fill
-from analysis.claims import Verdict, counts, reserve, unplanned
-from analysis.claims import to_markdown as claims_markdown
-from analysis.composed import PANELS
-from analysis.frames import PROVENANCE, is_torn, read_provenance
-from analysis.inventory import ForeignFileError, write_own
+from tisdiss.analysis.captions import basis, escape_markdown, fill
+from tisdiss.analysis.claims import Verdict, counts, reserve, unplanned
+from tisdiss.analysis.claims import to_markdown as claims_markdown
+from tisdiss.analysis.composed import PANELS
+from tisdiss.analysis.frames import PROVENANCE, is_torn, read_provenance
+from tisdiss.analysis.inventory import ForeignFileError, write_own
 
 PAPER = ("table1", "table2", "table3", *PANELS)
 """Every table and figure of results in the paper, a study each."""
@@ -103,7 +103,7 @@ def unreadable(folder: Path, error: ValueError) -> Entry:
 def _absent(study: str, problem: str = "") -> Entry:
     if not (STUDIES / f"{study}.yaml").is_file():
         return Entry(study, "", "", [], problem=problem)
-    from tisdiss.harness.study import find_studies  # pydantic is slow to load
+    from tisdiss.study.words import find_studies  # pydantic is slow to load
 
     (found,) = find_studies([study], STUDIES)
     verdicts = unplanned(found, problem or "not run")

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.captions import METRIC_LABELS, timed_on
-from analysis.figures import (
+from tisdiss.analysis.captions import METRIC_LABELS, timed_on
+from tisdiss.analysis.figures import (
     band,
     in_figures,
     keys,

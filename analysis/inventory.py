@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tisdiss.files import write_atomic
-from tisdiss.mounts import wait_lock
+from tisdiss.machine.mounts import wait_lock
+from tisdiss.records.files import write_atomic
 
 LIST = "files.sha256"
 _HEAD = "# Written by tisdiss: it replaces these files while they are as listed, and no others.\n"

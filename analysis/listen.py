@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from analysis.frames import StudyFrames, corpora
-from tisdiss.files import DamagedError
+from tisdiss.analysis.frames import StudyFrames, corpora
+from tisdiss.records.files import DamagedError
 
 FREE = {
     "prompts": (

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.frames import PROVENANCE, SCORES
-from tisdiss.files import write_atomic
+from tisdiss.analysis.frames import PROVENANCE, SCORES
+from tisdiss.records.files import write_atomic
 
 TIMEOUT_S = 300
 

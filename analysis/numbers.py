@@ -6,10 +6,10 @@ runs prints as missing, and a name that does not exist stops LaTeX.
 
 from collections.abc import Iterator
 
-from analysis.frames import is_torn
-from analysis.latex import escape_tex
-from analysis.results import Results
-from analysis.tables import MISSING, fixed, in_millions
+from tisdiss.analysis.frames import is_torn
+from tisdiss.analysis.latex import escape_tex
+from tisdiss.analysis.results import Results
+from tisdiss.analysis.tables import MISSING, fixed, in_millions
 
 HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the study, not this file.
 % In running text: \tisdiss{{{study}:<row>:si_snri.re3}}; without .re, the depth of training;

@@ -14,18 +14,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
-from analysis.claims import counts, meaning, reserve
-from analysis.figures import render
-from analysis.frames import corpora, role
-from analysis.index import Entry, entries, unreadable
-from analysis.inventory import write_own
-from analysis.listen import Heard, credit, heard
-from analysis.provenance import differing_settings, origin_text, provenance
-from analysis.report import Say, figures_of, silent, tables_of
-from analysis.results import Results, results_in, unscored
-from tisdiss.files import DamagedError
-from tisdiss.harness.expression import parse, rows_of
+from tisdiss.analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
+from tisdiss.analysis.claims import counts, meaning, reserve
+from tisdiss.analysis.figures import render
+from tisdiss.analysis.frames import corpora, role
+from tisdiss.analysis.index import Entry, entries, unreadable
+from tisdiss.analysis.inventory import write_own
+from tisdiss.analysis.listen import Heard, credit, heard
+from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
+from tisdiss.analysis.report import Say, figures_of, silent, tables_of
+from tisdiss.analysis.results import Results, results_in, unscored
+from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.files import DamagedError
 
 FIGURES = {
     "-cost": "Quality against cost",

@@ -10,8 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from analysis.inventory import write_own
-from analysis.latex import escape_tex
+from tisdiss.analysis.inventory import write_own
+from tisdiss.analysis.latex import escape_tex
 
 _HEAD = r"""\documentclass[10pt]{article}
 \usepackage[letterpaper,textwidth=7in,textheight=9.5in]{geometry}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import METRIC_LABELS, resampled, source_of
-from analysis.claims import Verdict
-from analysis.frames import (
+from tisdiss.analysis.captions import METRIC_LABELS, resampled, source_of
+from tisdiss.analysis.claims import Verdict
+from tisdiss.analysis.frames import (
     PROVENANCE,
     PROVENANCE_SCHEMA,
     corpora,
@@ -22,10 +22,10 @@ from analysis.frames import (
     role,
     run_records,
 )
-from analysis.results import Results
-from analysis.stats import DRAWS, LEVEL
-from tisdiss.harness.expression import parse, rows_of
-from tisdiss.harness.revision import CODE_SCOPE, in_history
+from tisdiss.analysis.results import Results
+from tisdiss.analysis.stats import DRAWS, LEVEL
+from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.revision import CODE_SCOPE, in_history
 
 
 def provenance(results: Results) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def why(
 
     `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.
     `code_hash` is that of the model's code as it is now
-    (`tisdiss.harness.revision.code_hash()`); each run then says whether the code changed since, or
+    (`tisdiss.records.revision.code_hash()`); each run then says whether the code changed since, or
     None if its hash covers other files (`revision.CODE_SCOPE`).
     Its `settings` are those in which the study's runs differ. A ValueError names the nearest cell
     when there is none of that name.

@@ -11,23 +11,30 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.captions import METRIC_LABELS, basis, escape_markdown, fill, resampled, timed_how
-from analysis.claims import counts, meaning, reserve
-from analysis.claims import to_markdown as claims_markdown
-from analysis.comparison import comparison_table
-from analysis.composed import PANELS, fig2
-from analysis.figures import FORMATS, depth_figure, render, unshown
-from analysis.frames import METRICS, PROVENANCE, SCORES, is_comparison
-from analysis.index import write_index
-from analysis.insight import change_figure, cost_figure, difficulty_figure
-from analysis.inventory import LIST, write_own
-from analysis.latex import check_tex
-from analysis.numbers import numbers_tex
-from analysis.provenance import provenance
-from analysis.results import Results, results_in, results_of, unscored
-from analysis.stats import DRAWS
-from analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
-from tisdiss.files import DamagedError
+from tisdiss.analysis.captions import (
+    METRIC_LABELS,
+    basis,
+    escape_markdown,
+    fill,
+    resampled,
+    timed_how,
+)
+from tisdiss.analysis.claims import counts, meaning, reserve
+from tisdiss.analysis.claims import to_markdown as claims_markdown
+from tisdiss.analysis.comparison import comparison_table
+from tisdiss.analysis.composed import PANELS, fig2
+from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
+from tisdiss.analysis.frames import METRICS, PROVENANCE, SCORES, is_comparison
+from tisdiss.analysis.index import write_index
+from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.inventory import LIST, write_own
+from tisdiss.analysis.latex import check_tex
+from tisdiss.analysis.numbers import numbers_tex
+from tisdiss.analysis.provenance import provenance
+from tisdiss.analysis.results import Results, results_in, results_of, unscored
+from tisdiss.analysis.stats import DRAWS
+from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
+from tisdiss.records.files import DamagedError
 
 FURTHER = ("-cost", "-difficulty", "-change")
 """What follows the study in the names of the figures beside the curves."""
@@ -97,7 +104,7 @@ def write_study(
     study = results.plan["study"]
     files = study_files(results, say=say)
     if notebook:
-        from analysis.notebook import notebook_file  # Jupyter is slow to load
+        from tisdiss.analysis.notebook import notebook_file  # Jupyter is slow to load
 
         say(f"{study}: notebook")
         files[f"{study}.ipynb"] = notebook_file(results.plan, files)

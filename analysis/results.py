@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.breakdown import by_input_level, by_sex, change_per_step
-from analysis.claims import Verdict, decide
-from analysis.frames import StudyFrames, load_saved, load_study
-from analysis.stats import depth_curve
+from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
+from tisdiss.analysis.claims import Verdict, decide
+from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
+from tisdiss.analysis.stats import depth_curve
 
 METRICS = ("si_snri", "sdri")
 """What every report shows; the first that the study asks for leads."""

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.figures import COLOURS, render, style
-from analysis.inventory import write_own
-from tisdiss.harness.records import SearchFile, read_record
+from tisdiss.analysis.figures import COLOURS, render, style
+from tisdiss.analysis.inventory import write_own
+from tisdiss.records.shapes import SearchFile, read_record
 
 _LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
 _SCALES = {"si_snri": 1.0, "macs": 1e-9}

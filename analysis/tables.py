@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.captions import (
+from tisdiss.analysis.captions import (
     METRIC_LABELS,
     basis,
     by_others,
@@ -21,8 +21,8 @@ from analysis.captions import (
     row_label,
     source_of,
 )
-from analysis.frames import is_torn, role
-from analysis.latex import escape_tex, with_letters
+from tisdiss.analysis.frames import is_torn, role
+from tisdiss.analysis.latex import escape_tex, with_letters
 
 MISSING = "--"
 

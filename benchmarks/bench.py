@@ -24,8 +24,8 @@ from agreement import saved_bytes
 from show import write
 from timing import Timing, interleaved, interleaved_apart, matmul_rate, peak_memory
 
+from tisdiss.cost.measured import macs_by_part
 from tisdiss.kernels.modes import set_recompute
-from tisdiss.profile import macs_by_part
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 import torch
 from cases import build, forward, mixture
 
-from tisdiss.memory import keep_freed_memory, peak_growth
+from tisdiss.machine.memory import keep_freed_memory, peak_growth
 
 
 def main(case: str, variant: str, threads: int) -> int:

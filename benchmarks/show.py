@@ -7,9 +7,9 @@ import steps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from analysis.captions import escape_figure
-from analysis.figures import render, style
-from analysis.inventory import write_own
+from tisdiss.analysis.captions import escape_figure
+from tisdiss.analysis.figures import render, style
+from tisdiss.analysis.inventory import write_own
 
 FORMATS = ("pdf", "png")
 LABELS = {

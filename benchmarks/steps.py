@@ -12,8 +12,8 @@ import cases
 import torch
 from timing import once
 
-from tisdiss.device import set_precision
-from tisdiss.harness.cost import training_macs
+from tisdiss.cost.formulas import training_macs
+from tisdiss.machine.device import set_precision
 
 PRECISIONS = ("float32", "tf32", "bf16")
 PEAK = {"H100": {"float32": 67e12, "tf32": 495e12, "bf16": 989e12}}

@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from tisdiss.memory import keep_freed_memory
+from tisdiss.machine.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,16 @@ import bench
 import measure
 import steps
 
-from analysis.inventory import write_own
-from analysis.report import report
-from tisdiss import espnet
-from tisdiss.device import set_precision
+from tisdiss.analysis.inventory import write_own
+from tisdiss.analysis.report import report
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner
 from tisdiss.harness.run import run as run_plan
-from tisdiss.harness.study import find_studies
 from tisdiss.harness.timing import Timing, time_plan
+from tisdiss.machine.device import set_precision
+from tisdiss.released import tisdiss as espnet
+from tisdiss.study.words import find_studies
 
 
 def parity(device: str) -> str:

@@ -11,7 +11,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from tisdiss.files import write_atomic
+from tisdiss.records.files import write_atomic
 
 HEADER_BYTES = 1536
 """What a file costs in a tar archive beside its contents, rounded up."""

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames import load_study, run_records
-from analysis.provenance import origin, origin_text, other_steps
-from analysis.stats import depth_curve
-from tisdiss.files import write_atomic
-from tisdiss.harness.shipped import read_shipped
+from tisdiss.analysis.frames import load_study, run_records
+from tisdiss.analysis.provenance import origin, origin_text, other_steps
+from tisdiss.analysis.stats import depth_curve
+from tisdiss.records.files import write_atomic
+from tisdiss.study.shipped_weights import read_shipped
 
 SHIPPED = "longer"
 """The row of `studies/base.yaml` whose weights are shipped; those before it led to it."""

@@ -69,3 +69,33 @@ def tiny_training(tiny: Callable[..., ModelConfig]) -> Callable[..., TrainConfig
 def corpus(tiny_training: Callable[..., TrainConfig]) -> Corpus:
     """Generated sounds: 4 training mixtures an epoch, 2 for validation, 3 for test."""
     return open_corpus(tiny_training().data, 2, speech=None, cache=Path("unused"))
+
+
+STUDY = """\
+study: {name}
+title: A question?
+claim: Something holds.
+base: sep1x2-re1x3-l1+3
+rows:
+{rows}
+evaluate: {{n_re: 1..4}}
+show: {{figure: depth_curve}}
+"""
+
+
+@pytest.fixture
+def write_study(tmp_path):
+    """Write a study with some rows (lines of YAML) and return its path."""
+
+    def write(rows, name="demo", more=""):
+        path = tmp_path / f"{name}.yaml"
+        lines = "\n".join(f"  - {row}" for row in rows)
+        path.write_text(STUDY.format(name=name, rows=lines) + more)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def repository():
+    return Path(__file__).resolve().parents[1]

@@ -16,9 +16,9 @@ from tisdiss.checkpoint import load_model, save_model
 from tisdiss.config import EvalConfig
 from tisdiss.data import Corpus
 from tisdiss.evaluate import evaluate
-from tisdiss.harness.schema import SCORE_COLUMNS
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.records.names import SCORE_COLUMNS
 
 DEPTHS = EvalConfig(n_re=(1, 2, 4))
 

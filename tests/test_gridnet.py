@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from tisdiss.baselines.tf_gridnet import FrameProjection, tf_gridnet
 from tisdiss.config import GridConfig, ModelConfig, TrainConfig
+from tisdiss.cost.formulas import macs
+from tisdiss.cost.measured import _lstm_products, macs_by_part
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.cost import macs
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner, run
-from tisdiss.harness.study import load_study
 from tisdiss.kernels.modes import set_recompute
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
-from tisdiss.profile import _lstm_products, macs_by_part
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.study.words import load_study
 from tisdiss.train import start, train_step
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

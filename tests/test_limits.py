@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from tisdiss import cli
 from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
-from tisdiss.harness.profiles import AskedEvaluation
-from tisdiss.harness.search_file import Search
 from tisdiss.harness.slurm_jobs import SlurmSettings
-from tisdiss.harness.study import Study
 from tisdiss.limits import MAX_PASSES, MAX_SEED
+from tisdiss.study.profiles import AskedEvaluation
+from tisdiss.study.search_file import Search
+from tisdiss.study.words import Study
 from tisdiss.train import start
 
 OF_OTHERS = {"paper", "published", "tera_macs_per_second", "low", "high"}

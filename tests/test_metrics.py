@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tisdiss.harness.schema import SCORE_COLUMNS
 from tisdiss.metrics import best_permutation, improvements, reorder, sdr, si_snr
+from tisdiss.records.names import SCORE_COLUMNS
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "metrics_open.npz")
 META = json.loads(str(GOLDEN["meta_json"]))

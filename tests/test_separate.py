@@ -12,8 +12,8 @@ from torch import Tensor
 from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.model import TISDiSS
-from tisdiss.outputs import check_folder, check_sources, check_targets
 from tisdiss.separate import rate_note, separate, separate_depths, separate_file, separate_with
+from tisdiss.sound.outputs import check_folder, check_sources, check_targets
 from tisdiss.wave import as_mono, read_wave, resample
 
 

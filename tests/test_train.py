@@ -14,7 +14,7 @@ from tisdiss import train as loop
 from tisdiss.checkpoint import load_state, read_model_file, save_model
 from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
 from tisdiss.data import Corpus, MixtureSet, fixed_set
-from tisdiss.device import set_precision
+from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.train import Diverged, State, train

@@ -17,9 +17,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tisdiss.config import ModelConfig
-from tisdiss.device import check_device
-from tisdiss.files import brief, write_atomic
+from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
+from tisdiss.records.files import brief, write_atomic
 
 KEPT_STATES = 2
 

@@ -18,10 +18,10 @@ from tisdiss.checkpoint import load_model
 from tisdiss.config import EvalConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
-from tisdiss.device import set_precision
-from tisdiss.files import write_atomic
+from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.records.files import write_atomic
 from tisdiss.wave import write_wav
 
 HEARD_DEPTHS = range(1, 11)

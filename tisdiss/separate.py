@@ -19,9 +19,9 @@ from torch import Tensor
 
 from tisdiss.dial import Dial
 from tisdiss.level import Levels, in_level
+from tisdiss.machine.progress import Progress, silent
 from tisdiss.model import TISDiSS
-from tisdiss.outputs import check_targets, speaker_file
-from tisdiss.progress import Progress, silent
+from tisdiss.sound.outputs import check_targets, speaker_file
 from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import PEAK, as_mono, measure, mono_blocks, resample, wav_file
 

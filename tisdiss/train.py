@@ -26,10 +26,10 @@ from tisdiss.checkpoint import (
 from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
-from tisdiss.device import set_precision
-from tisdiss.distributed import ALONE, Ranks, ranks
 from tisdiss.kernels.modes import set_bf16, set_recompute
 from tisdiss.losses import multi_depth_loss
+from tisdiss.machine.device import set_precision
+from tisdiss.machine.ranks import ALONE, Ranks, ranks
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 

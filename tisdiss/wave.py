@@ -12,9 +12,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tisdiss.files import write_atomic
-from tisdiss.outputs import check_file
-from tisdiss.sound import Refused, Undecodable, blocks, opened
+from tisdiss.records.files import write_atomic
+from tisdiss.sound.decode import Refused, Undecodable, blocks, opened
+from tisdiss.sound.outputs import check_file
 
 MAX_CHANNELS = 32
 PEAK = 0.9

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report import frame_files
-from analysis.results import results_of
-from tisdiss.files import write_atomic
+from tisdiss.analysis.report import frame_files
+from tisdiss.analysis.results import results_of
+from tisdiss.records.files import write_atomic
 
 
 def digest(*words: object) -> str:

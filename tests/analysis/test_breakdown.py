@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.breakdown import by_input_level, by_sex, change_per_step
-from analysis.insight import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
+from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
 
 
 def rng():
@@ -69,7 +69,7 @@ def plan_of(macs=None):
 
 
 def test_cost_is_drawn_only_where_it_is_known(scores):
-    from analysis.stats import depth_curve
+    from tisdiss.analysis.stats import depth_curve
 
     curve = depth_curve(scores(a={1: 3.0, 3: 5.0}), rng=rng())
     assert cost_figure(curve, plan_of()) is None
@@ -78,7 +78,7 @@ def test_cost_is_drawn_only_where_it_is_known(scores):
 
 
 def test_real_time_factors_are_drawn_beside_the_multiply_adds(scores):
-    from analysis.stats import depth_curve
+    from tisdiss.analysis.stats import depth_curve
 
     curve = depth_curve(scores(a={1: 3.0, 3: 5.0}), rng=rng())
     plan = plan_of({"1": 2_000_000_000, "3": 4_000_000_000})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims import (
+from tisdiss.analysis.claims import (
     Verdict,
     any_failed,
     claims,
@@ -16,7 +16,7 @@ from analysis.claims import (
     to_markdown,
     to_text,
 )
-from analysis.frames import load_study
+from tisdiss.analysis.frames import load_study
 
 RISING = {n: float(n) for n in range(1, 7)}
 

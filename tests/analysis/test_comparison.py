@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.comparison import comparison_table, marks, shown_depths, table_lines
-from analysis.frames import load_study
-from analysis.latex import check_tex
-from analysis.stats import depth_curve
-from analysis.tables import to_markdown, to_tex
+from tisdiss.analysis.comparison import comparison_table, marks, shown_depths, table_lines
+from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.latex import check_tex
+from tisdiss.analysis.stats import depth_curve
+from tisdiss.analysis.tables import to_markdown, to_tex
 
 PUBLISHED = {"id": "sota", "label": "SepReformer-L+DM", "source": "Table 1, from [6]"} | {
     "published": {"si_snri": 25.1, "sdri": 25.2, "params_m": 59.4}

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import COLOURS, MARKERS, _wrapped, depth_figure, render
-from analysis.frames import load_study
-from analysis.stats import depth_curve
+from tisdiss.analysis.figures import COLOURS, MARKERS, _wrapped, depth_figure, render
+from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.stats import depth_curve
 
 SOTA = {"id": "sota", "label": "SepReformer-L", "source": "Table 1, from [6]"} | {
     "published": {"si_snri": 25.1}

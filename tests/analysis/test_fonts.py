@@ -7,11 +7,11 @@ import matplotlib
 import pytest
 from matplotlib import font_manager
 
-from analysis import figures, fonts
-from analysis.figures import depth_figure, render, unshown
-from analysis.fonts import can_embed, further_families, unprintable
-from analysis.report import study_files
-from analysis.results import Results, results_of
+from tisdiss.analysis import figures, fonts
+from tisdiss.analysis.figures import depth_figure, render, unshown
+from tisdiss.analysis.fonts import can_embed, further_families, unprintable
+from tisdiss.analysis.report import study_files
+from tisdiss.analysis.results import Results, results_of
 
 OURS = ("STIXGeneral", "DejaVu Serif")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frames import is_torn, load_study, planned_seeds, scored_seeds
-from analysis.stats import depth_curve
+from tisdiss.analysis.frames import is_torn, load_study, planned_seeds, scored_seeds
+from tisdiss.analysis.stats import depth_curve
 
 
 def load(folder, study="fig2e", profile="mini"):

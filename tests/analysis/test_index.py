@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.index import PAPER, entries, write_index
+from tisdiss.analysis.index import PAPER, entries, write_index
 
 
 @pytest.fixture(scope="module")

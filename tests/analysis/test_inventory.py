@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import inventory
-from analysis.inventory import LIST, ForeignFileError, write_own
+from tisdiss.analysis import inventory
+from tisdiss.analysis.inventory import LIST, ForeignFileError, write_own
 
 THEIRS = "of the user"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis.captions import escape_figure, escape_markdown, pretty
-from analysis.latex import LETTERS, check_tex, escape_tex, with_letters
+from tisdiss.analysis.captions import escape_figure, escape_markdown, pretty
+from tisdiss.analysis.latex import LETTERS, check_tex, escape_tex, with_letters
 
 FRAME = "\\begin{tabular}{lS[table-format=2.2]*{2}{r}}\n%s\n\\end{tabular}"
 

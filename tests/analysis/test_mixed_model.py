@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.mixed_model import Design
+from tisdiss.analysis.mixed_model import Design
 
 
 def casts(n_speakers: int, n_mixtures: int, rng: np.random.Generator) -> list[list[str]]:

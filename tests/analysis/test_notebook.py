@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from analysis.notebook import notebook_file, source
-from analysis.report import study_files
-from analysis.results import results_of
+from tisdiss.analysis.notebook import notebook_file, source
+from tisdiss.analysis.report import study_files
+from tisdiss.analysis.results import results_of
 
 
 def test_notebook_names_its_study_and_no_machine(study_folder):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from analysis.frames import load_study
-from analysis.listen import credit, heard
-from analysis.page import html_report
+from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.listen import credit, heard
+from tisdiss.analysis.page import html_report
 
 DEPTHS = (1, 3)
 

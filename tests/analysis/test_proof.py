@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from analysis.proof import check_tex_pdf, log_problems, proof_source
-from analysis.report import report
+from tisdiss.analysis.proof import check_tex_pdf, log_problems, proof_source
+from tisdiss.analysis.report import report
 
 
 def test_only_what_matters_in_a_log_is_a_problem():

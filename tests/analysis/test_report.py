@@ -11,13 +11,13 @@ import time
 import pandas as pd
 import pytest
 
-from analysis.composed import fig2
-from analysis.figures import render
-from analysis.frames import load_saved, load_study
-from analysis.latex import check_tex
-from analysis.provenance import why, why_text
-from analysis.report import again, compose, figures_of, report, tables_of
-from analysis.results import results_in, results_of
+from tisdiss.analysis.composed import fig2
+from tisdiss.analysis.figures import render
+from tisdiss.analysis.frames import load_saved, load_study
+from tisdiss.analysis.latex import check_tex
+from tisdiss.analysis.provenance import why, why_text
+from tisdiss.analysis.report import again, compose, figures_of, report, tables_of
+from tisdiss.analysis.results import results_in, results_of
 
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",
@@ -258,7 +258,7 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
     ],
 )
 def test_why_says_what_is_not_sure_of_a_run(made, tmp_path, monkeypatch, known, told):
-    monkeypatch.setattr("analysis.provenance.in_history", lambda commit: None)
+    monkeypatch.setattr("tisdiss.analysis.provenance.in_history", lambda commit: None)
     report_file = json.loads((made / "provenance.json").read_text())
     for run in report_file["runs"]:
         run |= {"commit_in_history": False, "reason": "epochs"} | known

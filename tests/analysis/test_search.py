@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.search import report_search, search_figure, trial_frame
+from tisdiss.analysis.search import report_search, search_figure, trial_frame
 
 
 def found(objectives=("si_snri", "macs")):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.stats import depth_curve, paired_difference, paired_draws
+from tisdiss.analysis.stats import depth_curve, paired_difference, paired_draws
 
 
 def rng():

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frames import load_study
-from analysis.latex import check_tex
-from analysis.stats import depth_curve
-from analysis.tables import depth_table, in_millions, to_csv, to_markdown, to_tex
+from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.latex import check_tex
+from tisdiss.analysis.stats import depth_curve
+from tisdiss.analysis.tables import depth_table, in_millions, to_csv, to_markdown, to_tex
 
 GOLDEN = Path(__file__).parent / "golden"
 

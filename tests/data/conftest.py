@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from tisdiss.data import Source, libri2mix, synthetic, wsj0_mix
+from tisdiss.data import Source, synthetic
 from tisdiss.data.audio import active_rms
+from tisdiss.data.build import libri2mix, wsj0_mix
+from tisdiss.data.build.prepare import prepare
 from tisdiss.data.draw import Draw
 from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX
-from tisdiss.data.prepare import prepare
 
 RATE = 8000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tisdiss.data.audio import active_rms, decode, is_silent, quantise
-from tisdiss.sound import Refused
+from tisdiss.sound.decode import Refused
 
 RATE = 8000
 TONE = 0.25 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)

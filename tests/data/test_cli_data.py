@@ -5,7 +5,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from tisdiss.cli_data import app
+from tisdiss.cli.data_commands import app
 from tisdiss.config import DataConfig
 from tisdiss.data import folder, open_corpus
 

@@ -11,10 +11,10 @@ import torch
 
 from tisdiss.data import MixtureSet, Source, fixed_set
 from tisdiss.data.audio import active_rms, quantise
+from tisdiss.data.decoded import Entry, Store, digest
 from tisdiss.data.draw import Draw
 from tisdiss.data.mixture import mix
 from tisdiss.data.source import Listed, Tally, build
-from tisdiss.data.store import Entry, Store, digest
 
 RATE = 8000
 PINNED_RECIPES = [

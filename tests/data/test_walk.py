@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from tisdiss.data.build.wsj0_mix import find_utterances, read_levels
 from tisdiss.data.librispeech import librispeech
 from tisdiss.data.noise import noise_folder
 from tisdiss.data.source import Tally
 from tisdiss.data.speakers import folder
 from tisdiss.data.walk import AGAIN, LEAVES, LOOPS, recordings
-from tisdiss.data.wsj0_mix import find_utterances, read_levels
 
 
 @pytest.fixture

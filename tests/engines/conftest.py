@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tests share slurm_cluster.
 
 from tisdiss.checkpoint import load_state, read_model_file
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner
-from tisdiss.harness.study import load_study
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.study.words import load_study
 
 DRILLS = {
     "R1": "trainer killed at random moments: resumes, same weights and optimiser",

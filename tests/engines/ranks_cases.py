@@ -11,8 +11,8 @@ import torch
 
 from tisdiss.config import TrainConfig
 from tisdiss.data.corpus import open_corpus
-from tisdiss.distributed import ALONE, joined, ranks
-from tisdiss.harness.overrides import override
+from tisdiss.machine.ranks import ALONE, joined, ranks
+from tisdiss.study.overrides import override
 from tisdiss.train import start, train, train_step, training_batch, validate
 
 TINY = {

@@ -11,9 +11,9 @@ import time
 import pytest
 import torch
 
-from tisdiss import files
 from tisdiss.checkpoint import load_state, save_state
-from tisdiss.harness.folder import Journal, read_journal
+from tisdiss.records import files
+from tisdiss.records.run_folder import Journal, read_journal
 
 KILLS = int(os.environ.get("DRILL_KILLS", "25"))
 CALLS = ("os.fsync", "os.replace", "os.open")

@@ -17,9 +17,9 @@ import tisdiss.evaluate
 import tisdiss.train
 from tisdiss.checkpoint import load_state, save_state
 from tisdiss.harness import worker
-from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.launch import launch, save_queue
 from tisdiss.harness.worker import EXIT_CODES, command_line
+from tisdiss.records.run_folder import RunFolder, read_journal
 
 for name in ("pandas", "pyarrow.parquet", "torch._dynamo", "torchmetrics.functional"):
     import_module(name)  # here, so that no forked worker has to

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tisdiss.distributed import ALONE, Ranks
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.launch import _workers, launch
+from tisdiss.machine.ranks import ALONE, Ranks
+from tisdiss.records.run_folder import RunFolder
 
 CASES = Path(__file__).with_name("ranks_cases.py")
 

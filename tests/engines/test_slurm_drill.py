@@ -15,10 +15,10 @@ import pytest
 import slurm_cluster
 
 from tisdiss import cli
-from tisdiss.harness.folder import RunFolder, read_journal
 from tisdiss.harness.launch import launch
 from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings
+from tisdiss.records.run_folder import RunFolder, read_journal
 
 pytestmark = [
     pytest.mark.slow,

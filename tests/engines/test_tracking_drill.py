@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import tracking_server
 
-from tisdiss.harness import schema, tracking
-from tisdiss.harness.folder import Journal, RunFolder
-from tisdiss.harness.identity import sha256_of
+from tisdiss.harness import tracking
 from tisdiss.harness.run import show_in_mlflow
-from tisdiss.harness.search_file import load_search
 from tisdiss.harness.search_store import open_store
+from tisdiss.records import names as schema
+from tisdiss.records.identity import sha256_of
+from tisdiss.records.run_folder import Journal, RunFolder
+from tisdiss.study.search_file import load_search
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines]
 EVENTS, METRICS = 60, 10

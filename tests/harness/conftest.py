@@ -1,38 +1,13 @@
 """Studies as text, corpora without sound, and a training that only pretends."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.identity import sha256_of
 from tisdiss.harness.run import Runner
-
-STUDY = """\
-study: {name}
-title: A question?
-claim: Something holds.
-base: sep1x2-re1x3-l1+3
-rows:
-{rows}
-evaluate: {{n_re: 1..4}}
-show: {{figure: depth_curve}}
-"""
-
-
-@pytest.fixture
-def write_study(tmp_path):
-    """Write a study with some rows (lines of YAML) and return its path."""
-
-    def write(rows, name="demo", more=""):
-        path = tmp_path / f"{name}.yaml"
-        lines = "\n".join(f"  - {row}" for row in rows)
-        path.write_text(STUDY.format(name=name, rows=lines) + more)
-        return path
-
-    return write
+from tisdiss.records.identity import sha256_of
 
 
 class SilentCorpora(Corpora):
@@ -107,8 +82,3 @@ def make_runner(tmp_path, corpora):
         return runner
 
     return make
-
-
-@pytest.fixture
-def repository():
-    return Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from tisdiss.harness.cost import macs, training_macs
+from tisdiss.cost.formulas import macs, training_macs
 from tisdiss.harness.display import show_plan
 from tisdiss.harness.estimate import (
     duration,
@@ -19,7 +19,7 @@ from tisdiss.harness.estimate import (
 )
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import run
-from tisdiss.harness.study import load_study
+from tisdiss.study.words import load_study
 
 
 @pytest.fixture

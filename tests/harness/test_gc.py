@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.gc import Collected, gc
+from tisdiss.records.run_folder import RunFolder
 
 DONE, OPEN, STRANGER = ("a" * 64, "b" * 64, "c" * 64)
 

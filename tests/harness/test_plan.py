@@ -7,9 +7,9 @@ import pytest
 
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, plan, saved_plans
-from tisdiss.harness.profiles import get_profile
 from tisdiss.harness.run import run
-from tisdiss.harness.study import load_study
+from tisdiss.study.profiles import get_profile
+from tisdiss.study.words import load_study
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_row_of_weights_that_a_profile_trains_is_that_run(make_plan):
 
 
 def test_weights_file_that_is_missing_is_named(make_plan, monkeypatch, tmp_path):
-    monkeypatch.setattr("tisdiss.harness.shipped.__file__", str(tmp_path / "a/b/c.py"))
+    monkeypatch.setattr("tisdiss.study.shipped_weights.__file__", str(tmp_path / "a/b/c.py"))
     with pytest.raises(ValueError, match=r"models/base\.safetensors: no such weights file"):
         make_plan(["{id: a, weights: base}"], profile="mini")
 
@@ -167,7 +167,7 @@ def test_seeds_of_other_settings_of_the_profile_are_not_kept(
     make_runner().run(first.runs[0])
     smoke = get_profile("smoke")
     changed = smoke.model_copy(update={"set": {**smoke.set, "epochs": 3}})
-    monkeypatch.setattr("tisdiss.harness.study.get_profile", lambda name: changed)
+    monkeypatch.setattr("tisdiss.study.words.get_profile", lambda name: changed)
     (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
     assert seeds_of(path) == {"a": [0]}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tisdiss.harness.cost import training_bytes
-from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.cost.formulas import training_bytes
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import StopRun, mean_by_depth, run
-from tisdiss.harness.study import load_study
+from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.study.words import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
 
@@ -276,7 +276,7 @@ def _write_weights(path):
 
 
 def test_a_file_that_is_not_weights_is_refused(tmp_path):
-    from tisdiss.harness.shipped import read_shipped
+    from tisdiss.study.shipped_weights import read_shipped
 
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"hello")

@@ -7,14 +7,14 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from tisdiss.harness.alone import alone
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner, run
 from tisdiss.harness.search import Tried, best, search
-from tisdiss.harness.search_file import load_search
 from tisdiss.harness.search_store import JournalLock, _storage, _study, sign
-from tisdiss.harness.study import load_study
+from tisdiss.machine.alone import alone
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.study.search_file import load_search
+from tisdiss.study.words import load_study
 
 SEARCH = """\
 search: search_demo

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tisdiss.harness import slurm
-from tisdiss.harness.folder import RunFolder
 from tisdiss.harness.plan import Plan, plan
 from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings, Submission, Task, executor_of, tasks_of
-from tisdiss.harness.study import load_study
 from tisdiss.harness.worker import EXIT_CODES
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.study.words import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {epochs: 1}}"]
 

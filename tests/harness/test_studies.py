@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tisdiss.harness.plan import Plan, plan
-from tisdiss.harness.profiles import load_profiles
-from tisdiss.harness.search_file import find_search
-from tisdiss.harness.study import find_studies
+from tisdiss.study.profiles import load_profiles
+from tisdiss.study.search_file import find_search
+from tisdiss.study.words import find_studies
 
 STUDIES = (
     *("table1", "table2", "table3"),
@@ -188,7 +188,7 @@ def test_every_study_claims_something_and_every_section_is_covered(studies):
 
 
 def test_claims_compare_rows_of_one_corpus(studies):
-    from tisdiss.harness.expression import parse, rows_of
+    from tisdiss.records.expression import parse, rows_of
 
     for study in studies.values():
         for claim in study.claims:

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from tisdiss.harness import schema
 from tisdiss.harness.address import sqlite_at
 from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
-from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
 from tisdiss.harness.ui import News
 from tisdiss.harness.view import metrics_of
+from tisdiss.records import names as schema
+from tisdiss.records.run_folder import Journal, RunFolder
 
 IDENTITY = "ab" * 32
 EVALUATION = "cd" * 32

@@ -6,8 +6,8 @@ import time
 
 from rich.console import Console
 
-from tisdiss.harness.folder import Journal, RunFolder
 from tisdiss.harness.watch import watch_status
+from tisdiss.records.run_folder import Journal, RunFolder
 
 IDENTITY = "ab" * 32
 

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tisdiss import espnet
 from tisdiss.config import LossConfig
 from tisdiss.losses import multi_depth_loss, pair_losses, pit_loss
 from tisdiss.model import TISDiSS
+from tisdiss.released import tisdiss as espnet
 
 GOLDEN = Path(__file__).parent / "golden"
 Arrays = dict[str, np.ndarray]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tisdiss import espnet
 from tisdiss.config import LossConfig
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
+from tisdiss.released import tisdiss as espnet
 
 FILES = sorted(measure.GOLDEN.glob("tfgridnet_*.npz"))
 KINDS = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2"}

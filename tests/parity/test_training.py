@@ -6,8 +6,8 @@ import measure
 import pytest
 import torch
 
-from tisdiss import espnet
 from tisdiss.config import OptimConfig, TrainConfig
+from tisdiss.released import tisdiss as espnet
 from tisdiss.train import State, apply_plateau, current_lr, start, train_step
 
 

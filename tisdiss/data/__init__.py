@@ -2,10 +2,10 @@
 
 from tisdiss.data.corpus import Corpus, open_corpus, synthetic
 from tisdiss.data.dynamic import DynamicMixtures
+from tisdiss.data.mixed_sets import DynamicStored, StoredMixtures
 from tisdiss.data.mixture import Example, Mixture, MixtureSet, fixed_set
 from tisdiss.data.source import Source, Utterance
 from tisdiss.data.speakers import folder
-from tisdiss.data.stored import DynamicStored, StoredMixtures
 
 __all__ = [
     "Corpus",

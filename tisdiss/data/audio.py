@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tisdiss.sound import Refused, read_sound
+from tisdiss.sound.decode import Refused, read_sound
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph"})
 MIN_SECONDS = 0.5

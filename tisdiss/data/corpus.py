@@ -10,20 +10,20 @@ import numpy as np
 from tisdiss.config import DataConfig, ModelConfig
 from tisdiss.data.audio import quantise
 from tisdiss.data.condition import Acoustics
+from tisdiss.data.decoded import Entry, Store, digest
 from tisdiss.data.draw import Draw
 from tisdiss.data.dynamic import DynamicMixtures
-from tisdiss.data.in_place import open_stored
 from tisdiss.data.layouts import LAYOUTS
 from tisdiss.data.librispeech import ADVICE as librispeech_advice
 from tisdiss.data.librispeech import librispeech
+from tisdiss.data.mixed_sets import DynamicStored, StoredMixtures
 from tisdiss.data.mixture import MixtureSet, fixed_set
 from tisdiss.data.noise import open_noise
+from tisdiss.data.paper_corpora import open_stored
 from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Listed, Source, Tally, build, canonical_hash
 from tisdiss.data.speakers import LAYOUT, folder
-from tisdiss.data.store import Entry, Store, digest
-from tisdiss.data.stored import DynamicStored, StoredMixtures
-from tisdiss.progress import Progress, silent
+from tisdiss.machine.progress import Progress, silent
 
 
 @dataclass(frozen=True)

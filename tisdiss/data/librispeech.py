@@ -8,11 +8,11 @@
 
 from pathlib import Path, PurePosixPath
 
+from tisdiss.data.decoded import open_joined
 from tisdiss.data.lists import list_text
 from tisdiss.data.source import Listed, Source, Tally, build
-from tisdiss.data.store import open_joined
 from tisdiss.data.walk import none_left, recordings
-from tisdiss.progress import Progress, silent
+from tisdiss.machine.progress import Progress, silent
 
 SPLIT_OF = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"} | {
     "dev-clean": "val",

@@ -12,9 +12,9 @@ import numpy as np
 
 from tisdiss.data.audio import active_rms
 from tisdiss.data.convolution import convolved
+from tisdiss.data.decoded import Store, open_store
 from tisdiss.data.draw import Draw, rank
 from tisdiss.data.source import SPLIT_NAMES, Source, Tally, Utterance, canonical_hash
-from tisdiss.data.store import Store, open_store
 from tisdiss.data.walk import none_left, recordings
 
 Kind = Literal["mixed", "speech-shaped", "babble", "folder"]

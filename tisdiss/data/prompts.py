@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tisdiss.data.audio import SUFFIXES
+from tisdiss.data.decoded import locked, open_store
 from tisdiss.data.source import Listed, Source, Tally, build
 from tisdiss.data.speakers import LAYOUT
-from tisdiss.data.store import locked, open_store
-from tisdiss.progress import Progress, silent
+from tisdiss.machine.progress import Progress, silent
 
 MIN_SECONDS = 0.7
 SOUNDS = "usr/share/asterisk/sounds"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tisdiss.data.decoded import locked
 from tisdiss.data.draw import Draw
 from tisdiss.data.source import canonical_hash
-from tisdiss.data.store import locked
-from tisdiss.files import write_atomic
-from tisdiss.progress import Progress, silent
+from tisdiss.machine.progress import Progress, silent
+from tisdiss.records.files import write_atomic
 
 FORMAT = 1  # of the simulation and of the files in the cache
 SPEED_OF_SOUND = 343.0

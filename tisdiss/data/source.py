@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
+from tisdiss.data.decoded import Store
 from tisdiss.data.draw import rank
-from tisdiss.data.store import Store
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {

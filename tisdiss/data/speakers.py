@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from tisdiss.data.decoded import open_store
 from tisdiss.data.lists import composed, find_list, table_rows
 from tisdiss.data.source import SPLIT_NAMES, SPLITS, Listed, Source, Tally, build
-from tisdiss.data.store import open_store
 from tisdiss.data.walk import none_left, recordings
-from tisdiss.progress import Progress, silent
+from tisdiss.machine.progress import Progress, silent
 
 LAYOUT = """\
 A folder of speakers has one sub-folder for each speaker, with that speaker's recordings in it:

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import TrainConfig
-from tisdiss.harness import schema
-from tisdiss.harness.folder import RunFolder, read_journal, run_folders
-from tisdiss.harness.identity import SHORT
-from tisdiss.harness.problems import nearest
+from tisdiss.records import names as schema
+from tisdiss.records.identity import SHORT
+from tisdiss.records.problems import nearest
+from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
 

@@ -18,9 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tisdiss.files import DamagedError
-from tisdiss.harness import schema
-from tisdiss.harness.cost import macs_per_second, parameters
+from tisdiss.cost.formulas import macs_per_second, parameters
 from tisdiss.harness.estimate import (
     Basis,
     duration,
@@ -30,12 +28,14 @@ from tisdiss.harness.estimate import (
     summary,
     two_digits,
 )
-from tisdiss.harness.folder import FINAL, RunFolder, read_journal
-from tisdiss.harness.identity import short
-from tisdiss.harness.lease import is_held
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.problems import nearest
-from tisdiss.harness.records import plan_files, read_plan
+from tisdiss.machine.lease import is_held
+from tisdiss.records import names as schema
+from tisdiss.records.files import DamagedError
+from tisdiss.records.identity import short
+from tisdiss.records.problems import nearest
+from tisdiss.records.run_folder import FINAL, RunFolder, read_journal
+from tisdiss.records.shapes import plan_files, read_plan
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""

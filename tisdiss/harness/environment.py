@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tisdiss.device import check_device, cpus
-from tisdiss.harness.revision import CODE_SCOPE, code_hash, git_revision
+from tisdiss.machine.device import check_device, cpus
+from tisdiss.records.revision import CODE_SCOPE, code_hash, git_revision
 
 
 def describe_environment(*, device: str, threads: int | None) -> dict[str, Any]:

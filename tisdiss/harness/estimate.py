@@ -15,12 +15,12 @@ from pathlib import Path
 from statistics import median
 
 from tisdiss.config import DataConfig, TrainConfig
-from tisdiss.files import DamagedError
-from tisdiss.harness import schema
-from tisdiss.harness.cost import macs, training_bytes, training_macs
-from tisdiss.harness.folder import RunFolder, read_journal
+from tisdiss.cost.formulas import macs, training_bytes, training_macs
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun, saved_plans
-from tisdiss.harness.profiles import get_profile
+from tisdiss.records import names as schema
+from tisdiss.records.files import DamagedError
+from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.study.profiles import get_profile
 
 MIXTURE_SECONDS = 6.0
 """Mean length of a whole mixture where the profile sets no limit; 5.4 s in WSJ0-2mix."""

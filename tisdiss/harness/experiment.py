@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tisdiss.harness import schema
 from tisdiss.harness.address import check_answer, database, hidden, is_server, sqlite_at
+from tisdiss.records import names as schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

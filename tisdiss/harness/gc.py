@@ -17,13 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from tisdiss.files import DamagedError, read_whole
-from tisdiss.harness.folder import FINAL, RunFolder, run_folders
-from tisdiss.harness.identity import short
-from tisdiss.harness.lease import RunHeldError, is_held
 from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.slurm_jobs import Submission
 from tisdiss.harness.worker import EXIT_CODES
+from tisdiss.machine.lease import RunHeldError, is_held
+from tisdiss.records.files import DamagedError, read_whole
+from tisdiss.records.identity import short
+from tisdiss.records.run_folder import FINAL, RunFolder, run_folders
 
 STALE_SECONDS = 3600.0
 """Temporary files of a writer that was killed are older than this."""

@@ -18,16 +18,16 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from tisdiss.device import check_device, cpus
-from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.folder import BROKEN, Follower, RunFolder
-from tisdiss.harness.identity import sha256_of, short
-from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
 from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 from tisdiss.limits import MAX_JOBS
+from tisdiss.machine.device import check_device, cpus
+from tisdiss.machine.lease import silent_seconds
+from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.identity import sha256_of, short
+from tisdiss.records.run_folder import BROKEN, Follower, RunFolder
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig, check_seed
-from tisdiss.files import DamagedError, write_atomic
+from tisdiss.cost.formulas import macs_per_second, parameters
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.cost import macs_per_second, parameters
-from tisdiss.harness.folder import RunFolder, State, json_text
-from tisdiss.harness.identity import (
+from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.identity import (
     SCHEMA,
     evaluation_identity,
     sha256_of,
@@ -29,17 +28,18 @@ from tisdiss.harness.identity import (
     train_identity,
     training_manifest,
 )
-from tisdiss.harness.profiles import Profile, Words
-from tisdiss.harness.records import StudyFile, plan_files, read_plan
-from tisdiss.harness.resolve import (
+from tisdiss.records.run_folder import RunFolder, State, json_text
+from tisdiss.records.shapes import StudyFile, plan_files, read_plan
+from tisdiss.study.profiles import Profile, Words
+from tisdiss.study.resolve import (
     check_rate,
     resolve_data,
     resolve_evaluation,
     resolve_training,
     resolve_weights,
 )
-from tisdiss.harness.shipped import read_shipped, weights_path
-from tisdiss.harness.study import Marks, Row, Study
+from tisdiss.study.shipped_weights import read_shipped, weights_path
+from tisdiss.study.words import Marks, Row, Study
 
 if TYPE_CHECKING:
     from tisdiss.data import Corpus

@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tisdiss.device import memory_of
-from tisdiss.files import DamagedError, write_atomic
-from tisdiss.harness import schema
+from tisdiss.cost.formulas import training_bytes
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.cost import training_bytes
 from tisdiss.harness.environment import describe_environment
-from tisdiss.harness.folder import BROKEN, FINAL, Journal, RunFolder, json_text
-from tisdiss.harness.identity import SCHEMA, short, training_manifest
-from tisdiss.harness.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
-from tisdiss.harness.records import read_scores
-from tisdiss.harness.shipped import read_metadata, weights_path
+from tisdiss.machine.device import memory_of
+from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
+from tisdiss.records import names as schema
+from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.identity import SCHEMA, short, training_manifest
+from tisdiss.records.run_folder import BROKEN, FINAL, Journal, RunFolder, json_text
+from tisdiss.records.shapes import read_scores
+from tisdiss.study.shipped_weights import read_metadata, weights_path
 
 MARGIN = 1.25
 """What an allocator and its workspaces need beside the tensors of a step."""
@@ -220,7 +220,7 @@ class Runner:
         """Whether a training recomputes what its gradient needs instead of keeping it."""
         if self.recompute is not None:
             return self.recompute
-        from tisdiss.distributed import ranks
+        from tisdiss.machine.ranks import ranks
 
         config = planned.config
         share = math.ceil(config.batch_size / ranks().world)

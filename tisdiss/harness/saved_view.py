@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from tisdiss.harness import schema
+from tisdiss.records import names as schema
 
 COLUMNS = (
     f"tags.`{schema.TAG_LABEL}`",

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tisdiss.device import check_device
-from tisdiss.files import write_atomic
-from tisdiss.harness import schema
-from tisdiss.harness.cost import macs_per_second
-from tisdiss.harness.folder import RunFolder, json_text, read_journal
+from tisdiss.cost.formulas import macs_per_second
 from tisdiss.harness.plan import Plan, PlannedRun, plan
 from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
-from tisdiss.harness.search_file import Params, Search, Span
 from tisdiss.harness.search_store import DIRECTIONS, open_store, sign
+from tisdiss.machine.device import check_device
+from tisdiss.records import names as schema
+from tisdiss.records.files import write_atomic
+from tisdiss.records.run_folder import RunFolder, json_text, read_journal
+from tisdiss.study.search_file import Params, Search, Span
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

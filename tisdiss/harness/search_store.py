@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import psutil
 
 from tisdiss.harness.address import answering, check_answer, database
-from tisdiss.harness.alone import alone
-from tisdiss.harness.folder import RunFolder, cut_torn_line, numbered_lines
-from tisdiss.harness.lease import is_held
-from tisdiss.harness.search_file import Search
 from tisdiss.limits import MAX_SEED
+from tisdiss.machine.alone import alone
+from tisdiss.machine.lease import is_held
+from tisdiss.records.run_folder import RunFolder, cut_torn_line, numbered_lines
+from tisdiss.study.search_file import Search
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -18,12 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from tisdiss.device import check_device_name
-from tisdiss.files import write_atomic
-from tisdiss.harness.folder import BROKEN, RunFolder
-from tisdiss.harness.identity import sha256_of, short
 from tisdiss.harness.launch import TRIES, ending
-from tisdiss.harness.lease import silent_seconds
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, show_in_mlflow
 from tisdiss.harness.slurm_jobs import (
@@ -39,6 +34,11 @@ from tisdiss.harness.slurm_jobs import (
     tasks_of,
 )
 from tisdiss.harness.worker import EXIT_CODES, command_line, give_up, outcome_of
+from tisdiss.machine.device import check_device_name
+from tisdiss.machine.lease import silent_seconds
+from tisdiss.records.files import write_atomic
+from tisdiss.records.identity import sha256_of, short
+from tisdiss.records.run_folder import BROKEN, RunFolder
 
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes that leave nothing for a child to start from."""

@@ -19,15 +19,15 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from tisdiss.files import write_atomic
-from tisdiss.harness.document import read_document
-from tisdiss.harness.folder import json_text
-from tisdiss.harness.identity import short
-from tisdiss.harness.overrides import validated
-from tisdiss.harness.problems import DocumentError, Problem, problems_of
-from tisdiss.harness.profiles import Words
-from tisdiss.harness.records import read_digits
 from tisdiss.limits import MAX_COUNT, MAX_JOBS
+from tisdiss.records.files import write_atomic
+from tisdiss.records.identity import short
+from tisdiss.records.problems import DocumentError, Problem, problems_of
+from tisdiss.records.run_folder import json_text
+from tisdiss.records.shapes import read_digits
+from tisdiss.study.document import read_document
+from tisdiss.study.overrides import validated
+from tisdiss.study.profiles import Words
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from tisdiss.config import ModelConfig
-from tisdiss.device import check_device
-from tisdiss.files import write_atomic
+from tisdiss.cost.measured import seconds_of
 from tisdiss.harness.environment import describe_environment
-from tisdiss.harness.folder import json_text
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
 from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
+from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
-from tisdiss.profile import seconds_of
+from tisdiss.records.files import write_atomic
+from tisdiss.records.run_folder import json_text
 
 SCHEMA = 1
 

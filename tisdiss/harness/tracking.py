@@ -19,10 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from tisdiss.files import DamagedError, write_atomic
-from tisdiss.harness import schema
 from tisdiss.harness.address import answering, hidden, is_server
-from tisdiss.harness.alone import alone
 from tisdiss.harness.experiment import (
     Opened,
     local_folder,
@@ -30,11 +27,14 @@ from tisdiss.harness.experiment import (
     out_of_reach,
     store_address,
 )
-from tisdiss.harness.folder import RunFolder, run_folders
-from tisdiss.harness.identity import short
 from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import View, view_of
+from tisdiss.machine.alone import alone
+from tisdiss.records import names as schema
+from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.identity import short
+from tisdiss.records.run_folder import RunFolder, run_folders
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -18,9 +18,9 @@ from pathlib import Path
 from tisdiss.harness.address import is_server
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.experiment import store_address
-from tisdiss.harness.folder import run_folders
-from tisdiss.harness.lease import is_held
 from tisdiss.harness.tracking import PORT, sync
+from tisdiss.machine.lease import is_held
+from tisdiss.records.run_folder import run_folders
 
 REFRESH_SECONDS = 10.0
 

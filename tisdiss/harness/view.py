@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tisdiss.harness import schema
-from tisdiss.harness.folder import BROKEN, FINAL, RunFolder, read_journal
-from tisdiss.harness.identity import short
-from tisdiss.harness.lease import is_held
+from tisdiss.machine.lease import is_held
+from tisdiss.records import names as schema
+from tisdiss.records.identity import short
+from tisdiss.records.run_folder import BROKEN, FINAL, RunFolder, read_journal
 
 NAME_LENGTH = 250
 """The characters that MLflow's databases keep of a run's name."""

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from tisdiss.files import DamagedError
 from tisdiss.harness.display import name_in_lines, new_table, progress_of, status
-from tisdiss.harness.folder import RunFolder, run_folders
-from tisdiss.harness.lease import holder, silent_seconds
+from tisdiss.machine.lease import holder, silent_seconds
+from tisdiss.records.files import DamagedError
+from tisdiss.records.run_folder import RunFolder, run_folders
 
 REFRESH_SECONDS = 2.0
 

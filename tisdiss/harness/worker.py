@@ -24,13 +24,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tisdiss.files import DamagedError, write_atomic
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.folder import RunFolder
-from tisdiss.harness.lease import LEASE_SECONDS
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.run import Outcome, Runner, StopRun, core_train, reason_of
-from tisdiss.surroundings import settle
+from tisdiss.machine.lease import LEASE_SECONDS
+from tisdiss.machine.surroundings import settle
+from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.run_folder import RunFolder
 
 EXIT_CODES: dict[Outcome, int] = {
     "done": 0,
@@ -222,7 +222,7 @@ def _run(runner: Runner, planned: PlannedRun, processes: int) -> Outcome | None:
     """The run's outcome; None on ranks that only help."""
     if processes == 1:  # whatever a launcher has left in the environment
         return runner.run(planned)
-    from tisdiss.distributed import joined, ranks
+    from tisdiss.machine.ranks import joined, ranks
 
     with joined(runner.device) as device:
         runner = replace(runner, device=device)
@@ -234,7 +234,7 @@ def _run(runner: Runner, planned: PlannedRun, processes: int) -> Outcome | None:
 
 def _lead(runner: Runner, planned: PlannedRun) -> Outcome:
     """Do what a single process does, and tell the others when to train."""
-    from tisdiss.distributed import ranks
+    from tisdiss.machine.ranks import ranks
 
     called = False
 
@@ -251,7 +251,7 @@ def _lead(runner: Runner, planned: PlannedRun) -> Outcome:
 
 def _help(runner: Runner, planned: PlannedRun) -> None:
     """Train along, and write nothing."""
-    from tisdiss.distributed import ranks
+    from tisdiss.machine.ranks import ranks
 
     if not ranks().any(False):
         return

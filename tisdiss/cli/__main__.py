@@ -1,0 +1,5 @@
+"""`python -m tisdiss.cli`."""
+
+from tisdiss.cli import main
+
+main()

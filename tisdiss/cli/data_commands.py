@@ -1,0 +1,269 @@
+"""`tisdiss data ...`: the paper's corpora made, checked, described and fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tisdiss.cli.bar import progress_bar
+from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
+
+if TYPE_CHECKING:
+    from tisdiss.config import DataConfig
+    from tisdiss.data import Source
+    from tisdiss.machine.progress import Progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Prepare, check, describe and download corpora.\n\n"
+    "Is a folder fit to train on?  tisdiss data check folder /path/to/speakers\n\n"
+    "What does it hold?            tisdiss data stats folder /path/to/speakers",
+)
+
+STORED = ("wsj0-2mix", "libri2mix", "whamr")
+SOURCES = ("folder", "prompts", "librispeech")
+
+Corpus = Annotated[
+    str,
+    typer.Argument(
+        help="Mixtures: wsj0-2mix, libri2mix, whamr. Speech: folder, prompts, librispeech."
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Where it lies; else $WSJ0_2MIX, $LIBRI2MIX, $WHAMR, $LIBRISPEECH or $SPEECH."
+    ),
+]
+Lists = Annotated[Path | None, typer.Option(help="Folder of the official lists.")]
+Condition = Annotated[
+    str | None, typer.Option(help="clean, noisy, reverberant or noisy-reverberant.")
+]
+Rate = Annotated[int, typer.Option(min=MIN_RATE, max=MAX_RATE, help="Hz.")]
+Speakers = Annotated[int, typer.Option("--n-src", min=2, max=8, help="Speakers of a mixture.")]
+Mixtures = Annotated[
+    int, typer.Option(min=0, max=MAX_COUNT, help="Mixtures of each part measured; 0: all.")
+]
+Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="wsj0-2mix or libri2mix.")],
+    root: Annotated[Path, typer.Argument(help="Where WSJ0 or LibriSpeech lies.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the mixtures.")],
+    lists: Annotated[Path, typer.Option(help="Folder of the official lists.")],
+    noise: Annotated[Path | None, typer.Option(help="WHAM noise, for noisy conditions.")] = None,
+    condition: Annotated[str | None, typer.Option(help="clean or noisy.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
+    sample_rate: Rate = 8000,
+    mode: Annotated[
+        Literal["min", "max"], typer.Option(help="Cut to the shortest, or pad.")
+    ] = "min",
+    n_src: Speakers = 2,
+    workers: Annotated[int, typer.Option(min=1, max=MAX_JOBS, help="Mixtures made at a time.")] = 2,
+) -> None:
+    """Build a corpus from its speech with the official lists; a rerun continues.
+
+    Example: tisdiss data prepare wsj0-2mix /corpora/wsj0 /corpora/2mix --lists metadata/wsj0-mix
+    """
+    from tisdiss.data.build.prepare import prepare as make
+
+    with progress_bar("mixtures") as on_progress:
+        done = make(
+            corpus,
+            root,
+            out,
+            lists=lists,
+            noise=noise,
+            condition=condition,
+            parts=tuple(part) if part else None,
+            sample_rate=sample_rate,
+            mode=mode,
+            n_src=n_src,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    typer.echo(f"{done.folder}: {done.made} mixtures made, {done.present} were there")
+
+
+@app.command()
+def check(
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="Mixtures: wsj0-2mix, libri2mix, whamr."
+            " Speech: folder, prompts, librispeech, wsj0."
+        ),
+    ],
+    root: Root = None,
+    lists: Lists = None,
+    condition: Condition = None,
+    sample_rate: Rate = 8000,
+    n_src: Speakers = 2,
+    mixtures: Mixtures = 100,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Look a corpus over: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
+
+    wsj0 are the recordings from which WSJ0-2mix is made; they are checked against --lists.
+
+    Example: tisdiss data check wsj0-2mix /corpora/2speakers
+    """
+    from tisdiss.data.check.doctor import check as check_mixtures
+    from tisdiss.data.check.finding import failed, summary
+    from tisdiss.data.check.speech import check_source, check_wsj0
+
+    _known(corpus, (*STORED, *SOURCES, "wsj0"))
+    with progress_bar("files") as on_progress:
+        if corpus == "wsj0":
+            if root is None or lists is None:
+                raise ValueError("wsj0: name its folder, and that of the official lists (--lists)")
+            findings = check_wsj0(root, lists, on_progress=on_progress)
+        elif corpus in SOURCES:
+            source = _source(corpus, root, sample_rate, cache, on_progress)
+            findings = check_source(source)
+        else:
+            findings = check_mixtures(
+                corpus,
+                _where(corpus, root),
+                condition=condition,
+                lists=lists,
+                sample_rate=sample_rate,
+                n_src=n_src,
+                mixtures=mixtures or None,
+                on_progress=on_progress,
+            )
+    for finding in findings:
+        typer.echo(str(finding))
+    typer.echo(summary(findings))
+    if failed(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(
+    corpus: Corpus,
+    root: Root = None,
+    condition: Condition = None,
+    sample_rate: Rate = 8000,
+    n_src: Speakers = 2,
+    mixtures: Mixtures = 100,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Also hash the sound of stored mixtures: reads all.")
+    ] = False,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Mixtures or utterances, speakers, hours and levels of each part; the manifest hash of speech.
+
+    Example: tisdiss data stats libri2mix /corpora/Libri2Mix
+    """
+    from tisdiss.data.check.statistics import source_stats
+    from tisdiss.data.check.statistics import stats as mixture_stats
+
+    _known(corpus, (*STORED, *SOURCES))
+    digest = ""
+    with progress_bar("files") as on_progress:
+        if corpus in SOURCES:
+            source = _source(corpus, root, sample_rate, cache, on_progress)
+            rows, digest = source_stats(source), source.manifest_hash
+        else:
+            rows = mixture_stats(
+                corpus,
+                _where(corpus, root),
+                condition=condition,
+                sample_rate=sample_rate,
+                n_src=n_src,
+                mixtures=mixtures or None,
+                on_progress=on_progress,
+            )
+    if manifest and corpus in STORED:
+        digest = _manifest(corpus, root, condition, sample_rate, n_src, cache, rows)
+    _show(rows)
+    if digest:
+        typer.echo(f"manifest {digest}")
+
+
+def _known(corpus: str, names: tuple[str, ...]) -> None:
+    if corpus not in names:
+        raise ValueError(f"no corpus {corpus!r}; there are: {', '.join(names)}")
+
+
+def _config(corpus: str, sample_rate: int, **settings: str | None) -> DataConfig:
+    from tisdiss.config import DataConfig
+
+    return DataConfig.model_validate({"source": corpus, "sample_rate": sample_rate} | settings)
+
+
+def _where(corpus: str, root: Path | None) -> Path:
+    """As given, or where a training finds it."""
+    from tisdiss.data.corpus import root_of
+
+    return root_of(_config(corpus, 8000), root)
+
+
+def _source(
+    corpus: str, root: Path | None, sample_rate: int, cache: Path, on_progress: Progress
+) -> Source:
+    from tisdiss.data.corpus import open_source
+
+    config = _config(corpus, sample_rate)
+    return open_source(config, speech=root, cache=cache, on_progress=on_progress)
+
+
+def _manifest(
+    corpus: str,
+    root: Path | None,
+    condition: str | None,
+    sample_rate: int,
+    n_src: int,
+    cache: Path,
+    parts: Collection[str],
+) -> str:
+    """The hash that enters the identity of a run on all of the corpus."""
+    from tisdiss.data import open_corpus
+
+    train_set = "train-100" if "train-100" in parts and "train-360" not in parts else "train-360"
+    config = _config(corpus, sample_rate, condition=condition, train_set=train_set)
+    return open_corpus(config, n_src, speech=root, cache=cache).manifest_hash
+
+
+def _show(rows: dict[str, dict[str, float]]) -> None:
+    """A table of the parts, with seconds and dB to two places."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("part", *next(iter(rows.values()), {}), box=None)
+    for name, row in rows.items():
+        table.add_row(name, *(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)
+
+
+@app.command()
+def download(
+    corpus: Annotated[str, typer.Argument(help="librispeech.")],
+    part: Annotated[str, typer.Argument(help="Such as dev-clean or train-clean-100.")],
+    folder: Annotated[Path, typer.Option(help="Where it goes.")] = Path("cache/speech"),
+    keep_archive: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = False,
+    address: Annotated[str | None, typer.Option(help="Of a mirror, up to the archive.")] = None,
+) -> None:
+    """Fetch a part of LibriSpeech: resumed, checked by hash, unpacked safely.
+
+    Example: tisdiss data download librispeech dev-clean
+    """
+    from tisdiss.data.build.download import ADDRESS
+    from tisdiss.data.build.download import download as fetch
+
+    with progress_bar("bytes") as on_progress:
+        where = fetch(
+            corpus,
+            part,
+            folder,
+            address=address or ADDRESS,
+            keep_archive=keep_archive,
+            on_progress=on_progress,
+        )
+    typer.echo(where)

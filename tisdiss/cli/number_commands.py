@@ -1,0 +1,237 @@
+"""Commands that read finished runs and reports, and write what is made of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tisdiss.cli.bar import say
+from tisdiss.cli.options import Profile
+
+app = typer.Typer()
+
+Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the paper's if none.")]
+RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
+Reports = Annotated[
+    Path | None,
+    typer.Option(
+        "--reports",
+        help="Folder of reports; else build/reports, or reports/ where that holds none.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that no earlier command of ours wrote.")
+]
+REPORTS = Path("build/reports")
+"""Where reports are written unless somebody says otherwise."""
+SMOKE_REPORTS = Path("build/smoke")
+"""The same at profile smoke."""
+SHIPPED_REPORTS = Path("reports")
+"""Evidence that is kept with the project: it changes only where it is named."""
+
+HEAD = re.compile(r" *(?:NOT SIGNIFICANT |\S+ {2,})?")
+"""What stands before the text of a line: its indentation, and the word of a first column."""
+DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
+
+
+@app.command()
+def claims(
+    studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = Path("runs")
+) -> None:
+    """Decide the paper's claims from finished runs: PASS, FAIL, NOT SIGNIFICANT, MISSING.
+
+    Exit code 1 when a claim fails. Example: tisdiss claims fig2e --profile mini
+    """
+    from tisdiss.analysis.claims import any_failed, to_text
+    from tisdiss.analysis.claims import claims as decide
+    from tisdiss.analysis.index import PAPER
+
+    verdicts = decide(studies or PAPER, profile, runs_dir, warn=warn)
+    _show(to_text(verdicts, profile))
+    if any_failed(verdicts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def why(
+    cell: Annotated[str, typer.Argument(help="study:row:score, or study:row:score.re5.")],
+    reports: Reports = None,
+) -> None:
+    """Walk a number of a report back to its runs, config, data and code.
+
+    Example: tisdiss why fig2e:re1x6:si_snri.re6
+    """
+    from tisdiss.analysis.provenance import why as explain
+    from tisdiss.analysis.provenance import why_text
+    from tisdiss.records.revision import code_hash
+
+    study = cell.partition(":")[0]
+    folder = reports or _holding([study])
+    if (SMOKE_REPORTS / study).is_dir() and not (folder / study).is_dir():
+        raise ValueError(
+            f"{cell}: no report of study '{study}' in {folder}; there is one of profile smoke: "
+            f"add --reports {SMOKE_REPORTS}"
+        )
+    _show(why_text(explain(cell, reports=folder, code_hash=code_hash())))
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="First digits of a run.")],
+    b: Annotated[str, typer.Argument(help="First digits of another.")],
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Say in what two runs differ: config, data, environment, code, scores.
+
+    `tisdiss status` shows the first digits of every run.
+
+    Example: tisdiss diff 64ed50aa1b f98903c27d
+    """
+    from tisdiss.harness.diff import diff as compare
+
+    lines = [str(difference) for difference in compare(runs_dir, a, b)]
+    _show("\n".join(lines or ["no difference"]))
+
+
+@app.command()
+def compose(reports: Reports = None, force: Force = False) -> None:
+    """Draw Fig. 2 out of all panels of which there is a report.
+
+    Example: tisdiss compose
+    """
+    from tisdiss.analysis.index import write_index
+    from tisdiss.analysis.report import compose as draw
+
+    found, out = reports or _holding(), reports or REPORTS
+    for path in draw(found, out, force=force, say=say, warn=warn):
+        typer.echo(path)
+    if out == found:
+        typer.echo(write_index(out))
+
+
+@app.command()
+def page(
+    studies: Annotated[list[str] | None, typer.Argument(help="Study names; all if none.")] = None,
+    reports: Reports = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where sounds are: run folders.")] = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; else report.html beside the reports.")
+    ] = None,
+    own_speech: Annotated[
+        bool, typer.Option(help="Also sounds that may not be passed on: a page only for you.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Write one offline page of all reports: verdicts, figures, tables, depths to listen to.
+
+    Example: tisdiss page --own-speech --out build/private.html
+    """
+    from tisdiss.analysis.index import write_index
+    from tisdiss.analysis.page import html_report
+
+    found = reports or _holding(studies or ())
+    home = reports or REPORTS
+    made = html_report(
+        found,
+        runs_dir,
+        out or home / "report.html",
+        studies or (),
+        own_speech=own_speech,
+        force=force,
+        say=say,
+        warn=warn,
+    )
+    typer.echo(f"{made}: open it in a browser")
+    if made.parent == home == found:
+        typer.echo(write_index(home))
+
+
+@app.command()
+def again(
+    studies: Annotated[list[str], typer.Argument(help="Study names, as in the reports.")],
+    reports: Reports = None,
+    notebook: Annotated[bool, typer.Option(help="Execute the notebook, too.")] = True,
+    force: Force = False,
+) -> None:
+    """Make reports anew from the scores they hold, without runs: after a change of looks or claims.
+
+    Example: tisdiss again base fig2e
+    """
+    from tisdiss.analysis.index import write_index
+    from tisdiss.analysis.report import again as anew
+
+    out = reports or REPORTS
+    for study in studies:
+        found = (reports or _holding([study])) / study
+        show_written(anew(found, out / study, notebook=notebook, force=force, say=say))
+    typer.echo(write_index(out))
+
+
+@app.command("check-tex")
+def check_tex(
+    reports: Reports = None,
+    out: Annotated[Path, typer.Option(help="The PDF.")] = Path("build/proof.pdf"),
+    force: Force = False,
+) -> None:
+    """Compile all tables and figures into one PDF; exit code 1 on a warning that matters.
+
+    Example: tisdiss check-tex
+    """
+    from tisdiss.analysis.proof import check_tex_pdf
+
+    problems = check_tex_pdf(reports or _holding(), out, force=force)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    typer.echo(out)
+    if problems:
+        raise typer.Exit(1)
+
+
+def show_written(paths: list[Path]) -> None:
+    """What to look at first in a study's report, and how much lies beside it."""
+    folder = paths[0].parent
+    typer.echo(f"{folder / 'README.md'}: verdicts and table, {len(paths) - 1} files beside it")
+    typer.echo(f"{folder / folder.name}.png: the figure")
+
+
+def _holding(studies: Collection[str] = ()) -> Path:
+    """Our own reports where all of the studies, or else any, are among them; else the shipped."""
+    there = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
+    return REPORTS if there and there.issuperset(studies) else SHIPPED_REPORTS
+
+
+def warn(text: str) -> None:
+    """Tell on stderr what was left out."""
+    typer.secho(f"left out: {text}", fg="yellow", err=True)
+
+
+def _show(text: str) -> None:
+    """Print; on a terminal without the rest of long digests, and folded to its width."""
+    if sys.stdout.isatty():
+        text = folded(DIGEST.sub(r"\1", text), shutil.get_terminal_size().columns)
+    typer.echo(text.rstrip("\n"))
+
+
+def folded(text: str, width: int) -> str:
+    """Lines broken between words; what is broken off stands below the text of its line."""
+    return "\n".join(_folded(line, width) for line in text.splitlines())
+
+
+def _folded(line: str, width: int) -> str:
+    head = HEAD.match(line)
+    indent = len(head.group()) if head else 0
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * max(indent, 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

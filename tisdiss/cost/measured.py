@@ -1,0 +1,157 @@
+"""What a model costs: parameters, multiply-accumulates by part and depth, time and memory here."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tisdiss.checkpoint import load_model
+from tisdiss.config import ModelConfig
+from tisdiss.limits import MAX_MEASURED
+from tisdiss.machine.device import check_device
+from tisdiss.machine.memory import peak_growth
+from tisdiss.model import TISDiSS
+
+PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Costs of one model on `seconds` of audio; MACs are counted, times are of this machine."""
+
+    name: str
+    parameters: int
+    seconds: float
+    device: str
+    threads: int
+    macs_by_part: dict[str, int]
+    """Multiply-accumulates of the matrix products at the trained depth, part by part."""
+    macs_by_n_re: dict[int, int]
+    """Of the whole model at each N_re asked for; empty without a reconstructor."""
+    real_time_factor: float
+    """Processing time over audio time, at the trained depth; median."""
+    peak_memory: int
+    """Bytes beyond the model and its input: allocated on a GPU, resident on a CPU (Linux)."""
+
+    @property
+    def macs(self) -> int:
+        return sum(self.macs_by_part.values())
+
+
+def profile(
+    model: str | Path,
+    *,
+    seconds: float = 4.0,
+    n_re: tuple[int, ...] = (1, 2, 3, 6, 10),
+    device: str = "cpu",
+    repeats: int = 3,
+) -> Profile:
+    """Costs of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
+    if not 0 < seconds <= MAX_MEASURED:
+        raise ValueError(
+            f"{seconds:g} s of audio: give more than 0, for there is nothing to measure, and at "
+            f"most {MAX_MEASURED:g}"
+        )
+    check_device(device)
+    built = _build(model).to(device).eval()
+    config = built.config
+    mixture = torch.randn(1, round(seconds * config.codec.sample_rate), device=device)
+    grown = _peak_growth(built, mixture)
+    has_re = built.reconstructor is not None
+    return Profile(
+        name=config.name,
+        parameters=sum(p.numel() for p in built.parameters()),
+        seconds=seconds,
+        device=device,
+        threads=torch.get_num_threads(),
+        macs_by_part=macs_by_part(built, seconds),
+        macs_by_n_re={n: _macs(built, seconds, n) for n in n_re} if has_re else {},
+        real_time_factor=_seconds(lambda: built(mixture), device, repeats) / seconds,
+        peak_memory=grown,
+    )
+
+
+def macs_by_part(model: TISDiSS, seconds: float) -> dict[str, int]:
+    """Multiply-accumulates of each part in one pass at the trained depth."""
+    counter = _count(model, seconds, None)
+    called = counter.get_flop_counts()
+    parts = {
+        part: sum(called.get(f"{type(model).__name__}.{part}", {}).values()) // 2
+        for part in ("encoder", "splitter", "decoder")
+    }
+    if model.reconstructor is not None:
+        one, two = (_macs(model, seconds, n_re) for n_re in (1, 2))
+        parts["reconstructor"] = model.config.n_re * (two - one)
+    # the counter sees calls, and a separator hands its blocks' features on as it goes
+    parts["separator"] = counter.get_total_flops() // 2 - sum(parts.values())
+    return {part: parts[part] for part in PARTS if parts.get(part)}
+
+
+def _build(model: str | Path) -> TISDiSS:
+    if Path(model).suffix == ".safetensors" or Path(model).is_file():
+        return load_model(Path(model))
+    return TISDiSS.from_config(ModelConfig.from_name(str(model)))
+
+
+def _macs(model: TISDiSS, seconds: float, n_re: int | None) -> int:
+    return _count(model, seconds, n_re).get_total_flops() // 2
+
+
+def _count(model: TISDiSS, seconds: float, n_re: int | None) -> FlopCounterMode:
+    """Count on the meta device: nothing is computed, so that any size takes milliseconds."""
+    samples = round(seconds * model.config.codec.sample_rate)
+    shadow = TISDiSS.from_config(model.config).to("meta")
+    shadow.stft.inverse = _no_inverse  # type: ignore[method-assign]  # it has no meta form
+    for module in shadow.modules():
+        if isinstance(module, nn.LSTM):
+            module.forward = partial(_lstm_products, module)  # type: ignore[has-type,method-assign]
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        shadow(torch.empty(1, samples, device="meta"), n_re=n_re)
+    return counter
+
+
+def _no_inverse(spectrum: torch.Tensor, samples: int) -> torch.Tensor:
+    return torch.empty(*spectrum.shape[:-2], samples, device="meta")
+
+
+def _lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+    """What an LSTM of one layer multiplies, all steps at once: step by step it takes minutes."""
+    directions = []
+    for end in ("", "_reverse"):
+        gates = F.linear(x, getattr(lstm, f"weight_ih_l0{end}"))
+        hidden = gates[..., : lstm.hidden_size]
+        F.linear(hidden, getattr(lstm, f"weight_hh_l0{end}"))
+        directions.append(hidden)
+    return torch.cat(directions, dim=-1), None
+
+
+def seconds_of(work: Callable[[], object], device: str) -> float:
+    """Wall seconds of one call, until the device has done it."""
+    began = time.perf_counter()
+    work()
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+@torch.no_grad()
+def _seconds(work: Callable[[], object], device: str, repeats: int) -> float:
+    return median([seconds_of(work, device) for _ in range(repeats + 1)][1:])
+
+
+@torch.no_grad()
+def _peak_growth(model: TISDiSS, mixture: torch.Tensor) -> int:
+    if mixture.is_cuda:
+        torch.cuda.reset_peak_memory_stats(mixture.device)
+        before = torch.cuda.memory_allocated(mixture.device)
+        model(mixture)
+        return torch.cuda.max_memory_allocated(mixture.device) - before
+    return peak_growth(lambda: model(mixture))

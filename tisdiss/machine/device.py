@@ -1,0 +1,54 @@
+"""The device that a model runs on."""
+
+import os
+import re
+
+from tisdiss.machine.memory import memory_limits
+
+_NAME = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
+
+
+def check_device_name(device: str) -> str:
+    """The name, where it is one of a device that we know; ValueError otherwise."""
+    if not _NAME.fullmatch(device):
+        raise ValueError(f"device={device!r} cannot be used here; use cpu, cuda or cuda:N")
+    return device
+
+
+def check_device(device: str) -> None:
+    """ValueError unless torch can compute there."""
+    if check_device_name(device) == "cpu":
+        return
+    import torch
+
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={device!r} cannot be used here ({reason}); use cpu") from error
+
+
+def set_precision(precision: str) -> None:
+    """Allow or forbid TF32 products on a GPU, for the whole process."""
+    import torch
+
+    rounded = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
+
+
+def cpus() -> int:
+    """Processors that this process may use: the machine's, or those of its Slurm job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_of(device: str) -> int:
+    """Bytes of memory of a device; a CPU's is what this process may use of the machine's."""
+    if device == "cpu":
+        import psutil
+
+        return min([psutil.virtual_memory().total, *memory_limits()])
+    import torch
+
+    return torch.cuda.get_device_properties(device).total_memory

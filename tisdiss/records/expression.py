@@ -1,0 +1,319 @@
+"""What a claim may say: an expression over the rows of a study, read into a tree, never executed.
+
+    row('a').si_snri(n_re=6) > row('b').si_snri(n_re=6)   a is better than b at depth 6
+    row('a') > row('b') > row('c')                        SI-SNRi, each at its trained depth
+    row('a').sdri - row('b').sdri > 0.5                   by a margin in dB
+    row('a').si_snri(n_re=1..6) > row('b').si_snri(n_re=1..6)   on average over those depths
+    approx(row('a'), row('b'), 0.1)                       no further apart than 0.1 dB
+    mono(row('a').si_snri, n_re=1..6)                     every further pass helps
+    gain(row('a'), n_re=3..6) > gain(row('b'), n_re=3..6) depth 6 minus depth 3
+    row('a') > max(row('b'), row('c'))                    above each of them; also min(...)
+    spread(row('a'), row('b'), row('c')) < 0.1            best minus worst
+    params(row('a')) < 0.5 * params(row('b'))             in millions; also macs(row('a'), n_re=3)
+
+Several may be joined by `and`. `analysis/claims.py` decides them; this file needs no scores, so
+that a study file can be checked without any.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Literal
+
+from tisdiss.records.problems import shown
+
+METRICS = ("si_snri", "sdri", "si_snr", "sdr")
+FACTS = ("params", "macs")
+MAX_CHARACTERS = 1000
+MAX_NUMBER = 1e9
+MAX_LEVELS = 40
+"""Of brackets, signs and operators in each other: what walks the tree goes down that far."""
+_RANGE = re.compile(r"\b(\d+)\.\.(\d+)\b")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A constant, in dB or millions."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean score of a row, averaged over some depths; no depth means the trained one."""
+
+    row: str
+    metric: str = "si_snri"
+    n_re: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a model costs, in millions: known without any score."""
+
+    name: str
+    row: str
+    n_re: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Values put together."""
+
+    how: Literal["+", "-", "*", "max", "min"]
+    values: tuple[Value, ...]
+
+
+Value = Number | Cell | Fact | Combined
+
+
+@dataclass(frozen=True)
+class Greater:
+    """left > right: what every claim is made of."""
+
+    left: Value
+    right: Value
+
+
+def parse(text: str) -> tuple[Greater, ...]:
+    """The comparisons that a claim makes; it holds if all of them hold.
+
+    Raises ValueError with the offending piece, the rule and what may be written instead.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(
+            f"a claim of {len(text)} characters: at most {MAX_CHARACTERS} are read; split it"
+        )
+    source = _RANGE.sub(r"span(\1, \2)", " ".join(text.split()))
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"{shown(text)} is not an expression; one looks like "
+            "row('a').si_snri(n_re=6) > row('b').si_snri(n_re=6)"
+        ) from error
+    if _is_deep(tree):
+        raise ValueError(
+            f"a claim nested more than {MAX_LEVELS} levels deep: drop brackets and signs, or split "
+            "it into several"
+        )
+    return tuple(_parts(tree))
+
+
+def _is_deep(tree: ast.AST) -> bool:
+    """Looked at level by level, for no stack is deep enough for all."""
+    level = [tree]
+    for _ in range(MAX_LEVELS):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
+
+
+def leaves(value: Value | Greater) -> Iterator[Number | Cell | Fact]:
+    """Every number, cell and fact in a value or a comparison."""
+    if isinstance(value, Greater):
+        yield from leaves(value.left)
+        yield from leaves(value.right)
+    elif isinstance(value, Combined):
+        for part in value.values:
+            yield from leaves(part)
+    else:
+        yield value
+
+
+def rows_of(parts: tuple[Greater, ...]) -> list[str]:
+    """The ids of the rows that a claim is about, in order of appearance."""
+    named = (leaf.row for part in parts for leaf in leaves(part) if not isinstance(leaf, Number))
+    return list(dict.fromkeys(named))
+
+
+def _parts(node: ast.expr) -> Iterator[Greater]:
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for value in node.values:
+            yield from _parts(value)
+    elif isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+            yield from _comparison(left, operator, right)
+    elif _called(node) == "approx":
+        left, right, tolerance = _arguments(node, 3)
+        if _number(tolerance) <= 0:
+            raise _refused(tolerance, "the tolerance of approx(a, b, tolerance) is above 0")
+        yield from _within((_value(left), _value(right)), _value(tolerance))
+    elif _called(node) == "mono":
+        cell, (first, last) = _over_depths(node)
+        for n_re in range(first, last):
+            yield Greater(_at(cell, n_re + 1), _at(cell, n_re))
+    else:
+        raise _refused(node, "a claim compares with > or <, or is approx(...) or mono(...)")
+
+
+def _comparison(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Iterator[Greater]:
+    if isinstance(operator, ast.Lt):
+        left, right = right, left
+    elif not isinstance(operator, ast.Gt):
+        raise _refused(right, "only > and < are decided; for equality write approx(a, b, 0.1)")
+    if _called(right) == "spread":
+        values = [_value(part) for part in _several(right)]
+        yield from _within(values, _value(left))
+        return
+    for greater in _each(_value(left), "min"):
+        for less in _each(_value(right), "max"):
+            yield Greater(greater, less)
+
+
+def _within(values: Sequence[Value], tolerance: Value) -> Iterator[Greater]:
+    """No value is above another by as much as the tolerance."""
+    for high, low in permutations(values, 2):
+        yield Greater(Combined("+", (low, tolerance)), high)
+
+
+def _each(value: Value, how: str) -> tuple[Value, ...]:
+    """Above the maximum of some is above each of them, and so for the minimum on the left."""
+    return value.values if isinstance(value, Combined) and value.how == how else (value,)
+
+
+_WITHOUT_DEPTH = ("row", "approx", "max", "min", "spread", "span")
+
+
+def _value(node: ast.expr) -> Value:
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _operation(node)
+    if isinstance(node, ast.Constant | ast.UnaryOp):
+        return Number(_number(node))
+    called = _called(node)
+    if called in _FUNCTIONS:
+        return _FUNCTIONS[called](node)
+    return _cell(node)
+
+
+_OPERATORS: dict[type[ast.operator], Literal["+", "-", "*"]] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+}
+
+
+def _operation(node: ast.BinOp) -> Value:
+    values = _value(node.left), _value(node.right)
+    how = _OPERATORS[type(node.op)]
+    if how == "*" and not any(isinstance(value, Number) for value in values):
+        raise _refused(node, "a product has a plain number on one side")
+    return Combined(how, values)
+
+
+def _several(node: ast.expr) -> list[ast.expr]:
+    given = _arguments(node)
+    if len(given) < 2:
+        raise _refused(node, f"{_called(node)}(...) is over two values or more")
+    return given
+
+
+def _extreme(node: ast.expr) -> Value:
+    how: Literal["max", "min"] = "max" if _called(node) == "max" else "min"
+    return Combined(how, tuple(_value(part) for part in _several(node)))
+
+
+def _misplaced(node: ast.expr) -> Value:
+    raise _refused(node, f"{_called(node)}(...) stands alone, such as spread(...) < 0.1")
+
+
+def _gain(node: ast.expr) -> Value:
+    cell, (first, last) = _over_depths(node)
+    return Combined("-", (_at(cell, last), _at(cell, first)))
+
+
+def _fact(node: ast.expr) -> Value:
+    cell = _cell(_arguments(node, 1)[0])
+    return Fact(str(_called(node)), cell.row, _depths(node) or cell.n_re)
+
+
+_FUNCTIONS: dict[str | None, Callable[[ast.expr], Value]] = {
+    "max": _extreme,
+    "min": _extreme,
+    "spread": _misplaced,
+    "approx": _misplaced,
+    "mono": _misplaced,
+    "gain": _gain,
+    "params": _fact,
+    "macs": _fact,
+}
+
+
+def _cell(node: ast.expr) -> Cell:
+    """row('a'), row('a').si_snri or row('a').si_snri(n_re=6)."""
+    depths: tuple[int, ...] = ()
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        _arguments(node, 0)
+        depths = _depths(node)
+        node = node.func
+    metric = METRICS[0]
+    if isinstance(node, ast.Attribute):
+        metric, node = node.attr, node.value
+        if metric not in METRICS:
+            raise ValueError(f"{metric!r} is not a score; there are: {', '.join(METRICS)}")
+    if _called(node) != "row":
+        raise _refused(node, "a value is a number, row('id').metric(n_re=6), or a function of them")
+    name = _arguments(node, 1)[0]
+    if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+        raise _refused(name, "a row is named in quotes, such as row('l1+3')")
+    return Cell(name.value, metric, depths)
+
+
+def _over_depths(node: ast.expr) -> tuple[Cell, tuple[int, int]]:
+    """The cell and the first and last depth of mono(...) or gain(...)."""
+    cell, depths = _cell(_arguments(node, 1)[0]), _depths(node)
+    if len(depths) < 2 or cell.n_re:
+        raise _refused(node, f"{_called(node)}(row('a').si_snri, n_re=1..6) needs its own range")
+    return cell, (depths[0], depths[-1])
+
+
+def _at(cell: Cell, n_re: int) -> Cell:
+    return Cell(cell.row, cell.metric, (n_re,))
+
+
+def _depths(node: ast.expr) -> tuple[int, ...]:
+    """What n_re=6 or n_re=1..6 says; nothing where it is not given."""
+    assert isinstance(node, ast.Call)
+    if not node.keywords:
+        return ()
+    if len(node.keywords) > 1 or node.keywords[0].arg != "n_re":
+        raise _refused(node, "the only setting is n_re=, such as n_re=6 or n_re=1..6")
+    given = node.keywords[0].value
+    ends = _arguments(given, 2) if _called(given) == "span" else [given, given]
+    first, last = (end.value if isinstance(end, ast.Constant) else None for end in ends)
+    if type(first) is not int or type(last) is not int or not 0 <= first <= last <= 1000:
+        raise _refused(given, "n_re is a number of passes, or a range a..b with a <= b")
+    return tuple(range(first, last + 1))
+
+
+def _number(node: ast.expr) -> float:
+    sign = -1 if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else 1
+    bare = node.operand if isinstance(node, ast.UnaryOp) and sign == -1 else node
+    if not (isinstance(bare, ast.Constant) and type(bare.value) in (int, float)):
+        raise _refused(node, "a plain number is needed here")
+    if not abs(bare.value) <= MAX_NUMBER:  # type: ignore[arg-type]
+        raise ValueError(f"a number of a claim is at most {MAX_NUMBER:g}, in dB or millions")
+    return sign * float(bare.value)  # type: ignore[arg-type]
+
+
+def _called(node: ast.expr) -> str | None:
+    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return node.func.id if named else None  # type: ignore[attr-defined]
+
+
+def _arguments(node: ast.expr, count: int | None = None) -> list[ast.expr]:
+    assert isinstance(node, ast.Call)
+    if count is not None and len(node.args) != count:
+        raise _refused(node, f"{count} values are needed here, not {len(node.args)}")
+    if node.keywords and _called(node) in _WITHOUT_DEPTH:
+        raise _refused(node, f"{_called(node)}(...) takes no setting; n_re= belongs to the score")
+    return node.args
+
+
+def _refused(node: ast.expr, rule: str) -> ValueError:
+    text = re.sub(r"span\((\d+), (\d+)\)", r"\1..\2", ast.unparse(node))
+    return ValueError(f"{text if len(text) <= 100 else f'{text[:97]}...'}: {rule}")

@@ -1,0 +1,76 @@
+"""Files that are either whole or absent, and what to say of one that was damaged after all."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from tisdiss.machine.mounts import flush, flush_folder, replace
+
+
+class DamagedError(ValueError):
+    """A file that we wrote does not hold what was written."""
+
+
+def brief(error: Exception, most: int = 200) -> str:
+    """What an error says, on one line that is not too long."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def read_json(path: Path, *, way_out: str) -> Any:
+    """What a JSON file holds; DamagedError tells the way out, FileNotFoundError that it is none."""
+    content = read_whole(path, way_out=way_out)
+    if not content.strip(b"\0 \t\r\n"):
+        raise DamagedError(f"{path}: holds nothing; {way_out}")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: not JSON ({error}); {way_out}") from error
+
+
+def read_whole(path: Path, *, way_out: str) -> bytes:
+    """The bytes of a file; DamagedError where it is a folder, another's, or a link to nothing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        raise DamagedError(f"{path}: is a link to nothing; {way_out}") from None
+    except OSError as error:
+        raise DamagedError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
+
+
+def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
+    found = read_json(path, way_out=way_out)
+    if not isinstance(found, dict):
+        raise DamagedError(f"{path}: holds a {type(found).__name__}, not an object; {way_out}")
+    for key in needs:
+        if key not in found:
+            raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
+    return found
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file so that a reader, or a kill at any moment, sees the old one or the new one.
+
+    The bytes go to a temporary file in the same folder, are flushed to the device, and take the
+    final name in one step. Who may read it is decided by the umask, as for any new file. Text is
+    written as UTF-8.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(payload)
+            file.flush()
+            flush(file.fileno())
+        replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)

@@ -1,0 +1,240 @@
+"""A run folder, `runs/<first digits of the identity>/`: the truth about a run.
+
+    config.json environment.json result.json   what was asked for, where it ran, how it ended
+    events.jsonl                               the journal, appended only
+    model.safetensors evaluations/             weights, and one folder per evaluation identity
+    lock                                       who is working on it
+
+Every file but the journal is replaced whole. Read `run.py` for who writes what and when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tisdiss.config import TrainConfig
+from tisdiss.machine.lease import LEASE_SECONDS, held
+from tisdiss.machine.mounts import flush
+from tisdiss.records.files import DamagedError, read_whole, write_atomic
+from tisdiss.records.identity import SHORT, short
+from tisdiss.records.shapes import RUN_FILES, RUN_WAY_OUT, Event, checked, read_record
+
+Status = Literal["running", "done", "imported", "failed", "diverged"]
+FINAL: tuple[Status, ...] = ("done", "imported")
+"""The weights are final and may be evaluated."""
+BROKEN: tuple[Status, ...] = ("failed", "diverged")
+
+State = Literal["new", "partial", "done", "failed", "damaged"]
+"""How far a run is: `partial` has been started, or misses an evaluation that is now asked for.
+`damaged`: a file of it cannot be read."""
+
+_JOURNAL_WAY_OUT = "restore it, or delete the run folder and run again"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+    identity: str
+
+    @classmethod
+    def of(cls, runs_dir: Path, identity: str) -> RunFolder:
+        return cls(Path(runs_dir) / short(identity), identity)
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """A folder that is there, by what its config.json says."""
+        return cls(path, cls(path, "").read("config.json", "identity")["identity"])
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    def evaluation(self, identity: str) -> Path:
+        """The folder of an evaluation; it exists only when the evaluation is complete."""
+        return self.path / "evaluations" / short(identity)
+
+    def read(self, name: str, *needs: str) -> dict[str, Any]:
+        """A record of the folder, {} where it is absent; DamagedError if it cannot be read.
+
+        Where some of its keys are needed it may not be absent.
+        """
+        path = self.path / name
+        try:
+            return read_record(path, RUN_FILES[path.name], way_out=RUN_WAY_OUT, needs=needs)
+        except FileNotFoundError:
+            if needs:
+                raise DamagedError(f"{path}: is missing; {RUN_WAY_OUT}") from None
+            return {}
+
+    def settings(self) -> TrainConfig:
+        """What was trained, with the defaults of settings that came later."""
+        train = self.read("config.json", "train")["train"]
+        where = f"{self.path / 'config.json'}: train"
+        return checked(train, TrainConfig, where=where, way_out=RUN_WAY_OUT)
+
+    def write(self, name: str, data: dict[str, Any]) -> None:
+        """Replace a JSON file of the folder."""
+        write_atomic(self.path / name, json_text(data))
+
+    def check(self) -> None:
+        """Refuse a folder that belongs to another run with the same first digits."""
+        found = self.read("config.json").get("identity", self.identity)
+        if found != self.identity:
+            raise DamagedError(
+                f"{self.path} holds run {found}, not {self.identity}: move that folder away"
+            )
+
+    def state(self, evaluations: tuple[str, ...] = ()) -> State:
+        """How far the run is, given the evaluations that are asked for; never `damaged`.
+
+        Where a file cannot be read that is a DamagedError, which says what to do.
+        """
+        if not self.read("config.json"):
+            return "new"
+        self.check()
+        status = self.read("result.json").get("status", "running")
+        if status in BROKEN:
+            return "failed"
+        complete = status in FINAL and all(self.has_evaluation(e) for e in evaluations)
+        return "done" if complete else "partial"
+
+    def has_evaluation(self, identity: str) -> bool:
+        name = self.evaluation(identity).relative_to(self.path) / "evaluation.json"
+        return bool(self.read(str(name)).get("identity") == identity)
+
+    def lease(self, seconds: float = LEASE_SECONDS) -> AbstractContextManager[None]:
+        """Be the only one who works on the run; raises RunHeldError that names who does."""
+        return held(self.lock_file, f"run {short(self.identity)}", seconds)
+
+
+def run_folders(runs_dir: Path) -> list[Path]:
+    """The paths of all runs on disk, and of what may hide one."""
+    return [path for path in sorted(Path(runs_dir).glob("?" * SHORT)) if _may_be_run(path)]
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        (path / "config.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder that may not be looked into
+        return True
+    return True
+
+
+def json_text(data: Any) -> str:
+    """JSON as we store it: indented, in the order given, with a final newline."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+class Journal:
+    """Appends events; a line is on the disk when `append` returns.
+
+    A kill can tear the last line: it is cut off before the next is written.
+    """
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            cut_torn_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Write {"ts_ms", "kind", "step", "epoch", "metrics", ...}; returns it with its time."""
+        event = {"ts_ms": time.time_ns() // 1_000_000, **event}
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+        flush(self._file.fileno())
+        return event
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Follower:
+    """Reads what another process appends to a journal from now on."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.read = path.stat().st_size if path.is_file() else 0
+
+    def news(self) -> list[dict[str, Any]]:
+        """The events that are complete since the last call; damaged ones are left to others."""
+        if not self.path.is_file() or self.path.stat().st_size <= self.read:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            *lines, rest = file.read().split(b"\n")
+            self.read = file.tell() - len(rest)
+        events = []
+        for line in lines:
+            with suppress(DamagedError):
+                value = _parsed(line, str(self.path), _JOURNAL_WAY_OUT)
+                events.append(_event(value, str(self.path)))
+        return events
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off the last line of a file where it has no end: who wrote it was killed."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1
+    os.truncate(path, whole)
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """All events; a torn last line is dropped, any other bad line is an error with its number."""
+    lines = numbered_lines(path, way_out=_JOURNAL_WAY_OUT)
+    return [_event(line, where) for where, line in lines]
+
+
+def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, dict[str, Any]]]:
+    """("file:line", value) of each line of JSON; without the last one where it is torn."""
+    told = f"the journal was damaged: {way_out}"
+    try:
+        *lines, _ = read_whole(path, way_out=told).split(b"\n")
+    except FileNotFoundError:
+        return []
+    # The rest behind the last line is torn, or being written now.
+    places = [f"{path}:{number}" for number in range(1, len(lines) + 1)]
+    return [(at, _parsed(line, at, told)) for at, line in zip(places, lines, strict=True)]
+
+
+def _parsed(line: bytes, where: str, told: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{where}: not a JSON event ({error}); {told}") from error
+    return value
+
+
+def _event(event: dict[str, Any], where: str) -> dict[str, Any]:
+    way_out = f"the journal was damaged: {_JOURNAL_WAY_OUT}"
+    checked(event, Event, where=where, way_out=way_out)
+    return event

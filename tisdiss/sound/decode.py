@@ -1,0 +1,166 @@
+"""Sound files, read whole: what is read decides their length, not what their header promises."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from tisdiss.sound.mpeg import frames_of
+
+BLOCK = 2**16
+"""Samples (of every channel) that are read at a time."""
+
+_SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)", re.MULTILINE)
+_FRAMES = re.compile(
+    r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)"
+)
+_NIST_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
+_OGG_PAGE, _OGG_END = b"OggS", 4
+_OGG_SEARCH = 2**17
+"""Bytes at the end of a file that hold the start of an Ogg page: one has at most 65,307."""
+_HEADER_BYTES = 1024
+"""A longer file holds more than a header."""
+_RATES = (1000, 1_000_000)
+"""Hz. Beyond, a header is damaged; to resample from there would take all memory."""
+_STREAMED = 2**30
+"""A writer that does not know the length in advance promises about 2**32 bytes."""
+UNKNOWN = 2**63 - 1
+"""The length that libsndfile takes for unknown: it then counts, or reads to the end."""
+
+
+_CUT_SHORT = "corrupt or no audio: ends before its header says"
+
+
+class Refused(ValueError):
+    """A file that is not used; the message is the rule that it breaks, without the file's name."""
+
+
+class Undecodable(Refused):
+    """A file that is no sound, or none of a kind that can be decoded."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file, open for reading; `Refused` where it is none or ends early.
+
+    Of its `frames` nothing may be believed: read `blocks`.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise Refused("empty")
+        frames = frames_of(path)
+        if frames and frames.cut_short:
+            raise Refused(_CUT_SHORT)
+        with path.open("rb") as raw:
+            counted = frames and (frames.promised is None or frames.outgrown)
+            start = frames.after_header if frames and frames.outgrown else 0
+            with _Forwards(_Endless(raw, start) if counted else path) as file:
+                _check_whole(file, path)
+                yield file
+    except OSError as error:
+        raise Refused(f"cannot be read: {error.strerror or error}") from error
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        # TypeError: raw samples without a header
+        raise Undecodable("corrupt or no audio: cannot be decoded") from error
+
+
+def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator[np.ndarray]:
+    """All samples of a file as arrays (up to `size`, channels), to where they really end.
+
+    `Refused` for samples that are not finite, or fewer than a known length.
+    """
+    promised, read = file.frames, 0
+    while len(block := file.read(size, dtype=dtype, always_2d=True)):
+        if not np.isfinite(block).all():
+            raise Refused("NaN or infinite samples")
+        read += len(block)
+        yield block
+    if not read:
+        raise Refused("empty")
+    if read < promised < UNKNOWN and file.format != "MP3":
+        raise Refused(_CUT_SHORT)
+
+
+def read_sound(path: Path, dtype: str = "float64") -> tuple[np.ndarray, int]:
+    """All channels (samples, channels) of a file, and its rate in Hz; `Refused` says why not."""
+    with opened(path) as file:
+        return np.concatenate(list(blocks(file, dtype))), file.samplerate
+
+
+def _check_whole(file: soundfile.SoundFile, path: Path) -> None:
+    """Refuse a file that is shorter than its header says, which libsndfile at most logs."""
+    if not _RATES[0] <= file.samplerate <= _RATES[1]:
+        raise Refused(
+            f"a rate of {file.samplerate} Hz in its header; sound has {_RATES[0]} to {_RATES[1]} Hz"
+        )
+    log = file.extra_info
+    sizes = [(int(promised), int(there)) for promised, there in _SIZES.findall(log)]
+    sizes += [(int(promised), int(there)) for there, promised in _FRAMES.findall(log)]
+    if file.format == "NIST":
+        with path.open("rb") as raw:
+            sizes += [(int(n), file.frames) for n in _NIST_SAMPLES.findall(raw.read(1024))]
+    if any(there < promised < _STREAMED for promised, there in sizes):
+        raise Refused(_CUT_SHORT)
+    if file.format == "OGG" and not _ends_marked(path):
+        raise Refused("corrupt or no audio: an Ogg file without its last page")
+    if not file.frames and path.stat().st_size > _HEADER_BYTES:
+        raise Refused(
+            "its header was never finished: it promises no samples, but the file has some"
+        )
+
+
+def _ends_marked(path: Path) -> bool:
+    """Whether the last page of an Ogg file is whole and says that it is the last."""
+    with path.open("rb") as raw:
+        raw.seek(max(0, path.stat().st_size - _OGG_SEARCH))
+        tail = raw.read()
+    start = tail.rfind(_OGG_PAGE)
+    page = tail[start:] if start >= 0 else b""
+    if len(page) < 27:
+        return False
+    segments = page[27 : 27 + page[26]]
+    return bool(page[5] & _OGG_END) and len(page) >= 27 + page[26] + sum(segments)
+
+
+class _Forwards(soundfile.SoundFile):
+    """A file that is read once, from its start to its end.
+
+    A seekable one seeks to where it is after each read, which fails at the end of a FLAC of unknown
+    length, and takes its last samples with it.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Endless(io.RawIOBase):
+    """A file from `start` on that does not tell its length."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self.file, self.start, self.at_end = file, start, False
+        file.seek(start)
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self.file.readinto(buffer)  # type: ignore[attr-defined]
+
+    def read(self, size: int = -1) -> bytes:
+        return self.file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.at_end = whence == io.SEEK_END and offset == 0
+        if self.at_end:
+            return UNKNOWN
+        return self.file.seek(offset + (self.start if whence == io.SEEK_SET else 0), whence) - (
+            self.start
+        )
+
+    def tell(self) -> int:
+        return UNKNOWN if self.at_end else self.file.tell() - self.start

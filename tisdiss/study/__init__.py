@@ -1,0 +1,1 @@
+"""The language of study files: text -> document -> words -> resolved settings."""

@@ -1,0 +1,166 @@
+"""Mistakes between the words of a study file: names that do not exist, words that exclude others.
+
+Works on the raw data, so that it finds its mistakes even where others are present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tisdiss.config import TrainConfig
+from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.problems import Place, Problem, nearest
+from tisdiss.study.overrides import settable, value_problems
+from tisdiss.study.profiles import (
+    DEFAULT_CORPUS,
+    AskedEvaluation,
+    check_adjustments,
+    load_profiles,
+)
+
+MAX_ANCESTORS = 20
+_ALONE = {
+    "use": ("model", "set", "init_from", "weights", "published", "corpus"),
+    "weights": ("model", "set", "init_from", "published"),
+    "published": ("model", "set", "init_from", "paper", "at"),
+}
+"""A row with the key is as elsewhere, only evaluates or only quotes: these keys have no effect."""
+
+
+def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
+    """Every mistake that is not about one word alone; `stem` is the file's name."""
+    rows = _numbered(data.get("rows"))
+    problems = [
+        *_check_name(data.get("study"), stem),
+        *_check_ids(rows, "rows"),
+        *_check_ids(_numbered(data.get("claims")), "claims"),
+        *_check_corpus(data.get("corpus"), ("corpus",)),
+        *_check_profiles(a_dict(data.get("profiles"))),
+        *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
+        *_check_show(a_dict(data.get("show"))),
+        *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
+    ]
+    for i, row in rows:
+        problems += _check_row(row, ("rows", i))
+        problems += value_problems(a_dict(row.get("set")), TrainConfig, ("rows", i, "set"))
+    return [*problems, *_check_parents(rows, _weights_names(data))]
+
+
+def _check_name(name: object, stem: str) -> Iterator[Problem]:
+    if isinstance(name, str) and name != stem:
+        rule = "a study is called like its file"
+        yield Problem(("study",), name, rule, f"write '{stem}' or rename the file")
+
+
+def _check_ids(named: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for i, words in named:
+        name = words.get("id")
+        if isinstance(name, str) and name in seen:
+            first = f"{key.removesuffix('s')} {seen[name] + 1}"
+            rule = f"{first} has this id already; ids are unique in a study"
+            yield Problem((key, i, "id"), name, rule)
+        elif isinstance(name, str):
+            seen[name] = i
+
+
+def _check_row(row: dict[str, Any], at: Place) -> Iterator[Problem]:
+    if isinstance(row.get("corpus"), str):
+        yield from _check_corpus(row["corpus"], (*at, "corpus"))
+    for key, others in _ALONE.items():
+        for other in others:
+            if row.get(key) and row.get(other):
+                rule = f"has no effect in a row with `{key}:`; remove one of the two"
+                yield Problem((*at, other), other, rule, at_key=True)
+
+
+def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) -> Iterator[Problem]:
+    trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
+    for i, row in rows:
+        at, parent = ("rows", i, "init_from"), row.get("init_from")
+        if isinstance(row.get("weights"), str) and row["weights"] not in weights:
+            rule = "no profile says what these weights are"
+            yield Problem(
+                ("rows", i, "weights"), row["weights"], rule, nearest(row["weights"], weights)
+            )
+        if not isinstance(parent, str):
+            continue
+        known = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
+        if parent not in known:
+            rule = "no such row of this study, and no such weights"
+            yield Problem(at, parent, rule, nearest(parent, known))
+        elif str(row.get("id")) in (ancestors := _ancestors(row, trained)):
+            yield Problem(at, parent, "the rows start from each other; one must come first")
+        elif len(ancestors) > MAX_ANCESTORS:
+            yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
+
+
+def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Ids of the rows that must come before, the nearest first, and no more than are allowed."""
+    found: list[str] = []
+    parent = row.get("init_from")
+    while isinstance(parent, str) and parent in rows and len(found) <= MAX_ANCESTORS:
+        found.append(parent)
+        parent = rows[parent].get("init_from")
+    return found
+
+
+def _weights_names(data: dict[str, Any]) -> set[str]:
+    ours = [a_dict(a_dict(words).get("weights")) for words in a_dict(data.get("profiles")).values()]
+    given = [profile.weights for profile in load_profiles().values()]
+    return {str(name) for names in (*ours, *given) for name in names}
+
+
+def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
+    roles = {name for profile in load_profiles().values() for name in profile.corpora}
+    if isinstance(role, str) and role not in {DEFAULT_CORPUS, *roles}:
+        rule = "no profile says what plays this corpus' role"
+        yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
+
+
+def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, words in adjustments.items():
+        at: Place = ("profiles", name)
+        if name not in load_profiles():
+            hint = nearest(name, load_profiles())
+            problems.append(Problem(at, name, "unknown profile", hint, at_key=True))
+        problems += check_adjustments(words, at)
+    return problems
+
+
+def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
+    for i, claim in enumerate(claims):
+        expr, at = a_dict(claim).get("expr"), ("claims", i, "expr")
+        if not isinstance(expr, str) or not expr:
+            continue  # its kind is complained about elsewhere
+        try:
+            named = rows_of(parse(expr))
+        except ValueError as error:
+            yield Problem(at, expr, str(error))
+            continue
+        for name in named:
+            if name not in ids:
+                yield Problem(at, name, "no such row", nearest(name, ids))
+
+
+def _check_show(show: dict[str, Any]) -> Iterator[Problem]:
+    by, valid = show.get("by"), ("row", *settable(TrainConfig))
+    if isinstance(by, str) and by not in valid:
+        yield Problem(("show", "by"), by, "lines differ in `row` or a setting", nearest(by, valid))
+
+
+def _numbered(value: object) -> list[tuple[int, dict[str, Any]]]:
+    """The mappings of a list, with their places."""
+    return [(i, part) for i, part in enumerate(a_list(value)) if isinstance(part, dict)]
+
+
+def a_dict(value: object) -> dict[str, Any]:
+    """The value if it is a mapping, else an empty one: its kind is complained about elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def a_list(value: object) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,178 @@
+"""Profiles: the same study at several sizes, as data (`profiles.yaml`).
+
+A profile changes corpus, width and steps, never a study's question: a row's own words win over it.
+A study may adjust a profile for itself, with the same words, under its key `profiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
+from tisdiss.limits import MAX_PASSES, MAX_SEEDS
+from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
+from tisdiss.study.document import Document, read_document
+from tisdiss.study.overrides import validated, value_problems
+
+PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
+
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
+
+
+class AskedEvaluation(EvalConfig):
+    """What a study asks to be scored: some N_re, which a model without early split has not."""
+
+    n_re: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] = (
+        EvalConfig().n_re
+    )
+
+
+class Words(BaseModel):
+    """A part of a file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class WeightsFrom(Words):
+    """What `weights:<name>` means at a profile: a shipped file, or a run of this plan."""
+
+    file: str | None = Field(default=None, description="safetensors file, relative to the project")
+    train: str | None = Field(
+        default=None,
+        description="paper name of a model that is trained from scratch first, at this profile",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> WeightsFrom:
+        if (self.file is None) == (self.train is None):
+            raise ValueError("give either `file:` (shipped weights) or `train:` (a paper name)")
+        return self
+
+
+class CorpusRole(Words):
+    """What plays the role of one of the paper's corpora at a profile."""
+
+    label: str = Field(default="", description="as tables head its columns")
+    set: dict[str, Any] = Field(default={}, description="dotted settings, after the profile's own")
+    note: str = Field(default="", description="printed with every figure and table")
+
+
+class Speed(Words):
+    """How fast training is thought to be, as long as no finished run tells."""
+
+    device: str
+    tera_macs_per_second: float = Field(gt=0)
+    basis: str = Field(description="where the figure is from")
+
+
+DEFAULT_CORPUS = "clean"
+"""The role of WSJ0-2mix, which every profile fills with its own settings."""
+
+
+class Adjustments(Words):
+    """What a profile changes; a study may give the same words for one profile."""
+
+    set: dict[str, Any] = Field(default={}, description="dotted settings of the training")
+    finetune: dict[str, Any] = Field(default={}, description="further settings of fine-tunes only")
+    evaluate: dict[str, Any] = Field(default={}, description="settings of the evaluation")
+    seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
+    weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
+    note: str = Field(default="", description="printed with every figure and table")
+
+
+class Profile(Adjustments):
+    """One size at which every study can run."""
+
+    about: str = Field(description="one line: what it runs on and how long it takes")
+    corpora: dict[str, CorpusRole] = Field(
+        default={}, description="meaning of a study's or row's `corpus:`"
+    )
+    speed: Speed | None = Field(default=None, description="for estimates without finished runs")
+
+    def adjusted(self, by: Adjustments) -> Profile:
+        """This profile with a study's adjustments, which win."""
+        return self.model_copy(
+            update={
+                "set": {**self.set, **by.set},
+                "finetune": {**self.finetune, **by.finetune},
+                "evaluate": {**self.evaluate, **by.evaluate},
+                "weights": {**self.weights, **by.weights},
+                "seeds": by.seeds or self.seeds,
+                "note": "; ".join(note for note in (self.note, by.note) if note),
+            }
+        )
+
+    def meaning(self, weights: str) -> WeightsFrom:
+        """What `weights:<name>` stands for here."""
+        if weights not in self.weights:
+            raise ValueError(
+                f"'weights:{weights}': this profile does not say what they are; "
+                f"{nearest(weights, self.weights)}"
+            )
+        return self.weights[weights]
+
+    def role(self, corpus: str) -> CorpusRole:
+        """What the corpus of a row is here."""
+        if corpus == DEFAULT_CORPUS:
+            return self.corpora.get(corpus, CorpusRole())
+        if corpus not in self.corpora:
+            raise ValueError(
+                f"corpus '{corpus}': this profile does not say what it is; "
+                f"{nearest(corpus, [DEFAULT_CORPUS, *self.corpora])}"
+            )
+        return self.corpora[corpus]
+
+
+@cache
+def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
+    """The profiles by name, in the order of the file; raises DocumentError with every mistake."""
+    document = read_document(path)
+    data = document.data if isinstance(document.data, dict) else {}
+    problems, profiles = list(document.problems), {}
+    for name, words in data.items():
+        try:
+            profiles[name] = validated(Profile, words if isinstance(words, dict) else {})
+        except ValidationError as error:
+            problems += problems_of(error, Profile, (name,))
+        problems += check_adjustments(words, (name,))
+        for role, meaning in _roles(words).items():
+            problems += check_adjustments(meaning, (name, "corpora", role))
+    _refuse(document, problems)
+    return profiles
+
+
+def _roles(words: Any) -> dict[str, Any]:
+    corpora = words.get("corpora") if isinstance(words, dict) else None
+    return corpora if isinstance(corpora, dict) else {}
+
+
+def _refuse(document: Document, problems: list[Problem]) -> None:
+    if problems:
+        raise DocumentError(document.lines(problems))
+
+
+def get_profile(name: str) -> Profile:
+    """A profile by name; the error names the others."""
+    profiles = load_profiles()
+    if name not in profiles:
+        raise ValueError(f"no profile '{name}'; {nearest(name, profiles)}")
+    return profiles[name]
+
+
+def check_adjustments(words: Any, at: Place) -> list[Problem]:
+    """Mistakes in the dotted settings of a profile or of a study's adjustments to one."""
+    problems: list[Problem] = []
+    for key, model in (
+        ("set", TrainConfig),
+        ("finetune", TrainConfig),
+        ("evaluate", AskedEvaluation),
+    ):
+        changes = words.get(key) if isinstance(words, dict) else None
+        if isinstance(changes, dict):
+            problems += value_problems(changes, model, (*at, key))
+    return problems

@@ -1,0 +1,220 @@
+"""What a row means at a profile: words in, resolved configs out.
+
+The order, later wins: defaults, the profile, what plays the corpus' role there, the study's base
+(or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and `set`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, TrainConfig
+from tisdiss.cost.formulas import parameters
+from tisdiss.limits import MAX_PARAMETERS
+from tisdiss.records.expression import Cell, leaves, parse
+from tisdiss.records.problems import Problem
+from tisdiss.study.overrides import override, override_problems
+from tisdiss.study.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
+
+if TYPE_CHECKING:
+    from tisdiss.study.words import Row, Study
+
+
+def resolve_training(
+    study: Study, row: Row, profile: Profile, *, seed: int, parent: ModelConfig | None = None
+) -> TrainConfig:
+    """The training of a row. `parent` is the model whose weights start it, None from scratch.
+
+    `profile` is the one the study sees, `study.at(name)`; a row that uses another study's is asked
+    for there, `study.origin(row)`.
+    """
+    heard = profile.role(row.corpus or study.corpus)
+    given = {**profile.set, **heard.set}
+    # Of the profile's settings, those that the row sets anew never apply: the structure that the
+    # name states may not allow them.
+    given |= {path: row.set[path] for path in given if path in row.set}
+    config = _named(given, row.model or study.base, seed)
+    if parent is not None:
+        model = parent.renamed(row.model) if row.model else parent
+        config = override(config.model_copy(update={"model": model}), profile.finetune)
+    config = override(config, row.set)
+    _check_grid(config.model)
+    check_rate(config.model, config.data)
+    _check_size(config.model)
+    if parent is not None:
+        config.model.check_fine_tune(parent)
+    return config
+
+
+def _check_grid(model: ModelConfig) -> None:
+    """A profile sizes the block of TF-GridNet for all rows, but a row can only set its own."""
+    if model.architecture != "tf-gridnet" and model.grid != GridConfig():
+        raise ValueError(
+            f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
+            "model such as tf-gridnet-sep6x1-l1"
+        )
+
+
+def check_rate(model: ModelConfig, data: DataConfig) -> None:
+    """A model hears its own rate; speech at another would be taken for slower or faster speech."""
+    if data.sample_rate != model.codec.sample_rate:
+        raise ValueError(
+            f"data.sample_rate={data.sample_rate}: the model works at {model.codec.sample_rate} "
+            "Hz; set data.sample_rate and model.codec.sample_rate to the same"
+        )
+
+
+def _check_size(model: ModelConfig) -> None:
+    """Settings that are each within their range may still multiply."""
+    count = parameters(model)
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"{model.name} would have {count:.1e} parameters; at most {MAX_PARAMETERS:.0e} are "
+            "trained, so set smaller widths, kernels or numbers of blocks"
+        )
+
+
+def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
+    """The training that makes `weights:<name>` at a profile; None if they are a shipped file."""
+    meaning = profile.meaning(name)
+    return _named(_default(profile), meaning.train, seed) if meaning.train else None
+
+
+def resolve_evaluation(profile: Profile, model: ModelConfig | None = None) -> EvalConfig:
+    """The depths and mixtures of a study at a profile, `study.at(name)`.
+
+    A model without early split is scored at its trained depth only: it has no N_re.
+    """
+    asked = override(AskedEvaluation(), profile.evaluate).model_dump()
+    return EvalConfig(**asked | ({} if model is None or model.m_re else {"n_re": ()}))
+
+
+def resolve_data(profile: Profile, corpus: str) -> DataConfig:
+    """What is heard in a corpus' role at a profile, for weights that were trained elsewhere."""
+    return override(TrainConfig(), {**profile.set, **profile.role(corpus).set}).data
+
+
+def _default(profile: Profile) -> dict[str, Any]:
+    return {**profile.set, **profile.role(DEFAULT_CORPUS).set}
+
+
+def _named(given: dict[str, Any], name: str, seed: int) -> TrainConfig:
+    config = override(TrainConfig(), given)
+    return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
+
+
+def check_rows(study: Study, places: list[int]) -> list[Problem]:
+    """What goes wrong when the rows are resolved at each profile; `places` are rows in the file.
+
+    A problem that not all profiles have names those that do.
+    """
+    found: dict[str, tuple[Problem, list[str]]] = {}
+    for name in load_profiles():
+        for problem in _check_at(study, name, places):
+            found.setdefault(repr(problem), (problem, []))[1].append(name)
+    return [
+        problem if len(names) == len(load_profiles()) else _only_at(problem, names)
+        for problem, names in found.values()
+    ]
+
+
+def _only_at(problem: Problem, names: list[str]) -> Problem:
+    return replace(problem, rule=f"{problem.rule} (at profile {', '.join(names)})")
+
+
+def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Problem]:
+    problems: list[Problem] = []
+    for row, index in zip(study.rows, places, strict=True):
+        owner, origin = study.origin(row)
+        try:
+            parent = _parent_model(study, row, profile_name)
+        except ValueError:
+            continue  # its parent's row has the mistake
+        try:
+            model = _model_of(owner, origin, owner.at(profile_name), parent)
+            _check_shown_depths(study, row, study.at(profile_name), model)
+        except ValidationError as error:
+            problems += override_problems(error, row.set, ("rows", index, "set"))
+        except ValueError as error:
+            problems.append(Problem(("rows", index), row.id, str(error)))
+    return problems
+
+
+def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | None:
+    """The model a row starts from, with shipped weights taken to be the study's base."""
+    study, row = study.origin(row)
+    if row.parent is None:
+        return None
+    profile = study.at(profile_name)
+    if row.parent.startswith("weights:"):
+        trained = resolve_weights(profile, row.parent.removeprefix("weights:"), seed=0)
+        return (trained or _named(_default(profile), study.base, 0)).model
+    owner, parent = study.origin(study.row(row.parent))
+    above = _parent_model(owner, parent, profile_name)
+    return _model_of(owner, parent, owner.at(profile_name), above)
+
+
+def _model_of(
+    study: Study, row: Row, profile: Profile, parent: ModelConfig | None
+) -> ModelConfig | None:
+    if row.published or row.weights:
+        return parent
+    return resolve_training(study, row, profile, seed=0, parent=parent).model
+
+
+def _check_shown_depths(
+    study: Study, row: Row, profile: Profile, model: ModelConfig | None
+) -> None:
+    """A table can only show what is scored."""
+    shown = study.shown(row).at or ()
+    if shown and model is not None and not model.m_re:
+        raise ValueError(f"at={list(shown)}: {model.name} has no reconstructor to repeat; drop it")
+    scored = resolve_evaluation(profile).n_re
+    for n_re in shown:
+        if n_re not in scored:
+            raise ValueError(f"at={list(shown)}: N_re = {n_re} is not among `evaluate:` n_re")
+
+
+def check_claims(study: Study, places: list[int]) -> list[Problem]:
+    """Claims about depths that no profile scores; `places` are the claims in the file."""
+    return [
+        Problem(("claims", index, "expr"), study.claims[k].expr, wrong)
+        for k, index in enumerate(places)
+        for wrong in dict.fromkeys(_unscored(study, study.claims[k].expr))
+    ]
+
+
+def _unscored(study: Study, expr: str) -> Iterator[str]:
+    for leaf in (leaf for part in parse(expr) for leaf in leaves(part)):
+        if not isinstance(leaf, Cell):
+            continue
+        row = study.row(leaf.row)
+        if row.published:
+            yield from _unquoted(row, leaf)
+        elif not any(_scores(study, row, leaf.n_re, name) for name in load_profiles()):
+            named = f"N_re = {', '.join(map(str, leaf.n_re))}"
+            depths = named if leaf.n_re else "its trained depth"
+            yield f"row '{row.id}' is not scored at {depths}; add it to `evaluate:` n_re"
+
+
+def _unquoted(row: Row, cell: Cell) -> Iterator[str]:
+    for name in [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]:
+        if name not in row.published:
+            yield f"row '{row.id}' quotes no {name}; it has {', '.join(row.published)}"
+
+
+def _scores(study: Study, row: Row, n_re: tuple[int, ...], profile_name: str) -> bool:
+    """Whether a profile scores a row at all of some depths, its trained one where none is named."""
+    owner, origin = study.origin(row)
+    try:
+        parent = _parent_model(study, row, profile_name)
+        model = _model_of(owner, origin, owner.at(profile_name), parent)
+    except ValueError:
+        return True  # the row itself has the mistake
+    if model is None or not model.m_re:
+        return not n_re
+    return {*(n_re or (model.n_re,))} <= {*resolve_evaluation(study.at(profile_name)).n_re}

@@ -1,0 +1,58 @@
+"""Weights that come with the project: a safetensors file that says what run made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tisdiss.config import ModelConfig, TrainConfig
+from tisdiss.records.files import brief
+from tisdiss.study.overrides import validated
+
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+
+
+def weights_path(file: str, root: Path) -> Path:
+    """A shipped file in the project folder, else beside the package."""
+    beside = Path(__file__).resolve().parents[2] / file
+    return beside if beside.is_file() and not (root / file).is_file() else root / file
+
+
+def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
+    """Train identity, config and data manifest of a weights file, from its header alone.
+
+    Weights that do not say which run made them are identified by their content.
+    """
+    metadata = read_metadata(path)
+    try:
+        about = json.loads(metadata.get("about", "{}"))
+        config = _config(metadata, about)
+    except (KeyError, ValueError, ValidationError) as error:
+        raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
+    identity = about.get("identity") or hashlib.sha256(path.read_bytes()).hexdigest()
+    return identity, config, about.get("data_manifest") or ""
+
+
+def _config(metadata: dict[str, str], about: dict[str, Any]) -> TrainConfig:
+    if "train" in about:
+        return validated(TrainConfig, about["train"])
+    return TrainConfig(model=validated(ModelConfig, json.loads(metadata["model"])))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that a safetensors file carries beside its tensors."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such weights file; a profile names it under `weights:`")
+    with path.open("rb") as file:
+        head = file.read(8)
+        size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        text = file.read(size) if 0 < size <= MAX_HEADER_BYTES else b""
+    try:
+        return dict(json.loads(text).get("__metadata__", {}))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: not a safetensors file") from error
