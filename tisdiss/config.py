@@ -382,8 +382,14 @@ class LossConfig(Config):
 
 
 class OptimConfig(Config):
-    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1)."""
+    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1), and levers that are not the
+    paper's: Muon, other schedules, averaged weights."""
 
+    kind: Literal["adamw", "muon"] = _later("adamw")
+    """"muon": Muon for the weights of products and convolutions between encoder and decoder, AdamW
+    for all others (Jordan et al., "Muon", 2024)."""
+    muon_lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = _later(0.02)
+    """Rate of Muon, moved by the schedule as `lr` is, which stays that of AdamW."""
     lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = 1e-3
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: Guard = 1e-8
@@ -401,6 +407,17 @@ class OptimConfig(Config):
     released rule `loss < best * (1 - threshold)` also accepts slightly worse values; kept."""
     early_stop: Count = 10
     """Stop when the best epoch lies more than this many epochs back."""
+    schedule: Literal["plateau", "constant", "decay"] = _later("plateau")
+    """What follows the warm-up. "plateau": halving and early stop; "constant": the full rate to the
+    end; "decay": the full rate, then linearly to zero (Hu et al., "MiniCPM", 2024, call it
+    warm-up-stable-decay; Hägele et al., "Scaling laws beyond fixed durations", 2024). The last two
+    go on to the last epoch."""
+    decay_share: Annotated[float, Field(gt=0, le=1)] = _later(0.3)
+    """Share of all updates over which the rate falls to zero."""
+    ema: Momentum = _later(0.0)
+    """Validated and kept is an exponential moving average of the weights, of which each update
+    keeps this share (Polyak and Juditsky, 1992, average alike); 0: the weights themselves. With
+    `average_best` at 1 the result is one such average."""
 
 
 class DataConfig(Config):
@@ -494,6 +511,13 @@ class TrainConfig(Config):
     seed: Seed = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
+
+    @property
+    def total_steps(self) -> int:
+        """Updates from the first epoch to the last, where `steps_per_epoch` is known."""
+        if self.steps_per_epoch is None:
+            raise ValueError("steps_per_epoch is not set: one pass, as long as a corpus says")
+        return self.epochs * self.steps_per_epoch
 
     @model_validator(mode="after")
     def _batch_fits(self) -> "TrainConfig":
