@@ -460,14 +460,23 @@ class DataConfig(Config):
     speed: Annotated[float, Field(ge=0, le=0.3, json_schema_extra={"since": 0.0})] = 0.0
     """Each source of a dynamic mixture is played faster or slower by up to this share, and higher
     or lower with it: more voices out of few. No part of the paper's recipe."""
+    pairs: Literal["any", "different-sexes"] = _later("any")
+    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to tell apart.
+    Validation and test mixtures stay of any speakers. No part of the paper's recipe."""
 
     @model_validator(mode="after")
-    def _speed_is_dynamic(self) -> "DataConfig":
+    def _drawn_anew(self) -> "DataConfig":
+        """Refuse settings of dynamic mixing where recordings are not drawn one by one."""
         stored = self.source in ("wsj0-2mix", "libri2mix", "whamr")
         if self.speed and (stored or not self.dynamic):
             raise ValueError(
                 f"speed={self.speed:g}: only dynamic mixing of single recordings changes the "
                 "speed; set dynamic: true, or speed: 0"
+            )
+        if self.pairs != "any" and (stored or not self.dynamic):
+            raise ValueError(
+                f"pairs={self.pairs}: only dynamic mixing of single recordings chooses its pairs; "
+                "set dynamic: true, or pairs: any"
             )
         return self
 
