@@ -288,3 +288,9 @@ def test_only_dynamic_mixing_of_recordings_has_speed_and_pairs(lever, settings) 
     with pytest.raises(ValueError, match=f"{name}={value}: only dynamic mixing of single"):
         DataConfig.model_validate(lever | settings)
     DataConfig.model_validate(lever | {"dynamic": True, "source": "folder"})
+
+
+def test_only_a_reconstructor_can_grow() -> None:
+    model = ModelConfig.from_name("sep2x3-l1x3")
+    with pytest.raises(ValueError, match="curriculum=0.3: sep2x3-l1x3 has no reconstructor"):
+        TrainConfig(model=model, curriculum=0.3)

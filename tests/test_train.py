@@ -284,6 +284,16 @@ def test_the_rate_decays_to_zero_over_the_last_steps() -> None:
     assert rates == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
 
 
+def test_depth_grows_in_equal_stages(tiny_training, tiny, corpus) -> None:
+    model = tiny("sep1x1-re1x3-l1+3")
+    config = tiny_training(model=model, curriculum=0.5, epochs=2, steps_per_epoch=4)
+    state = loop.start(config, None, "cpu")
+    batch = loop.training_batch(corpus, config, 0, 0, "cpu")
+    logs = [loop.train_step(state, *batch, config) for _ in range(6)]
+    outputs = [sum(name.startswith("train/loss.") for name in log) for log in logs]
+    assert outputs == [2, 2, 3, 3, 4, 4]  # N_re = 1, 1, 2, 2, 3, 3 and the splitter's
+
+
 def test_a_decay_without_a_known_end_is_refused() -> None:
     with pytest.raises(ValueError, match="steps_per_epoch is not set"):
         loop.current_lr(state_at(0), TrainConfig(optim=OptimConfig(schedule="decay")))

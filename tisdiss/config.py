@@ -409,9 +409,9 @@ class OptimConfig(Config):
     """Stop when the best epoch lies more than this many epochs back."""
     schedule: Literal["plateau", "constant", "decay"] = _later("plateau")
     """What follows the warm-up. "plateau": halving and early stop; "constant": the full rate to the
-    end; "decay": the full rate, then linearly to zero (Hu et al., "MiniCPM", 2024, call it
-    warm-up-stable-decay; Hägele et al., "Scaling laws beyond fixed durations", 2024). The last two
-    go on to the last epoch."""
+    end; "decay": the full rate, then linearly to zero (warm-up-stable-decay of Hu et al., "MiniCPM",
+    2024; Hägele et al., "Scaling laws and compute-optimal training beyond fixed training
+    durations", 2024). The last two go on to the last epoch."""
     decay_share: Annotated[float, Field(gt=0, le=1)] = _later(0.3)
     """Share of all updates over which the rate falls to zero."""
     ema: Momentum = _later(0.0)
@@ -512,6 +512,10 @@ class TrainConfig(Config):
     """None: one pass over the training mixtures."""
     average_best: Annotated[int, Field(ge=1, le=MAX_AVERAGED)] = 5
     """The final model is the mean of this many checkpoints with the lowest validation loss."""
+    curriculum: Annotated[float, Field(ge=0, le=1)] = _later(0.0)
+    """Over this share of all updates N_re grows from 1 to its trained value, in equal stages, so
+    that early updates cost less (after Gong et al., "Efficient training of BERT by progressively
+    stacking", 2019). 0: the trained value from the first update, as the paper trains."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
     "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
@@ -535,6 +539,15 @@ class TrainConfig(Config):
             raise ValueError(
                 f"batch_size={self.batch_size} crops of {self.data.segment_seconds:g} s are "
                 f"{samples:.1e} samples; a batch holds at most {MAX_SAMPLES:.1e}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_depth_to_grow(self) -> "TrainConfig":
+        if self.curriculum and not self.model.m_re:
+            raise ValueError(
+                f"curriculum={self.curriculum:g}: {self.model.name} has no reconstructor whose "
+                "passes could grow; set curriculum: 0"
             )
         return self
 

@@ -1,10 +1,10 @@
-"""The learning rate from update to update, as a share of the base rate."""
+"""What changes from update to update: the learning rate, and how deep the model is trained."""
 
 from tisdiss.config import OptimConfig, TrainConfig
 
 
 def rate_share(step: int, config: TrainConfig) -> float:
-    """Of update number `step`, counted from 0."""
+    """Share of the base rate at update number `step`, counted from 0."""
     share = warm_up(step, config.optim)
     if config.optim.schedule == "decay":
         falling = config.optim.decay_share * config.total_steps
@@ -19,3 +19,10 @@ def warm_up(step: int, optim: OptimConfig) -> float:
             return 1.0
         step -= 1
     return min(1.0, (step + 1) / max(1, optim.warmup_steps))
+
+
+def trained_n_re(step: int, config: TrainConfig) -> int:
+    """Passes of the reconstructor at an update; those of the model once the curriculum is over."""
+    full = config.model.n_re
+    growing = config.curriculum * config.total_steps if config.curriculum else 0
+    return full if step >= growing else 1 + int((full - 1) * step / growing)

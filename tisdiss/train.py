@@ -35,7 +35,7 @@ from tisdiss.losses import multi_depth_loss
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
-from tisdiss.schedule import rate_share
+from tisdiss.schedule import rate_share, trained_n_re
 
 SAVE_SECONDS = 60.0
 LOG_SECONDS = 5.0
@@ -216,8 +216,9 @@ def train_step(
 
     A non-finite gradient skips the update, as in the released code; too many in a row raise.
     """
-    depths = config.model.decoded()
-    estimates = state.model.all_depths(mixture)
+    n_re = trained_n_re(state.step, config)
+    depths = config.model.decoded(n_re=n_re)
+    estimates = state.model.all_depths(mixture, n_re=n_re)
     loss, by_depth = multi_depth_loss(estimates, sources, depths, config.loss)
     state.model.zero_grad(set_to_none=True)
     loss.backward()
