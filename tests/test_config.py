@@ -292,5 +292,5 @@ def test_only_dynamic_mixing_of_recordings_has_speed_and_pairs(lever, settings) 
 
 def test_only_a_reconstructor_can_grow() -> None:
     model = ModelConfig.from_name("sep2x3-l1x3")
-    with pytest.raises(ValueError, match="curriculum=0.3: sep2x3-l1x3 has no reconstructor"):
+    with pytest.raises(ValueError, match=r"curriculum=0\.3: sep2x3-l1x3 has no reconstructor"):
         TrainConfig(model=model, curriculum=0.3)

@@ -409,9 +409,9 @@ class OptimConfig(Config):
     """Stop when the best epoch lies more than this many epochs back."""
     schedule: Literal["plateau", "constant", "decay"] = _later("plateau")
     """What follows the warm-up. "plateau": halving and early stop; "constant": the full rate to the
-    end; "decay": the full rate, then linearly to zero (warm-up-stable-decay of Hu et al., "MiniCPM",
-    2024; Hägele et al., "Scaling laws and compute-optimal training beyond fixed training
-    durations", 2024). The last two go on to the last epoch."""
+    end; "decay": the full rate, then linearly to zero (Hu et al., "MiniCPM", 2024, call it
+    warm-up-stable-decay; Hägele et al., "Scaling laws and compute-optimal training beyond fixed
+    training durations", 2024). The last two go on to the last epoch."""
     decay_share: Annotated[float, Field(gt=0, le=1)] = _later(0.3)
     """Share of all updates over which the rate falls to zero."""
     ema: Momentum = _later(0.0)
@@ -461,8 +461,9 @@ class DataConfig(Config):
     """Each source of a dynamic mixture is played faster or slower by up to this share, and higher
     or lower with it: more voices out of few. No part of the paper's recipe."""
     pairs: Literal["any", "different-sexes"] = _later("any")
-    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to tell apart.
-    Validation and test mixtures stay of any speakers. No part of the paper's recipe."""
+    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to tell apart;
+    speakers of unknown sex are not heard. Validation and test mixtures stay of any speakers. No
+    part of the paper's recipe."""
 
     @model_validator(mode="after")
     def _drawn_anew(self) -> "DataConfig":

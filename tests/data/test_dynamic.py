@@ -123,11 +123,18 @@ def of_sexes(source: Source, *sexes: str) -> Source:
     return replace(source, utterances=tuple(changed))
 
 
+def test_speakers_of_unknown_sex_are_in_no_pair(voices):
+    mixtures = make(of_sexes(voices, "f", "m", ""), pairs="different-sexes")
+    drawn = [mixtures.crop(0, i, 0.1) for i in range(40)]
+    assert {example.sexes for example in drawn} == {("f", "m"), ("m", "f")}
+    assert len({s for example in drawn for s in example.speakers}) == 3  # of four
+
+
 @pytest.mark.parametrize(
     ("sexes", "n_src", "message"),
     [
-        (("f", "m", ""), 2, r"has 1 speakers of unknown sex, such as .*; fill in column sex"),
-        (("f",), 2, "has 4 women and 0 men; add speakers, or set data.pairs: any"),
+        (("f", ""), 2, r"has 2 women, 0 men and 2 speakers of unknown sex; say who is who in"),
+        (("",), 2, r"has 0 women, 0 men and 4 speakers of unknown sex"),
         (("f", "m"), 3, "n_src=3 speakers are no pair; set data.pairs: any"),
     ],
 )

@@ -22,7 +22,7 @@ class DynamicMixtures:
     further utterances of that speaker follow it (the same again when there is no other), so a crop
     has its full length. A crop in which one source is silent is drawn again. With `speed`, each
     source is played up to that share faster or slower. With `pairs` "different-sexes", a woman and
-    a man are drawn, in either order.
+    a man are drawn, in either order; speakers of unknown sex are not.
     """
 
     def __init__(
@@ -141,21 +141,16 @@ class DynamicMixtures:
 def by_sex(
     voices: list[list[Utterance]], n_src: int, where: str
 ) -> tuple[list[list[Utterance]], list[list[Utterance]]]:
-    """Voices of women and of men; ValueError where one is of unknown sex, or there are no pairs."""
+    """Voices of women and of men, of known sex alone; ValueError where no pair is left."""
     if n_src != 2:
         raise ValueError(
             f"pairs=different-sexes: n_src={n_src} speakers are no pair; set data.pairs: any"
         )
-    unknown = [voice[0].speaker for voice in voices if not voice[0].sex]
-    if unknown:
-        raise ValueError(
-            f"pairs=different-sexes: {where} has {len(unknown)} speakers of unknown sex, such as "
-            f"{unknown[0]!r}; fill in column sex (f or m) of speakers.csv, or set data.pairs: any"
-        )
     women, men = ([voice for voice in voices if voice[0].sex == sex] for sex in "fm")
     if not women or not men:
         raise ValueError(
-            f"pairs=different-sexes: {where} has {len(women)} women and {len(men)} men; add "
-            "speakers, or set data.pairs: any"
+            f"pairs=different-sexes: {where} has {len(women)} women, {len(men)} men and "
+            f"{len(voices) - len(women) - len(men)} speakers of unknown sex; say who is who in "
+            "column sex (f or m) of speakers.csv, add speakers, or set data.pairs: any"
         )
     return women, men
