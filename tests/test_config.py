@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tisdiss.config import (
     BlockConfig,
     CodecConfig,
+    DataConfig,
     EvalConfig,
     GridConfig,
     LossConfig,
@@ -276,3 +277,20 @@ def test_depths_default_to_the_trained_ones() -> None:
     given_or_not = itertools.product((None, 5), (None, 7))
     assert [config.check_depth(*d) for d in given_or_not] == [(2, 3), (2, 7), (5, 3), (5, 7)]
     assert ModelConfig.from_name("sep6x1").check_depth(None, None) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"dynamic": False}, {"dynamic": True, "source": "wsj0-2mix"}], ids=str
+)
+@pytest.mark.parametrize("lever", [{"speed": 0.1}, {"pairs": "different-sexes"}], ids=str)
+def test_only_dynamic_mixing_of_recordings_has_speed_and_pairs(lever, settings) -> None:
+    ((name, value),) = lever.items()
+    with pytest.raises(ValueError, match=f"{name}={value}: only dynamic mixing of single"):
+        DataConfig.model_validate(lever | settings)
+    DataConfig.model_validate(lever | {"dynamic": True, "source": "folder"})
+
+
+def test_only_a_reconstructor_can_grow() -> None:
+    model = ModelConfig.from_name("sep2x3-l1x3")
+    with pytest.raises(ValueError, match=r"curriculum=0\.3: sep2x3-l1x3 has no reconstructor"):
+        TrainConfig(model=model, curriculum=0.3)

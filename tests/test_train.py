@@ -42,15 +42,27 @@ def results(folder: Path) -> tuple[dict, Any]:
     return read_model_file(folder / "model.safetensors")[0], load_state(folder / "checkpoints")[0]
 
 
+OPTIMS = {
+    "paper": OptimConfig(warmup_steps=3),
+    "levers": OptimConfig(warmup_steps=3, kind="muon", schedule="decay", ema=0.9),
+}
+
+
+@pytest.fixture(scope="module", params=OPTIMS)
+def optim(request: pytest.FixtureRequest) -> OptimConfig:
+    return OPTIMS[request.param]
+
+
 @pytest.fixture(scope="module")
-def straight(tiny_training: Training, corpus: Corpus, tmp_path_factory) -> Path:
+def straight(optim: OptimConfig, tiny_training: Training, corpus: Corpus, tmp_path_factory) -> Path:
     """A training that nothing interrupts."""
     folder = tmp_path_factory.mktemp("straight")
-    result = train(tiny_training(), corpus, folder)
+    result = train(tiny_training(optim=optim), corpus, folder)
     assert (result.steps, result.epochs, result.stopped) == (STEPS, 4, "epochs")
     return folder
 
 
+@pytest.mark.parametrize("optim", ["paper"], indirect=True)
 def test_two_and_two_epochs_are_four(straight, tiny_training, corpus, tmp_path: Path) -> None:
     train(tiny_training(epochs=2), corpus, tmp_path)
     result = train(tiny_training(epochs=4), corpus, tmp_path)
@@ -58,30 +70,33 @@ def test_two_and_two_epochs_are_four(straight, tiny_training, corpus, tmp_path: 
     assert same(results(tmp_path), results(straight))
 
 
-def test_recomputing_changes_nothing(straight, tiny_training, corpus, tmp_path: Path) -> None:
-    train(tiny_training(), corpus, tmp_path, recompute=True)
+def test_recomputing_changes_nothing(
+    straight, optim, tiny_training, corpus, tmp_path: Path
+) -> None:
+    train(tiny_training(optim=optim), corpus, tmp_path, recompute=True)
     assert same(results(tmp_path), results(straight))
 
 
 def test_a_training_stopped_after_every_step_ends_the_same(
-    straight, tiny_training, corpus, tmp_path: Path
+    straight, optim, tiny_training, corpus, tmp_path: Path
 ) -> None:
-    stops = [train(tiny_training(), corpus, tmp_path, max_seconds=0)]
+    config = tiny_training(optim=optim)
+    stops = [train(config, corpus, tmp_path, max_seconds=0)]
     while stops[-1].stopped == "time":
         assert not (tmp_path / "model.safetensors").exists()
-        stops.append(train(tiny_training(), corpus, tmp_path, max_seconds=0))
+        stops.append(train(config, corpus, tmp_path, max_seconds=0))
     assert [stop.steps for stop in stops] == [*range(1, STEPS + 1), STEPS]
     assert same(results(tmp_path), results(straight))
 
 
 def test_a_training_that_is_asked_to_stop_saves_its_step(
-    straight, tiny_training, corpus, tmp_path: Path
+    straight, optim, tiny_training, corpus, tmp_path: Path
 ) -> None:
     answers = iter([False, False, True])
-    result = train(tiny_training(), corpus, tmp_path, stop=lambda: next(answers))
+    result = train(tiny_training(optim=optim), corpus, tmp_path, stop=lambda: next(answers))
     saved, _ = load_state(tmp_path / "checkpoints")
     assert (result.stopped, result.steps, saved["step"]) == ("time", 3, 3)
-    train(tiny_training(), corpus, tmp_path)
+    train(tiny_training(optim=optim), corpus, tmp_path)
     assert same(results(tmp_path), results(straight))
 
 
@@ -101,8 +116,11 @@ loop.train(config, corpus, Path(sys.argv[2]), on_log=lambda event: print(event["
 """
 
 
-def test_a_killed_training_ends_the_same(straight, tiny_training, corpus, tmp_path: Path) -> None:
-    arguments = [tiny_training().model_dump_json(), str(tmp_path), str(torch.get_num_threads())]
+def test_a_killed_training_ends_the_same(
+    straight, optim, tiny_training, corpus, tmp_path: Path
+) -> None:
+    config = tiny_training(optim=optim)
+    arguments = [config.model_dump_json(), str(tmp_path), str(torch.get_num_threads())]
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -113,10 +131,11 @@ def test_a_killed_training_ends_the_same(straight, tiny_training, corpus, tmp_pa
         process.wait()
     saved, _ = load_state(tmp_path / "checkpoints")
     assert process.returncode == -9 and 3 <= saved["step"] < STEPS
-    train(tiny_training(), corpus, tmp_path)
+    train(config, corpus, tmp_path)
     assert same(results(tmp_path), results(straight))
 
 
+@pytest.mark.parametrize("optim", ["paper"], indirect=True)
 @pytest.mark.parametrize("damage", ["flipped", "cut", "no hash"])
 def test_a_damaged_state_is_passed_over_with_a_warning(
     straight, tiny_training, corpus, tmp_path: Path, damage: str
@@ -249,12 +268,64 @@ def state_at(step: int, lr: float = 1.0) -> State:
     [("warm", [0.25, 0.5, 0.75, 1, 1]), ("full", [1, 0.25, 0.5, 0.75, 1])],
 )
 def test_the_rate_warms_up_over_four_updates(first_step: str, rates: list[float]) -> None:
-    optim = OptimConfig(warmup_steps=4, first_step=first_step)
-    assert [loop.current_lr(state_at(step), optim) for step in range(5)] == rates
+    config = TrainConfig(optim=OptimConfig(warmup_steps=4, first_step=first_step))
+    assert [loop.current_lr(state_at(step), config) for step in range(5)] == rates
 
 
 def test_without_warm_up_the_first_rate_is_full() -> None:
-    assert loop.current_lr(state_at(0, lr=0.3), OptimConfig(warmup_steps=0)) == 0.3
+    config = TrainConfig(optim=OptimConfig(warmup_steps=0))
+    assert loop.current_lr(state_at(0, lr=0.3), config) == 0.3
+
+
+def test_the_rate_decays_to_zero_over_the_last_steps() -> None:
+    optim = OptimConfig(warmup_steps=2, schedule="decay", decay_share=0.4)
+    config = TrainConfig(optim=optim, epochs=2, steps_per_epoch=5)
+    rates = [loop.current_lr(state_at(step), config) for step in range(11)]
+    assert rates == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
+
+
+def test_depth_grows_in_equal_stages(tiny_training, tiny, corpus) -> None:
+    model = tiny("sep1x1-re1x3-l1+3")
+    config = tiny_training(model=model, curriculum=0.5, epochs=2, steps_per_epoch=4)
+    state = loop.start(config, None, "cpu")
+    batch = loop.training_batch(corpus, config, 0, 0, "cpu")
+    logs = [loop.train_step(state, *batch, config) for _ in range(6)]
+    outputs = [sum(name.startswith("train/loss.") for name in log) for log in logs]
+    assert outputs == [2, 2, 3, 3, 4, 4]  # N_re = 1, 1, 2, 2, 3, 3 and the splitter's
+
+
+def test_a_decay_without_a_known_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="steps_per_epoch is not set"):
+        loop.current_lr(state_at(0), TrainConfig(optim=OptimConfig(schedule="decay")))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "decay"])
+def test_other_schedules_neither_halve_nor_stop_early(
+    tiny_training, corpus, tmp_path: Path, validation, schedule: str
+) -> None:
+    optim = OptimConfig(schedule=schedule, early_stop=1, plateau_patience=0, warmup_steps=0)
+    validation(-5, -4, -3, -2, -1, 0)
+    result = train(tiny_training(epochs=6, optim=optim), corpus, tmp_path)
+    assert (result.epochs, result.best_val, result.stopped) == (6, -5, "epochs")
+    assert load_state(tmp_path / "checkpoints")[0]["base_lr"] == optim.lr
+
+
+def test_validated_and_kept_are_the_averaged_weights(tiny_training, corpus, tmp_path: Path) -> None:
+    config = tiny_training(optim=OptimConfig(warmup_steps=0, ema=0.9), epochs=1, steps_per_epoch=3)
+    state, expected = loop.start(config, None, "cpu"), {}
+    for step in range(3):
+        loop.train_step(state, *loop.training_batch(corpus, config, 0, step, "cpu"), config)
+        kept = (1 + step) / (10 + step) if step else 0
+        for name, tensor in state.model.named_parameters():
+            expected[name] = kept * expected.get(name, 0) + (1 - kept) * tensor.detach().clone()
+    events: list[dict] = []
+    train(config, corpus, tmp_path, on_log=events.append)
+    weights = read_model_file(tmp_path / "model.safetensors")[0]
+    for name, tensor in expected.items():
+        torch.testing.assert_close(weights[name], tensor)
+    ours = loop.validate(state.result, corpus, config, "cpu")["val/loss"]
+    assert events[-1]["metrics"]["val/loss"] == ours
+    assert ours != loop.validate(state.model, corpus, config, "cpu")["val/loss"]
 
 
 def plateau(losses: list[float], step: int = 100, **settings: Any) -> list[float]:

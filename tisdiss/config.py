@@ -382,8 +382,14 @@ class LossConfig(Config):
 
 
 class OptimConfig(Config):
-    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1)."""
+    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1), and levers that are not the
+    paper's: Muon, other schedules, averaged weights."""
 
+    kind: Literal["adamw", "muon"] = _later("adamw")
+    """"muon": Muon for the weights of products and convolutions between encoder and decoder, AdamW
+    for all others (Jordan et al., "Muon", 2024)."""
+    muon_lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = _later(0.02)
+    """Rate of Muon, moved by the schedule as `lr` is, which stays that of AdamW."""
     lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = 1e-3
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: Guard = 1e-8
@@ -401,6 +407,17 @@ class OptimConfig(Config):
     released rule `loss < best * (1 - threshold)` also accepts slightly worse values; kept."""
     early_stop: Count = 10
     """Stop when the best epoch lies more than this many epochs back."""
+    schedule: Literal["plateau", "constant", "decay"] = _later("plateau")
+    """What follows the warm-up. "plateau": halving and early stop; "constant": the full rate to the
+    end; "decay": the full rate, then linearly to zero (Hu et al., "MiniCPM", 2024, call it
+    warm-up-stable-decay; Hägele et al., "Scaling laws and compute-optimal training beyond fixed
+    training durations", 2024). The last two go on to the last epoch."""
+    decay_share: Annotated[float, Field(gt=0, le=1)] = _later(0.3)
+    """Share of all updates over which the rate falls to zero."""
+    ema: Momentum = _later(0.0)
+    """Validated and kept is an exponential moving average of the weights, of which each update
+    keeps this share (Polyak and Juditsky, 1992, average alike); 0: the weights themselves. With
+    `average_best` at 1 the result is one such average."""
 
 
 class DataConfig(Config):
@@ -443,14 +460,24 @@ class DataConfig(Config):
     speed: Annotated[float, Field(ge=0, le=0.3, json_schema_extra={"since": 0.0})] = 0.0
     """Each source of a dynamic mixture is played faster or slower by up to this share, and higher
     or lower with it: more voices out of few. No part of the paper's recipe."""
+    pairs: Literal["any", "different-sexes"] = _later("any")
+    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to tell apart;
+    speakers of unknown sex are not heard. Validation and test mixtures stay of any speakers. No
+    part of the paper's recipe."""
 
     @model_validator(mode="after")
-    def _speed_is_dynamic(self) -> "DataConfig":
+    def _drawn_anew(self) -> "DataConfig":
+        """Refuse settings of dynamic mixing where recordings are not drawn one by one."""
         stored = self.source in ("wsj0-2mix", "libri2mix", "whamr")
         if self.speed and (stored or not self.dynamic):
             raise ValueError(
                 f"speed={self.speed:g}: only dynamic mixing of single recordings changes the "
                 "speed; set dynamic: true, or speed: 0"
+            )
+        if self.pairs != "any" and (stored or not self.dynamic):
+            raise ValueError(
+                f"pairs={self.pairs}: only dynamic mixing of single recordings chooses its pairs; "
+                "set dynamic: true, or pairs: any"
             )
         return self
 
@@ -486,6 +513,10 @@ class TrainConfig(Config):
     """None: one pass over the training mixtures."""
     average_best: Annotated[int, Field(ge=1, le=MAX_AVERAGED)] = 5
     """The final model is the mean of this many checkpoints with the lowest validation loss."""
+    curriculum: Annotated[float, Field(ge=0, le=1)] = _later(0.0)
+    """Over this share of all updates N_re grows from 1 to its trained value, in equal stages, so
+    that early updates cost less (after Gong et al., "Efficient training of BERT by progressively
+    stacking", 2019). 0: the trained value from the first update, as the paper trains."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
     "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
@@ -495,6 +526,13 @@ class TrainConfig(Config):
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
 
+    @property
+    def total_steps(self) -> int:
+        """Updates from the first epoch to the last, where `steps_per_epoch` is known."""
+        if self.steps_per_epoch is None:
+            raise ValueError("steps_per_epoch is not set: one pass, as long as a corpus says")
+        return self.epochs * self.steps_per_epoch
+
     @model_validator(mode="after")
     def _batch_fits(self) -> "TrainConfig":
         samples = self.batch_size * self.data.segment_seconds * self.data.sample_rate
@@ -502,6 +540,15 @@ class TrainConfig(Config):
             raise ValueError(
                 f"batch_size={self.batch_size} crops of {self.data.segment_seconds:g} s are "
                 f"{samples:.1e} samples; a batch holds at most {MAX_SAMPLES:.1e}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_depth_to_grow(self) -> "TrainConfig":
+        if self.curriculum and not self.model.m_re:
+            raise ValueError(
+                f"curriculum={self.curriculum:g}: {self.model.name} has no reconstructor whose "
+                "passes could grow; set curriculum: 0"
             )
         return self
 

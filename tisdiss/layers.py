@@ -21,6 +21,9 @@ from tisdiss.kernels.products import product
 
 Work = Callable[[Tensor], Tensor]
 
+WEIGHTED = nn.Linear | nn.LSTM | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+"""Layers whose parameters of two and more axes are the weights of products."""
+
 
 class RMSGroupNorm(nn.Module):
     """y = scale * x / (rms(x) + eps), the root mean square taken over each group of channels.

@@ -16,7 +16,7 @@ from tisdiss.baselines.tf_locoformer import tf_locoformer_parts
 from tisdiss.codec import build_codec
 from tisdiss.config import ModelConfig
 from tisdiss.depths import Depth, ends_pass, re_depths, sep_depths
-from tisdiss.layers import Residual
+from tisdiss.layers import WEIGHTED, Residual
 from tisdiss.parts import Parts
 from tisdiss.reconstructor import Reconstructor, triple_path
 from tisdiss.separator import Separator, dual_path
@@ -195,8 +195,7 @@ def _deviation(mixture: Tensor) -> Tensor:
 
 def _initialise(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases; scales, slopes and band codecs keep their own."""
-    convolutions = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
-    if isinstance(module, nn.Linear | nn.LSTM | convolutions):
+    if isinstance(module, WEIGHTED):
         for parameter in module.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)

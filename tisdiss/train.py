@@ -1,9 +1,10 @@
 """The training loop of the paper (Sec. 3.1), from top to bottom.
 
 AdamW, linear warm-up, halving on a plateau, early stop, gradient clipping, and the mean of the best
-checkpoints as the result. A training resumes from its folder by itself and then ends with the very
-same weights (on the same machine, torch and thread count): everything that decides the next step is
-in `State`, and every example follows from (seed, epoch, index) alone.
+checkpoints as the result; `OptimConfig` names alternatives. A training resumes from its folder by
+itself and then ends with the very same weights (on the same machine, torch and thread count):
+everything that decides the next step is in `State`, and every example follows from (seed, epoch,
+index) alone.
 """
 
 import math
@@ -11,10 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from tisdiss.checkpoint import (
     load_state,
@@ -32,6 +34,8 @@ from tisdiss.machine.device import set_precision
 from tisdiss.machine.ranks import ALONE, Ranks, ranks
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
+from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
+from tisdiss.schedule import rate_share, trained_n_re
 
 SAVE_SECONDS = 60.0
 LOG_SECONDS = 5.0
@@ -48,7 +52,8 @@ class State:
     """Exactly what a checkpoint holds."""
 
     model: TISDiSS
-    optimiser: torch.optim.AdamW
+    optimiser: Optimiser
+    ema: AveragedModel | None = None
     step: int = 0
     epoch: int = 0
     base_lr: float = 0.0
@@ -60,14 +65,24 @@ class State:
     seconds: float = 0.0
     skipped: int = 0
 
+    @property
+    def result(self) -> TISDiSS:
+        """What is validated and kept: the model, or its moving average where there is one."""
+        return self.model if self.ema is None else cast(TISDiSS, self.ema.module)
+
     def as_dict(self) -> dict[str, Any]:
-        plain = {k: v for k, v in vars(self).items() if k not in ("model", "optimiser")}
-        return plain | {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        parts = self._parts()
+        plain = {k: v for k, v in vars(self).items() if k not in (*parts, "ema")}
+        return plain | {name: part.state_dict() for name, part in parts.items()}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        self.model.load_state_dict(saved.pop("model"))
-        self.optimiser.load_state_dict(saved.pop("optimiser"))
+        for name, part in self._parts().items():
+            part.load_state_dict(saved.pop(name))
         vars(self).update(saved)
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"model": self.model, "optimiser": self.optimiser}
+        return parts if self.ema is None else parts | {"ema": self.ema}
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,7 @@ def train(
     set_recompute(state.model, recompute)
     saved, complaints = peers.in_turn(lambda: load_state(checkpoints))
     steps = config.steps_per_epoch or math.ceil(len(corpus.train) / config.batch_size)
+    config = config.model_copy(update={"steps_per_epoch": steps})
     if saved is not None:
         state.restore(saved)
         _check_place(state, steps, checkpoints)
@@ -129,10 +145,10 @@ def train(
                 _save(state, checkpoints, clock, peers)
             if time_is_up:
                 return _result(state, "time")
-        metrics = validate(state.model, corpus, config, device, peers)
+        metrics = validate(state.result, corpus, config, device, peers)
         finish_epoch(state, metrics["val/loss"], config)
         _save(state, checkpoints, clock, peers)
-        on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config.optim)}))
+        on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config)}))
     stopped = "early" if stalled(state, config.optim) else "epochs"
     return _finish(state, folder, stopped, about or {}, peers)
 
@@ -164,15 +180,8 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
     model.to(device)
     set_bf16(model, config.precision == "bf16")
     optim = config.optim
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=optim.lr,
-        betas=optim.betas,
-        eps=optim.eps,
-        weight_decay=optim.weight_decay,
-        foreach=True,
-    )
-    return State(model, optimiser, base_lr=optim.lr)
+    ema = moving_average(model, optim.ema) if optim.ema else None
+    return State(model, build_optimiser(model, optim), ema, base_lr=optim.lr)
 
 
 def training_batch(
@@ -207,21 +216,23 @@ def train_step(
 
     A non-finite gradient skips the update, as in the released code; too many in a row raise.
     """
-    depths = config.model.decoded()
-    estimates = state.model.all_depths(mixture)
+    n_re = trained_n_re(state.step, config)
+    depths = config.model.decoded(n_re=n_re)
+    estimates = state.model.all_depths(mixture, n_re=n_re)
     loss, by_depth = multi_depth_loss(estimates, sources, depths, config.loss)
-    state.optimiser.zero_grad(set_to_none=True)
+    state.model.zero_grad(set_to_none=True)
     loss.backward()
     loss, by_depth = loss.detach(), by_depth.detach()
     peers.average(
         [*(p.grad for p in state.model.parameters() if p.grad is not None), loss, by_depth]
     )
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.clip_norm)
-    lr = current_lr(state, config.optim)
+    lr = current_lr(state, config)
     if torch.isfinite(norm):
-        for group in state.optimiser.param_groups:
-            group["lr"] = lr
+        set_rate(state.optimiser, lr)
         state.optimiser.step()
+        if state.ema is not None:
+            state.ema.update_parameters(state.model)
         state.skipped = 0
     else:
         state.skipped += 1
@@ -236,14 +247,9 @@ def train_step(
     return {"train/loss": loss.item(), "train/lr": lr, "train/grad_norm": norm.item()} | each
 
 
-def current_lr(state: State, optim: OptimConfig) -> float:
-    """The rate of the next update: linear warm-up over `warmup_steps`, then the halved base."""
-    updates = state.step
-    if optim.first_step == "full":
-        if updates == 0:
-            return state.base_lr
-        updates -= 1
-    return state.base_lr * min(1.0, (updates + 1) / max(1, optim.warmup_steps))
+def current_lr(state: State, config: TrainConfig) -> float:
+    """The rate of the next update: the base, warmed up, halved or decayed."""
+    return state.base_lr * rate_share(state.step, config)
 
 
 def finish_epoch(state: State, val_loss: float, config: TrainConfig) -> None:
@@ -251,10 +257,11 @@ def finish_epoch(state: State, val_loss: float, config: TrainConfig) -> None:
     state.epoch += 1
     if not math.isfinite(val_loss):
         raise Diverged(f"epoch {state.epoch}: validation loss is {val_loss}")
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in _weights(state.model)}
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in _weights(state.result)}
     ranked = sorted([*state.best, (val_loss, state.epoch, weights)], key=lambda entry: entry[:2])
     state.best = ranked[: config.average_best]
-    apply_plateau(state, val_loss, config.optim)
+    if config.optim.schedule == "plateau":
+        apply_plateau(state, val_loss, config.optim)
 
 
 def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
@@ -274,7 +281,9 @@ def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
 
 def stalled(state: State, optim: OptimConfig) -> bool:
     """Whether the best epoch lies so far back that training stops early."""
-    return bool(state.best) and state.epoch - state.best[0][1] > optim.early_stop
+    if optim.schedule != "plateau" or not state.best:
+        return False
+    return state.epoch - state.best[0][1] > optim.early_stop
 
 
 @torch.inference_mode()

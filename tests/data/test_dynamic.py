@@ -1,6 +1,7 @@
 """Dynamic mixing: every example from its seed alone, of full length, audible."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,43 @@ def test_speed_changes_the_sound_but_not_the_length_or_the_sum(voices):
 def test_speed_enters_the_manifest(voices):
     hashes = {make(voices, speed=speed).manifest_hash for speed in (0.0, 0.1, 0.2)}
     assert len(hashes) == 3
+
+
+def test_pairs_of_different_sexes_are_in_either_order_and_of_all_voices(voices):
+    drawn = [make(voices, pairs="different-sexes").crop(0, i, 0.1) for i in range(100)]
+    assert {example.sexes for example in drawn} == {("f", "m"), ("m", "f")}
+    assert {s for e in drawn for s in e.speakers} == {u.speaker for u in voices.split("train")}
+    assert {len(set(make(voices).crop(0, i, 0.1).sexes)) for i in range(20)} == {1, 2}
+
+
+def test_pairs_enter_the_manifest_only_where_they_are_chosen(voices):
+    plain, chosen = (make(voices, pairs=pairs) for pairs in ("any", "different-sexes"))
+    assert plain.manifest_hash == make(voices).manifest_hash != chosen.manifest_hash
+
+
+def of_sexes(source: Source, *sexes: str) -> Source:
+    """The source with these in turn as the sexes of its training speakers."""
+    order = sorted({u.speaker for u in source.split("train")})
+    known = {speaker: sexes[i % len(sexes)] for i, speaker in enumerate(order)}
+    changed = (replace(u, sex=known.get(u.speaker, "")) for u in source.utterances)
+    return replace(source, utterances=tuple(changed))
+
+
+def test_speakers_of_unknown_sex_are_in_no_pair(voices):
+    mixtures = make(of_sexes(voices, "f", "m", ""), pairs="different-sexes")
+    drawn = [mixtures.crop(0, i, 0.1) for i in range(40)]
+    assert {example.sexes for example in drawn} == {("f", "m"), ("m", "f")}
+    assert len({s for example in drawn for s in example.speakers}) == 3  # of four
+
+
+@pytest.mark.parametrize(
+    ("sexes", "n_src", "message"),
+    [
+        (("f", ""), 2, r"has 2 women, 0 men and 2 speakers of unknown sex; say who is who in"),
+        (("",), 2, r"has 0 women, 0 men and 4 speakers of unknown sex"),
+        (("f", "m"), 3, "n_src=3 speakers are no pair; set data.pairs: any"),
+    ],
+)
+def test_pairs_that_cannot_be_chosen_are_refused(voices, sexes, n_src, message):
+    with pytest.raises(ValueError, match=message):
+        make(of_sexes(voices, *sexes), n_src=n_src, pairs="different-sexes")

@@ -71,7 +71,7 @@ def test_weights_after_the_updates_agree(trace) -> None:
 
 def test_the_papers_ramp_starts_with_the_first_update(trace) -> None:
     state = State(trace[0].model, trace[0].optimiser, base_lr=1e-3)
-    assert current_lr(state, OptimConfig(warmup_steps=5)) == pytest.approx(2e-4)
+    assert current_lr(state, TrainConfig(optim=OptimConfig(warmup_steps=5))) == pytest.approx(2e-4)
 
 
 def test_plateau_rule_follows_the_released_traces(trace) -> None:
@@ -90,5 +90,5 @@ def test_plateau_rule_follows_the_released_traces(trace) -> None:
         for loss in case["val_loss"]:
             state.step += golden["steps_per_epoch"]
             apply_plateau(state, loss, optim)
-            rates.append(current_lr(state, optim))
+            rates.append(current_lr(state, TrainConfig(optim=optim)))
         assert rates == pytest.approx(case["lr_after_epoch"], rel=1e-12)

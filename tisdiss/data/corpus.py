@@ -123,6 +123,7 @@ def _dynamic(
         seed=config.seed,
         acoustics=acoustics,
         speed=config.speed,
+        pairs=config.pairs,
     )
 
 

@@ -21,7 +21,8 @@ class DynamicMixtures:
     Speakers are drawn uniformly, then one of their utterances. Where it is shorter than the crop,
     further utterances of that speaker follow it (the same again when there is no other), so a crop
     has its full length. A crop in which one source is silent is drawn again. With `speed`, each
-    source is played up to that share faster or slower.
+    source is played up to that share faster or slower. With `pairs` "different-sexes", a woman and
+    a man are drawn, in either order; speakers of unknown sex are not.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class DynamicMixtures:
         seed: int,
         acoustics: Acoustics | None = None,
         speed: float = 0.0,
+        pairs: str = "any",
     ) -> None:
         self.source, self.split, self.n_src, self.length = source, split, n_src, length
         self.gain_db, self.seconds, self.seed = gain_db, seconds, seed
         self.acoustics, self.speed = acoustics, speed
-        self._voices = voices(source.split(split), n_src, f"split {split!r} of {source.name}")
+        where = f"split {split!r} of {source.name}"
+        self._voices = voices(source.split(split), n_src, where)
+        self._sexes = () if pairs == "any" else by_sex(self._voices, n_src, where)
 
     def __len__(self) -> int:
         return self.length
@@ -50,7 +54,7 @@ class DynamicMixtures:
         seconds = self.seconds if seconds is None else seconds
         wanted = crop_samples(seconds, self.source.sample_rate)
         draw = Draw("dynamic", self.seed, self.split, epoch, i)
-        chosen = draw.distinct(self._voices, self.n_src)
+        chosen = self._chosen(draw)
         pace = Draw("speed", self.seed, self.split, epoch, i)
         parts = [self._played(draw, pace, voice, wanted) for voice in chosen]
         mixture, sources = mix(
@@ -78,6 +82,8 @@ class DynamicMixtures:
         }
         if self.speed:
             plain["speed"] = self.speed
+        if self._sexes:
+            plain["pairs"] = "different-sexes"
         if self.acoustics:
             plain["acoustics"] = self.acoustics.manifest()
         return canonical_hash(plain)
@@ -91,6 +97,12 @@ class DynamicMixtures:
             "seconds": self.seconds,
             "seed": self.seed,
         }
+
+    def _chosen(self, draw: Draw) -> list[list[Utterance]]:
+        """The voices of a mixture."""
+        if not self._sexes:
+            return draw.distinct(self._voices, self.n_src)
+        return draw.shuffled([group[draw.integer(len(group))] for group in self._sexes])
 
     def _played(
         self, draw: Draw, pace: Draw, voice: Sequence[Utterance], wanted: int
@@ -124,3 +136,21 @@ class DynamicMixtures:
             line.append(others[(len(line) - 1) % len(others)])
         start = draw.integer(total - wanted + 1)
         return np.concatenate([self.source.read(u) for u in line])[start : start + wanted]
+
+
+def by_sex(
+    voices: list[list[Utterance]], n_src: int, where: str
+) -> tuple[list[list[Utterance]], list[list[Utterance]]]:
+    """Voices of women and of men, of known sex alone; ValueError where no pair is left."""
+    if n_src != 2:
+        raise ValueError(
+            f"pairs=different-sexes: n_src={n_src} speakers are no pair; set data.pairs: any"
+        )
+    women, men = ([voice for voice in voices if voice[0].sex == sex] for sex in "fm")
+    if not women or not men:
+        raise ValueError(
+            f"pairs=different-sexes: {where} has {len(women)} women, {len(men)} men and "
+            f"{len(voices) - len(women) - len(men)} speakers of unknown sex; say who is who in "
+            "column sex (f or m) of speakers.csv, add speakers, or set data.pairs: any"
+        )
+    return women, men
