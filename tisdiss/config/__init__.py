@@ -1,0 +1,30 @@
+"""What a model, a training and an evaluation are: frozen settings, each with its paper symbol.
+
+`model.py`, `data.py` and `training.py` have them, `numbers.py` what a number may be. Nothing here
+imports torch, so that planning and `--help` stay instant.
+"""
+
+from tisdiss.config.data import DataConfig
+from tisdiss.config.model import BlockConfig, CodecConfig, GridConfig, ModelConfig
+from tisdiss.config.numbers import Condition, Config, Passes, Seed, check_seed
+from tisdiss.config.training import EvalConfig, LossConfig, OptimConfig, TrainConfig
+from tisdiss.depths import Decode, LossTerm
+
+__all__ = [
+    "BlockConfig",
+    "CodecConfig",
+    "Condition",
+    "Config",
+    "DataConfig",
+    "Decode",
+    "EvalConfig",
+    "GridConfig",
+    "LossConfig",
+    "LossTerm",
+    "ModelConfig",
+    "OptimConfig",
+    "Passes",
+    "Seed",
+    "TrainConfig",
+    "check_seed",
+]

@@ -1,0 +1,293 @@
+"""What a model is: blocks, codec, passes through separator and reconstructor."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tisdiss.config.numbers import Blocks, Config, Guard, Kernel, Passes, Rate, Width, later
+from tisdiss.depths import (
+    Decode,
+    Depth,
+    LossTerm,
+    re_depths,
+    resolved,
+    selected,
+    sep_depths,
+)
+from tisdiss.limits import MAX_BLOCKS, MAX_FFT, MAX_PASSES
+from tisdiss.paper_names import Architecture, CodecKind, SplitterKind, paper_name, read_name
+
+
+class BlockConfig(Config):
+    """One Locoformer path; Sep-Blocks have two of them (time, frequency), Re-Blocks three.
+
+    Of a TF-GridNet these are only `channels` and `eps`; the rest is in `GridConfig`.
+    """
+
+    channels: Width = 128
+    """D: feature channels."""
+    attention_dim: Width = 128
+    """Width of q, k and v over all heads."""
+    n_heads: Width = 4
+    norm: Literal["rmsgroupnorm", "layernorm"] = "rmsgroupnorm"
+    norm_groups: Width = 4
+    ffn_hidden: tuple[Width, ...] = (384, 384)
+    """Hidden width of the feed-forward before and after the attention; one entry: after only."""
+    ffn_kernel: Kernel = 4
+    ffn_stride: Kernel = 1
+    tf_order: Literal["ft", "tf"] = "ft"
+    """Which path comes first: frequency ("ft") or time ("tf")."""
+    eps: Guard = 1e-5
+    """Guard of every normalisation in the network."""
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> "BlockConfig":
+        if self.attention_dim % (2 * self.n_heads):
+            raise ValueError(
+                f"attention_dim={self.attention_dim} must be a multiple of twice n_heads="
+                f"{self.n_heads}: rotary positions turn channels in pairs"
+            )
+        if self.norm == "rmsgroupnorm" and self.channels % self.norm_groups:
+            raise ValueError(
+                f"channels={self.channels} must be a multiple of norm_groups={self.norm_groups}"
+            )
+        if len(self.ffn_hidden) not in (1, 2):
+            raise ValueError(
+                f"ffn_hidden={self.ffn_hidden}: give one width (after the attention) or two "
+                "(before, after)"
+            )
+        if self.ffn_stride > self.ffn_kernel:
+            raise ValueError(
+                f"ffn_stride={self.ffn_stride} must not exceed ffn_kernel={self.ffn_kernel}"
+            )
+        return self
+
+
+class GridConfig(Config):
+    """One TF-GridNet block: LSTMs along bins and along frames, then attention over frames.
+
+    Symbols of Wang et al., "TF-GridNet", TASLP 2023. The width D is `block.channels`, the number
+    of blocks B is m_sep, and n_sep passes share them. The defaults are ESPnet's; its D is 48.
+    """
+
+    window: Kernel = 4
+    """I: neighbouring positions that an LSTM sees in one step."""
+    hop: Kernel = 1
+    """J: positions from one step to the next."""
+    hidden: Width = 192
+    """H: LSTM units in each of the two directions."""
+    n_heads: Width = 4
+    """L: heads of the attention over frames."""
+    qk_size: Width = 512
+    """Numbers in a frame's query or key, at least: E = ceil(qk_size / F) for each of F bins."""
+    version: Literal[1, 2] = 1
+    """1, as published, pads an axis at its end, 2 at both ends by I - J; where I = J, 2 maps what
+    the LSTM gives by a linear layer instead of a transposed convolution."""
+
+    @model_validator(mode="after")
+    def _windows_meet(self) -> "GridConfig":
+        if self.hop > self.window:
+            raise ValueError(
+                f"hop={self.hop} must be at most window={self.window}: positions in between would "
+                "not be seen"
+            )
+        return self
+
+    @property
+    def adjoining(self) -> bool:
+        """Whether windows lie side by side and are joined by a linear layer."""
+        return self.version == 2 and self.hop == self.window
+
+    def padding(self, length: int) -> tuple[int, int]:
+        """Zeros before and after an axis of bins or frames, so that windows fill it."""
+        edge = self.window - self.hop if self.version == 2 else 0
+        hops = max(0, -(-(length + 2 * edge - self.window) // self.hop))
+        return edge, self.window + hops * self.hop - length - edge
+
+
+class CodecConfig(Config):
+    """Waveform to features and back: the STFT grid and the layers next to it."""
+
+    kind: CodecKind = "conv2d"
+    n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
+    hop: Width = 64
+    sample_rate: Rate = 8000
+    """Hz. The mel layout depends on it; audio at another rate is resampled before the model."""
+    n_bands: Width = 32
+    """Bands of the mel layout; the others follow from n_fft."""
+    expansion: Blocks = 4
+    """Hidden width of the linear band decoders, in units of D."""
+
+    @model_validator(mode="after")
+    def _frames_overlap(self) -> "CodecConfig":
+        if 2 * self.hop > self.n_fft:
+            raise ValueError(f"hop={self.hop} must be at most half of n_fft={self.n_fft}")
+        return self
+
+    @property
+    def bins(self) -> int:
+        """F: one-sided STFT bins."""
+        return self.n_fft // 2 + 1
+
+
+class ModelConfig(Config):
+    """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
+
+    architecture: Architecture = "tisdiss"
+    n_src: Annotated[int, Field(ge=2, le=8)] = 2
+    """J: speakers to separate."""
+    m_sep: Blocks = 1
+    """M_sep: Sep-Blocks in one pass of the separator."""
+    n_sep: Passes = 2
+    """N_sep: passes through the separator, sharing its parameters."""
+    m_re: Annotated[int, Field(ge=0, le=MAX_BLOCKS)] = 1
+    """M_re: Re-Blocks in one pass of the reconstructor; 0 means no early split."""
+    n_re: Annotated[int, Field(ge=0, le=MAX_PASSES)] = 3
+    """N_re: passes through the reconstructor in training; free at inference."""
+    losses: tuple[LossTerm, ...] = ("last", "split", "re")
+    """Which outputs are supervised besides the last one (Eq. 1)."""
+    decode_sep: Decode = "auto"
+    """Which Sep depths the `sep` term covers: the end of each pass ("repetitions"), every block
+    ("layers"), or every block of the last pass ("last-layers"). "auto": every block if there is
+    one pass, the ends of the passes otherwise, as in the paper's rows."""
+    decode_re: Decode = "auto"
+    splitter: SplitterKind = "swiglu"
+    mask: bool = False
+    """Multiply the mixture's spectrum by the decoder's output instead of taking it directly."""
+    sep_residual: bool = True
+    """Add the encoder's features before every Sep-Block but the first."""
+    re_residual: bool = False
+    block: BlockConfig = BlockConfig()
+    grid: GridConfig = later(GridConfig())
+    """The block of a TF-GridNet; other architectures have none."""
+    codec: CodecConfig = CodecConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ModelConfig":
+        if (self.m_re == 0) != (self.n_re == 0):
+            raise ValueError(
+                f"m_re={self.m_re}, n_re={self.n_re}: a model without early split has both at 0"
+            )
+        if "last" not in self.losses:
+            raise ValueError(f"losses={list(self.losses)}: 'last' is always supervised; add it")
+        if len(set(self.losses)) != len(self.losses):
+            raise ValueError(f"losses={list(self.losses)}: name each term once")
+        if not self.m_re and {"split", "re"} & set(self.losses):
+            raise ValueError(
+                f"losses={list(self.losses)}: 'split' and 're' need a reconstructor (m_re >= 1)"
+            )
+        if not self.has_splitter and (
+            self.m_re or self.sep_residual or self.codec.kind != "conv2d" or self.mask
+        ):
+            raise ValueError(
+                f"{self.architecture} has no reconstructor, no residual module, no mask and the "
+                "conv2d codec: set m_re=0, n_re=0, sep_residual=false, mask=false, "
+                "codec.kind=conv2d"
+            )
+        channels, heads = self.block.channels, self.grid.n_heads
+        if self.architecture == "tf-gridnet" and channels % heads:
+            raise ValueError(
+                f"block.channels={channels} must be a multiple of grid.n_heads={heads}: the heads "
+                "share the channels"
+            )
+        return self
+
+    @property
+    def has_splitter(self) -> bool:
+        """Whether features are split by speaker; the baselines decode all out of one map."""
+        return self.architecture == "tisdiss"
+
+    def decoded(self, n_sep: int | None = None, n_re: int | None = None) -> tuple[Depth, ...]:
+        """Every depth that training supervises, in the order of execution, the last output last.
+
+        Sec. 2.2; the separator's final depth is the split term, or the output itself when there
+        is no early split.
+        """
+        n_sep, n_re = self.check_depth(n_sep, n_re)
+        sep = sep_depths(self.m_sep, n_sep)
+        split = Depth("split", n_sep, 0, sep[-1].block)
+        depths: list[Depth] = []
+        if "sep" in self.losses:
+            depths += selected(sep, resolved(self.decode_sep, self.n_sep), self.m_sep)[:-1]
+        if not self.m_re:
+            return (*depths, split)
+        if "split" in self.losses:
+            depths.append(split)
+        re = re_depths(self.m_re, n_sep, n_re)
+        if "re" in self.losses:
+            depths += selected(re, resolved(self.decode_re, self.n_re), self.m_re)[:-1]
+        return (*depths, re[-1])
+
+    def check_depth(self, n_sep: int | None, n_re: int | None) -> tuple[int, int]:
+        """The depth to run at, the trained one where None is given."""
+        n_sep = self.n_sep if n_sep is None else n_sep
+        n_re = self.n_re if n_re is None else n_re
+        if n_sep < 1:
+            raise ValueError(f"n_sep={n_sep}: the separator runs at least once; pass n_sep >= 1.")
+        if max(n_sep, n_re) > MAX_PASSES:
+            raise ValueError(f"n_sep={n_sep}, n_re={n_re}: at most {MAX_PASSES} passes are run.")
+        if self.m_re and n_re < 1:
+            raise ValueError(f"n_re={n_re}: the reconstructor runs at least once; pass n_re >= 1.")
+        if not self.m_re and n_re:
+            raise ValueError(
+                f"n_re={n_re}: {self.name} has no reconstructor to repeat; its depth is n_sep."
+            )
+        return n_sep, n_re
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether anything repeats that a residual module leads into; one serves both sides."""
+        repeats = self.m_sep * self.n_sep > 1
+        return (self.sep_residual and repeats) or (self.re_residual and self.m_re > 0)
+
+    def check_fine_tune(self, parent: "ModelConfig") -> None:
+        """Refuse to start from a parent that has other weights: passes and losses have none."""
+        free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
+        ours, theirs = (
+            dict(_leaves(model.model_dump() | free, "model.")) for model in (self, parent)
+        )
+        differ = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
+        if differ:
+            raise ValueError(
+                f"{self.name} cannot start from {parent.name}: they differ in {', '.join(differ)}; "
+                "only passes and losses may change in a fine-tune, so train it from scratch"
+            )
+        if self.has_residual != parent.has_residual:
+            raise ValueError(
+                f"{self.name} cannot start from {parent.name}: where one Sep-Block runs once there "
+                "is no residual module, and more passes need one; train it from scratch"
+            )
+
+    @property
+    def name(self) -> str:
+        """The paper's name, such as "sep1x2-re1x3-l1+3"."""
+        return paper_name(self, self.codec.kind)
+
+    @classmethod
+    def from_name(cls, name: str, base: "ModelConfig | None" = None) -> "ModelConfig":
+        """The model that a paper name means; what the name does not say is taken from `base`."""
+        return (base or cls()).renamed(name)
+
+    def renamed(self, name: str) -> "ModelConfig":
+        """This model with the structure that `name` states and everything else unchanged.
+
+        But for what only a TF-GridNet has, which other models keep at its default.
+        """
+        update = read_name(name)
+        baseline = update["architecture"] != "tisdiss"
+        update["sep_residual"] = not baseline and (self.sep_residual or not self.has_splitter)
+        if update["architecture"] != "tf-gridnet":
+            update["grid"] = GridConfig()
+        if kind := update.pop("codec_kind", None):
+            update["codec"] = self.codec.model_dump() | {"kind": kind}
+        return ModelConfig.model_validate(self.model_dump() | update)
+
+
+def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name, as a study sets them."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,61 @@
+"""What numbers of settings may be: every one that sizes something has an end (`limits.py`)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from tisdiss.limits import (
+    MAX_BLOCKS,
+    MAX_COUNT,
+    MAX_KERNEL,
+    MAX_PASSES,
+    MAX_RATE,
+    MAX_SECONDS,
+    MAX_SEED,
+    MAX_WIDTH,
+    MIN_RATE,
+)
+
+
+def check_seed(seed: int) -> int:
+    """The seed, where it is one; ValueError otherwise."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(
+            f"{seed}: a seed is from 0 to {MAX_SEED}, for generators keep 32 bits: a longer one "
+            "would give the very weights of a shorter one"
+        )
+    return seed
+
+
+# What a number may be: every one that decides how much is computed or kept has an end.
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Passes = Annotated[int, Field(ge=1, le=MAX_PASSES)]
+Blocks = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Kernel = Annotated[int, Field(ge=1, le=MAX_KERNEL)]
+Rate = Annotated[int, Field(ge=MIN_RATE, le=MAX_RATE)]
+Length = Annotated[float, Field(ge=0.01, le=MAX_SECONDS)]
+Guard = Annotated[float, Field(gt=0, le=1)]
+Decibels = Annotated[float, Field(ge=-100, le=100)]
+T60 = Annotated[float, Field(ge=0.05, le=1.5)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[
+    int,
+    AfterValidator(check_seed),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SEED}),
+]
+Condition = Literal["clean", "noisy", "reverberant", "noisy-reverberant"]
+
+
+class Config(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def later(value: Any) -> Any:
+    """A field that was added after runs existed, with the value that all of those had."""
+    plain = list(value) if isinstance(value, tuple) else value
+    if isinstance(value, BaseModel):
+        plain = value.model_dump(mode="json")
+    return Field(default=value, json_schema_extra={"since": plain})
