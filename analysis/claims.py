@@ -120,7 +120,7 @@ def claims(
     A study that was never planned at that profile, or whose plan cannot be read, has its claims
     read from `studies/` and listed as MISSING. `warn` hears of every file that cannot be read.
     """
-    from tisdiss.study.words import find_studies  # pydantic is slow to load
+    from tisdiss.study.load import find_studies  # pydantic is slow to load
 
     verdicts = []
     for study in studies:

@@ -103,7 +103,7 @@ def unreadable(folder: Path, error: ValueError) -> Entry:
 def _absent(study: str, problem: str = "") -> Entry:
     if not (STUDIES / f"{study}.yaml").is_file():
         return Entry(study, "", "", [], problem=problem)
-    from tisdiss.study.words import find_studies  # pydantic is slow to load
+    from tisdiss.study.load import find_studies  # pydantic is slow to load
 
     (found,) = find_studies([study], STUDIES)
     verdicts = unplanned(found, problem or "not run")

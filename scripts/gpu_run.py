@@ -33,7 +33,7 @@ from tisdiss.harness.run import run as run_plan
 from tisdiss.harness.timing import Timing, time_plan
 from tisdiss.machine.device import set_precision
 from tisdiss.released import tisdiss as espnet
-from tisdiss.study.words import find_studies
+from tisdiss.study.load import find_studies
 
 
 def parity(device: str) -> str:

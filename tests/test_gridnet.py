@@ -20,7 +20,7 @@ from tisdiss.kernels.modes import set_recompute
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
 from tisdiss.records.run_folder import RunFolder
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 from tisdiss.train import start, train_step
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

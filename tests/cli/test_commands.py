@@ -29,7 +29,7 @@ from tisdiss.harness.display import Watcher
 from tisdiss.harness.ui import check_port
 from tisdiss.model import TISDiSS
 from tisdiss.records.run_folder import Journal, RunFolder
-from tisdiss.study.words import find_studies
+from tisdiss.study.load import find_studies
 from tisdiss.wave import write_wav
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import Runner
 from tisdiss.records.run_folder import RunFolder
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 DRILLS = {
     "R1": "trainer killed at random moments: resumes, same weights and optimiser",

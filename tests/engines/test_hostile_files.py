@@ -11,8 +11,8 @@ import torch
 
 from tisdiss.checkpoint import load_model, load_state, save_state
 from tisdiss.harness.slurm_jobs import load_settings
+from tisdiss.study.load import load_study
 from tisdiss.study.search_file import load_search
-from tisdiss.study.words import load_study
 
 DOCUMENTS = {
     "tag": "study: !!python/object/apply:os.system ['touch {flag}']\n",

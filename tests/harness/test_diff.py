@@ -7,7 +7,7 @@ import pytest
 from tisdiss.harness.diff import Difference, diff, find_run
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import run
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 
 @pytest.fixture

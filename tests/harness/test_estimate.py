@@ -19,7 +19,7 @@ from tisdiss.harness.estimate import (
 )
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import run
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 
 @pytest.fixture

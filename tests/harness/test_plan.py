@@ -8,8 +8,8 @@ import pytest
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, plan, saved_plans
 from tisdiss.harness.run import run
+from tisdiss.study.load import load_study
 from tisdiss.study.profiles import get_profile
-from tisdiss.study.words import load_study
 
 
 @pytest.fixture

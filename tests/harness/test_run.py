@@ -12,7 +12,7 @@ from tisdiss.cost.formulas import training_bytes
 from tisdiss.harness.plan import plan
 from tisdiss.harness.run import StopRun, mean_by_depth, run
 from tisdiss.records.run_folder import RunFolder, read_journal
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
 

@@ -13,8 +13,8 @@ from tisdiss.harness.search import Tried, best, search
 from tisdiss.harness.search_store import JournalLock, _storage, _study, sign
 from tisdiss.machine.alone import alone
 from tisdiss.records.run_folder import RunFolder
+from tisdiss.study.load import load_study
 from tisdiss.study.search_file import load_search
-from tisdiss.study.words import load_study
 
 SEARCH = """\
 search: search_demo

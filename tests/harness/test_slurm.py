@@ -10,7 +10,7 @@ from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings, Submission, Task, executor_of, tasks_of
 from tisdiss.harness.worker import EXIT_CODES
 from tisdiss.records.run_folder import RunFolder
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {epochs: 1}}"]
 

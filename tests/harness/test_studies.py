@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tisdiss.harness.plan import Plan, plan
+from tisdiss.study.load import find_studies
 from tisdiss.study.profiles import load_profiles
 from tisdiss.study.search_file import find_search
-from tisdiss.study.words import find_studies
 
 STUDIES = (
     *("table1", "table2", "table3"),

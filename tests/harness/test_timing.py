@@ -7,7 +7,7 @@ import pytest
 from tisdiss.harness import timing
 from tisdiss.harness.plan import plan
 from tisdiss.harness.timing import Timing, time_plan, time_points, timing_path
-from tisdiss.study.words import load_study
+from tisdiss.study.load import load_study
 
 
 @pytest.fixture

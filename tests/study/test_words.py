@@ -8,9 +8,10 @@ import pytest
 
 from tisdiss.config import EvalConfig
 from tisdiss.records.problems import DocumentError
+from tisdiss.study.json_schema import study_schema
+from tisdiss.study.load import find_studies, load_study
 from tisdiss.study.profiles import get_profile, load_profiles
 from tisdiss.study.resolve import resolve_evaluation, resolve_training, resolve_weights
-from tisdiss.study.words import find_studies, load_study, study_schema
 
 
 def mistakes(path):

@@ -392,7 +392,7 @@ def ui(
     from tisdiss.harness.ui import check_port
     from tisdiss.harness.ui import ui as serve
     from tisdiss.records.files import DamagedError
-    from tisdiss.study.words import find_studies
+    from tisdiss.study.load import find_studies
 
     shown = shown_studies(runs_dir)
     unknown = [study] if study and study not in shown else []
@@ -550,7 +550,7 @@ def schema() -> None:
     """
     import json
 
-    from tisdiss.study.words import study_schema
+    from tisdiss.study.json_schema import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
 
@@ -565,7 +565,7 @@ def _plan(studies, profile, runs_dir, cache, speech, seed, row):  # type: ignore
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.plan import plan as make_plan
-    from tisdiss.study.words import find_studies
+    from tisdiss.study.load import find_studies
 
     found = find_studies(studies)
     with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):

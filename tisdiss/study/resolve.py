@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,9 +19,7 @@ from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
 from tisdiss.study.overrides import override, override_problems
 from tisdiss.study.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
-
-if TYPE_CHECKING:
-    from tisdiss.study.words import Row, Study
+from tisdiss.study.words import Row, Study
 
 
 def resolve_training(

@@ -1,0 +1,204 @@
+"""A study file, read and checked: every mistake at once, each with file, line, column, value, rule
+and the nearest valid name. Read `harness/plan.py` next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+
+from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.problems import DocumentError, Problem, nearest, problems_of
+from tisdiss.study.checks import a_dict, a_list, check_study
+from tisdiss.study.document import read_document
+from tisdiss.study.overrides import validated
+from tisdiss.study.profiles import (
+    DEFAULT_CORPUS,
+)
+from tisdiss.study.resolve import check_claims, check_rows
+from tisdiss.study.words import Row, Study
+
+
+def load_study(path: Path | str) -> Study:
+    """Read a study file; raises DocumentError, a ValueError, with all of its mistakes."""
+    return _Loader().load(Path(path))
+
+
+def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
+    """Studies by name or path; every mistake of all of them at once."""
+    loader = _Loader()
+    studies: list[Study] = []
+    lines: list[str] = []
+    for name in names:
+        is_file = name.endswith((".yaml", ".yml"))
+        path = Path(name) if is_file else folder / f"{name}.yaml"
+        if not path.is_file():
+            known = "no such file" if is_file else _hint(name, folder)
+            lines.append(f"no study '{name}'; {known}")
+            continue
+        try:
+            if a_dict(read_document(path).data).keys() & {"search", "study"} == {"search"}:
+                lines.append(f"{path} is a search, not a study; use `tisdiss search {name}`")
+                continue
+            studies.append(loader.load(path))
+        except DocumentError as error:
+            lines += error.lines
+    if lines:
+        raise DocumentError(list(dict.fromkeys(lines)))
+    return studies
+
+
+def _hint(name: str, folder: Path) -> str:
+    names = _names_in(folder)
+    if not names:
+        return f"{folder}/ holds none here: go to the project's folder, or give a YAML file"
+    return nearest(name, names)
+
+
+def _names_in(folder: Path) -> list[str]:
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    return [name for name in names if not name.startswith("search_")]
+
+
+@dataclass
+class _Loader:
+    """Reads studies, each once, and those whose rows they use."""
+
+    known: dict[Path, Study] = field(default_factory=dict)
+    trail: tuple[str, ...] = ()
+    """Studies that are being read: those that use the next one."""
+
+    def load(self, path: Path) -> Study:
+        if path not in self.known:
+            self.trail += (path.stem,)
+            try:
+                self.known[path] = self._read(path)
+            finally:
+                self.trail = self.trail[:-1]
+        return self.known[path]
+
+    def _read(self, path: Path) -> Study:
+        document = read_document(path)
+        problems: list[Problem] = list(document.problems)
+        data = document.data
+        if not isinstance(data, dict):
+            problems.append(
+                Problem((), data, "a study is a mapping that starts with `study: name`")
+            )
+            raise DocumentError(document.lines(problems))
+        problems += _but_known(_word_problems(data) + check_study(data, stem=path.stem), problems)
+        used, wrong = self._used(data, path.parent)
+        problems += _but_known(wrong, problems)
+        problems += _check_sound_rows(data, problems, used)
+        if problems:
+            raise DocumentError(document.lines(problems))
+        study = _with_used(validated(Study, data), used)
+        marks = [document.at(("rows", i, "id")) for i in range(len(study.rows))]
+        study._places = {
+            row.id: f"{path}:{line}:{column}"
+            for row, (line, column) in zip(study.rows, marks, strict=True)
+        }
+        return study
+
+    def _used(self, data: dict[str, Any], folder: Path) -> tuple[dict[str, Study], list[Problem]]:
+        """The studies that rows use, and what is wrong with the `use:` of some."""
+        used: dict[str, Study] = {}
+        problems: list[Problem] = []
+        for i, row in enumerate(a_list(data.get("rows"))):
+            asked = a_dict(row).get("use")
+            if not isinstance(asked, str) or "/" not in asked:
+                continue
+            name, _, row_id = asked.partition("/")
+            try:
+                used[name] = self._of_another(name, folder)
+                _check_is_trained(used[name].row(row_id))
+            except ValueError as error:
+                problems.append(Problem(("rows", i, "use"), asked, str(error)))
+        return used, problems
+
+    def _of_another(self, name: str, folder: Path) -> Study:
+        if name in self.trail:
+            way = " uses ".join((*self.trail[self.trail.index(name) :], name))
+            raise ValueError(f"a study cannot use its own rows ({way}); repeat the settings")
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            raise ValueError(
+                f"no study '{name}' beside this one; {nearest(name, _names_in(folder))}"
+            )
+        try:
+            return self.load(path)
+        except DocumentError as error:
+            raise ValueError(f"its study has a mistake: {error.lines[0]}") from error
+
+
+def _check_is_trained(row: Row) -> None:
+    if row.published:
+        raise ValueError(f"'{row.id}' is a published row; repeat its numbers")
+
+
+def _with_used(study: Study, used: dict[str, Study]) -> Study:
+    study._used = used
+    return study
+
+
+def _word_problems(data: dict[str, Any]) -> list[Problem]:
+    try:
+        validated(Study, data)
+    except ValidationError as error:
+        return problems_of(error, Study)
+    return []
+
+
+def _but_known(problems: list[Problem], known: list[Problem]) -> list[Problem]:
+    """Leave out what follows from a value that could not be read."""
+    unread = {problem.place for problem in known}
+    return [p for p in problems if p.place not in unread]
+
+
+def _check_sound_rows(
+    data: dict[str, Any], problems: list[Problem], used: dict[str, Study]
+) -> list[Problem]:
+    """Resolve rows and claims that have no mistake of their own, at every profile."""
+    wrong = {problem.place[:2] for problem in problems}
+    rows, given = a_list(data.get("rows")), a_dict(data.get("profiles"))
+    asked = a_dict(data.get("evaluate"))
+    places = [i for i in range(len(rows)) if ("rows", i) not in wrong]
+    ids = {rows[i]["id"] for i in places}
+    places = [i for i in places if _stands_alone(rows[i], ids)]
+    claims = a_list(data.get("claims"))
+    told = [
+        k
+        for k in range(len(claims))
+        if ("claims", k) not in wrong and _is_about(claims[k], {rows[i]["id"] for i in places})
+    ]
+    part = {
+        "study": "part",
+        "title": "part",
+        "claim": "part",
+        "base": data.get("base"),
+        "corpus": data.get("corpus", DEFAULT_CORPUS),
+        "evaluate": {k: v for k, v in asked.items() if ("evaluate", k) not in wrong},
+        "rows": [rows[i] for i in places],
+        "claims": [claims[k] for k in told],
+        "show": {"figure": "depth_curve"},
+        "profiles": {k: words for k, words in given.items() if ("profiles", k) not in wrong},
+    }
+    try:
+        sound = _with_used(validated(Study, part), used)
+    except ValidationError:
+        return []
+    return check_rows(sound, places) + check_claims(sound, told)
+
+
+def _is_about(claim: dict[str, Any], ids: set[str]) -> bool:
+    return ids.issuperset(rows_of(parse(claim["expr"])))
+
+
+def _stands_alone(row: dict[str, Any], ids: set[str]) -> bool:
+    parent = row.get("init_from") or "weights:"
+    return parent.startswith("weights:") or parent in ids
