@@ -13,7 +13,7 @@ import tracking_server
 from tisdiss.harness import tracking
 from tisdiss.harness.run import show_in_mlflow
 from tisdiss.harness.search_store import open_store
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.identity import sha256_of
 from tisdiss.records.run_folder import Journal, RunFolder
 from tisdiss.study.search_file import load_search
@@ -43,8 +43,8 @@ def rows_of(uri, identity):
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
-    query = f"tags.`{schema.TAG_IDENTITY}` = '{identity}'"
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
+    query = f"tags.`{names.TAG_IDENTITY}` = '{identity}'"
     (run,) = client.search_runs([experiment.experiment_id], query)
     keys = [f"train/m{k}" for k in range(METRICS)]
     return [

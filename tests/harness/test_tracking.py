@@ -13,7 +13,7 @@ from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
 from tisdiss.harness.ui import News
 from tisdiss.harness.view import metrics_of
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
 
 IDENTITY = "ab" * 32
@@ -74,13 +74,13 @@ def client(empty_store, tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
     found = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    experiment = found.get_experiment_by_name(schema.EXPERIMENT)
+    experiment = found.get_experiment_by_name(names.EXPERIMENT)
     found.rename_experiment(experiment.experiment_id, "template")
     return found
 
 
 def runs_of(client):
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 
@@ -152,8 +152,8 @@ def test_a_run_is_shown_whole_and_syncing_twice_doubles_nothing(client, tmp_path
     curve = client.get_metric_history(run.info.run_id, "depth/si_snri")
     assert [(m.step, m.value) for m in curve] == [(1, 1.0), (2, 2.0), (3, 3.0)]
     assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 3
-    names = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert {"config.json", "result.json", "scores.parquet", "audio"} <= names
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "result.json", "scores.parquet", "audio"} <= files
 
 
 def test_a_run_that_goes_on_is_brought_up_to_date(client, tmp_path):
@@ -228,7 +228,7 @@ def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path):
     other = write_run(tmp_path / "runs", identity="12" * 32, study="fig2a", status="diverged")
     sync(tmp_path / "runs")
     link = ui_link("fig2e", 5001, runs_dir=tmp_path / "runs")
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT).experiment_id
+    experiment = client.get_experiment_by_name(names.EXPERIMENT).experiment_id
     start, _, query = link.partition("&searchFilter=")
     assert start == (
         f"http://127.0.0.1:5001/#/experiments/{experiment}/runs?compareRunsMode=CHART"
@@ -253,11 +253,11 @@ def test_a_name_begins_with_the_label_and_is_the_only_one(client, tmp_path):
     write_run(runs_dir, study="third", label="wide, " * 60, identity="34" * 32)
     write_run(runs_dir, study="zoo", identity="34" * 32)
     sync(runs_dir)
-    names = {run.data.tags["tisdiss.identity"][:2]: run.info.run_name for run in runs_of(client)}
-    assert names["ab"] == "fine-tuned · demo seed 4 · ababababab"
-    assert names["12"] == "fine-tuned · other seed 4 · 1212121212"
-    assert len(names["34"]) == 250
-    assert names["34"].endswith("… · third +1 seed 4 · 3434343434")
+    called = {run.data.tags["tisdiss.identity"][:2]: run.info.run_name for run in runs_of(client)}
+    assert called["ab"] == "fine-tuned · demo seed 4 · ababababab"
+    assert called["12"] == "fine-tuned · other seed 4 · 1212121212"
+    assert len(called["34"]) == 250
+    assert called["34"].endswith("… · third +1 seed 4 · 3434343434")
     write_run(runs_dir, label="renamed")
     sync(runs_dir)
     assert "renamed · demo seed 4 · ababababab" in {run.info.run_name for run in runs_of(client)}
@@ -271,7 +271,7 @@ def test_the_table_of_a_study_has_its_runs_and_columns_for_label_and_score(clien
     write_run(tmp_path / "runs", study="other", identity="12" * 32)
     write_evaluation(folder)
     sync(tmp_path / "runs")
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
     view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.demo"])["state"])
     (run,) = client.search_runs([experiment.experiment_id], view["searchFilter"])
     kinds = {"tags": run.data.tags, "metrics": run.data.metrics, "params": run.data.params}
@@ -304,7 +304,7 @@ def test_weights_of_any_size_are_kept_and_sent_again_only_when_they_change(clien
 def test_an_experiment_in_the_trash_is_restored_with_its_runs(client, tmp_path):
     write_run(tmp_path / "runs")
     sync(tmp_path / "runs")
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT).experiment_id
+    experiment = client.get_experiment_by_name(names.EXPERIMENT).experiment_id
     client.delete_experiment(experiment)
     synced = sync(tmp_path / "runs")
     assert synced.notes == ("experiment tisdiss was in MLflow's trash: restored",)
@@ -319,7 +319,7 @@ def artifacts_of(root):
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=sqlite_at(root / "mlflow.db"))
-    experiment = client.get_experiment_by_name(schema.EXPERIMENT)
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
     (run,) = client.search_runs([experiment.experiment_id])
     places = [experiment.artifact_location, run.info.artifact_uri]
     return places, {file.path for file in client.list_artifacts(run.info.run_id)}
@@ -337,11 +337,11 @@ def project(empty_store, tmp_path, monkeypatch):
 
 
 def test_characters_that_mean_something_in_an_address_stay_in_their_folder(project):
-    places, names = artifacts_of(project)
+    places, files = artifacts_of(project)
     assert {local_folder(place).relative_to(project).parts[0] for place in places} == {
         "mlartifacts"
     }
-    assert names == {"config.json", "result.json"}
+    assert files == {"config.json", "result.json"}
     there = {"runs", "mlflow.db", "mlartifacts", ".mlflow.lock"}
     assert {path.name for path in project.iterdir()} == there
     assert [path.name for path in project.parent.iterdir()] == [project.name]
@@ -359,9 +359,9 @@ def test_a_project_elsewhere_has_its_artifacts_there(project, how):
     folder = write_run(new / "runs", status="failed")
     synced = sync(new / "runs")
     assert f"artifacts of 1 runs are in {new / 'mlartifacts'}" in synced.notes[0]
-    places, names = artifacts_of(new)
+    places, files = artifacts_of(new)
     assert all(local_folder(place).is_relative_to(new) for place in places)
-    assert names == {"config.json", "result.json"}
+    assert files == {"config.json", "result.json"}
     kept = local_folder(places[1]) / "result.json"
     assert kept.read_bytes() == (folder.path / "result.json").read_bytes()
     assert sync(new / "runs").notes == () and sync(new / "runs").updated == 0
@@ -383,7 +383,7 @@ def test_a_place_that_cannot_be_reached_is_told_with_the_way_to_it(tmp_path):
 
 def test_a_place_of_ones_own_stays(client, tmp_path):
     """An experiment that was made with artifacts elsewhere."""
-    client.create_experiment(schema.EXPERIMENT, artifact_location=(tmp_path / "disk").as_uri())
+    client.create_experiment(names.EXPERIMENT, artifact_location=(tmp_path / "disk").as_uri())
     write_run(tmp_path / "runs")
     assert sync(tmp_path / "runs").notes == ()
     (run,) = runs_of(client)

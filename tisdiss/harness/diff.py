@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import TrainConfig
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.identity import SHORT
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
@@ -128,7 +128,7 @@ def _latest(folder: RunFolder) -> str | None:
 
 
 def _depths(folder: RunFolder) -> list[dict[str, Any]]:
-    return [e for e in read_journal(folder.journal) if e["kind"] == schema.EVENT_DEPTH]
+    return [e for e in read_journal(folder.journal) if e["kind"] == names.EVENT_DEPTH]
 
 
 def _shown(value: Any) -> str:

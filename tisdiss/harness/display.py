@@ -30,7 +30,7 @@ from tisdiss.harness.estimate import (
 )
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.machine.lease import is_held
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
 from tisdiss.records.problems import nearest
@@ -217,7 +217,7 @@ def _but_of_others(
         event
         for event in events
         if event.get("evaluation", evaluation) == evaluation
-        and (is_open or event["kind"] != schema.EVENT_SCORED)
+        and (is_open or event["kind"] != names.EVENT_SCORED)
     ]
 
 
@@ -237,7 +237,7 @@ class Watcher:
         self.last_plain = 0.0
 
     def __call__(self, planned: PlannedRun, event: dict[str, Any]) -> None:
-        if event["kind"] == schema.EVENT_DEPTH:
+        if event["kind"] == names.EVENT_DEPTH:
             return
         if event["kind"] == "warning":
             self.say(f"{short(planned.identity)} warning: {event['text']}")
@@ -275,21 +275,21 @@ def _steps(planned: PlannedRun) -> int:
 def _line(event: dict[str, Any]) -> str:
     """An event as a few words: where it stands, loss or score, time left."""
     metrics = event.get("metrics", {})
-    if event["kind"] == schema.EVENT_DEPTH:
+    if event["kind"] == names.EVENT_DEPTH:
         return f"scored up to N_re {event['step']}"
     parts = [f"{event['kind']} {event['step']}" if event["kind"] == "eval" else ""]
     if event["kind"] in ("train", "epoch"):
         parts = [f"epoch {event['epoch']} step {event['step']}"]
     for key, text in (
-        (schema.TRAIN_LOSS, "loss {:.2f} dB"),
-        (schema.VAL_LOSS, "validation loss {:.2f} dB"),
-        (schema.VAL_SI_SNRI, "SI-SNRi {:.2f} dB"),
+        (names.TRAIN_LOSS, "loss {:.2f} dB"),
+        (names.VAL_LOSS, "validation loss {:.2f} dB"),
+        (names.VAL_SI_SNRI, "SI-SNRi {:.2f} dB"),
         ("eval/si_snri", "SI-SNRi {:.2f} dB"),
     ):
         if key in metrics:
             parts.append(text.format(metrics[key]))
-    if schema.SECONDS_LEFT in metrics:
-        parts.append(f"{_clock(metrics[schema.SECONDS_LEFT])} left")
+    if names.SECONDS_LEFT in metrics:
+        parts.append(f"{_clock(metrics[names.SECONDS_LEFT])} left")
     return ", ".join(part for part in parts if part)
 
 

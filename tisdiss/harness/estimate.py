@@ -17,7 +17,7 @@ from statistics import median
 from tisdiss.config import DataConfig, TrainConfig
 from tisdiss.cost.formulas import macs, training_bytes, training_macs
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun, saved_plans
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.study.profiles import get_profile
@@ -166,9 +166,9 @@ def _speeds(folder: RunFolder) -> list[float]:
         return []
     config = folder.settings()
     logged = [
-        event["metrics"][schema.SPEED]
+        event["metrics"][names.SPEED]
         for event in read_journal(folder.journal)
-        if event["kind"] == "train" and event.get("metrics", {}).get(schema.SPEED)
+        if event["kind"] == "train" and event.get("metrics", {}).get(names.SPEED)
     ]
     length = config.data.segment_seconds
     return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tisdiss.harness.address import check_answer, database, hidden, is_server, sqlite_at
-from tisdiss.records import names as schema
+from tisdiss.records import names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,13 +83,13 @@ def open_experiment(address: str, root: Path, origin: str) -> Opened:
     check_answer(address)
     client = _client(address)
     local = None if is_server(address) else root / ARTIFACTS
-    found = client.get_experiment_by_name(schema.EXPERIMENT)
+    found = client.get_experiment_by_name(names.EXPERIMENT)
     if found is None:
         return Opened(client, address, _make(client, local), {})
     notes = []
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-        notes.append(f"experiment {schema.EXPERIMENT} was in MLflow's trash: restored")
+        notes.append(f"experiment {names.EXPERIMENT} was in MLflow's trash: restored")
     if local and (moved := _bring_along(address, found, local, origin)):
         notes.append(f"the project was moved or copied: artifacts of {moved} runs are in {local}")
     return Opened(client, address, found.experiment_id, found.tags, tuple(notes))
@@ -130,9 +130,9 @@ def _client(address: str) -> MlflowClient:
 
 
 def _make(client: MlflowClient, local: Path | None) -> str:
-    kind = {schema.EXPERIMENT_KIND_TAG: schema.EXPERIMENT_KIND, schema.NOTE_TAG: NOTE}
+    kind = {names.EXPERIMENT_KIND_TAG: names.EXPERIMENT_KIND, names.NOTE_TAG: NOTE}
     place = local.as_uri() if local else None
-    return client.create_experiment(schema.EXPERIMENT, artifact_location=place, tags=kind)
+    return client.create_experiment(names.EXPERIMENT, artifact_location=place, tags=kind)
 
 
 def _location(artifacts: Path) -> Path:
@@ -182,7 +182,7 @@ def _places(connection: Connection, experiment: str) -> list[tuple[str, str, str
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
     from sqlalchemy import and_, select
 
-    owner = and_(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == schema.TAG_RUNS_DIR)
+    owner = and_(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == names.TAG_RUNS_DIR)
     columns: Select[str, str, str | None] = select(
         SqlRun.run_uuid, SqlRun.artifact_uri, SqlTag.value
     )

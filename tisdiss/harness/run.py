@@ -22,7 +22,7 @@ from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.machine.device import memory_of
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import SCHEMA, short, training_manifest
 from tisdiss.records.run_folder import BROKEN, FINAL, Journal, RunFolder, json_text
@@ -265,7 +265,7 @@ class Runner:
         for n_re, metrics in means.items():
             on_log(
                 {
-                    "kind": schema.EVENT_DEPTH,
+                    "kind": names.EVENT_DEPTH,
                     "step": n_re,
                     "epoch": 0,
                     "metrics": metrics,
@@ -334,12 +334,12 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
     Values that are not finite count as missing.
     """
     scores = read_scores(scores_file)
-    columns = [column for column in schema.DEPTH_METRICS if column in scores]
+    columns = [column for column in names.DEPTH_METRICS if column in scores]
     finite = scores[columns].where(scores[columns].abs() < float("inf"))
     by_depth = {}
     for n_re in sorted(int(n) for n in scores["n_re"].unique()):
         means = finite[scores["n_re"] == n_re].mean()
-        by_depth[n_re] = {schema.depth_metric(c): float(means[c]) for c in columns}
+        by_depth[n_re] = {names.depth_metric(c): float(means[c]) for c in columns}
     return by_depth, int(scores["mixture_id"].nunique())
 
 

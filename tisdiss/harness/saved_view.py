@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 
-from tisdiss.records import names as schema
+from tisdiss.records import names
 
 COLUMNS = (
-    f"tags.`{schema.TAG_LABEL}`",
-    f"metrics.`{schema.score_metric('si_snri')}`",
-    f"metrics.`{schema.score_metric('sdri')}`",
-    f"metrics.`{schema.VAL_SI_SNRI}`",
-    f"tags.`{schema.TAG_STATUS}`",
+    f"tags.`{names.TAG_LABEL}`",
+    f"metrics.`{names.score_metric('si_snri')}`",
+    f"metrics.`{names.score_metric('sdri')}`",
+    f"metrics.`{names.VAL_SI_SNRI}`",
+    f"tags.`{names.TAG_STATUS}`",
     "params.`model.n_re`",
     "params.`seed`",
 )
@@ -25,10 +25,10 @@ COLUMNS = (
 def saved_view(study: str) -> tuple[str, str]:
     """Key and value of the experiment's tag; the same study gives the same text."""
     state = {
-        "searchFilter": f"tags.`{schema.study_tag(study)}` LIKE '%'",
-        "orderByKey": f"metrics.`{schema.score_metric('si_snri')}`",
+        "searchFilter": f"tags.`{names.study_tag(study)}` LIKE '%'",
+        "orderByKey": f"metrics.`{names.score_metric('si_snri')}`",
         "orderByAsc": False,
         "selectedColumns": COLUMNS,
     }
     view = {"name": study, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
-    return schema.SAVED_VIEW_TAG + study, json.dumps(view)
+    return names.SAVED_VIEW_TAG + study, json.dumps(view)

@@ -19,7 +19,7 @@ from tisdiss.harness.plan import Plan, PlannedRun, plan
 from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
 from tisdiss.harness.search_store import DIRECTIONS, open_store, sign
 from tisdiss.machine.device import check_device
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_folder import RunFolder, json_text, read_journal
 from tisdiss.study.search_file import Params, Search, Span
@@ -137,7 +137,7 @@ class _Trial:
         depth = (self.spec.n_re or model.n_re) if model.m_re else 0
         means, _ = mean_by_depth(folder.evaluation(self.evaluation) / "scores.parquet")
         found = {
-            "si_snri": means[depth][schema.depth_metric("si_snri")],
+            "si_snri": means[depth][names.depth_metric("si_snri")],
             "macs": float(macs_per_second(model, depth)),
         }
         return [found[name] for name in self.spec.objectives]
@@ -154,7 +154,7 @@ class _Trial:
         return self.spec.prune and len(self.spec.objectives) == 1
 
     def _report(self, event: dict[str, Any]) -> bool:
-        self.trial.report(event["metrics"][schema.VAL_SI_SNRI], event["epoch"])
+        self.trial.report(event["metrics"][names.VAL_SI_SNRI], event["epoch"])
         return self.trial.should_prune()
 
     def _watch(self, planned: PlannedRun, event: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator
 
 
 def _is_validated(event: dict[str, Any]) -> bool:
-    return event["kind"] == "epoch" and schema.VAL_SI_SNRI in event.get("metrics", {})
+    return event["kind"] == "epoch" and names.VAL_SI_SNRI in event.get("metrics", {})
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:

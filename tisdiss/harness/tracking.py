@@ -31,7 +31,7 @@ from tisdiss.harness.plan import saved_plans
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import View, view_of
 from tisdiss.machine.alone import alone
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder, run_folders
@@ -169,7 +169,7 @@ class _Sent(NamedTuple):
 
     @classmethod
     def of(cls, run: Run) -> _Sent:
-        parts = run.data.tags.get(schema.TAG_SYNCED, "").split()
+        parts = run.data.tags.get(names.TAG_SYNCED, "").split()
         if len(parts) != len(cls._fields):  # never, or by what sent other values
             return cls()
         return cls(int(parts[0]), *parts[1:])
@@ -203,7 +203,7 @@ class _Store:
         _send(self.client, run, view, sent=before.metrics)
         if files not in (NOTHING, before.files):
             _send_files(run.info.artifact_uri, self.opened.address, view)
-        self.client.set_tag(run.info.run_id, schema.TAG_SYNCED, str(done))
+        self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
         return True
 
     def save_views(self, studies: Iterable[str]) -> None:
@@ -218,7 +218,7 @@ class _Store:
         return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
 
     def _create(self, view: View) -> Run:
-        tags = {**view.tags, schema.TAG_RUNS_DIR: self.origin}
+        tags = {**view.tags, names.TAG_RUNS_DIR: self.origin}
         return self.client.create_run(self.opened.id, start_time=view.started, tags=tags)
 
     def _keeps_files(self, run: Run) -> bool:
@@ -233,17 +233,17 @@ class _Store:
         A folder that was trained anew, or whose latest evaluation is another one, gets a new run;
         its old one goes. One that began when ours did is the same run, whoever sent it.
         """
-        query = f"tags.`{schema.TAG_IDENTITY}` = '{view.tags[schema.TAG_IDENTITY]}'"
+        query = f"tags.`{names.TAG_IDENTITY}` = '{view.tags[names.TAG_IDENTITY]}'"
         order = ["attributes.start_time ASC"]
-        latest = view.tags.get(schema.TAG_EVALUATION)
+        latest = view.tags.get(names.TAG_EVALUATION)
         keep = None
         for run in self.client.search_runs([self.opened.id], query, order_by=order):
-            same_curve = run.data.tags.get(schema.TAG_EVALUATION, latest) == latest
+            same_curve = run.data.tags.get(names.TAG_EVALUATION, latest) == latest
             if keep is None and same_curve and run.info.start_time == view.started:
                 keep = run
-                if schema.TAG_RUNS_DIR not in run.data.tags:
-                    self.client.set_tag(run.info.run_id, schema.TAG_RUNS_DIR, self.origin)
-            elif run.data.tags.get(schema.TAG_RUNS_DIR) == self.origin:
+                if names.TAG_RUNS_DIR not in run.data.tags:
+                    self.client.set_tag(run.info.run_id, names.TAG_RUNS_DIR, self.origin)
+            elif run.data.tags.get(names.TAG_RUNS_DIR) == self.origin:
                 self.client.delete_run(run.info.run_id)
             else:
                 self._leave(run)
@@ -251,8 +251,8 @@ class _Store:
 
     def _leave(self, run: Run) -> None:
         tags = run.data.tags
-        origin = tags.get(schema.TAG_RUNS_DIR, "an unknown folder of runs")
-        code = short(tags[schema.TAG_IDENTITY])
+        origin = tags.get(names.TAG_RUNS_DIR, "an unknown folder of runs")
+        code = short(tags[names.TAG_IDENTITY])
         self.left.append(f"run {code} from {origin} (MLflow run {run.info.run_id})")
 
 
@@ -273,7 +273,7 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
     for tag in run.data.tags:
-        if tag.startswith(schema.study_tag("")) and tag not in view.tags:
+        if tag.startswith(names.study_tag("")) and tag not in view.tags:
             client.delete_tag(run_id, tag)
     for start in range(sent, len(view.metrics), BATCH):
         batch = [Metric(*point) for point in view.metrics[start : start + BATCH]]
@@ -282,7 +282,7 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     if view.status != "RUNNING":
         client.set_terminated(run_id, view.status, end_time=view.ended)
     # The name, too, which MLflow keeps once more beside its tag.
-    client.update_run(run_id, status=view.status, name=view.tags[schema.RUN_NAME_TAG])
+    client.update_run(run_id, status=view.status, name=view.tags[names.RUN_NAME_TAG])
 
 
 def _send_files(place: str, store: str, view: View) -> None:
@@ -299,7 +299,7 @@ def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
     """Name the mixtures in MLflow's data column."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source, manifest = view.params.get("data.source", ""), view.tags[schema.TAG_DATA]
+    source, manifest = view.params.get("data.source", ""), view.tags[names.TAG_DATA]
     dataset = Dataset(
         name=source,
         digest=short(manifest),
@@ -335,7 +335,7 @@ def ui_links(
 
 
 def _filter(study: str) -> str:
-    return "&searchFilter=" + quote(f"tags.`{schema.study_tag(study)}` LIKE '%'", safe="")
+    return "&searchFilter=" + quote(f"tags.`{names.study_tag(study)}` LIKE '%'", safe="")
 
 
 def _pages(address: str, port: int) -> str:

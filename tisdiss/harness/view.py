@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tisdiss.machine.lease import is_held
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import BROKEN, FINAL, RunFolder, read_journal
 
@@ -64,9 +64,9 @@ def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
     times = [event["ts_ms"] for event in events] or [_modified_ms(folder.path / "config.json")]
     tags = _tags(folder, config, result, places)
     if latest:
-        tags[schema.TAG_EVALUATION] = latest
+        tags[names.TAG_EVALUATION] = latest
     if not_finite:
-        tags[schema.TAG_NOT_FINITE] = str(not_finite)
+        tags[names.TAG_NOT_FINITE] = str(not_finite)
     return View(
         tags=tags,
         params=dict(_flat(config["train"])),
@@ -95,24 +95,24 @@ def _tags(
     git = environment.get("git", {})
     rows: dict[str, list[str]] = {}
     for place in places:
-        rows.setdefault(schema.study_tag(place["study"]), []).append(place["row"])
+        rows.setdefault(names.study_tag(place["study"]), []).append(place["row"])
     tags = {
-        schema.TAG_IDENTITY: folder.identity,
-        schema.TAG_PARENT: config.get("parent"),
-        schema.TAG_KIND: config.get("kind"),
-        schema.TAG_NAME: config["name"],
-        schema.TAG_SEED: str(config["train"]["seed"]),
-        schema.TAG_DATA: config["data_manifest"],
-        schema.TAG_PROFILE: ",".join(sorted({place["profile"] for place in places})),
-        schema.TAG_STATUS: result.get("status", "running"),
-        schema.TAG_REASON: (result.get("reason") or "")[:500],
-        schema.TAG_CODE: environment.get("code_hash"),
-        schema.GIT_COMMIT_TAG: git.get("commit"),
-        schema.TAG_DIRTY: None if git.get("dirty") is None else str(git["dirty"]).lower(),
-        schema.TAG_LABEL: ", ".join(dict.fromkeys(place["label"] for place in places)),
-        schema.TAG_STUDIES: ", ".join(dict.fromkeys(place["study"] for place in places)),
-        schema.RUN_NAME_TAG: _run_name(folder, config, places),
-        schema.NOTE_TAG: _note(places),
+        names.TAG_IDENTITY: folder.identity,
+        names.TAG_PARENT: config.get("parent"),
+        names.TAG_KIND: config.get("kind"),
+        names.TAG_NAME: config["name"],
+        names.TAG_SEED: str(config["train"]["seed"]),
+        names.TAG_DATA: config["data_manifest"],
+        names.TAG_PROFILE: ",".join(sorted({place["profile"] for place in places})),
+        names.TAG_STATUS: result.get("status", "running"),
+        names.TAG_REASON: (result.get("reason") or "")[:500],
+        names.TAG_CODE: environment.get("code_hash"),
+        names.GIT_COMMIT_TAG: git.get("commit"),
+        names.TAG_DIRTY: None if git.get("dirty") is None else str(git["dirty"]).lower(),
+        names.TAG_LABEL: ", ".join(dict.fromkeys(place["label"] for place in places)),
+        names.TAG_STUDIES: ", ".join(dict.fromkeys(place["study"] for place in places)),
+        names.RUN_NAME_TAG: _run_name(folder, config, places),
+        names.NOTE_TAG: _note(places),
         **{tag: ",".join(sorted(set(ids))) for tag, ids in rows.items()},
     }
     return {key: value for key, value in tags.items() if value}
@@ -141,7 +141,7 @@ def _note(places: list[dict[str, str]]) -> str:
 
 
 def _latest_evaluation(folder: RunFolder, events: list[dict[str, Any]]) -> str | None:
-    named = [event["evaluation"] for event in events if event["kind"] == schema.EVENT_DEPTH]
+    named = [event["evaluation"] for event in events if event["kind"] == names.EVENT_DEPTH]
     there = [identity for identity in named if folder.has_evaluation(identity)]
     return there[-1] if there else None
 
@@ -175,9 +175,9 @@ def _values(
 ) -> Iterator[tuple[str, int, float]]:
     """Metric, step and value of an event; of the latest evaluation also the table's cells."""
     metrics = event.get("metrics", {})
-    if event["kind"] == schema.EVENT_SCORED:
+    if event["kind"] == names.EVENT_SCORED:
         return  # one mixture's score: the scores are an artifact
-    if event["kind"] != schema.EVENT_DEPTH:
+    if event["kind"] != names.EVENT_DEPTH:
         for key, value in metrics.items():
             yield key, event["step"], value
         return
@@ -185,17 +185,17 @@ def _values(
     for key, value in metrics.items():
         column = key.rpartition("/")[2]
         other = None if current else short(event["evaluation"])
-        yield schema.depth_metric(column, other), event["step"], value
+        yield names.depth_metric(column, other), event["step"], value
         if current:
-            yield schema.cell_metric(column, event["step"]), 0, value
+            yield names.cell_metric(column, event["step"]), 0, value
             if event["step"] == depth:
-                yield schema.score_metric(column), 0, value
+                yield names.score_metric(column), 0, value
 
 
 def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     """Files to store, by their folder in MLflow."""
-    names = ("config.json", "environment.json", "result.json", "error.txt")
-    top = [*(folder.path / name for name in names), folder.model_file]
+    records = ("config.json", "environment.json", "result.json", "error.txt")
+    top = [*(folder.path / name for name in records), folder.model_file]
     files = {"": [path for path in top if path.is_file()]}
     if latest:
         scored = folder.evaluation(latest)

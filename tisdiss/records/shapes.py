@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from tisdiss.records import names as schema
+from tisdiss.records import names
 from tisdiss.records.expression import parse
 from tisdiss.records.files import DamagedError, read_json, read_object
 from tisdiss.records.problems import problems_of, shown
@@ -116,7 +116,7 @@ class Event(Record):
 
     @model_validator(mode="after")
     def _depths_name_their_evaluation(self) -> Event:
-        if self.kind == schema.EVENT_DEPTH and self.evaluation is None:
+        if self.kind == names.EVENT_DEPTH and self.evaluation is None:
             raise ValueError(f"an event of kind {self.kind!r} names its evaluation")
         return self
 
