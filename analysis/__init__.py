@@ -10,6 +10,7 @@ Nothing here imports torch.
     tables, comparison, latex    depth tables; the paper's Tables 1 to 3; what LaTeX accepts
     figures, insight, composed   curves; cost, difficulty, change; Fig. 2 with its eight panels
     fonts                        letters that the paper's fonts lack, from those of the machine
+    places, cell                 where plans and reports lie; how a number of a report is named
     numbers, provenance          every number by name, and the way back to runs, data and code
     report, notebook, page       a folder per study; the same as a notebook; all on one HTML page
     inventory                    the list of our own files in a folder: no others are touched

@@ -32,7 +32,8 @@ import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown
-from tisdiss.analysis.frames import StudyFrames, load_study, plan_path, role
+from tisdiss.analysis.frames import StudyFrames, load_study, role
+from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.stats import LEVEL, Paired, interval, paired_draws
 from tisdiss.records.expression import (
     Cell,

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from tisdiss.analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
 from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
+from tisdiss.analysis.places import PANELS
 
-PANELS = tuple(f"fig2{letter}" for letter in "abcdefgh")
 COLUMNS = 4
 _SIZE = (7.0, 3.9)
 _SMALL = 5.5

@@ -6,7 +6,6 @@ A report keeps these frames beside what is made from them (`PROVENANCE`, `SCORES
 reads them again: whoever has the report needs no run folders.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tisdiss.analysis.cell import METRICS
+from tisdiss.analysis.places import PROVENANCE, SCORES, check_planned, check_report, plan_path
 from tisdiss.records.files import DamagedError, read_object
 from tisdiss.records.shapes import (
     RUN_FILES,
@@ -26,12 +27,6 @@ from tisdiss.records.shapes import (
     read_scores,
 )
 from tisdiss.records.shapes import read_plan as read_plan_file
-
-METRICS = ("si_snr", "si_snri", "sdr", "sdri")
-"""Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
-
-PROVENANCE, SCORES = "provenance.json", "scores.parquet"
-"""Files of a report: the plan, the runs and where every number comes from; and all scores."""
 
 USABLE = ("done", "imported")
 """States of a run whose weights are final; any other run is listed, never averaged over."""
@@ -120,12 +115,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """What a report says of its numbers; a ValueError where there is none that can be read."""
     study = path.parent.name
     way_out = f"run `tisdiss report {study}` again"
-    try:
-        known = read_object(path, way_out=way_out)
-    except FileNotFoundError:
-        raise ValueError(
-            f"{path.parent} holds no report: `tisdiss report {study}` writes it"
-        ) from None
+    check_report(path.parent)
+    known = read_object(path, way_out=way_out)
     _check_schema(known, PROVENANCE_SCHEMA, path, way_out)
     checked(known, ReportFile, where=str(path), way_out=way_out)
     return known
@@ -162,20 +153,10 @@ def _runs_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(whole, columns=names).astype(_TYPES)
 
 
-def plan_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """Where the plan of a study at a profile lies, once `tisdiss run` wrote one."""
-    return Path(runs_dir) / "plans" / f"{study}.{profile}.json"
-
-
 def read_plan(runs_dir: Path, study: str, profile: str) -> dict[str, Any]:
     """The plan of a study at a profile; a ValueError names the command that makes it."""
+    check_planned(runs_dir, study, profile)
     path = plan_path(runs_dir, study, profile)
-    if not os.path.lexists(path):
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
-        raise ValueError(
-            f"no plan of study {study!r} at profile {profile!r}: run "
-            f"`tisdiss run {study} --profile {profile}` first; plans there are: {there}"
-        )
     plan = read_plan_file(path)
     command = f"tisdiss run {study} --profile {profile}"
     _check_schema(plan, _SCHEMA, path, f"`{command}` writes it anew, finished runs are kept")

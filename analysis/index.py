@@ -9,12 +9,9 @@ import pandas as pd
 from tisdiss.analysis.captions import basis, escape_markdown, fill
 from tisdiss.analysis.claims import Verdict, counts, reserve, unplanned
 from tisdiss.analysis.claims import to_markdown as claims_markdown
-from tisdiss.analysis.composed import PANELS
-from tisdiss.analysis.frames import PROVENANCE, is_torn, read_provenance
+from tisdiss.analysis.frames import is_torn, read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
-
-PAPER = ("table1", "table2", "table3", *PANELS)
-"""Every table and figure of results in the paper, a study each."""
+from tisdiss.analysis.places import PAPER, PROVENANCE, reported
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -51,7 +48,7 @@ def entries(reports: Path) -> list[Entry]:
 
     A paper's study without a report is read from `studies/`, and left out where that is absent.
     """
-    there = [path.parent.name for path in sorted(Path(reports).glob(f"*/{PROVENANCE}"))]
+    there = reported(reports)
     found = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
     names = dict.fromkeys([*found, *there])
     return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]

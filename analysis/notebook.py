@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tisdiss.analysis.frames import PROVENANCE, SCORES
+from tisdiss.analysis.places import PROVENANCE, SCORES
 from tisdiss.records.files import write_atomic
 
 TIMEOUT_S = 300

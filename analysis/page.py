@@ -21,6 +21,7 @@ from tisdiss.analysis.frames import corpora, role
 from tisdiss.analysis.index import Entry, entries, unreadable
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.listen import Heard, credit, heard
+from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
@@ -70,6 +71,7 @@ def html_report(
     same bytes.
     """
     wanted = list(studies)
+    check_reports(reports, wanted)
     listed = [entry for entry in entries(reports) if not wanted or entry.study in wanted]
     results: dict[str, Results] = {}
     for at, entry in enumerate(listed):
@@ -79,14 +81,11 @@ def html_report(
         except DamagedError as error:
             listed[at] = unreadable(Path(reports) / entry.study, error)
     problems = {entry.study: entry.problem for entry in listed if entry.problem}
-    if absent := set(wanted) - results.keys():
-        if told := [problems[study] for study in sorted(absent) if study in problems]:
-            raise DamagedError("\n".join(told))
-        raise ValueError(f"{reports} holds no report of {sorted(absent)[0]!r}: {_advice(absent)}")
+    lacking = [study for study in problems if study in wanted or not results]
+    if lacking:
+        raise DamagedError("\n".join(problems[study] for study in lacking))
     for problem in problems.values():
         warn(problem)
-    if not results:
-        raise ValueError(f"{reports} holds no report: {_advice(['fig2e'])}")
     sections: list[Section] = []
     sounds: dict[str, str] = {}
     for name, found in results.items():
@@ -97,11 +96,6 @@ def html_report(
     text = page(sections, sounds, listed, say=say)
     (path,) = write_own(Path(out_file).parent, {Path(out_file).name: text}, force=force)
     return path
-
-
-def _advice(studies: Iterable[str]) -> str:
-    study = min(studies)
-    return f"run `tisdiss run {study}` and `tisdiss report {study}` first"
 
 
 def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Section, dict[str, str]]:

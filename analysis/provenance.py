@@ -13,15 +13,16 @@ from typing import Any
 import pandas as pd
 
 from tisdiss.analysis.captions import METRIC_LABELS, resampled, source_of
+from tisdiss.analysis.cell import split_cell
 from tisdiss.analysis.claims import Verdict
 from tisdiss.analysis.frames import (
-    PROVENANCE,
     PROVENANCE_SCHEMA,
     corpora,
     read_provenance,
     role,
     run_records,
 )
+from tisdiss.analysis.places import PROVENANCE, check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import DRAWS, LEVEL
 from tisdiss.records.expression import parse, rows_of
@@ -89,7 +90,7 @@ def why(
     Its `settings` are those in which the study's runs differ. A ValueError names the nearest cell
     when there is none of that name.
     """
-    study, row, score = _split(cell)
+    study, row, score = split_cell(cell)
     known = _known(cell, Path(reports), study)
     if row == "claim":
         answer = _why_claim(cell, known, score)
@@ -113,14 +114,8 @@ def why(
 
 
 def _known(cell: str, reports: Path, study: str) -> dict[str, Any]:
-    path = reports / study / PROVENANCE
-    if not path.is_file():
-        there = ", ".join(sorted(p.parent.name for p in reports.glob(f"*/{PROVENANCE}")))
-        raise ValueError(
-            f"{cell}: no report of study {study!r} in {reports}; there are: {there or 'none'}. "
-            f"`tisdiss report {study}` writes it"
-        )
-    return read_provenance(path)
+    check_reported(cell, reports, study)
+    return read_provenance(reports / study / PROVENANCE)
 
 
 def _why_number(cell: str, known: dict[str, Any], row: str, score: str) -> dict[str, Any]:
@@ -231,18 +226,6 @@ def differing_settings(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[
 def number(value: float) -> float | None:
     """Rounded to a micro-decibel, so that other machines' last bits give the same file."""
     return None if pd.isna(value) else round(float(value), 6)
-
-
-def _split(cell: str) -> tuple[str, str, str]:
-    parts = cell.split(":")
-    if len(parts) != 3 or not all(parts):
-        raise ValueError(
-            f"{cell!r} is not a cell; one looks like table3:l3:si_snri or fig2a:l1+3:sdri.re6"
-        )
-    known = (*METRIC_LABELS, "params")
-    if parts[1] != "claim" and parts[2].partition(".")[0] not in known:
-        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(known)}")
-    return parts[0], parts[1], parts[2]
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -19,17 +19,19 @@ from tisdiss.analysis.captions import (
     resampled,
     timed_how,
 )
+from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.claims import counts, meaning, reserve
 from tisdiss.analysis.claims import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
-from tisdiss.analysis.composed import PANELS, fig2
+from tisdiss.analysis.composed import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
-from tisdiss.analysis.frames import METRICS, PROVENANCE, SCORES, is_comparison
+from tisdiss.analysis.frames import is_comparison
 from tisdiss.analysis.index import write_index
 from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
+from tisdiss.analysis.places import PANELS, PROVENANCE, SCORES, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.stats import DRAWS
@@ -148,6 +150,7 @@ def compose(
 
     `warn` hears of a report that cannot be read; its panel stays empty.
     """
+    check_panels(reports)
     panels = {}
     for study in PANELS:
         if os.path.lexists(Path(reports) / study / PROVENANCE):
@@ -159,9 +162,7 @@ def compose(
                 continue
             panels[study] = found.curves, found.plan
     if not panels:
-        raise ValueError(
-            f"{reports} holds no panel of Fig. 2: `tisdiss report fig2a` writes one, from its runs"
-        )
+        raise DamagedError(f"{reports} holds no panel of Fig. 2 that can be read")
     files: dict[str, bytes | str] = {}
     for metric, suffix in (("si_snri", ""), ("sdri", "-sdri")):
         curves = {study: (of[metric], plan) for study, (of, plan) in panels.items()}

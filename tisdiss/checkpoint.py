@@ -20,6 +20,7 @@ from tisdiss.config import ModelConfig
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import brief, write_atomic
+from tisdiss.sound.outputs import check_weights
 
 KEPT_STATES = 2
 
@@ -62,8 +63,7 @@ def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None
 def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
     """Weights, settings and notes of a model file; ValueError where it is not one."""
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
+    check_weights(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

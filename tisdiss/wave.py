@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 
 from tisdiss.records.files import write_atomic
-from tisdiss.sound.decode import Refused, Undecodable, blocks, opened
-from tisdiss.sound.outputs import check_file
+from tisdiss.sound.decode import blocks, named
 
 MAX_CHANNELS = 32
 PEAK = 0.9
@@ -32,29 +30,15 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
 
 def measure(path: Path) -> tuple[int, int]:
     """Samples and rate in Hz of a file that was read to its end; ValueError as of `read_wave`."""
-    with _opened(path) as file:
+    with named(path) as file:
         return sum(len(block) for block in blocks(file, "float32")), file.samplerate
 
 
 def mono_blocks(path: Path) -> Iterator[Tensor]:
     """The mean of a file's channels, (samples,) at a time; ValueError as of `read_wave`."""
-    with _opened(path) as file:
+    with named(path) as file:
         for block in blocks(file, "float32"):
             yield torch.from_numpy(block.mean(axis=1))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A sound file, with every refusal as a ValueError that names it."""
-    path = Path(path)
-    check_file(path)
-    try:
-        with opened(path) as file:
-            yield file
-    except Undecodable as refusal:
-        raise ValueError(f"{path}: {refusal}; WAV, FLAC, OGG and MP3 can") from refusal
-    except Refused as refusal:
-        raise ValueError(f"{path}: {refusal}") from refusal
 
 
 def as_mono(mixture: Any, rate: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tisdiss.analysis.index import PAPER, entries, write_index
+from tisdiss.analysis.index import entries, write_index
+from tisdiss.analysis.places import PAPER
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from tisdiss import __version__, cli
 from tisdiss.checkpoint import save_model
+from tisdiss.cli.bar import Stages, report_stages
 from tisdiss.cli.number_commands import folded
 from tisdiss.config import LossConfig
 from tisdiss.harness.display import Watcher
@@ -61,8 +62,12 @@ def test_every_command_takes_the_short_help(name: str, command) -> None:
     assert f"Example: tisdiss {name}" in invoke(*name.split(), "-h").output
 
 
-def test_version() -> None:
-    assert invoke("--version").output == f"tisdiss {__version__}\n"
+@pytest.mark.parametrize("group", [[], ["data"]])
+def test_every_group_has_the_version_and_the_short_help(group: list[str]) -> None:
+    assert invoke(*group, "--version").output == f"tisdiss {__version__}\n"
+    shown = invoke(*group, "-h").output
+    assert shown == invoke(*group, "--help").output
+    assert "--version" in shown and "Commands" in shown
 
 
 SIZED = [
@@ -117,6 +122,81 @@ def test_help_loads_nothing_heavy() -> None:
     heavy = {"torch", "mlflow", "pandas", "matplotlib", "numpy", "scipy", "pydantic", "jinja2"}
     assert "typer" in loaded and not loaded & heavy
     assert "tisdiss separate talk.wav -o out --n-re 6" in done.stdout
+
+
+REFUSED = [
+    "separate none.wav",
+    "separate README.md LICENSE",
+    "separate README.md --model none.safetensors",
+    "separate README.md --device meta",
+    "separate README.md --n-re 0",
+    "separate README.md --within 0",
+    "run none",
+    "run fig2a --profile smoke --row none",
+    "run fig2a --device gpu",
+    "search none",
+    "search search_loss --device gpu",
+    "time none",
+    "time fig2a --seconds 0",
+    "report fig2a --runs-dir none",
+    "again none",
+    "page none",
+    "page --reports none",
+    "compose --reports none",
+    "claims none",
+    "why none",
+    "why none:l1:si_snri",
+    "profile none",
+    "profile none.safetensors",
+    "diff a b --runs-dir none",
+    "data check none",
+    "data check folder none",
+    "data check wsj0-2mix none",
+    "data stats wsj0-2mix none",
+    "data prepare wsj0-2mix none build/none --lists none",
+    "data download librispeech none",
+]
+REFUSING = """
+import sys
+from tisdiss import cli
+for words in sys.stdin.read().splitlines():
+    sys.argv = ["tisdiss", *words.split()]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        loaded = {"torch", "pandas", "matplotlib", "mlflow", "optuna"} & set(sys.modules)
+        print("REFUSED", words, ended.code, *sorted(loaded), sep="|")
+"""
+
+
+def test_what_is_refused_is_told_before_anything_slow_is_loaded() -> None:
+    """All in one process: what one of them loads, those after it have, too."""
+    asked = "\n".join(REFUSED)
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSING], input=asked, capture_output=True, text=True, cwd=ROOT
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith("REFUSED|")]
+    found_wanting = {"data check wsj0-2mix none": 1}
+    wanted = [f"REFUSED|{words}|{found_wanting.get(words, 2)}" for words in REFUSED]
+    assert told == wanted, done.stderr
+
+
+def test_stages_tell_the_time_left_by_how_long_those_before_took(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clock = iter([100.0, 108.0, 108.5, 121.0])
+    monkeypatch.setattr("tisdiss.cli.bar.time.monotonic", lambda: next(clock))
+    told = Stages(report_stages(1, notebook=False))
+    for what in ("fig2a: scores", "fig2a: figures", "fig2a: no font", "fig2a: tables and claims"):
+        told(what)
+    # usually 4, 0.2, 6 and 0.3 s; here loading takes twice as long
+    assert capsys.readouterr().err.splitlines() == [
+        "loading, about 10 s left",
+        "fig2a: scores, about 13 s left",
+        "fig2a: figures, about 13 s left",
+        "fig2a: no font",
+        "fig2a: tables and claims, about 1 s left",
+    ]
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -555,16 +635,20 @@ def test_reports_go_below_build_and_kept_evidence_changes_only_by_name(
 
 @pytest.mark.parametrize(("profile", "home"), [("mini", "build/reports"), ("smoke", "build/smoke")])
 def test_a_report_says_what_to_look_at_first(
-    tisdiss: Run, monkeypatch, profile: str, home: str
+    tisdiss: Run, tmp_path: Path, monkeypatch, profile: str, home: str
 ) -> None:
+
+    (tmp_path / "plans").mkdir()
+    (tmp_path / f"plans/fig2e.{profile}.json").touch()
 
     def write_report(study, profile, runs_dir, out, *, say, **_):
         say("fig2e: figures")
         return [out / study / "fig2e.pdf", *[out / study / "x"] * 23, out / "README.md"]
 
     monkeypatch.setattr("tisdiss.analysis.report.report", write_report)
-    code, out, errors = tisdiss("report", "fig2e", "--profile", profile)
-    assert (code, errors) == (0, "fig2e: figures\n")
+    code, out, errors = tisdiss("report", "fig2e", "--profile", profile, "--runs-dir", tmp_path)
+    assert code == 0
+    assert re.fullmatch(r"loading, about 22 s left\nfig2e: figures, about \d+ s left\n", errors)
     assert out.splitlines() == [
         f"{home}/fig2e/README.md: verdicts and table, 23 files beside it",
         f"{home}/fig2e/fig2e.png: the figure",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from tisdiss import __version__
 from tisdiss.cli import data_commands as cli_data
 from tisdiss.cli import number_commands as cli_numbers
-from tisdiss.cli.bar import progress_bar, say
-from tisdiss.cli.options import SETTINGS, Profile, above_zero
+from tisdiss.cli.bar import Stages, progress_bar, report_stages
+from tisdiss.cli.options import SETTINGS, Device, Profile, above_zero, group_options
 from tisdiss.limits import (
     MAX_JOBS,
     MAX_MEASURED,
@@ -59,27 +58,14 @@ Reports = Annotated[
 ]
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"tisdiss {__version__}")
-        raise typer.Exit
+app.callback()(group_options)
 
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
-
-
-Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=MAX_THREADS, help="Torch threads of each run.")
 ]
-Seconds = Annotated[float, typer.Option(max=MAX_MEASURED, help="Length of the audio.")]
+Seconds = Annotated[
+    float, typer.Option(max=MAX_MEASURED, callback=above_zero, help="Length of the audio.")
+]
 MIN_MINUTES = 1e-4
 """A training that may take no time at all is a mistake."""
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
@@ -170,8 +156,11 @@ def run(
     from tisdiss.harness.display import outcome_lines, watching
     from tisdiss.harness.launch import launch
     from tisdiss.harness.run import Runner
+    from tisdiss.machine.device import check_device
 
     console = Console()
+    if engine == "local" and slurm is None:
+        check_device(device)  # before a corpus is opened
     planned = _plan(studies, profile, runs_dir, cache, speech, seed, row)
     for note in planned.notes:
         typer.echo(note, err=True)
@@ -311,9 +300,13 @@ def time_models(
     The next report draws quality against the real-time factors found here.
     Example: tisdiss time fig2e --profile mini --threads 1
     """
-    from tisdiss.harness.timing import Timing, time_plan
+    from tisdiss.machine.device import check_device
 
+    check_device(device)
     made = _plan(studies, profile, runs_dir, cache, speech, None, None)
+
+    from tisdiss.harness.timing import Timing, time_plan  # with torch: only when there is a plan
+
     timing = Timing(device=device, threads=threads, seconds=seconds, rounds=rounds)
     with progress_bar("timing") as on_pass:
         paths = time_plan(made, runs_dir, timing, on_pass=on_pass)
@@ -336,13 +329,19 @@ def report(
 
     Example: tisdiss report fig2e --profile mini
     """
-    from tisdiss.analysis.report import report as write_report
+    from tisdiss.analysis.places import check_planned
 
     folder = _reports(profile, out)
-    for name in studies:
-        study = Path(name).stem
+    names = [Path(name).stem for name in studies]
+    for study, name in zip(names, studies, strict=True):
         if study.startswith("search_"):
             raise ValueError(f"{name} is a search, not a study; `tisdiss search {name}` reports it")
+        check_planned(runs_dir, study, profile)
+    say = Stages(report_stages(len(names), notebook=notebook))
+
+    from tisdiss.analysis.report import report as write_report  # with pandas and matplotlib
+
+    for study in names:
         *written, index = write_report(
             study,
             profile,
@@ -455,26 +454,31 @@ def separate(
 
     Example: tisdiss separate talk.wav -o out --n-re 6
     """
-    from tisdiss.sound.outputs import check_folder, check_sources, check_targets
+    from tisdiss.shipped import base_model
+    from tisdiss.sound.outputs import check_folder, check_sources, check_targets, check_weights
 
     check_sources(files)
     check_folder(out)
     check_targets(files, out, 1, force=force)
+    weights = model or base_model()
+    check_weights(weights)
+    sounds = [file for file in files if _opens(file)]
+    failed = len(files) - len(sounds)
+    if not sounds:
+        _end_with(failed, len(files))
 
     from tisdiss.checkpoint import load_model
     from tisdiss.dial import Dial
     from tisdiss.separate import rate_note, separate_file, warm_up
-    from tisdiss.shipped import base_model
 
     dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
-    separator = load_model(model or base_model(), device)
+    separator = load_model(weights, device)
     dial.check(separator.config)
     check_targets(files, out, separator.config.n_src, force=force)
     if within is not None:
         warm_up(separator)
-    failed = 0
-    for number, file in enumerate(files, start=1):
-        with progress_bar(f"{number}/{len(files)} {file.name}") as on_part:
+    for number, file in enumerate(sounds, start=1):
+        with progress_bar(f"{number}/{len(sounds)} {file.name}") as on_part:
             try:
                 done = separate_file(separator, file, out, dial, on_part, peak=peak, force=force)
             except (ValueError, OSError) as error:
@@ -492,10 +496,8 @@ def separate(
             typer.echo(f"  {path}")
         if note := rate_note(done.rate, separator):
             typer.echo(f"  {note}")
-    if failed and len(files) > 1:
-        typer.secho(f"{failed} of {len(files)} files could not be separated", fg="red", err=True)
     if failed:
-        raise typer.Exit(2)
+        _end_with(failed, len(files))
 
 
 @app.command()
@@ -508,7 +510,17 @@ def profile(
 
     Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
     """
-    from tisdiss.cost.measured import profile as measure
+    from tisdiss.config import ModelConfig
+    from tisdiss.sound.outputs import check_weights, is_weights
+
+    if is_weights(model):
+        check_weights(Path(model))
+    else:
+        ModelConfig.from_name(model)
+
+    from tisdiss.cost.measured import (
+        profile as measure,  # with torch: only for a model that there is
+    )
 
     found = measure(model, seconds=seconds, device=device)
     typer.echo(f"{found.name}: {found.parameters:,} parameters")
@@ -553,6 +565,24 @@ def schema() -> None:
     from tisdiss.study.json_schema import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def _opens(file: Path) -> bool:
+    """Whether a file begins like sound; told if not, before the seconds that torch takes."""
+    from tisdiss.sound.decode import named
+
+    try:
+        with named(file):
+            return True
+    except ValueError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        return False
+
+
+def _end_with(failed: int, files: int) -> NoReturn:
+    if files > 1:
+        typer.secho(f"{failed} of {files} files could not be separated", fg="red", err=True)
+    raise typer.Exit(2)
 
 
 def _reports(profile: str, given: Path | None) -> Path:

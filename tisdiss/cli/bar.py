@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from tisdiss.machine.progress import Progress
@@ -14,6 +15,46 @@ if TYPE_CHECKING:
 def say(what: str) -> None:
     """A line for the person who waits, where it cannot be taken for output."""
     print(what, file=sys.stderr, flush=True)
+
+
+class Stages:
+    """Tells each stage of a long command, with the time left.
+
+    How long the stages before took, against what they usually take, scales those to come.
+    """
+
+    SECONDS: ClassVar = {
+        "loading": 4.0,
+        "scores": 0.2,
+        "figures": 6.0,
+        "tables and claims": 0.3,
+        "notebook": 11.0,
+        "sounds": 0.3,
+        "figures and tables": 3.0,
+    }
+    """What each took on two busy cores."""
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        self.stages, self.at, self.began = ["loading", *stages], 0, time.monotonic()
+        self("loading")
+
+    def __call__(self, what: str) -> None:
+        """Tell what is done now: one of the stages, or something between them."""
+        coming = range(self.at, len(self.stages))
+        now = next((at for at in coming if what.endswith(self.stages[at])), None)
+        if now is not None:
+            usual = [self.SECONDS[stage] for stage in self.stages]
+            before, after = sum(usual[:now]), sum(usual[now:])
+            scale = (time.monotonic() - self.began) / before if before else 1.0
+            self.at = now + 1
+            what = f"{what}, about {max(1, round(scale * after))} s left"
+        say(what)
+
+
+def report_stages(studies: int, *, notebook: bool) -> list[str]:
+    """The stages of `Stages` that so many reports go through."""
+    one = ["scores", "figures", "tables and claims", *(["notebook"] if notebook else [])]
+    return one * studies
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tisdiss.cli.bar import progress_bar
+from tisdiss.cli.options import SETTINGS, group_options
 from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    context_settings=SETTINGS,
     help="Prepare, check, describe and download corpora.\n\n"
     "Is a folder fit to train on?  tisdiss data check folder /path/to/speakers\n\n"
     "What does it hold?            tisdiss data stats folder /path/to/speakers",
 )
+
+app.callback()(group_options)
 
 STORED = ("wsj0-2mix", "libri2mix", "whamr")
 SOURCES = ("folder", "prompts", "librispeech")
@@ -113,11 +117,12 @@ def check(
 
     Example: tisdiss data check wsj0-2mix /corpora/2speakers
     """
+    _known(corpus, (*STORED, *SOURCES, "wsj0"))
+
     from tisdiss.data.check.doctor import check as check_mixtures
     from tisdiss.data.check.finding import failed, summary
     from tisdiss.data.check.speech import check_source, check_wsj0
 
-    _known(corpus, (*STORED, *SOURCES, "wsj0"))
     with progress_bar("files") as on_progress:
         if corpus == "wsj0":
             if root is None or lists is None:
@@ -161,10 +166,11 @@ def stats(
 
     Example: tisdiss data stats libri2mix /corpora/Libri2Mix
     """
+    _known(corpus, (*STORED, *SOURCES))
+
     from tisdiss.data.check.statistics import source_stats
     from tisdiss.data.check.statistics import stats as mixture_stats
 
-    _known(corpus, (*STORED, *SOURCES))
     digest = ""
     with progress_bar("files") as on_progress:
         if corpus in SOURCES:

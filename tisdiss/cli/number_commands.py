@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tisdiss.cli.bar import say
+from tisdiss.cli.bar import Stages, report_stages, say
 from tisdiss.cli.options import Profile
 
 app = typer.Typer()
@@ -50,9 +51,22 @@ def claims(
 
     Exit code 1 when a claim fails. Example: tisdiss claims fig2e --profile mini
     """
-    from tisdiss.analysis.claims import any_failed, to_text
+    from tisdiss.analysis.places import PAPER, plan_path
+    from tisdiss.study.words import find_studies
+
+    find_studies(
+        [
+            s
+            for s in studies or ()
+            if not os.path.lexists(plan_path(runs_dir, Path(s).stem, profile))
+        ]
+    )
+
+    from tisdiss.analysis.claims import (  # with pandas: only for studies that there are
+        any_failed,
+        to_text,
+    )
     from tisdiss.analysis.claims import claims as decide
-    from tisdiss.analysis.index import PAPER
 
     verdicts = decide(studies or PAPER, profile, runs_dir, warn=warn)
     _show(to_text(verdicts, profile))
@@ -69,17 +83,22 @@ def why(
 
     Example: tisdiss why fig2e:re1x6:si_snri.re6
     """
-    from tisdiss.analysis.provenance import why as explain
-    from tisdiss.analysis.provenance import why_text
+    from tisdiss.analysis.cell import split_cell
+    from tisdiss.analysis.places import check_reported
     from tisdiss.records.revision import code_hash
 
-    study = cell.partition(":")[0]
+    study, _, _ = split_cell(cell)
     folder = reports or _holding([study])
     if (SMOKE_REPORTS / study).is_dir() and not (folder / study).is_dir():
         raise ValueError(
             f"{cell}: no report of study '{study}' in {folder}; there is one of profile smoke: "
             f"add --reports {SMOKE_REPORTS}"
         )
+    check_reported(cell, folder, study)
+
+    from tisdiss.analysis.provenance import why as explain  # with pandas
+    from tisdiss.analysis.provenance import why_text
+
     _show(why_text(explain(cell, reports=folder, code_hash=code_hash())))
 
 
@@ -107,10 +126,14 @@ def compose(reports: Reports = None, force: Force = False) -> None:
 
     Example: tisdiss compose
     """
-    from tisdiss.analysis.index import write_index
-    from tisdiss.analysis.report import compose as draw
+    from tisdiss.analysis.places import check_panels
 
     found, out = reports or _holding(), reports or REPORTS
+    check_panels(found)
+
+    from tisdiss.analysis.index import write_index  # with pandas and matplotlib
+    from tisdiss.analysis.report import compose as draw
+
     for path in draw(found, out, force=force, say=say, warn=warn):
         typer.echo(path)
     if out == found:
@@ -134,11 +157,17 @@ def page(
 
     Example: tisdiss page --own-speech --out build/private.html
     """
-    from tisdiss.analysis.index import write_index
-    from tisdiss.analysis.page import html_report
+    from tisdiss.analysis.places import check_reports, reported
 
     found = reports or _holding(studies or ())
     home = reports or REPORTS
+    check_reports(found, studies or ())
+    shown = len(studies or reported(found))
+    say = Stages(["sounds"] * shown + ["figures and tables"] * shown)
+
+    from tisdiss.analysis.index import write_index  # with pandas and matplotlib
+    from tisdiss.analysis.page import html_report
+
     made = html_report(
         found,
         runs_dir,
@@ -165,13 +194,19 @@ def again(
 
     Example: tisdiss again base fig2e
     """
-    from tisdiss.analysis.index import write_index
-    from tisdiss.analysis.report import again as anew
+    from tisdiss.analysis.places import check_report
 
     out = reports or REPORTS
-    for study in studies:
-        found = (reports or _holding([study])) / study
-        show_written(anew(found, out / study, notebook=notebook, force=force, say=say))
+    folders = [(reports or _holding([study])) / study for study in studies]
+    for found in folders:
+        check_report(found)
+    say = Stages(report_stages(len(folders), notebook=notebook))
+
+    from tisdiss.analysis.index import write_index  # with pandas and matplotlib
+    from tisdiss.analysis.report import again as anew
+
+    for found in folders:
+        show_written(anew(found, out / found.name, notebook=notebook, force=force, say=say))
     typer.echo(write_index(out))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tisdiss import __version__
+
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Context settings of every group of commands; its commands inherit them."""
 
@@ -21,6 +23,13 @@ def known_profile(name: str) -> str:
     return name
 
 
+def known_device(name: str) -> str:
+    """The device's name, if it is one of a kind that we know; whether it is there is seen later."""
+    from tisdiss.machine.device import check_device_name
+
+    return check_device_name(name)
+
+
 def above_zero(value: float | None) -> float | None:
     """A number that is finite and above 0, or none."""
     if value is not None and not 0 < value < math.inf:
@@ -28,6 +37,22 @@ def above_zero(value: float | None) -> float | None:
     return value
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tisdiss {__version__}")
+        raise typer.Exit
+
+
+def group_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What every group of commands takes."""
+
+
+Device = Annotated[str, typer.Option(callback=known_device, help="cpu, cuda or cuda:N.")]
 Profile = Annotated[
     str,
     typer.Option(

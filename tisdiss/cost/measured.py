@@ -18,6 +18,7 @@ from tisdiss.limits import MAX_MEASURED
 from tisdiss.machine.device import check_device
 from tisdiss.machine.memory import peak_growth
 from tisdiss.model import TISDiSS
+from tisdiss.sound.outputs import is_weights
 
 PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
 
@@ -95,7 +96,7 @@ def macs_by_part(model: TISDiSS, seconds: float) -> dict[str, int]:
 
 
 def _build(model: str | Path) -> TISDiSS:
-    if Path(model).suffix == ".safetensors" or Path(model).is_file():
+    if is_weights(model):
         return load_model(Path(model))
     return TISDiSS.from_config(ModelConfig.from_name(str(model)))
 

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from tisdiss.sound.mpeg import frames_of
+from tisdiss.sound.outputs import check_file
 
 BLOCK = 2**16
 """Samples (of every channel) that are read at a time."""
@@ -67,6 +68,20 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
         # TypeError: raw samples without a header
         raise Undecodable("corrupt or no audio: cannot be decoded") from error
+
+
+@contextmanager
+def named(path: Path) -> Iterator[soundfile.SoundFile]:
+    """As `opened`, with every refusal as a ValueError that names the file."""
+    path = Path(path)
+    check_file(path)
+    try:
+        with opened(path) as file:
+            yield file
+    except Undecodable as refusal:
+        raise ValueError(f"{path}: {refusal}; WAV, FLAC, OGG and MP3 can") from refusal
+    except Refused as refusal:
+        raise ValueError(f"{path}: {refusal}") from refusal
 
 
 def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator[np.ndarray]:

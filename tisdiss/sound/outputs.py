@@ -1,4 +1,4 @@
-"""Which files `separate` reads and writes: everything is checked before any work is done."""
+"""Which files `separate` reads and writes: everything is checked before anything is loaded."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,17 @@ def check_file(source: Path) -> None:
         raise ValueError(f"{source}: a folder; name the sound files in it")
     if not source.is_file():
         raise ValueError(f"{source}: no such sound file")
+
+
+def is_weights(model: str | Path) -> bool:
+    """Whether a model is given by its file, not by its paper name."""
+    return Path(model).suffix == ".safetensors" or Path(model).is_file()
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a model file that is not there."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
 
 
 def check_sources(sources: Sequence[Path]) -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 from scipy.fft import next_fast_len
 
 from tisdiss.data.audio import FRAME_SECONDS, active_rms, is_silent
 from tisdiss.data.layouts import Roles
-from tisdiss.metrics import sdr, si_snr
 from tisdiss.sound.decode import UNKNOWN, Refused, blocks, opened, read_sound
 
 FULL_SCALE = 32767 / 32768
@@ -74,6 +72,10 @@ def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
     samples = min(map(len, signals.values()))
     mixture = signals[roles.mixture][:samples]
     sources = np.stack([signals[role][:samples] for role in roles.sources])
+    import torch  # slow to load: a folder that is not there is told without it
+
+    from tisdiss.metrics import sdr, si_snr
+
     unprocessed = torch.from_numpy(mixture).expand(len(sources), -1)
     parts = torch.from_numpy(sources)
     return Measured(

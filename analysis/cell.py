@@ -1,0 +1,17 @@
+"""The name of a number in a report: study:row:score, such as table3:l3:si_snri."""
+
+METRICS = ("si_snr", "si_snri", "sdr", "sdri")
+"""Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
+
+
+def split_cell(cell: str) -> tuple[str, str, str]:
+    """Study, row and score of a cell, or study, "claim" and its id; a ValueError if it is none."""
+    parts = cell.split(":")
+    if len(parts) != 3 or not all(parts):
+        raise ValueError(
+            f"{cell!r} is not a cell; one looks like table3:l3:si_snri or fig2a:l1+3:sdri.re6"
+        )
+    known = (*METRICS, "params")
+    if parts[1] != "claim" and parts[2].partition(".")[0] not in known:
+        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(known)}")
+    return parts[0], parts[1], parts[2]
