@@ -201,6 +201,24 @@ def test_progress_counts_mixtures_with_the_mean_at_the_deepest_depth(
     assert [e["metrics"]["eval/mixtures"] for e in events] == [3, 3, 3]
 
 
+def test_the_time_left_leaves_out_the_slow_first_mixture(
+    model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, took = [0.0], iter([100.0, 2.0, 4.0])
+    rows = [{"mixture_id": "m", "n_re": 1, "si_snri": 0.0}]
+
+    def score(*_: object) -> list[dict]:
+        now[0] += next(took)
+        return rows
+
+    monkeypatch.setattr("tisdiss.evaluate.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(evaluation, "score", score)
+    events: list[dict] = []
+    evaluate(model_file, corpus, DEPTHS, tmp_path, on_log=events.append, audio=0)
+    left = [event["metrics"].get("speed/seconds_left") for event in events]
+    assert left == [None, 2.0, 0.0]
+
+
 def test_speech_at_another_rate_than_the_models_is_refused(
     weights, tiny, corpus: Corpus, tmp_path: Path
 ) -> None:

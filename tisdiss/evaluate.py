@@ -61,7 +61,7 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder / JOURNAL
     done = _read_journal(journal)
-    began, resumed = time.monotonic(), len(done)
+    began, pace = time.monotonic(), _Pace()
     with journal.open("a") as file:
         for i in range(count):
             example = mixtures[i]
@@ -71,8 +71,8 @@ def evaluate(
             file.write(json.dumps({"id": example.id, "rows": rows}) + "\n")
             file.flush()
             done[example.id] = rows
-            pace = (time.monotonic() - began) / (len(done) - resumed)
-            on_log(_progress(i + 1, count, rows, pace))
+            pace.mixture_done()
+            on_log(_progress(i + 1, count, rows, pace.seconds))
     rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
     heard = to_hear(rows, model.config.n_re, audio)
     for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in heard):
@@ -180,8 +180,25 @@ def _read_journal(path: Path) -> dict[str, list[Row]]:
     return {entry["id"]: entry["rows"] for entry in entries}
 
 
-def _progress(done: int, count: int, rows: list[Row], pace: float) -> dict[str, Any]:
-    """What is logged after a mixture; `pace` is in seconds a mixture."""
+class _Pace:
+    """Seconds a mixture, without the first: that one also loads libraries and lays out memory."""
+
+    def __init__(self) -> None:
+        self.since, self.done = 0.0, -1
+
+    def mixture_done(self) -> None:
+        self.done += 1
+        if not self.done:
+            self.since = time.monotonic()
+
+    @property
+    def seconds(self) -> float | None:
+        return (time.monotonic() - self.since) / self.done if self.done > 0 else None
+
+
+def _progress(done: int, count: int, rows: list[Row], pace: float | None) -> dict[str, Any]:
+    """What is logged after a mixture; `pace` is in seconds a mixture, where it is known."""
+    time_left = {} if pace is None else {"speed/seconds_left": pace * (count - done)}
     last = [row["si_snri"] for row in rows if row["n_re"] == rows[-1]["n_re"]]
     return {
         "kind": "eval",
@@ -190,6 +207,6 @@ def _progress(done: int, count: int, rows: list[Row], pace: float) -> dict[str, 
         "metrics": {
             "eval/mixtures": float(count),
             "eval/si_snri": sum(last) / len(last),
-            "speed/seconds_left": pace * (count - done),
+            **time_left,
         },
     }
