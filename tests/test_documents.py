@@ -14,7 +14,10 @@ from typer.main import get_command
 
 from tisdiss import cli
 from tisdiss.data.corpus import synthetic
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.plan import plan
 from tisdiss.metrics import best_permutation, reorder, si_snr
+from tisdiss.study.words import find_studies
 from tisdiss.wave import read_wave, resample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,6 +124,39 @@ def test_every_study_has_a_claim_and_says_how_to_read_it(study: Path) -> None:
 def test_studies_are_named_in_the_makefile_or_by_a_rule() -> None:
     targets = makefile_targets()
     assert {"fig2a", "fig2e"} <= {path.stem for path in STUDIES} & targets
+
+
+def test_the_readmes_words_come_before_its_first_command() -> None:
+    words = README.partition("## Ten words\n")[2].partition("\n## ")[0]
+    assert README.index("## Ten words") < README.index("```")
+    explained = " ".join(re.findall(r"\*\*(.+?)\*\*", words)).lower().split()
+    assert {
+        *("run", "row", "study", "plan", "profile", "evaluation", "source", "corpus"),
+        *("n_sep", "n_re", "l1+3", "sep1x2-re1x3-l1+3"),
+    } <= set(explained)
+    assert words.count("\n* ") == 10
+
+
+def test_runs_that_the_readme_compares_are_those_of_its_smoke_run() -> None:
+    planned = plan(find_studies(["fig2a"]), "smoke", runs_dir=Path("none"), corpora=Corpora())
+    (asked,) = re.findall(r"^tisdiss diff (\w+) (\w+)", README, re.M)
+    assert [planned.run(digits).name for digits in asked] == [
+        "sep1x2-re1x3-l1",
+        "sep1x2-re1x3-l3",
+    ]
+    assert f"diff {asked[0]} {asked[1]}" in (get_command(cli.app).commands["diff"].help or "")
+
+
+def test_the_readmes_study_is_one_that_its_size_can_plan(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "rate.yaml"
+    file.write_text(text)
+    asked = re.search(r"tisdiss run (\S+)\n", README[README.index(text) :])
+    assert asked and asked[1] == file.name
+    (study,) = find_studies([str(file)])
+    assert study.study == file.stem and len(study.claims) == 3
+    rates = {row.id: row.set.get("optim.lr") for row in study.rows}
+    assert rates == {"base": None, "slow": 1e-4, "fast": 5e-4}
 
 
 def test_files_that_the_readme_names_exist() -> None:

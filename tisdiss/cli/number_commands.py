@@ -112,7 +112,7 @@ def diff(
 
     `tisdiss status` shows the first digits of every run.
 
-    Example: tisdiss diff 64ed50aa1b f98903c27d
+    Example: tisdiss diff a8bc 077c, after tisdiss run fig2a --profile smoke
     """
     from tisdiss.harness.diff import diff as compare
 
