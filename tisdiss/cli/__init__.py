@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
     help="Speech separation with a depth dial, and the studies of the TISDiSS paper.\n\n"
-    "Separate a file:    tisdiss separate talk.wav -o out --n-re 6\n\n"
+    "Separate a file:    tisdiss separate talk.wav -o out\n\n"
     "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini",
 )
 
@@ -452,7 +452,7 @@ def separate(
 
     Each speaker is as loud as in the recording. Files that are there already are not replaced.
 
-    Example: tisdiss separate talk.wav -o out --n-re 6
+    Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
     from tisdiss.shipped import base_model
     from tisdiss.sound.outputs import check_folder, check_sources, check_targets, check_weights

@@ -102,7 +102,9 @@ def summary(plan: Plan, basis: Basis | None) -> list[str]:
         lines.append(f"time: no basis yet, no run of profile {plan.profile} is finished")
     elif todo:
         total = sum(seconds(run, basis) or 0 for run in todo)
-        lines.append(f"time: at most {duration(total)} for one device; basis: {basis}")
+        lines.append(
+            f"time: about {duration(total)} on one idle device, all epochs; basis: {basis}"
+        )
     lines += plan.notes
     if plan.unknown:
         lines.append(
