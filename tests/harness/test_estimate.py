@@ -65,6 +65,8 @@ def test_a_finished_run_gives_the_speed(make_plan, make_runner, tmp_path):
     model = planned.runs[0].config.model
     assert basis.macs_per_second == pytest.approx(10 * training_macs(model, 0.5) / 0.5)
     assert "median of 1 finished run at profile smoke" in str(basis)
+    told = f"time: about {duration(seconds(planned.runs[0], basis))} on one idle device, all epochs"
+    assert any(line.startswith(told) for line in summary(planned, basis))
     assert "1 finished run" not in str(
         find_basis(make_plan(["{id: a}"], "mini"), tmp_path / "runs")
     )
