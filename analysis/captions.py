@@ -32,14 +32,16 @@ def pretty(label: str) -> str:
     return re.sub(r"(?<=\d)x(?=\d)", "×", line)
 
 
-def row_label(row: dict[str, Any], plan: dict[str, Any]) -> str:
+def row_label(row: dict[str, Any], plan: dict[str, Any], *, marked: bool = True) -> str:
     """A row's label, with its corpus where the study has several, and a dagger if runs miss."""
+    return pretty(row["label"]) + on_corpus(row, plan) + (dagger(row) if marked else "")
+
+
+def on_corpus(row: dict[str, Any], plan: dict[str, Any]) -> str:
+    """What follows a row's label in a study of several corpora."""
     named = dict(corpora(plan))
-    label = pretty(row["label"])
-    if len(named) > 1:
-        corpus = named[role(row)]
-        label += f", {corpus.get('label') or corpus['source']}"
-    return label + dagger(row)
+    corpus = named.get(role(row))
+    return f", {corpus.get('label') or corpus['source']}" if corpus and len(named) > 1 else ""
 
 
 def dagger(*rows: dict[str, Any]) -> str:
@@ -50,7 +52,7 @@ def dagger(*rows: dict[str, Any]) -> str:
 def daggers(plan: dict[str, Any]) -> list[str]:
     """What the daggers mean: the seeds of every row that misses some."""
     return [
-        f"{DAGGER} {row_label(row, plan).removesuffix(DAGGER)}: {_numbered(scored_seeds(row))} of "
+        f"{DAGGER} {row_label(row, plan, marked=False)}: {_numbered(scored_seeds(row))} of "
         + ", ".join(map(str, planned_seeds(row)))
         for row in plan["rows"]
         if is_torn(row)

@@ -31,10 +31,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown
+from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown, pretty
 from tisdiss.analysis.frames import StudyFrames, load_study, role
 from tisdiss.analysis.places import plan_path
+from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import LEVEL, Paired, interval, paired_draws
+from tisdiss.analysis.units import signed, unit_of
 from tisdiss.records.expression import (
     Cell,
     Combined,
@@ -80,6 +82,8 @@ class Verdict:
     n_mixtures: int = 0
     n_speakers: int = 0
     n_seeds: int = 0
+    says: str = ""
+    """The claim as a sentence; verdicts of earlier reports have none."""
     most_seeds: int = 0
     """Of the row that has most, where `n_seeds` is of the one that has fewest."""
 
@@ -95,9 +99,9 @@ class Verdict:
         """The deciding difference, its interval and what it rests on, on one line."""
         if np.isnan(self.difference):
             return ""
-        shown = f"{self.difference:+.2f} {self.unit}"
+        shown = f"{signed(self.difference, self.unit)} {self.unit}"
         if not np.isnan(self.low):
-            shown += f" [{self.low:+.2f}, {self.high:+.2f}]"
+            shown += f" [{signed(self.low, self.unit)}, {signed(self.high, self.unit)}]"
         if not self.n_mixtures:
             return shown
         return f"{shown}, {self.n_mixtures} mixtures, {self.n_speakers} speakers, {self._seeds}"
@@ -188,12 +192,12 @@ def reserve(verdicts: Iterable[Verdict]) -> str:
 
 
 def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
-    """The list as lines for a terminal, two per claim."""
+    """The list as lines for a terminal, three per claim: sentence, margin, expression."""
     lines = []
     for verdict in verdicts:
         said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
-        lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.expr}")
-        lines.append(f"{'':<15}   {said}")
+        lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.says}")
+        lines += [f"{'':<15}   {line}" for line in (said, verdict.expr)]
     lines += [f"{counts(verdicts)}.", *filter(None, [meaning(profile), reserve(verdicts)])]
     return "\n".join(lines) + "\n"
 
@@ -205,15 +209,22 @@ def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str
     lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
     for v in verdicts:
         said = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
-        cells = [v.study, f"**{v.status}**", f"`{v.expr}`", escape_markdown(v.source), said]
+        claim = f"{escape_markdown(v.says)}<br><sub>`{v.expr}`</sub>"
+        cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), said]
         lines.append(f"| {' | '.join(cells[first:])} |")
     return "\n".join(lines) + "\n"
 
 
 def unplanned(study: "Study", reason: str) -> list[Verdict]:
     """The claims of a study of which there are no runs: all MISSING, for a reason."""
+    named = {row.id: pretty(study.label(row)) for row in study.rows}
     return [
-        Verdict(study.study, claim.id, claim.expr, claim.source, "MISSING", reason)
+        Verdict(
+            *(study.study, claim.id, claim.expr, claim.source),
+            "MISSING",
+            reason,
+            says=sentence(claim.says, claim.expr, named),
+        )
         for claim in study.claims
     ]
 
@@ -228,6 +239,8 @@ class _Claim:
     def __init__(self, frames: StudyFrames, claim: dict[str, Any]) -> None:
         self.frames = frames
         self.head = frames.plan["study"], claim["id"], claim["expr"], claim["source"]
+        self.named = labels(frames.plan)
+        self.says = sentence(claim.get("says"), claim["expr"], self.named)
         self.parts = parse(claim["expr"])
         self.rows = {row["id"]: row for row in frames.plan["rows"]}
         self.published = {row["id"]: row for row in frames.plan.get("published") or ()}
@@ -240,19 +253,21 @@ class _Claim:
             columns = {key: column for role in by_role.values() for key, column in role[1].items()}
             found = [self._above_zero(part, columns) for part in self.parts]
         except _NotYetError as reason:
-            return Verdict(*self.head, "MISSING", str(reason))
+            return Verdict(*self.head, "MISSING", str(reason), says=self.says)
         status, at = _decided(found, [not self._keys(part) for part in self.parts])
         paired = by_role[self._role(at)][0] if self._keys(self.parts[at]) else None
         low, high = interval(found[at][1:]) if len(found[at]) > 1 else (np.nan, np.nan)
-        said = [*self._which(at, paired), *_few(status, by_role), *_left_out(by_role)]
+        said = [*self._which(at, paired), *_few(status, by_role), *self._left_out(by_role)]
+        unit = unit_of(self.parts[at])
         return Verdict(
             *self.head,
             status,
             "; ".join(said),
-            difference=float(found[at][0]),
-            low=float(low),
-            high=float(high),
-            unit=self._unit(),
+            difference=float(found[at][0] * unit.per_value),
+            low=float(low * unit.per_value),
+            high=float(high * unit.per_value),
+            unit=unit.name,
+            says=self.says,
             n_mixtures=paired.n_mixtures if paired else 0,
             n_speakers=paired.n_speakers if paired else 0,
             n_seeds=min(paired.n_seeds) if paired else 0,
@@ -270,7 +285,10 @@ class _Claim:
             )
         torn = [row for row in named if row in self.frames.incomplete and self._scored(row)]
         if torn:
-            raise _NotYetError(f"runs are missing of {', '.join(torn)}")
+            raise _NotYetError(f"runs are missing of {', '.join(map(self._name, torn))}")
+
+    def _name(self, row: str) -> str:
+        return f'"{self.named[row]}"'
 
     def _scored(self, row: str) -> bool:
         """Whether the claim is about scores of a row, rather than what it costs."""
@@ -313,10 +331,11 @@ class _Claim:
         scores = scores[scores["row"].isin({row for row, _, _ in keys})]
         there = set(zip(scores["row"], scores["n_re"], strict=True))
         if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in there]:
-            raise _NotYetError("row {!r} is not evaluated at n_re={}".format(*absent[0]))
+            row, n_re = absent[0]
+            raise _NotYetError(f"{self._name(row)} is not evaluated at N_re = {n_re}")
         paired = paired_draws(scores, keys, rng=np.random.default_rng(_SEED))
         if paired.n_mixtures == 0:
-            rows = " and ".join(repr(row) for row in dict.fromkeys(row for row, _, _ in keys))
+            rows = " and ".join(map(self._name, dict.fromkeys(row for row, _, _ in keys)))
             raise _NotYetError(f"no mixture has a defined score in all of {rows}")
         return paired, dict(zip(keys, _columns(paired), strict=True))
 
@@ -341,7 +360,7 @@ class _Claim:
         numbers = self.published[cell.row]["published"]
         names = [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]
         if not all(name in numbers for name in names):
-            raise _NotYetError(f"no published {names[0]} of {cell.row!r}")
+            raise _NotYetError(f"no published {names[0]} of {self._name(cell.row)}")
         return float(np.mean([numbers[name] for name in names]))
 
     def _fact(self, fact: Fact) -> float:
@@ -350,19 +369,28 @@ class _Claim:
         else:
             found = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
         if found is None:
-            raise _NotYetError(f"{fact.name} of {fact.row!r} are not known")
+            raise _NotYetError(f"{fact.name} of {self._name(fact.row)} are not known")
         return found
 
-    def _unit(self) -> str:
-        """Decibels, unless only costs are compared."""
-        kinds = [leaf for part in self.parts for leaf in leaves(part)]
-        return "dB" if any(isinstance(leaf, Cell) for leaf in kinds) else "M"
+    def _left_out(self, by_role: _ByRole) -> list[str]:
+        """How many utterances of a corpus do not count, and in which rows they are undefined."""
+        said = []
+        for paired, columns in by_role.values():
+            cells = zip(columns, paired.n_missing, strict=True)
+            rows = dict.fromkeys(self._name(row) for (row, _, _), missing in cells if missing)
+            if rows:
+                share = f"{paired.n_left_out} of {paired.n_utterances} utterances left out"
+                said.append(f"{share}, undefined in {', '.join(rows)}")
+        return said
 
     def _which(self, at: int, paired: Paired | None) -> list[str]:
         """Which of several comparisons decided, if any can."""
         if paired and not len(paired.drawn):
             return ["too few speakers for an interval"]
-        return [f"comparison {at + 1} of {len(self.parts)}"] if len(self.parts) > 1 else []
+        if len(self.parts) == 1:
+            return []
+        which = compared(self.parts[at], self.named)
+        return [f"comparison {at + 1} of {len(self.parts)}: {which}"]
 
 
 def cost(row: dict[str, Any], name: str, n_re: int) -> float | None:
@@ -377,18 +405,6 @@ def _few(status: Status, by_role: _ByRole) -> list[str]:
     """That a decision rests on an interval of few speakers."""
     few = any(paired.n_speakers < FEW_SPEAKERS for paired, _ in by_role.values())
     return [_FEW] if few and status in ("PASS", "FAIL") else []
-
-
-def _left_out(by_role: _ByRole) -> list[str]:
-    """How many utterances of a corpus do not count, and in which rows they are undefined."""
-    said = []
-    for paired, columns in by_role.values():
-        cells = zip(columns, paired.n_missing, strict=True)
-        rows = dict.fromkeys(repr(row) for (row, _, _), missing in cells if missing)
-        if rows:
-            share = f"{paired.n_left_out} of {paired.n_utterances} utterances left out"
-            said.append(f"{share}, undefined in {', '.join(rows)}")
-    return said
 
 
 def _columns(paired: Paired) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What `reports/` holds of the whole paper: a list of all studies, run or not, made from them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tisdiss.analysis.claims import to_markdown as claims_markdown
 from tisdiss.analysis.frames import is_torn, read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, PROVENANCE, reported
+from tisdiss.analysis.sentence import labels, sentence
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -54,6 +55,17 @@ def entries(reports: Path) -> list[Entry]:
     return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
 
 
+def sentences(study: str) -> dict[tuple[str, str], str | None]:
+    """What the claims of a study say, by id and expression; nothing where it cannot be read."""
+    from tisdiss.study.words import load_study  # pydantic is slow to load
+
+    try:
+        claims = load_study(STUDIES / f"{study}.yaml").claims
+    except (OSError, ValueError):
+        return {}
+    return {(claim.id, claim.expr): claim.says for claim in claims}
+
+
 def write_index(reports: Path) -> Path:
     """Write `reports/README.md` from what lies there; the same reports give the same bytes.
 
@@ -82,7 +94,7 @@ def write_index(reports: Path) -> Path:
 def _made(folder: Path) -> Entry:
     try:
         known = read_provenance(folder / PROVENANCE)
-        verdicts = [Verdict.from_json(claim) for claim in known["claims"]]
+        verdicts = [_told(Verdict.from_json(claim), known["plan"]) for claim in known["claims"]]
     except ValueError as error:
         return unreadable(folder, error)
     plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
@@ -90,6 +102,11 @@ def _made(folder: Path) -> Entry:
     complete = sum(row["id"] in rows and not is_torn(row) for row in plan["rows"])
     title, claim = plan["title"], plan.get("claim") or ""
     return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
+
+
+def _told(verdict: Verdict, plan: dict[str, Any]) -> Verdict:
+    """A verdict with its sentence, also where a report of an earlier version has none."""
+    return replace(verdict, says=sentence(verdict.says, verdict.expr, labels(plan)))
 
 
 def unreadable(folder: Path, error: ValueError) -> Entry:

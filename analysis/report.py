@@ -26,7 +26,7 @@ from tisdiss.analysis.comparison import comparison_table
 from tisdiss.analysis.composed import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
 from tisdiss.analysis.frames import is_comparison
-from tisdiss.analysis.index import write_index
+from tisdiss.analysis.index import sentences, write_index
 from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
@@ -88,10 +88,23 @@ def again(
     force: bool = False,
     say: Say = silent,
 ) -> list[Path]:
-    """Make a report anew from the frames it holds, without run folders, there or in `out`."""
+    """Make a report anew from the frames it holds, without run folders, there or in `out`.
+
+    Claims take the sentences that their study has for them by now.
+    """
     say(f"{Path(folder).name}: scores")
-    results = results_in(folder)
+    results = _reworded(results_in(folder))
     return write_study(results, out or folder, notebook=notebook, force=force, say=say)
+
+
+def _reworded(results: Results) -> Results:
+    plan = results.plan
+    says = sentences(plan["study"])
+    claims = list(plan.get("claims") or ())
+    for at, claim in enumerate(claims):
+        if said := says.get((claim["id"], claim["expr"])):
+            claims[at] = claim | {"says": said}
+    return Results(replace(results.frames, plan=plan | {"claims": claims})) if says else results
 
 
 def write_study(

@@ -17,6 +17,7 @@ from tisdiss.analysis.claims import (
     to_text,
 )
 from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.units import signed
 
 RISING = {n: float(n) for n in range(1, 7)}
 
@@ -114,10 +115,10 @@ def test_verdict_counts_the_utterances_that_are_undefined(study_folder):
     known.loc[:2, "si_snri"] = [np.nan, -np.inf, np.nan]  # both voices of m0000, one of m0001
     known.to_parquet(path)
     torn, whole = decided(folder, "row('a') > row('b')", "row('a') > row('c')")
-    assert torn.reason == "few speakers; 3 of 80 utterances left out, undefined in 'b'"
+    assert torn.reason == 'few speakers; 3 of 80 utterances left out, undefined in "b"'
     assert torn.n_mixtures == 39 and whole.n_mixtures == 40
     assert whole.reason == "few speakers"
-    assert "3 of 80 utterances left out, undefined in 'b' |" in to_markdown([torn])
+    assert '3 of 80 utterances left out, undefined in "b" |' in to_markdown([torn])
 
 
 def test_the_same_scores_give_the_same_verdict(folder):
@@ -127,19 +128,22 @@ def test_the_same_scores_give_the_same_verdict(folder):
 
 def test_deciding_comparison_of_several_is_named(folder):
     (verdict,) = decided(folder, "row('deep') > row('flat') > row('deep')")
-    assert (verdict.status, verdict.reason) == ("FAIL", "comparison 2 of 2; few speakers")
+    assert (verdict.status, verdict.reason) == (
+        "FAIL",
+        'comparison 2 of 2: "flat" has a higher SI-SNRi than "deep"; few speakers',
+    )
 
 
 def test_row_without_all_its_runs_is_missing(folder):
     verdict, other = decided(folder, "row('torn') > row('flat')", "row('x') > row('flat')")
-    assert (verdict.status, verdict.reason) == ("MISSING", "runs are missing of torn")
+    assert (verdict.status, verdict.reason) == ("MISSING", 'runs are missing of "torn"')
     assert (other.status, other.reason) == ("MISSING", "row 'x' is not planned")
     assert np.isnan(verdict.difference)
 
 
 def test_depth_that_was_not_evaluated_is_missing(folder):
     (verdict,) = decided(folder, "row('deep').si_snri(n_re=9) > row('flat').si_snri(n_re=9)")
-    assert verdict.reason == "row 'deep' is not evaluated at n_re=9"
+    assert verdict.reason == '"deep" is not evaluated at N_re = 9'
 
 
 def test_row_without_any_defined_score_is_missing(study_folder):
@@ -148,7 +152,7 @@ def test_row_without_any_defined_score_is_missing(study_folder):
     pd.read_parquet(path).assign(si_snri=np.nan).to_parquet(path)
     (verdict,) = decided(folder, "row('a') > row('b')")
     assert verdict.status == "MISSING"
-    assert verdict.reason == "no mixture has a defined score in all of 'a' and 'b'"
+    assert verdict.reason == 'no mixture has a defined score in all of "a" and "b"'
 
 
 def test_absolute_decibels_are_for_the_papers_own_profile(study_folder):
@@ -201,15 +205,23 @@ def test_study_that_was_never_planned_lists_its_claims_as_missing(tmp_path):
     verdicts = claims(["fig2a"], "mini", tmp_path)
     assert {verdict.status for verdict in verdicts} == {"MISSING"}
     assert "run `tisdiss run fig2a --profile mini` first" in verdicts[0].reason
+    assert verdicts[0].says == "Every further pass from N_re = 1 to 6 raises the SI-SNRi of l1+3."
 
 
 def test_lists_show_status_numbers_and_what_they_mean(folder):
     verdicts = decided(folder, "row('deep') > row('flat')", "row('torn') > row('flat')")
     text = to_text(verdicts, "mini")
-    assert "PASS            fig2e/c0: row('deep') > row('flat')" in text
+    assert text.startswith(
+        'PASS            fig2e/c0: "deep" has a higher SI-SNRi than "flat".\n'
+        "                  Sec. 3.3; +1.00 dB ["
+    )
+    assert "\n                  row('deep') > row('flat')\n" in text
     assert "1 PASS, 1 MISSING." in text
     assert "neither proves nor refutes" in text
-    assert "| **MISSING** | `row('torn') > row('flat')` |" in to_markdown(verdicts)
+    assert (
+        '| **MISSING** | "torn" has a higher SI-SNRi than "flat".'
+        "<br><sub>`row('torn') > row('flat')`</sub> |"
+    ) in to_markdown(verdicts)
     assert counts([]) == "no claims"
     assert meaning("paper") == ""
     assert meaning("smoke", "paper").endswith("its verdicts mean nothing.")
@@ -246,6 +258,55 @@ def test_claim_over_two_corpora_is_decided_on_each_and_never_across(study_folder
     assert (across.status, across.reason) == ("MISSING", "compares scores on different corpora")
 
 
+def test_the_sentence_of_the_study_is_said(folder):
+    folder.plan["claims"] = [
+        {"id": "c", "expr": "row('deep') > row('flat')", "source": "ours", "says": "Depth pays."}
+    ]
+    (verdict,) = decide(load_study(folder.save().runs_dir, "fig2e", "mini"))
+    assert verdict.says == "Depth pays."
+
+
+def test_margin_has_the_unit_of_what_decided(study_folder):
+    folder = study_folder().row("a", {3: 5.0}, params=310_000).row("b", {3: 1.0}, params=312_300)
+    for row, macs in zip(folder.plan["rows"], (2_000_000_000, 2_004_000_000), strict=True):
+        row["macs"] = {"3": macs}
+    shown = [
+        verdict.numbers
+        for verdict in decided(
+            folder,
+            "params(row('a')) < params(row('b'))",
+            "params(row('b')) < params(row('b'))",
+            "macs(row('a'), n_re=3) < macs(row('b'), n_re=3)",
+            "approx(macs(row('a'), n_re=3), macs(row('a'), n_re=3), 1)",
+            "row('a') > row('b') and params(row('a')) < params(row('b'))",
+        )
+    ]
+    assert shown == [
+        "+0.00230 M parameters",
+        "0 M parameters",
+        "+0.00400 GMAC/s",
+        "+0.00100 GMAC/s",
+        "+0.00230 M parameters",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.39, "dB", "+0.39"),
+        (-12.345, "dB", "-12.35"),
+        (0.0041, "dB", "+0.004"),
+        (-0.00006, "dB", "-0.00006"),
+        (1e-17, "dB", "0"),
+        (0.155, "M parameters", "+0.155"),
+        (8.0123, "M parameters", "+8.01"),
+        (0.00012, "GMAC/s", "+0.000120"),
+    ],
+)
+def test_no_margin_is_rounded_to_nothing(value, unit, text):
+    assert signed(value, unit) == text
+
+
 def test_cost_that_no_plan_states_is_missing(folder):
     (verdict,) = decided(folder, "macs(row('deep'), n_re=3) < macs(row('flat'), n_re=3)")
-    assert (verdict.status, verdict.reason) == ("MISSING", "macs of 'flat' are not known")
+    assert (verdict.status, verdict.reason) == ("MISSING", 'macs of "flat" are not known')

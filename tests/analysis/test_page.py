@@ -77,7 +77,9 @@ def test_page_needs_no_network_and_names_no_machine_path(made, folder):
 
 def test_page_shows_verdict_table_and_what_is_absent(made):
     text = made.read_text()
-    assert '<span class="verdict pass">PASS</span> <code>row(&#x27;a&#x27;) &gt;' in text
+    said = "&quot;&lt;a&gt; &amp; co&quot; has a higher SI-SNRi than &quot;b&quot;."
+    assert f'<span class="verdict pass">PASS</span> {said} <span class="note">Sec. 3.4' in text
+    assert "<code>row(&#x27;a&#x27;) &gt; row(&#x27;b&#x27;)</code>" in text
     assert "&lt;a&gt; &amp; co" in text
     assert 'data-key="a.si_snri.re3"' in text
     assert '<tr class="absent"><td>fig2a</td>' in text

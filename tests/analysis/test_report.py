@@ -75,6 +75,21 @@ def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
     assert set(folder.iterdir()) == {*written, folder / "notes.pdf", folder / "files.sha256"}
 
 
+def test_report_again_says_claims_as_the_study_does_by_now(made, tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "fig2e.yaml").write_text(
+        "{study: fig2e, title: t, claim: c, base: sep1x2-re1x3-l1+3, rows: [{id: a}, {id: b}],\n"
+        "evaluate: {n_re: 1..10}, show: {figure: depth_curve}, claims: [\n"
+        "{id: deeper, expr: \"gain(row('a'), n_re=1..3) > 1\", source: s, says: Depth pays.},\n"
+        "{id: torn, expr: \"row('b') > 2 * row('a')\", source: s, says: Of another claim.}]}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    again(made, tmp_path / "fig2e")
+    text = (tmp_path / "fig2e" / "README.md").read_text()
+    assert "| **PASS** | Depth pays.<br>" in text and "another claim" not in text
+    assert results_in(tmp_path / "fig2e").verdicts[0].says == "Depth pays."
+
+
 def test_report_again_of_a_copy_leaves_the_original(made, tmp_path):
     copy = shutil.copytree(made, tmp_path / "mine")
     before = {path: path.stat().st_mtime_ns for path in made.iterdir()}
@@ -208,7 +223,8 @@ def test_study_without_any_scored_run_names_what_to_run(study_folder, tmp_path):
 def test_page_lists_claims_with_their_verdicts(made):
     page = (made / "README.md").read_text()
     assert "## Claims: 1 PASS, 1 MISSING" in page
-    assert "| **PASS** | `gain(row('a'), n_re=1..3) > 1` | Sec. 3.4 | +1.00 dB" in page
+    assert '**PASS** | The gain in SI-SNRi of "a" from N\\_re = 1 to 3 is above 1 dB.' in page
+    assert "<br><sub>`gain(row('a'), n_re=1..3) > 1`</sub> | Sec. 3.4 | +1.00 dB" in page
     assert "neither proves nor refutes" in page
     assert "8 speakers, 2 seeds. few speakers |" in page
     assert "Few speakers: with fewer than 10 test speakers" in page

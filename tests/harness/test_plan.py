@@ -190,6 +190,16 @@ def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):
     assert [row["id"] for row in read(path)["rows"]] == ["b"]
 
 
+def test_a_claim_in_other_words_changes_no_study(make_plan, tmp_path):
+    plans = []
+    for said in ("", ", says: Depth pays."):
+        claim = f"""claims: [{{id: c, expr: "row('a') > 0", source: ours{said}}}]"""
+        (path,) = make_plan(["{id: a}"], more=claim).save(tmp_path / "runs")
+        plans.append(read(path))
+    assert plans[0]["study_hash"] == plans[1]["study_hash"]
+    assert [plan["claims"][0]["says"] for plan in plans] == [None, "Depth pays."]
+
+
 def test_rows_of_one_name_are_labelled_with_their_ids(make_plan, tmp_path):
     lines = [
         "{id: a, set: {epochs: 1}}",

@@ -187,6 +187,16 @@ def test_every_study_claims_something_and_every_section_is_covered(studies):
     assert all(f"Sec. 3.{section}" in sources for section in (2, 3, 4, 5))
 
 
+def test_every_claim_has_a_sentence(studies):
+    unsaid = [
+        f"{name}/{claim.id}"
+        for name, study in studies.items()
+        for claim in study.claims
+        if not (claim.says and claim.says.endswith(".") and "row(" not in claim.says)
+    ]
+    assert unsaid == []
+
+
 def test_claims_compare_rows_of_one_corpus(studies):
     from tisdiss.records.expression import parse, rows_of
 

@@ -471,6 +471,7 @@ class _Planner:
         quoted = [row for row in study.rows if row.published]
         used = [study.origin(row) for row in study.rows if row.use]
         elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
+        but_words = study.model_dump(mode="json", exclude={"claims": {"__all__": {"says"}}})
         return {
             "title": study.title,
             "claim": study.claim,
@@ -481,7 +482,7 @@ class _Planner:
             "show": study.show.model_dump(mode="json"),
             "claims": [claim.model_dump(mode="json") for claim in study.claims],
             "published": [_published(study, row) for row in quoted],
-            "study_hash": sha256_of([study.model_dump(mode="json"), elsewhere]),
+            "study_hash": sha256_of([but_words, elsewhere]),
             "profile_hash": sha256_of(view.model_dump(mode="json", include=_DECISIVE)),
         }
 

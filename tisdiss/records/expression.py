@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
@@ -79,8 +79,63 @@ class Greater:
     right: Value
 
 
+@dataclass(frozen=True)
+class Compared:
+    """left > right, or left < right, as written."""
+
+    left: Value
+    sign: Literal[">", "<"]
+    right: Value
+
+    def parts(self) -> Iterator[Greater]:
+        """Above the maximum of some is above each of them; below the minimum, below each."""
+        greater, less = (self.left, self.right)[:: 1 if self.sign == ">" else -1]
+        for high in _each(greater, "min"):
+            for low in _each(less, "max"):
+                yield Greater(high, low)
+
+
+@dataclass(frozen=True)
+class Within:
+    """No value is above another by as much as the tolerance: approx(...) and spread(...)."""
+
+    values: tuple[Value, ...]
+    tolerance: Value
+
+    def parts(self) -> Iterator[Greater]:
+        """One for each ordered pair."""
+        for high, low in permutations(self.values, 2):
+            yield Greater(Combined("+", (low, self.tolerance)), high)
+
+
+@dataclass(frozen=True)
+class Rising:
+    """Every further pass from the first to the last depth helps: mono(...)."""
+
+    cell: Cell
+    first: int
+    last: int
+
+    def parts(self) -> Iterator[Greater]:
+        """One for each further pass."""
+        for n_re in range(self.first, self.last):
+            yield Greater(_at(self.cell, n_re + 1), _at(self.cell, n_re))
+
+
+Statement = Compared | Within | Rising
+"""What a claim says, before it is taken apart into comparisons."""
+
+
 def parse(text: str) -> tuple[Greater, ...]:
     """The comparisons that a claim makes; it holds if all of them hold.
+
+    Raises what `statements` raises.
+    """
+    return tuple(part for statement in statements(text) for part in statement.parts())
+
+
+def statements(text: str) -> tuple[Statement, ...]:
+    """What a claim says, one statement after the other.
 
     Raises ValueError with the offending piece, the rule and what may be written instead.
     """
@@ -101,7 +156,7 @@ def parse(text: str) -> tuple[Greater, ...]:
             f"a claim nested more than {MAX_LEVELS} levels deep: drop brackets and signs, or split "
             "it into several"
         )
-    return tuple(_parts(tree))
+    return tuple(_statements(tree))
 
 
 def _is_deep(tree: ast.AST) -> bool:
@@ -130,45 +185,34 @@ def rows_of(parts: tuple[Greater, ...]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _parts(node: ast.expr) -> Iterator[Greater]:
+def _statements(node: ast.expr) -> Iterator[Statement]:
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         for value in node.values:
-            yield from _parts(value)
+            yield from _statements(value)
     elif isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
         for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
-            yield from _comparison(left, operator, right)
+            yield _compared(left, operator, right)
     elif _called(node) == "approx":
         left, right, tolerance = _arguments(node, 3)
         if _number(tolerance) <= 0:
             raise _refused(tolerance, "the tolerance of approx(a, b, tolerance) is above 0")
-        yield from _within((_value(left), _value(right)), _value(tolerance))
+        yield Within((_value(left), _value(right)), _value(tolerance))
     elif _called(node) == "mono":
         cell, (first, last) = _over_depths(node)
-        for n_re in range(first, last):
-            yield Greater(_at(cell, n_re + 1), _at(cell, n_re))
+        yield Rising(cell, first, last)
     else:
         raise _refused(node, "a claim compares with > or <, or is approx(...) or mono(...)")
 
 
-def _comparison(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Iterator[Greater]:
-    if isinstance(operator, ast.Lt):
-        left, right = right, left
-    elif not isinstance(operator, ast.Gt):
+def _compared(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Statement:
+    if not isinstance(operator, ast.Gt | ast.Lt):
         raise _refused(right, "only > and < are decided; for equality write approx(a, b, 0.1)")
-    if _called(right) == "spread":
-        values = [_value(part) for part in _several(right)]
-        yield from _within(values, _value(left))
-        return
-    for greater in _each(_value(left), "min"):
-        for less in _each(_value(right), "max"):
-            yield Greater(greater, less)
-
-
-def _within(values: Sequence[Value], tolerance: Value) -> Iterator[Greater]:
-    """No value is above another by as much as the tolerance."""
-    for high, low in permutations(values, 2):
-        yield Greater(Combined("+", (low, tolerance)), high)
+    sign: Literal[">", "<"] = ">" if isinstance(operator, ast.Gt) else "<"
+    less, greater = (left, right)[:: 1 if sign == "<" else -1]
+    if _called(less) == "spread":
+        return Within(tuple(_value(part) for part in _several(less)), _value(greater))
+    return Compared(_value(left), sign, _value(right))
 
 
 def _each(value: Value, how: str) -> tuple[Value, ...]:

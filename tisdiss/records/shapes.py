@@ -190,6 +190,7 @@ class ClaimPart(Record):
     id: str
     expr: Annotated[str, AfterValidator(_that_parses)]
     source: str
+    says: str | None = None
 
 
 class QuotedRow(Record):

@@ -117,6 +117,9 @@ class Claim(Words):
     id: RowId
     expr: str = Field(min_length=1, description="such as row('a').si_snri > row('b').si_snri")
     source: str = Field(min_length=1, description="where the paper says so")
+    says: str | None = Field(
+        default=None, min_length=1, description="the claim as a sentence; else one is made of expr"
+    )
 
 
 class Show(Words):
@@ -174,6 +177,11 @@ class Study(Words):
             return row
         study, _, row_id = row.use.partition("/")
         return row.shown_like(self._used[study].shown(self._used[study].row(row_id)))
+
+    def label(self, row: Row) -> str:
+        """What a row is called before it is planned."""
+        study, origin = self.origin(row)
+        return self.shown(row).label or origin.model or study.base
 
     def corpus_of(self, row: Row) -> str:
         """The role of the corpus that a row hears."""

@@ -1,0 +1,220 @@
+"""A claim in words: as its study says it, else made of the expression with the labels of its rows.
+
+Where a sentence names no N_re, it is that of training.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tisdiss.analysis.captions import METRIC_LABELS, cited, on_corpus, pretty, row_label
+from tisdiss.analysis.units import Unit, unit_of
+from tisdiss.records.expression import (
+    Cell,
+    Combined,
+    Compared,
+    Fact,
+    Greater,
+    Number,
+    Rising,
+    Statement,
+    Value,
+    Within,
+    statements,
+)
+
+Labels = Mapping[str, str]
+"""Of rows, by id."""
+
+Score = Cell | Fact
+"""What a row has."""
+
+_COSTS = {"params": "parameters", "macs": "multiply-adds"}
+
+
+def labels(plan: dict[str, Any]) -> dict[str, str]:
+    """Every row of a plan as tables name it, those that others reported too."""
+    others = plan.get("published") or ()
+    named = {row["id"]: cited(row) + on_corpus(row, plan) for row in others}
+    return named | {row["id"]: row_label(row, plan, marked=False) for row in plan["rows"]}
+
+
+def sentence(says: str | None, expr: str, named: Labels) -> str:
+    """A claim in one sentence."""
+    if says:
+        return pretty(says)
+    text = "; ".join(_Words(named, _unit(one)).of(one) for one in statements(expr))
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def compared(part: Greater, named: Labels) -> str:
+    """One comparison of a claim, without a full stop."""
+    one = Compared(part.left, ">", part.right)
+    return _Words(named, _unit(one)).of(one)
+
+
+def _unit(said: Statement) -> Unit:
+    return unit_of(next(iter(said.parts())))
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Words for what is counted in one unit."""
+
+    named: Labels
+    unit: Unit
+
+    def of(self, said: Statement) -> str:
+        match said:
+            case Rising():
+                span = f"from N_re = {said.first} to {said.last}"
+                return f"every further pass raises {self._value(said.cell)}, {span}"
+            case Within():
+                return self._within(said)
+            case Compared():
+                return self._compared(said)
+
+    def _within(self, said: Within) -> str:
+        tolerance = self._value(said.tolerance)
+        match said.values:
+            case (value, Number() as aim):
+                return f"{self._value(value)} is within {tolerance} of {self._value(aim)}"
+        differ = "differs" if _alike(said.values) else "differ"
+        return f"{self._all(said.values)} {differ} by less than {tolerance}"
+
+    def _compared(self, said: Compared) -> str:
+        subjects, objects = _sides(said)
+        if alike := _alike((*subjects, *objects)):
+            return self._against(alike[: len(subjects)], said.sign, alike[len(subjects) :])
+        if text := self._gained(said) or self._apart(said):
+            return text
+        how = "above" if said.sign == ">" else "below"
+        return f"{self._all(subjects, each=True)} is {how} {self._all(objects, each=True)}"
+
+    def _against(self, subjects: Sequence[Score], sign: str, objects: Sequence[Score]) -> str:
+        """Rows against rows, in one measure."""
+        more = ("higher", "lower") if isinstance(subjects[0], Cell) else ("more", "fewer")
+        article = "a " if isinstance(subjects[0], Cell) else ""
+        how = f"has {article}{more[sign == '<']} {_measure(subjects[0])} than"
+        names, depth = self._named([*subjects, *objects])
+        cut = len(subjects)
+        return f"{_each(names[:cut])} {how} {_each(names[cut:])}{depth}"
+
+    def _gained(self, said: Compared) -> str:
+        """What further passes do to a row."""
+        gain = _gain(said.left)
+        if gain is None or said.right != Number(0.0):
+            return ""
+        how = "gains" if said.sign == ">" else "loses"
+        return f"{self._name(gain.row)} {how} {gain.measure} {gain.span}"
+
+    def _apart(self, said: Compared) -> str:
+        """By how much one row is above another."""
+        match said.left, said.right:
+            case Combined("-", (Cell() as a, Cell() as b)), Number(value) if value > 0:
+                if a.row != b.row and a.metric == b.metric:
+                    (first, second), depth = self._named([a, b])
+                    how = f"{'more' if said.sign == '>' else 'less'} than {self._value(said.right)}"
+                    return f"{first} is {how} above {second} in {_measure(a)}{depth}"
+        return ""
+
+    def _value(self, value: Value) -> str:
+        """A value as a noun."""
+        if isinstance(value, Number):
+            return self.unit.amount(value.value)
+        if isinstance(value, Cell | Fact) or _gain(value):
+            return self._all([value])
+        if value.how in ("max", "min"):
+            how = "highest" if value.how == "max" else "lowest"
+            return self._all(value.values, which=f"{how} ")
+        if value.how == "*":
+            factor, other = sorted(value.values, key=lambda part: not isinstance(part, Number))
+            assert isinstance(factor, Number)
+            return f"{factor.value:g} times {self._bracketed(other)}"
+        how = {"+": "plus", "-": "minus"}[value.how]
+        return f" {how} ".join(self._bracketed(part) for part in value.values)
+
+    def _bracketed(self, value: Value) -> str:
+        is_sum = isinstance(value, Combined) and value.how in "+-" and not _gain(value)
+        return f"({self._value(value)})" if is_sum else self._value(value)
+
+    def _all(self, values: Sequence[Value], *, each: bool = False, which: str = "") -> str:
+        """Several values as one noun, as short as what they share allows."""
+        listed = _each if each else _listed
+        if alike := _alike(values):
+            names, depth = self._named(alike)
+            return f"the {which}{_noun(alike[0])} of {listed(names)}{depth}"
+        gains = [gain for gain in map(_gain, values) if gain]
+        if len(gains) == len(values) and len({(g.measure, g.span) for g in gains}) == 1:
+            names = [self._name(gain.row) for gain in gains]
+            return f"the {which}gain in {gains[0].measure} of {listed(names)} {gains[0].span}"
+        names = [self._value(value) for value in values]
+        return f"the {which}of {_listed(names)}" if which else listed(names)
+
+    def _named(self, cells: Sequence[Score]) -> tuple[list[str], str]:
+        """The rows of cells, and the depth that they share; else each row with its own."""
+        depths = {cell.n_re for cell in cells}
+        if len(depths) == 1:
+            return [self._name(cell.row) for cell in cells], _at(depths.pop())
+        return [self._name(cell.row) + _at(cell.n_re) for cell in cells], ""
+
+    def _name(self, row: str) -> str:
+        return f'"{self.named.get(row, row)}"'
+
+
+def _sides(said: Compared) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """What is compared with what: above a maximum is above each of its values."""
+    least, most = ("min", "max") if said.sign == ">" else ("max", "min")
+    return _several(said.left, least), _several(said.right, most)
+
+
+def _several(value: Value, how: str) -> tuple[Value, ...]:
+    return value.values if isinstance(value, Combined) and value.how == how else (value,)
+
+
+def _alike(values: Sequence[Value]) -> list[Score]:
+    """The values where all are of one measure, each of a row; else none."""
+    found = [value for value in values if isinstance(value, Cell | Fact)]
+    same = len(found) == len(values) and len(set(map(_measure, found))) == 1
+    return found if same else []
+
+
+def _measure(value: Score) -> str:
+    return METRIC_LABELS[value.metric] if isinstance(value, Cell) else _COSTS[value.name]
+
+
+def _noun(value: Score) -> str:
+    return _measure(value) if isinstance(value, Cell) else f"number of {_measure(value)}"
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """One row's score at a depth less that at another."""
+
+    row: str
+    measure: str
+    span: str
+
+
+def _gain(value: Value) -> _Gain | None:
+    match value:
+        case Combined("-", (Cell(row, metric, (last,)), Cell(other, same, (first,)))):
+            if (row, metric) == (other, same):
+                return _Gain(row, METRIC_LABELS[metric], f"from N_re = {first} to {last}")
+    return None
+
+
+def _at(depths: tuple[int, ...]) -> str:
+    if len(depths) > 1:
+        return f" on average over N_re = {depths[0]} to {depths[-1]}"
+    return f" at N_re = {depths[0]}" if depths else ""
+
+
+def _each(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"each of {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
