@@ -198,7 +198,9 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
         said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
         lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.says}")
         lines += [f"{'':<15}   {line}" for line in (said, verdict.expr)]
-    lines += [f"{counts(verdicts)}.", *filter(None, [meaning(profile), reserve(verdicts)])]
+    studies = len({verdict.study for verdict in verdicts})
+    among = f" in {studies} studies" if studies > 1 else ""
+    lines += [f"{counts(verdicts)}{among}.", *filter(None, [meaning(profile), reserve(verdicts)])]
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 """What `reports/` holds of the whole paper: a list of all studies, run or not, made from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,17 @@ def sentences(study: str) -> dict[tuple[str, str], str | None]:
     return {(claim.id, claim.expr): claim.says for claim in claims}
 
 
+def all_studies(runs_dir: Path, profile: str) -> list[str]:
+    """The paper's studies, then all others that were planned at a profile: as `entries` counts."""
+    planned = sorted(path.stem for path in Path(runs_dir).glob(f"plans/*.{profile}.json"))
+    return list(dict.fromkeys([*PAPER, *(name.removesuffix(f".{profile}") for name in planned)]))
+
+
+def all_verdicts(listed: Sequence[Entry]) -> list[Verdict]:
+    """Every claim of a list, also of studies that were not run: what is counted everywhere."""
+    return [verdict for entry in listed for verdict in entry.verdicts]
+
+
 def write_index(reports: Path) -> Path:
     """Write `reports/README.md` from what lies there; the same reports give the same bytes.
 
@@ -82,7 +94,7 @@ def write_index(reports: Path) -> Path:
         others={path: what for path, what in _OTHERS.items() if (reports / path).is_file()},
         claims=claims_markdown(shown, with_study=True),
         reserve=reserve(shown),
-        counts=counts(verdict for entry in listed for verdict in entry.verdicts),
+        counts=counts(all_verdicts(listed)),
     )
     try:
         (path,) = write_own(reports, {"README.md": text})

@@ -18,7 +18,7 @@ from tisdiss.analysis.captions import METRIC_LABELS, basis, caveats, fill, prett
 from tisdiss.analysis.claims import counts, meaning, reserve
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import corpora, role
-from tisdiss.analysis.index import Entry, entries, unreadable
+from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.listen import Heard, credit, heard
 from tisdiss.analysis.places import check_reports
@@ -126,7 +126,7 @@ def page(
 ) -> str:
     """The whole page as text; `listed` are all studies, also those without a section."""
     profiles = dict.fromkeys(section.results.plan["profile"] for section in sections)
-    verdicts = [v for section in sections for v in section.results.verdicts]
+    verdicts = all_verdicts(listed)
     return fill(
         "report.html",
         {"html": html.escape, "css": _css_class},

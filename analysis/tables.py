@@ -284,12 +284,15 @@ def _shape(texts: list[str | None]) -> tuple[int, int, bool]:
 
 
 def ranks(texts: list[str | None]) -> list[int]:
-    """1 for the best and 2 for the second as printed, equals alike; nothing for a lone number."""
-    there = sorted({float(text) for text in texts if text}, reverse=True)
-    if sum(text is not None for text in texts) < 2:
+    """1 for the best and 2 for the second as printed, 0 for all others.
+
+    Equals are alike: where two are best, none is second. A lone number has no rank.
+    """
+    there = [float(text) for text in texts if text]
+    if len(there) < 2:
         return [0] * len(texts)
-    places = {value: rank for rank, value in enumerate(there[:2], start=1)}
-    return [places.get(float(text), 0) if text else 0 for text in texts]
+    places = [1 + sum(other > float(text) for other in there) if text else 0 for text in texts]
+    return [place if place <= 2 else 0 for place in places]
 
 
 def fixed(value: float | None) -> str | None:

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from tisdiss.analysis.claims import claims, to_text
 from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.index import PAPER, all_studies, write_index
 from tisdiss.analysis.listen import credit, heard
 from tisdiss.analysis.page import html_report
+from tisdiss.study.words import find_studies
 
 DEPTHS = (1, 3)
 
@@ -83,6 +86,20 @@ def test_page_shows_verdict_table_and_what_is_absent(made):
     assert "&lt;a&gt; &amp; co" in text
     assert 'data-key="a.si_snri.re3"' in text
     assert '<tr class="absent"><td>fig2a</td>' in text
+
+
+def test_claims_are_counted_alike_on_page_and_index_and_by_command(made, reports, folder):
+    """The one report is decided; the claims of ten studies of the paper are missing."""
+    index = write_index(reports).read_text()
+    (counted,) = re.findall(r"## Claims: (.*) in 11 studies", index)
+    assert f"<strong>{counted}</strong> in 11 studies, 1 of them run." in made.read_text()
+    verdicts = claims(all_studies(folder.runs_dir, "mini"), "mini", folder.runs_dir)
+    assert to_text(verdicts, "mini").split("\n")[-4] == f"{counted} in 11 studies."
+    unrun = sum(len(study.claims) for study in find_studies([s for s in PAPER if s != "fig2e"]))
+    assert counted == f"1 PASS, {unrun} MISSING"
+    assert f"<td>not run</td><td>{len(find_studies(['fig2a'])[0].claims)} MISSING</td>" in (
+        made.read_text()
+    )
 
 
 def test_cell_of_the_page_leads_to_its_run(made, folder):

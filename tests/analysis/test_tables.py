@@ -9,7 +9,7 @@ import pytest
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
-from tisdiss.analysis.tables import depth_table, in_millions, to_csv, to_markdown, to_tex
+from tisdiss.analysis.tables import depth_table, in_millions, ranks, to_csv, to_markdown, to_tex
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -98,8 +98,12 @@ def test_best_is_bold_and_second_underlined_as_printed(frozen):
 def test_equal_as_printed_are_both_best():
     curve = curve_of({("a", 1): 5.001, ("b", 1): 5.004, ("c", 1): 4.0})
     plan = plan_of(*({"id": i, "label": i} for i in "abc"), depths=(1,))
-    ranks = [row.cells[1].rank for row in depth_table(curve, plan).rows]
-    assert ranks == [1, 1, 2]
+    assert [row.cells[1].rank for row in depth_table(curve, plan).rows] == [1, 1, 0]
+
+
+def test_below_two_that_are_best_none_is_second():
+    assert ranks(["2.00", "1.00", "2.00", None, "0.50"]) == [1, 0, 1, 0, 0]
+    assert ranks(["1.00", "2.00", "1.00", "0.50"]) == [2, 1, 2, 0]
 
 
 def test_lone_number_is_neither_best_nor_second():

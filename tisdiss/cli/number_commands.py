@@ -51,24 +51,19 @@ def claims(
 
     Exit code 1 when a claim fails. Example: tisdiss claims fig2e --profile mini
     """
-    from tisdiss.analysis.places import PAPER, plan_path
-    from tisdiss.study.words import find_studies
+    from tisdiss.analysis.places import plan_path
+    from tisdiss.study.load import find_studies
 
-    find_studies(
-        [
-            s
-            for s in studies or ()
-            if not os.path.lexists(plan_path(runs_dir, Path(s).stem, profile))
-        ]
-    )
+    planned = lambda study: os.path.lexists(plan_path(runs_dir, Path(study).stem, profile))
+    find_studies([study for study in studies or () if not planned(study)])
 
-    from tisdiss.analysis.claims import (  # with pandas: only for studies that there are
-        any_failed,
-        to_text,
-    )
+    # with pandas: only for studies that there are
+    from tisdiss.analysis.claims import any_failed, to_text
     from tisdiss.analysis.claims import claims as decide
+    from tisdiss.analysis.index import all_studies
 
-    verdicts = decide(studies or PAPER, profile, runs_dir, warn=warn)
+    names = studies or all_studies(runs_dir, profile)
+    verdicts = decide(names, profile, runs_dir, warn=warn)
     _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
