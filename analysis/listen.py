@@ -1,7 +1,7 @@
 """Sounds that an evaluation kept, as a page can play them: mixture, sources, and every depth.
 
 `tisdiss/evaluate.py` keeps a few mixtures: audio/<mixture>/{mixture,source1,re3_est1,...}.wav.
-Speech of your own folder or of a licensed corpus is not passed on unless you say so.
+What its licence does not allow is not passed on unless you say so (`tisdiss/data/licence.py`).
 """
 
 import base64
@@ -17,20 +17,8 @@ import pandas as pd
 import soundfile
 
 from tisdiss.analysis.frames import StudyFrames, corpora
+from tisdiss.data.licence import Licence, licences
 from tisdiss.records.files import DamagedError
-
-FREE = {
-    "prompts": (
-        "Studio prompts of Debian's asterisk-core-sounds (Allison Smith, June Wallack, Carlo Flora "
-        "under CC BY-SA 3.0; Maxim Topal, ivrvoice.ru, under CC BY 3.0) and of "
-        "asterisk-prompt-it-menardi, made by Marco Menardi and Paola Dal Zot, "
-        "http://www.voip.ammdomus.it (CC BY-SA 3.0). Changed: cut, mixed and separated; to be "
-        "passed on under CC BY-SA 3.0."
-    ),
-    "synthetic": "Generated sounds, no speech.",
-    "librispeech": "LibriSpeech (V. Panayotov, CC BY 4.0), mixed and separated.",
-}
-"""Sources (`data.source`) of which sounds may be passed on, and whom to thank."""
 
 _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 
@@ -81,15 +69,16 @@ def heard(
     return found, sounds
 
 
-def credit(frames: StudyFrames) -> str | None:
-    """Whom to thank for the sounds of a study; None where they may not be passed on.
-
-    Only the mixtures that are scored are heard, whatever the models were trained on.
-    """
-    sources = {str(corpus.get("data_source")) for _, corpus in corpora(frames.plan)}
-    if not sources <= set(FREE):
-        return None
-    return " ".join(FREE[source] for source in sorted(sources))
+def licences_of(frames: StudyFrames) -> list[Licence]:
+    """Of the mixtures that are scored, each once: only they are heard, whatever was trained on."""
+    found = [
+        licence
+        for _, corpus in corpora(frames.plan)
+        for licence in licences(
+            corpus.get("data_source"), corpus.get("data_condition"), corpus.get("data_noise")
+        )
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _heard(

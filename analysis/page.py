@@ -20,7 +20,7 @@ from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import corpora, role
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
-from tisdiss.analysis.listen import Heard, credit, heard
+from tisdiss.analysis.listen import Heard, heard, licences_of
 from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
@@ -99,11 +99,12 @@ def html_report(
 
 
 def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Section, dict[str, str]]:
-    thanks = credit(results.frames)
-    if thanks is None and not own_speech:
+    licences = licences_of(results.frames)
+    said = " ".join(licence.said for licence in licences)
+    if not all(licence.may_be_passed_on for licence in licences) and not own_speech:
         silence = (
-            "No sounds here: this corpus may not be passed on. For a page of your own, the option "
-            "--own-speech of tisdiss page adds them."
+            f"No sounds here. {said} For a page of your own, the option --own-speech of tisdiss "
+            "page adds them."
         )
         return Section(results, silence=silence), {}
     for row in _protagonists(results):
@@ -112,7 +113,7 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
         except DamagedError as error:
             return Section(results, silence=f"No sounds here: {error}."), {}
         if found:
-            section = Section(results, row, found, credit=thanks or "Not to be passed on.")
+            section = Section(results, row, found, credit=said)
             return section, sounds
     return Section(results, silence="No sounds here: the run folders that kept them are not."), {}
 

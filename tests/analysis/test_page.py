@@ -15,7 +15,7 @@ import soundfile
 from tisdiss.analysis.claims import claims, to_text
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.index import PAPER, all_studies, write_index
-from tisdiss.analysis.listen import credit, heard
+from tisdiss.analysis.listen import heard, licences_of
 from tisdiss.analysis.page import html_report
 from tisdiss.study.words import find_studies
 
@@ -110,6 +110,12 @@ def test_cell_of_the_page_leads_to_its_run(made, folder):
     assert study["cells"]["a.si_snri.re3"]["manifest"] == folder.plan["corpus"]["manifest"]
 
 
+def said_beside(folder):
+    """What the licences of a study's sounds say."""
+    found = licences_of(load_study(folder.runs_dir, "fig2e", "mini"))
+    return " ".join(licence.said for licence in found)
+
+
 def test_sounds_are_credited(made):
     text = made.read_text()
     assert "http://www.voip.ammdomus.it" in text and "CC BY-SA 3.0" in text
@@ -119,15 +125,16 @@ def test_sounds_are_credited(made):
 def test_speech_of_ones_own_is_passed_on_only_when_asked(study_folder, keep_frames, tmp_path):
     folder = study_folder().row("a", {1: 3.0, 3: 5.0}).row("b", {1: 1.0})
     keep(next(folder.folder("a").glob("evaluations/*")) / "audio" / "m0000", frequency=300.0)
-    for source in ("folder", "wsj0-2mix"):
+    for source in ("wsj0-2mix", "folder"):
         say_source(folder, source)
-        assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
+        assert "may not be passed on" in said_beside(folder)
     keep_frames(folder, tmp_path)
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
     assert data_of(page)["sounds"] == {} and "data:audio/flac;base64,f" not in page.read_text()
-    assert "this corpus may not be passed on" in page.read_text()
+    said = "Speech of a folder of your own, whose licence is not known here: may not be passed on."
+    assert f"No sounds here. {said} For a page of your own" in page.read_text()
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "own.html", own_speech=True)
-    assert len(data_of(page)["sounds"]) == 7 and "Not to be passed on." in page.read_text()
+    assert len(data_of(page)["sounds"]) == 7 and said in page.read_text()
 
 
 def test_speech_of_training_is_not_heard_and_does_not_silence_a_free_corpus(study_folder):
@@ -135,14 +142,29 @@ def test_speech_of_training_is_not_heard_and_does_not_silence_a_free_corpus(stud
     path = folder.folder("a") / "config.json"
     known = json.loads(path.read_text())
     path.write_text(json.dumps(known | {"train": {"data": {"source": "folder"}}}))
-    assert "voip.ammdomus.it" in credit(load_study(folder.runs_dir, "fig2e", "mini"))
+    assert "voip.ammdomus.it" in said_beside(folder)
 
 
 def test_a_folder_that_is_called_like_a_free_corpus_is_not_free(study_folder):
     folder = study_folder().row("a", {1: 3.0})
     folder.plan["corpus"]["data_source"] = "folder"  # its name is still "prompts"
     folder.save()
-    assert credit(load_study(folder.runs_dir, "fig2e", "mini")) is None
+    assert "may not be passed on" in said_beside(folder)
+
+
+def test_free_sounds_say_their_licence_and_never_that_they_may_not_be_passed_on(made, folder):
+    assert "may not be passed on" not in made.read_text()
+    say_source(folder, "synthetic")
+    assert said_beside(folder) == "Generated sounds, no speech: free to pass on."
+    say_source(folder, "prompts")
+
+
+def test_noise_of_ones_own_is_not_passed_on_with_free_speech(study_folder):
+    folder = study_folder().row("a", {1: 3.0})
+    folder.plan["corpus"] |= {"data_condition": "noisy", "data_noise": "folder"}
+    assert said_beside(folder.save()).endswith(
+        "With noise of a folder of your own, whose licence is not known here: may not be passed on."
+    )
 
 
 def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path):

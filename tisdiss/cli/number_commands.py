@@ -54,7 +54,9 @@ def claims(
     from tisdiss.analysis.places import plan_path
     from tisdiss.study.load import find_studies
 
-    planned = lambda study: os.path.lexists(plan_path(runs_dir, Path(study).stem, profile))
+    def planned(study: str) -> bool:
+        return os.path.lexists(plan_path(runs_dir, Path(study).stem, profile))
+
     find_studies([study for study in studies or () if not planned(study)])
 
     # with pandas: only for studies that there are

@@ -501,6 +501,8 @@ class _Planner:
             **said,
             "source": corpus.source.name,
             "data_source": evaluation.data.source,
+            "data_condition": evaluation.data.condition,
+            "data_noise": evaluation.data.noise,
             "manifest": corpus.manifest_hash,
             "test_manifest": evaluation.test_manifest,
             "speakers_test": len({utterance.speaker for utterance in scored}),

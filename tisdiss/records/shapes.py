@@ -154,6 +154,8 @@ class Corpus(Record):
 
     source: str
     data_source: str | None = None
+    data_condition: str | None = None
+    data_noise: str | None = None
     manifest: str | None = None
     test_manifest: str | None = None
     speakers_test: Count | None = None
