@@ -5,7 +5,6 @@ what its deepest point costs.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,11 +23,11 @@ from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
 from tisdiss.wave import write_wav
 
-HEARD_DEPTHS = range(1, 11)
-"""Depths whose estimates are kept as audio, where they were scored."""
+HEARD_DEPTHS = range(11)
+"""Depths whose estimates are kept as audio, where they were scored; 0: of a model without any."""
 
 HEARD_MIXTURES = 3
-"""How many mixtures are kept as audio: the best, the median and the worst."""
+"""How many mixtures are kept as audio."""
 
 JOURNAL = "scores.jsonl"
 """Scores mixture by mixture, from which an interrupted evaluation goes on."""
@@ -51,7 +50,7 @@ def evaluate(
     One row per mixture, depth and speaker, in dB. Whole utterances, one at a time. Mixtures whose
     scores are in the folder's journal from an earlier, interrupted call are not computed again;
     the caller removes the journal when all is kept.
-    The mixtures to hear are spread evenly from the best to the worst at the trained depth.
+    The mixtures to hear are the same for every model that is scored on the corpus (`to_hear`).
     """
     set_precision("float32")  # whatever was trained in this process before
     model = load_model(model_file, device)
@@ -74,7 +73,7 @@ def evaluate(
             pace.mixture_done()
             on_log(_progress(i + 1, count, rows, pace.seconds))
     rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
-    heard = to_hear(rows, model.config.n_re, audio)
+    heard = to_hear(rows, audio)
     for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in heard):
         estimates = estimate(model, example, config)
         write_audio(folder / "audio" / example.id, example, estimates, corpus)
@@ -113,21 +112,19 @@ def estimate(model: TISDiSS, example: Example, config: EvalConfig) -> dict[int, 
     return {n_re: output[0].cpu() for _, n_re, output in outputs(model, mixture, config)}
 
 
-def to_hear(rows: Sequence[Row], n_re_train: int, count: int) -> set[str]:
-    """Ids of `count` mixtures from the best to the worst, by SI-SNRi at the trained depth.
+def to_hear(rows: Sequence[Row], count: int) -> set[str]:
+    """Ids of the `count` longest mixtures, each cast of voices once as far as there are enough.
 
-    At the deepest one where that was not scored. Undefined scores count as worst.
+    They follow from the test set alone, so that whatever is scored on it can be compared by ear.
     """
-    scored = {row["n_re"] for row in rows}
-    n_re = n_re_train if n_re_train in scored else max(scored)
-    gains: dict[str, list[float]] = {}
+    samples = {row["mixture_id"]: row["samples"] for row in rows}
+    casts: dict[str, set[str]] = {mixture: set() for mixture in samples}
     for row in rows:
-        if row["n_re"] == n_re:
-            gains.setdefault(row["mixture_id"], []).append(row["si_snri"])
-    means = {mixture: sum(gain) / len(gain) for mixture, gain in gains.items()}
-    ranked = sorted(means, key=lambda m: -means[m] if math.isfinite(means[m]) else math.inf)
-    places = torch.linspace(0, len(ranked) - 1, count).round().int().tolist()
-    return {ranked[place] for place in places}
+        casts[row["mixture_id"]].add(row["speaker"])
+    longest = sorted(samples, key=lambda mixture: -samples[mixture])
+    first_of_cast = {frozenset(casts[mixture]): mixture for mixture in reversed(longest)}
+    fresh = sorted(first_of_cast.values(), key=longest.index)
+    return set([*fresh, *(m for m in longest if m not in fresh)][:count])
 
 
 def outputs(
