@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,48 +26,61 @@ _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 
 @dataclass(frozen=True)
 class Heard:
-    """One mixture: what was heard, and the score of each depth and speaker."""
+    """One mixture as one row separates it: what was heard, and the score of each depth."""
 
     mixture: str
     title: str
-    """ "best", "median" or "worst" of those kept."""
     rate: int
     """Samples a second."""
     sounds: dict[str, str]
     """Names such as "mixture", "source1", "re3_est1" to keys of the page's sounds."""
     depths: list[int]
+    """0 alone for a model without a depth to choose."""
     speakers: list[str]
     scores: dict[str, list[float | None]]
     """Of each depth, one per speaker, in dB."""
 
 
 def heard(
-    frames: StudyFrames, row: str, runs_dir: Path, metric: str
+    frames: StudyFrames,
+    row: str,
+    runs_dir: Path,
+    metric: str,
+    depths: Collection[int] | None = None,
 ) -> tuple[list[Heard], dict[str, str]]:
-    """What the first run of a row kept, best first, and the sounds themselves by key.
+    """What the first run of a row kept, longest first, and the sounds themselves by key.
 
-    A sound is FLAC in base64; equal sounds have one key, also across studies. Both are empty where
-    no estimate was kept.
+    A sound is FLAC in base64; equal sounds have one key, also across rows and studies. `depths` are
+    those to hear, None: all. Both are empty where no estimate was kept.
     """
     run = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"]].iloc[0]
     place = Path(runs_dir) / run["identity"][:10] / "evaluations" / run["evaluation"][:10] / "audio"
     scores = frames.scores[frames.scores["identity"] == run["identity"]]
     scores = scores[scores["row"] == row]
-    order = scores[scores["n_re"] == scores["n_re_train"]].groupby("mixture_id")[metric].mean()
-    kept = {path.name: path for path in sorted(place.glob("*")) if path.is_dir()}
-    order = order[order.index.isin(list(kept))].sort_values(ascending=False, kind="stable")
+    known = set(scores["mixture_id"])
+    kept = {path.name: path for path in sorted(place.glob("*")) if path.name in known}
     found: list[Heard] = []
     sounds: dict[str, str] = {}
-    for at, mixture in enumerate(order.index):
-        files = {path.stem: _flac(path) for path in sorted(kept[mixture].glob("*.wav"))}
+    for mixture, folder in sorted(kept.items(), key=_shortness):
+        paths = {path.stem: path for path in sorted(folder.glob("*.wav"))}
+        files = {name: _flac(path) for name, path in paths.items() if _is_wanted(name, depths)}
         if not any(map(_ESTIMATE.fullmatch, files)):
             continue
         keys = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in files.items()}
         sounds |= {keys[name]: base64.b64encode(data).decode() for name, data in files.items()}
         part = scores[scores["mixture_id"] == mixture]
-        rate = soundfile.info(kept[mixture] / "mixture.wav").samplerate
-        found.append(_heard(mixture, _title(at, len(order)), rate, keys, part, metric))
+        found.append(_heard(len(found) + 1, folder / "mixture.wav", keys, part, metric))
     return found, sounds
+
+
+def _shortness(kept: tuple[str, Path]) -> tuple[int, str]:
+    mixture, folder = kept
+    return -_info(folder / "mixture.wav").frames, mixture
+
+
+def _is_wanted(name: str, depths: Collection[int] | None) -> bool:
+    estimate = _ESTIMATE.fullmatch(name)
+    return depths is None or estimate is None or int(estimate[1]) in depths
 
 
 def licences_of(frames: StudyFrames) -> list[Licence]:
@@ -82,34 +96,38 @@ def licences_of(frames: StudyFrames) -> list[Licence]:
 
 
 def _heard(
-    mixture: str,
-    title: str,
-    rate: int,
-    keys: dict[str, str],
-    scores: pd.DataFrame,
-    metric: str,
+    number: int, sound: Path, keys: dict[str, str], scores: pd.DataFrame, metric: str
 ) -> Heard:
     depths = sorted({int(match[1]) for match in map(_ESTIMATE.fullmatch, keys) if match})
     cast = scores.drop_duplicates("slot").sort_values("slot")
     by_depth = {
         str(n_re): [_number(value) for value in _at(scores, n_re)[metric]] for n_re in depths
     }
+    sexes = cast["sex"].fillna("")
     speakers = [
         f"{speaker} ({sex})" if sex else str(speaker)
-        for speaker, sex in zip(cast["speaker"], cast["sex"].fillna(""), strict=True)
+        for speaker, sex in zip(cast["speaker"], sexes, strict=True)
     ]
-    return Heard(mixture, title, rate, keys, depths, speakers, by_depth)
+    info = _info(sound)
+    lasts = f"{number}: {info.duration:.1f} s"
+    title = ", ".join(filter(None, [lasts, " + ".join(filter(None, sexes))]))
+    mixture = str(scores["mixture_id"].iloc[0])
+    return Heard(mixture, title, info.samplerate, keys, depths, speakers, by_depth)
 
 
 def _at(scores: pd.DataFrame, n_re: int) -> pd.DataFrame:
     return scores[scores["n_re"] == n_re].sort_values("slot")
 
 
-def _title(at: int, count: int) -> str:
-    """Best, worst, and what is between them."""
-    if count == 1:
-        return "the one kept"
-    return {0: "best", count - 1: "worst"}.get(at, "median" if count == 3 else f"{at + 1}th")
+def _info(path: Path) -> Any:
+    try:
+        return soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> DamagedError:
+    return DamagedError(f"{path.name} of {path.parent.name} cannot be read")
 
 
 def _flac(path: Path) -> bytes:
@@ -117,7 +135,7 @@ def _flac(path: Path) -> bytes:
     try:
         samples, rate = soundfile.read(path, dtype="int16")
     except (soundfile.LibsndfileError, OSError) as error:
-        raise DamagedError(f"{path.name} of {path.parent.name} cannot be read") from error
+        raise _unreadable(path) from error
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

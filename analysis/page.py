@@ -43,9 +43,8 @@ class Section:
     """A study as the page shows it."""
 
     results: Results
-    row: str = ""
-    """The row that is heard."""
-    heard: list[Heard] = field(default_factory=list)
+    heard: dict[str, list[Heard]] = field(default_factory=dict)
+    """The mixtures of every row that is heard, by row."""
     silence: str = ""
     """Why nothing is heard."""
     credit: str = ""
@@ -107,15 +106,29 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
             "page adds them."
         )
         return Section(results, silence=silence), {}
+    by_row: dict[str, list[Heard]] = {}
+    sounds: dict[str, str] = {}
+    silence = "the run folders that kept them are not"
     for row in _protagonists(results):
+        depths = _telling_depths(results) if by_row else None
         try:
-            found, sounds = heard(results.frames, row, runs_dir, results.metrics[0])
+            found, data = heard(results.frames, row, runs_dir, results.metrics[0], depths)
         except DamagedError as error:
-            return Section(results, silence=f"No sounds here: {error}."), {}
+            silence = str(error)
+            continue
         if found:
-            section = Section(results, row, found, credit=said)
-            return section, sounds
-    return Section(results, silence="No sounds here: the run folders that kept them are not."), {}
+            by_row[row] = found
+            sounds |= data
+    if not by_row:
+        return Section(results, silence=f"No sounds here: {silence}."), {}
+    return Section(results, by_row, credit=said), sounds
+
+
+def _telling_depths(results: Results) -> set[int]:
+    """The first, the last, and those of training: enough to compare rows; one row has all."""
+    depths = set(results.frames.scores["n_re"])
+    ends = {min(depths - {0}, default=0), max(depths), 0}
+    return ends | {row["n_re_train"] for row in results.plan["rows"]}
 
 
 def page(
@@ -150,7 +163,7 @@ def _shown(section: Section, say: Say) -> dict[str, Any]:
         suffix: _inline(figure, plan["study"] + suffix, _described(results, suffix))
         for suffix, figure in figures.items()
     }
-    label = next((row_label(r, plan) for r in plan["rows"] if r["id"] == section.row), "")
+    labels = {row["id"]: row_label(row, plan) for row in plan["rows"]}
     return {
         "study": plan["study"],
         "title": plan["title"],
@@ -164,8 +177,7 @@ def _shown(section: Section, say: Say) -> dict[str, Any]:
         "figure": svgs[""],
         "more": [(name, svgs[key]) for key, name in _further(results).items() if key in svgs],
         "tables": tables_of(results),
-        "heard": section.heard,
-        "heard_label": label,
+        "heard": [(labels[row], mixtures) for row, mixtures in section.heard.items()],
         "has_interval": bool(results.curve["low"].notna().any()),
         "silence": section.silence,
         "credit": section.credit,
@@ -191,7 +203,9 @@ def _data(sections: Sequence[Section]) -> dict[str, Any]:
         section.results.plan["study"]: {
             **_origins(section.results),
             "metric": METRIC_LABELS[section.results.metrics[0]],
-            "heard": [asdict(mixture) for mixture in section.heard],
+            "heard": [
+                [asdict(mixture) for mixture in mixtures] for mixtures in section.heard.values()
+            ],
         }
         for section in sections
     }
@@ -218,11 +232,13 @@ def _origins(results: Results) -> dict[str, Any]:
 
 
 def _protagonists(results: Results) -> list[str]:
-    """The rows to listen to, best first: those with a depth to choose, as claims name them."""
+    """The rows to listen to, those with a depth to choose first, and as claims name them."""
     scores = results.frames.scores
-    there = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"])) or list(scores["row"].unique())
+    deep = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"]))
     named = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
-    return [row for row in dict.fromkeys([*named, *reversed(there)]) if row in there]
+    there = list(scores["row"].unique())
+    first = [row for row in named if row in deep]
+    return [row for row in dict.fromkeys([*first, *reversed(deep), *there]) if row in there]
 
 
 def _inline(figure: Any, prefix: str, said: str) -> str:

@@ -53,6 +53,11 @@ class Column:
     group: str = ""
     """A heading above, shared with the neighbours of the same group; Markdown puts it before."""
 
+    @property
+    def short(self) -> str:
+        """The heading below that of its group, where there is one."""
+        return self.name.removeprefix(self.group).removeprefix("N_re = ").strip() or self.name
+
 
 @dataclass(frozen=True)
 class Row:

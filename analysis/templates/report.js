@@ -3,7 +3,8 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 
 // --- tables: sort by a click on the heading; the first click puts the best first ---------------
 function sortable(table) {
-  table.querySelectorAll("th").forEach((heading, at) => {
+  const headings = [...table.tHead.rows].at(-1).querySelectorAll("th"); // below those of groups
+  headings.forEach((heading, at) => {
     const button = document.createElement("button"); // so that keys and screen readers find it
     button.type = "button";
     button.append(...heading.childNodes);
@@ -15,7 +16,7 @@ function sortable(table) {
       const rows = [...body.rows].map((row) => [value(row.cells[at]), row]);
       rows.sort((a, b) => compare(a[0], b[0], down));
       rows.forEach(([, row]) => body.append(row));
-      table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
     };
     button.addEventListener("click", sort);
@@ -85,31 +86,45 @@ document.addEventListener("keydown", (event) => { if (event.key === "Escape") or
 function player(box) {
   const study = DATA.studies[box.dataset.study];
   const [audio, canvas, slider] = ["audio", "canvas", "input"].map((name) => box.querySelector(name));
-  const state = { mixture: 0, signal: "est1" };
-  const sound = () => {
-    const heard = study.heard[state.mixture];
-    const depth = heard.depths[slider.value];
-    return state.signal.startsWith("est") ? `re${depth}_${state.signal}` : state.signal;
-  };
+  const variant = box.querySelector("select");
+  const state = { row: 0, mixture: 0, depth: study.heard[0][0].depths[0], signal: "est1" };
+  const heardNow = () => study.heard[state.row][state.mixture];
   const update = () => {
-    const heard = study.heard[state.mixture];
-    slider.max = heard.depths.length - 1;
-    slider.disabled = !state.signal.startsWith("est");
-    const depth = heard.depths[slider.value];
-    box.querySelector("output").textContent = depth;
+    const heard = heardNow(), depths = heard.depths;
+    const depth = nearest(depths, state.depth);
+    slider.max = depths.length - 1;
+    slider.value = depths.indexOf(depth);
+    slider.disabled = !state.signal.startsWith("est") || depths.length < 2;
+    box.querySelector("output").textContent = depth || "–"; // 0: no depth to choose
     slider.setAttribute("aria-valuetext", `${depth} ${depth === 1 ? "pass" : "passes"}`);
     const score = heard.scores[depth].map((dB, at) => `${heard.speakers[at]} ${dB === null ? "undefined" : dB.toFixed(1) + " dB"}`);
-    box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric} at N_re = ${depth}: ${score.join(", ")}`;
-    const name = sound();
+    const at = depth ? ` at N_re = ${depth}` : "";
+    box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric}${at}: ${score.join(", ")}`;
+    box.querySelectorAll("button[data-mixture]").forEach((button, k) => {
+      const there = study.heard[state.row][k];
+      button.hidden = !there;
+      if (there) button.textContent = there.title;
+      button.setAttribute("aria-pressed", k === state.mixture);
+    });
+    const name = state.signal.startsWith("est") ? `re${depth}_${state.signal}` : state.signal;
     box.dataset.sound = name;
-    samplesOf(DATA.sounds[heard.sounds[name]], heard.rate).then((samples) => {
-      if (box.dataset.sound !== name) return; // another was asked for meanwhile
+    const key = heard.sounds[name];
+    box.dataset.wanted = key;
+    samplesOf(DATA.sounds[key], heard.rate).then((samples) => {
+      if (box.dataset.wanted !== key) return; // another was asked for meanwhile
       play(audio, wave(samples, heard.rate));
       spectrogram(samples, canvas);
-      canvas.setAttribute("aria-label", `spectrogram of ${name}`);
+      axes(box, samples.length / heard.rate, heard.rate / 2);
+      canvas.setAttribute("aria-label", `spectrogram of ${name}, ${(samples.length / heard.rate).toFixed(1)} s, up to ${heard.rate / 2000} kHz`);
       box.dataset.drawn = name;
     });
   };
+  variant.addEventListener("change", () => {
+    const before = heardNow().mixture;
+    state.row = Number(variant.value);
+    state.mixture = Math.max(0, study.heard[state.row].findIndex((heard) => heard.mixture === before));
+    update();
+  });
   for (const key of ["mixture", "signal"]) {
     const buttons = box.querySelectorAll(`button[data-${key}]`);
     buttons.forEach((button) => button.addEventListener("click", () => {
@@ -118,9 +133,30 @@ function player(box) {
       update();
     }));
   }
-  slider.max = study.heard[0].depths.length - 1;
-  slider.addEventListener("input", update);
+  slider.addEventListener("input", () => {
+    state.depth = heardNow().depths[slider.value];
+    update();
+  });
   update();
+}
+function nearest(depths, wanted) {
+  return depths.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
+}
+
+// The axes of a spectrogram: marks beside and below it, at round numbers.
+function axes(box, seconds, hertz) {
+  marks(box.querySelector(".khz"), hertz / 1000, "kHz", "bottom");
+  marks(box.querySelector(".seconds"), seconds, "s", "left");
+}
+function marks(axis, end, unit, side) {
+  const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((size) => end / size <= 5) || end;
+  const count = Math.floor(end / step + 1e-9) + 1;
+  axis.replaceChildren(...Array.from({ length: count }, (_, k) => {
+    const mark = document.createElement("span");
+    mark.textContent = `${Number((k * step).toFixed(1))}${k === count - 1 ? ` ${unit}` : ""}`;
+    mark.style[side] = `${(100 * k * step) / end}%`;
+    return mark;
+  }));
 }
 
 // A sound is decoded here and played as WAV, for browsers cannot seek in every FLAC file.

@@ -26,13 +26,13 @@ DEPTHS = (1, 3)
 def folder(study_folder):
     """Row a keeps three mixtures to hear; row b keeps none."""
     folder = study_folder().row("a", {1: 3.0, 3: 5.0}, label="<a> & co")
-    folder.row("b", {1: 2.0, 3: 4.0})
+    folder.row("b", {1: 2.0, 3: 4.0} | {n: 4.0 for n in range(4, 11)})
     folder.plan["claims"] = [{"id": "c", "expr": "row('a') > row('b')", "source": "Sec. 3.4"}]
     folder.save()
     say_source(folder, "prompts")
     audio = next(folder.folder("a").glob("evaluations/*")) / "audio"
     for at in range(3):
-        keep(audio / f"m{at:04d}", frequency=300.0 + 100 * at)
+        keep(audio / f"m{at:04d}", frequency=300.0 + 100 * at, samples=2000 - 8 * (at != 1))
     return folder
 
 
@@ -42,12 +42,12 @@ def say_source(folder, source):
     folder.save()
 
 
-def keep(place, frequency):
+def keep(place, frequency, samples=2000, depths=DEPTHS):
     """Sounds of one mixture, as `tisdiss/evaluate.py` leaves them."""
     place.mkdir(parents=True)
-    names = ["mixture", "source1", "source2", *(f"re{n}_est{s}" for n in DEPTHS for s in (1, 2))]
+    names = ["mixture", "source1", "source2", *(f"re{n}_est{s}" for n in depths for s in (1, 2))]
     for at, name in enumerate(names):
-        tone = 0.3 * np.sin(2 * np.pi * (frequency + 200 * at) * np.arange(2000) / 8000)
+        tone = 0.3 * np.sin(2 * np.pi * (frequency + 200 * at) * np.arange(samples) / 8000)
         soundfile.write(place / f"{name}.wav", tone, 8000, subtype="PCM_16")
 
 
@@ -174,14 +174,50 @@ def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path):
     assert "run folders that kept them are not" in page.read_text()
 
 
-def test_heard_mixtures_are_ordered_from_best_to_worst(folder):
+def test_heard_mixtures_are_ordered_from_the_longest(folder):
     frames = load_study(folder.runs_dir, "fig2e", "mini")
     found, sounds = heard(frames, "a", folder.runs_dir, "si_snri")
-    assert [mixture.title for mixture in found] == ["best", "median", "worst"]
-    means = [np.mean(mixture.scores["3"]) for mixture in found]
-    assert means == sorted(means, reverse=True)
+    assert [mixture.title for mixture in found] == [
+        "1: 0.2 s, f + f",
+        "2: 0.2 s, f + m",
+        "3: 0.2 s, f + m",
+    ]
+    assert [mixture.mixture for mixture in found] == ["m0001", "m0000", "m0002"]
     assert found[0].depths == [1, 3]
     assert set(found[0].sounds.values()) <= set(sounds)
+
+
+def test_every_row_is_heard_on_the_same_mixtures_one_of_them_at_all_depths(
+    study_folder, keep_frames, tmp_path
+):
+    """Row b is named first; a is heard at the ends and where a row was trained."""
+    depths = dict.fromkeys((1, 2, 3, 4, 5), 3.0)
+    folder = study_folder().row("a", depths).row("b", depths, n_re_train=4)
+    folder.row("plain", {0: 3.0}, n_re_train=0)
+    folder.plan["claims"] = [{"id": "c", "expr": "row('b') > row('a')", "source": "ours"}]
+    folder.save()
+    for row, kept in (("a", depths), ("b", depths), ("plain", [0])):
+        place = next(folder.folder(row).glob("evaluations/*")) / "audio" / "m0000"
+        keep(place, frequency=300.0, depths=kept)
+    keep_frames(folder, tmp_path)
+    page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
+    rows = data_of(page)["studies"]["fig2e"]["heard"]
+    assert [row[0]["depths"] for row in rows] == [[1, 2, 3, 4, 5], [1, 3, 4, 5], [0]]
+    assert {row[0]["mixture"] for row in rows} == {"m0000"}
+    assert len({row[0]["sounds"]["mixture"] for row in rows}) == 1
+    options = re.findall(r'<option value="(\d)">(\w+)<', page.read_text())
+    assert options == [("0", "b"), ("1", "a"), ("2", "plain")]
+
+
+def test_damaged_sound_costs_its_row_alone(study_folder, keep_frames, tmp_path):
+    folder = study_folder().row("a", {1: 3.0, 3: 5.0}).row("b", {1: 3.0, 3: 5.0})
+    for row in ("a", "b"):
+        place = next(folder.folder(row).glob("evaluations/*")) / "audio" / "m0000"
+        keep(place, frequency=300.0)
+    (place / "mixture.wav").write_bytes(b"RIFF")
+    keep_frames(folder, tmp_path)
+    page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html").read_text()
+    assert re.findall(r'<option value="\d">(\w+)<', page) == ["a"]
 
 
 def test_row_that_kept_no_sound_is_silent(folder):
@@ -339,6 +375,9 @@ def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
     said = browser.run("document.querySelector('.player input').getAttribute('aria-valuetext')")
     assert said == "3 passes"
     assert browser.run("document.querySelector('canvas').width") == 28  # of 2000 samples
+    for axis, marks in ((".seconds", "0|0.1|0.2 s"), (".khz", "0|1|2|3|4 kHz")):
+        spans = f"[...document.querySelectorAll('{axis} span')].map(m => m.innerText).join('|')"
+        assert browser.run(spans) == marks
     browser.run("document.querySelector('audio').play()")
     browser.wait("document.querySelector('audio').currentTime > 0")
     browser.click("button[data-signal=mixture]")
@@ -355,6 +394,17 @@ def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
     for expected in (["<a> & co", "b"], ["b", "<a> & co"]):
         browser.press("Enter", 13)
         assert browser.run(order) == expected
+    table = "document.querySelector('.scroll .numbers')"
+    first = f"{table}.querySelector('td[data-key]').getBoundingClientRect()"
+    label = f"{table}.querySelector('tbody td').getBoundingClientRect()"
+    browser.run(f"{table}.scrollIntoView()")
+    assert browser.run(f"{first}.left >= {label}.right && {first}.right <= {width}")
+    browser.run(f"{table}.parentNode.scrollLeft = 1000")
+    assert browser.run(f"{label}.left >= 0")  # the variant stays while scores scroll
+    last = f"[...{table}.querySelectorAll('tbody td')].at(-1).getBoundingClientRect()"
+    assert browser.run(f"{last}.right <= {width}")
+    scrolls = browser.run(f"{table}.parentNode.scrollWidth > {table}.parentNode.clientWidth")
+    assert scrolls == mobile  # ten depths fit on a desktop
     page = "document.documentElement"
     assert browser.run(f"{page}.scrollWidth - {page}.clientWidth") <= 0
     assert browser.errors == []
