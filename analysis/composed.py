@@ -1,4 +1,4 @@
-"""Fig. 2 of the paper as one figure: its eight panels in their places, as many as were run."""
+"""Fig. 2 of the paper as one figure: as many of its eight panels as were run."""
 
 import string
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, wit
 from tisdiss.analysis.places import PANELS
 
 COLUMNS = 4
-_SIZE = (7.0, 3.9)
+_WIDTH, _ROW = 7.0, 1.95
 _SMALL = 5.5
 _GREY = "0.5"
 
@@ -23,24 +23,26 @@ def fig2(
 ) -> Figure:
     """The curves of every study fig2a to fig2h that is given, as (curve, plan) by name.
 
-    A panel that was not run keeps its place and says so.
+    A panel that was not run is left out and named below; the others keep their letters.
     """
     with style([in_figures(plan) for _, plan in panels.values()]):
-        figure = Figure(figsize=_SIZE)
-        grid = figure.subplots(len(PANELS) // COLUMNS, COLUMNS).ravel()
-        for at, (axes, study) in enumerate(zip(grid, PANELS, strict=True)):
+        there = [(at, study) for at, study in enumerate(PANELS) if study in panels]
+        columns = min(COLUMNS, len(there))
+        rows = -(-len(there) // columns)
+        figure = Figure(figsize=(_WIDTH, _ROW * rows))
+        grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
+        for empty in grid[len(there) :]:
+            empty.remove()
+        for place, (axes, (at, study)) in enumerate(zip(grid, there, strict=False)):
             axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
-            if study in panels:
-                _panel(axes, *panels[study], metric=metric)
-            else:
-                _absent(axes)
-            if at % COLUMNS == 0:
+            _panel(axes, *panels[study], metric=metric)
+            if place % columns == 0:
                 axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-            if at >= len(PANELS) - COLUMNS:
+            if place + columns >= len(there):  # none is below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         figure.supxlabel(_rests_on(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
         figure.draw_without_rendering()  # so that legends have a size
-        for axes in grid:
+        for axes in figure.axes:
             _make_room(axes)
         settle(figure)
     return figure
@@ -63,22 +65,17 @@ def _make_room(axes: Axes) -> None:
         axes.set_ylim(low, low + (high - low) / (0.97 - share))
 
 
-def _absent(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "not run", ha="center", va="center", color=_GREY, transform=axes.transAxes)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
-
-
 def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
     """What the numbers rest on: once where all panels agree, else panel by panel."""
     said: dict[str, list[str]] = {}
     for study, (curve, plan) in panels.items():
         said.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
     lines = [f"({', '.join(names)}) {line}" for line, names in said.items()]
-    marks = ["large dark-edged marker: N_re of training"]
+    marks = ["large filled marker: N_re of training"]
     if any(curve["low"].notna().any() for curve, _ in panels.values()):
         marks.append("intervals: in each panel's own report")
     if any((plan.get("show") or {}).get("equal_cost") for _, plan in panels.values()):
         marks.append("dashed: equal cost")
+    if absent := [f"({study[-1]})" for study in PANELS if study not in panels]:
+        marks.append(f"not run: {', '.join(absent)}")
     return escape_figure("\n".join([" · ".join(marks), *(lines if len(said) > 1 else said)]))

@@ -40,7 +40,7 @@ from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintab
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKERS = ("o", "s", "^", "D", "v", "<", ">", "h")
 """A variant keeps its colour and its marker by its place in the plan."""
 
 FORMATS = ("pdf", "png", "svg")
@@ -58,13 +58,15 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
 """More bands hide one another, for all rest on the same voices: their width is told instead."""
+_MOST_KEYED = 4
+"""Of more variants the legend names these alone; what their marks mean is told in the note."""
 
 
 def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the bootstrap interval, of more than two variants told in the legend; the large
-    dark-edged marker is the depth a variant was trained at. Below the axes are named the variants
+    filled marker is the depth a variant was trained at. Below the axes are named the variants
     that are not in `curve`, and the seeds of those that miss some.
     """
     curve = curve[curve["metric"] == metric]
@@ -74,8 +76,8 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        note(figure, plan, curve, absent)
-        legend(figure, handles + keys(curve) + _cost_key(plan))
+        note(figure, plan, curve, absent, told=key_lines(curve, plan))
+        legend(figure, handles + keys(curve, plan) + _cost_key(plan))
         settle(figure)
     return figure
 
@@ -109,10 +111,11 @@ def draw_depths(
 
 def looks(plan: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Every row of a study with its colour and marker, the same in all figures of the study."""
+    small = {"ms": 2.8, "mew": 0.6, "lw": 0.9} if _many(plan) else {}
     return [
         (
             row | {"label": _printable(row_label(row, plan), row)},
-            {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]},
+            {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)], **small},
         )
         for at, row in enumerate(plan["rows"])
     ]
@@ -240,32 +243,53 @@ def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> 
         axes.plot(pair["n_re"], pair["mean"], **_EQUAL_COST)
 
 
-def trained_mark(marker: str, color: str) -> dict[str, Any]:
-    """The mark of a depth at which a variant was trained."""
+def trained_mark(
+    marker: str, color: str, ms: float = 3.6, mew: float = 0.7, lw: float = 1.1
+) -> dict[str, Any]:
+    """The mark of a depth at which a variant was trained: larger, and filled."""
     return {
         "ls": "none",
         "marker": marker,
-        "ms": 5.4,
+        "ms": 1.5 * ms,
         "mfc": color,
-        "mec": "black",
-        "mew": 0.7,
+        "mec": "black" if ms > 3 else "white",  # dark edges of many make one dark spot
+        "mew": mew,
         "zorder": 3,
     }
 
 
-def keys(curve: pd.DataFrame) -> list[Artist]:
+def _many(plan: dict[str, Any]) -> bool:
+    return len(plan["rows"]) > _MOST_KEYED
+
+
+def key_lines(curve: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
+    """What `keys` say, in words, where there are too many variants for them."""
+    said = []
+    if _many(plan) and (curve["n_re"] == curve["n_re_train"]).any():
+        said.append("large filled marker: N_re of training")
+    if _many(plan) and curve["low"].notna().any():
+        said.append(_width(curve))
+    return [" · ".join(said)] if said else []
+
+
+def _width(curve: pd.DataFrame) -> str:
+    half = (curve["high"] - curve["low"]) / 2
+    return f"95% bootstrap over {resampled(curve)}: ±{half.min():.2f} to {half.max():.2f} dB"
+
+
+def keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
     """What the marks mean that all variants share."""
     made: list[Artist] = []
+    if _many(plan):
+        return made
     if (curve["n_re"] == curve["n_re_train"]).any():
         label = r"$N_\mathrm{re}$ of training"
         made.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
     if curve["low"].notna().any():
-        label = f"95% bootstrap over {resampled(curve)}"
         if _crowded(curve):
-            half = (curve["high"] - curve["low"]) / 2
-            label += f": ±{half.min():.2f} to {half.max():.2f} dB"
-            made.append(Line2D([], [], ls="none", label=label))
+            made.append(Line2D([], [], ls="none", label=_width(curve)))
         else:
+            label = f"95% bootstrap over {resampled(curve)}"
             made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
     return made
 
@@ -302,9 +326,16 @@ def _wrapped(line: str, width: int) -> list[str]:
     return [part.replace(NO_BREAK, " ").removeprefix("· ") for part in parts]
 
 
-def note(figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, absent: list[str]) -> None:
-    """What the numbers rest on, in small print below the axes."""
-    lines = [" · ".join(basis(plan, curve))]
+def note(
+    figure: Figure,
+    plan: dict[str, Any],
+    curve: pd.DataFrame,
+    absent: Sequence[str] = (),
+    *,
+    told: Sequence[str] = (),
+) -> None:
+    """Below the axes in small print: what marks mean, as `told`, and what the numbers rest on."""
+    lines = [*told, " · ".join(basis(plan, curve))]
     lines += [pretty(note) for note in notes(plan)]
     lines += daggers(plan)
     if absent:

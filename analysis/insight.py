@@ -3,6 +3,7 @@
 Drawn like `figures.py`, from the frames of `stats.py` and `breakdown.py`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tisdiss.analysis.captions import METRIC_LABELS, timed_on
 from tisdiss.analysis.figures import (
     band,
     in_figures,
+    key_lines,
     keys,
     legend,
     legend_label,
@@ -57,7 +59,8 @@ def cost_figure(
             _label_at_least_two(axes)
             axes.set_xlabel(_cost_label(name, plan))
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        _finish(figure, plan, curve, [handle for handle in handles if handle] + keys(curve))
+        made = [handle for handle in handles if handle] + keys(curve, plan)
+        _finish(figure, plan, curve, made, told=key_lines(curve, plan))
     return figure
 
 
@@ -125,9 +128,14 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def _finish(
-    figure: Figure, plan: dict[str, Any], curve: pd.DataFrame, handles: list[Artist]
+    figure: Figure,
+    plan: dict[str, Any],
+    curve: pd.DataFrame,
+    handles: list[Artist],
+    *,
+    told: Sequence[str] = (),
 ) -> None:
-    note(figure, plan, curve, [])
+    note(figure, plan, curve, told=told)
     legend(figure, handles)
     settle(figure)
 

@@ -48,9 +48,13 @@ def sentence(says: str | None, expr: str, named: Labels) -> str:
 
 
 def compared(part: Greater, named: Labels) -> str:
-    """One comparison of a claim, without a full stop."""
+    """One comparison of a claim, without a full stop; of a tolerance, what is held together."""
     one = Compared(part.left, ">", part.right)
-    return _Words(named, _unit(one)).of(one)
+    words = _Words(named, _unit(one))
+    match part.left:
+        case Combined("+", (low, Number())):
+            return words.both(part.right, low)
+    return words.of(one)
 
 
 def _unit(said: Statement) -> Unit:
@@ -73,6 +77,10 @@ class _Words:
                 return self._within(said)
             case Compared():
                 return self._compared(said)
+
+    def both(self, one: Value, other: Value) -> str:
+        """Two values as one noun."""
+        return self._all([one, other])
 
     def _within(self, said: Within) -> str:
         tolerance = self._value(said.tolerance)

@@ -44,4 +44,5 @@ def signed(value: float, unit: str) -> str:
     if abs(value) < _ROUNDING:
         return "0"
     digits = _BY_NAME.get(unit, DECIBELS).digits
-    return f"{value:+.{max(2, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{value:+.{max(2, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"

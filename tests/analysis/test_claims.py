@@ -134,6 +134,11 @@ def test_deciding_comparison_of_several_is_named(folder):
     )
 
 
+def test_deciding_pair_of_those_held_together_is_named(folder):
+    (verdict,) = decided(folder, "spread(row('flat'), row('twin'), row('deep')) < 0.2")
+    assert verdict.reason == 'comparison 6 of 6: the SI-SNRi of "deep" and "twin"; few speakers'
+
+
 def test_row_without_all_its_runs_is_missing(folder):
     verdict, other = decided(folder, "row('torn') > row('flat')", "row('x') > row('flat')")
     assert (verdict.status, verdict.reason) == ("MISSING", 'runs are missing of "torn"')
@@ -300,6 +305,7 @@ def test_margin_has_the_unit_of_what_decided(study_folder):
         (1e-17, "dB", "0"),
         (0.155, "M parameters", "+0.155"),
         (8.0123, "M parameters", "+8.01"),
+        (0.00099999999, "M parameters", "+0.00100"),
         (0.00012, "GMAC/s", "+0.000120"),
     ],
 )

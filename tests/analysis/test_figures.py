@@ -153,6 +153,29 @@ def test_of_more_than_two_curves_the_legend_gives_the_width(study):
     assert figure.legends[0].get_texts()[-1].get_text().endswith("speakers: ±0.25 to 0.25 dB")
 
 
+def test_of_many_variants_the_legend_names_them_alone_in_columns(study_folder):
+    """As in table 3: eight long names, trained at one depth where their curves meet."""
+    folder = study_folder()
+    for at in range(8):
+        folder.row(f"r{at}", {1: 1.0 + at, 3: 5.0}, label=f"sep2x1-re3x1-l1x2+{at}")
+    frames = load_study(folder.runs_dir, "fig2e", "mini")
+    curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
+    figure = depth_figure(curve, frames.plan)
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [f"sep2×1-re3×1-l1×2+{at}" for at in range(8)]
+    figure.draw_without_rendering()
+    places = {round(text.get_window_extent().x0) for text in legend.get_texts()}
+    assert len(places) == 2
+    assert legend.get_window_extent().height < 0.75 * figure.dpi
+    marks = [m for m in figure.axes[0].lines if m.get_linestyle() == "None"]
+    assert {mark.get_markeredgecolor() for mark in marks} == {"white"}
+    assert len({mark.get_marker() for mark in marks}) == len(marks) == 8
+    note = figure.get_supxlabel().replace("\n", " ")
+    assert note.startswith(r"large filled marker: $N_\mathrm{re}$ of training")
+    assert "95% bootstrap over speakers: ±" in note
+
+
 def test_labels_name_metric_and_axis(study):
     curve, plan = study
     axes = depth_figure(curve.assign(metric="sdri"), plan, metric="sdri").axes[0]

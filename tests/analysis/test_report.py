@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.composed import fig2
+from tisdiss.analysis.composed import PANELS, fig2
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import load_saved, load_study
 from tisdiss.analysis.latex import check_tex
@@ -325,6 +325,19 @@ def test_composed_figure_leaves_intervals_to_the_reports(made):
     figure = fig2({"fig2e": (results.curve, results.plan)})
     assert not [axes for axes in figure.axes if axes.collections]
     assert "intervals: in each panel's own report" in figure.get_supxlabel()
+
+
+def test_composed_figure_has_no_empty_panel_and_names_what_was_not_run(made):
+    results = results_in(made)
+    panel = results.curve, results.plan
+    figure = fig2({"fig2b": panel, "fig2e": panel, "fig2f": panel, "fig2g": panel, "fig2h": panel})
+    assert [axes.get_title() for axes in figure.axes] == ["(b)", "(e)", "(f)", "(g)", "(h)"]
+    assert all(axes.lines for axes in figure.axes)
+    labelled = [axes.get_title() for axes in figure.axes if axes.get_xlabel()]
+    assert labelled == ["(e)", "(f)", "(g)", "(h)"]  # below (b) stands (h)
+    assert "not run: (a), (c), (d)" in figure.get_supxlabel()
+    whole = fig2(dict.fromkeys(PANELS, panel))
+    assert len(whole.axes) == 8 and "not run" not in whole.get_supxlabel()
 
 
 def test_composed_figure_without_any_panel_names_what_to_run(tmp_path):
