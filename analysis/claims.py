@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown, pretty
 from tisdiss.analysis.frames import StudyFrames, load_study, role
@@ -279,7 +278,7 @@ class _Claim:
     def _check_decidable(self) -> None:
         named = rows_of(self.parts)
         if unknown := [row for row in named if row not in self.rows | self.published]:
-            raise _NotYetError(f"row {unknown[0]!r} is not planned")
+            raise _NotYetError(f"{len(unknown)} of its {len(named)} rows are not planned")
         level = any(_is_level(part) for part in self.parts)
         if (level or set(named) & set(self.published)) and self.frames.plan["profile"] != "paper":
             raise _NotYetError(
@@ -475,8 +474,3 @@ def _linear(value: Value) -> tuple[float, float]:
         other = parts[1] if isinstance(value.values[0], Number) else parts[0]
         return factor * other[0], factor * other[1]
     return parts[0]
-
-
-def to_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """One line per claim, for notebooks."""
-    return pd.DataFrame([vars(verdict) for verdict in verdicts])

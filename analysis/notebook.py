@@ -24,7 +24,7 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "code",
         "from pathlib import Path\n\n"
         "from IPython.display import Image, Markdown, display\n\n"
-        "from analysis.claims import to_frame\n"
+        "from analysis.claims import to_markdown as claims_table\n"
         "from analysis.figures import render\n"
         "from analysis.report import figures_of, tables_of\n"
         "from analysis.results import results_in\n"
@@ -53,12 +53,8 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "    if name:\n"
         '        display(Markdown(name), Image(render(figures[name], ["png"])["png"], width=600))',
     ),
-    ("markdown", "## Claims\n\nHow far each is above 0, in dB, with the 95 % interval."),
-    (
-        "code",
-        'columns = ["id", "status", "expr", "difference", "low", "high", "reason"]\n'
-        "to_frame(results.verdicts).reindex(columns=columns).round(3)",
-    ),
+    ("markdown", "## Claims\n\nThe margin is what must be above 0, with the 95 % interval."),
+    ("code", "Markdown(claims_table(results.verdicts))"),
 )
 
 

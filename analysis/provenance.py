@@ -187,7 +187,10 @@ def why_text(answer: dict[str, Any]) -> str:
     for claim in answer["claims"]:
         known = Verdict.from_json(claim)
         said = "; ".join(filter(None, [known.source, known.numbers, known.reason]))
-        lines += [f"  claim     {claim['status']}: {claim['expr']}", f"            {said}"]
+        shown = [f"{known.status}: {known.says or known.expr}", said, known.expr]
+        lines += [
+            f"  {head:<10}{text}" for head, text in zip(("claim", "", ""), shown, strict=True)
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -412,6 +412,33 @@ def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
 
 
 @pytest.mark.slow
+def test_another_variant_is_heard_on_the_same_mixture_at_the_nearest_depth(
+    study_folder, keep_frames, browser, tmp_path
+):
+    depths = dict.fromkeys(range(1, 8), 3.0)
+    folder = study_folder().row("a", depths).row("b", depths)
+    for row in ("a", "b"):
+        for mixture in ("m0000", "m0001"):
+            place = next(folder.folder(row).glob("evaluations/*")) / "audio" / mixture
+            keep(place, frequency=300.0, depths=depths)
+    keep_frames(folder, tmp_path)
+    browser.open(html_report(tmp_path, folder.runs_dir, tmp_path / "page.html"), 1280, 900)
+    browser.wait(DRAWN)
+    browser.click("button[data-mixture='1']")
+    slider = "document.querySelector('.player input')"
+    browser.run(f"{slider}.value = 5; {slider}.dispatchEvent(new Event('input'))")
+    browser.wait(DRAWN)
+    assert browser.run(SOUND) == "re6_est1"
+    variant = "document.querySelector('.player select')"
+    browser.run(f"{variant}.value = 1; {variant}.dispatchEvent(new Event('change'))")
+    browser.wait(DRAWN)
+    assert browser.run(SOUND) == "re7_est1"  # it is heard at 1, 3 and 7
+    said = browser.run("document.querySelector('.heard').innerText")
+    assert said.startswith("m0001: SI-SNRi at N_re = 7: ")
+    assert browser.errors == []
+
+
+@pytest.mark.slow
 def test_whatever_can_be_used_has_a_name(made, browser):
     """For screen readers: controls and pictures in the accessibility tree are named."""
     browser.open(made, 1280, 900)

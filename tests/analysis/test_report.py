@@ -256,7 +256,7 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
     for said in ("= 5.00 [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
         assert said in text
     assert ", CHANGED SINCE\n            commit c0ffee" in text
-    assert "PASS: gain(row('a')" in text
+    assert 'PASS: The gain in SI-SNRi of "a"' in text
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,12 @@ def test_why_explains_every_name_in_numbers_tex(made):
     for name in known:
         assert why_text(why(name, reports=made.parent)).startswith(name)
     assert "310,000 parameters" in why_text(why("fig2e:a:params", reports=made.parent))
-    assert "+1.00 dB" in why_text(why("fig2e:claim:deeper", reports=made.parent))
+    text = why_text(why("fig2e:claim:deeper", reports=made.parent))
+    assert (
+        '  claim     PASS: The gain in SI-SNRi of "a" from N_re = 1 to 3 is above 1 dB.\n' in text
+    )
+    assert "            Sec. 3.4; +1.00 dB [" in text
+    assert "            gain(row('a'), n_re=1..3) > 1\n" in text
     assert "seed 1: missing" in why_text(why("fig2e:claim:torn", reports=made.parent))
 
 
