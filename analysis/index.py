@@ -58,7 +58,7 @@ def entries(reports: Path) -> list[Entry]:
 
 def sentences(study: str) -> dict[tuple[str, str], str | None]:
     """What the claims of a study say, by id and expression; nothing where it cannot be read."""
-    from tisdiss.study.words import load_study  # pydantic is slow to load
+    from tisdiss.study.load import load_study  # pydantic is slow to load
 
     try:
         claims = load_study(STUDIES / f"{study}.yaml").claims
