@@ -17,7 +17,7 @@ from tisdiss.data.corpus import synthetic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import plan
 from tisdiss.metrics import best_permutation, reorder, si_snr
-from tisdiss.study.words import find_studies
+from tisdiss.study.load import find_studies
 from tisdiss.wave import read_wave, resample
 
 ROOT = Path(__file__).resolve().parents[1]

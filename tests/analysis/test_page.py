@@ -17,7 +17,7 @@ from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.index import PAPER, all_studies, write_index
 from tisdiss.analysis.listen import heard, licences_of
 from tisdiss.analysis.page import html_report
-from tisdiss.study.words import find_studies
+from tisdiss.study.load import find_studies
 
 DEPTHS = (1, 3)
 
