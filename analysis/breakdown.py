@@ -6,7 +6,7 @@ Frames in, frames out, like `stats.py`; `insight.py` draws them.
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.stats import DRAWS, depth_curve
+from tisdiss.analysis.stats import depth_curve
 
 BINS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -18,7 +18,6 @@ def by_input_level(
     rng: np.random.Generator,
     metric: str = "si_snri",
     bins: int = BINS,
-    draws: int = DRAWS,
 ) -> pd.DataFrame:
     """The mean score at the trained depth by how loud the voice is in its mixture.
 
@@ -32,7 +31,7 @@ def by_input_level(
     levels = trained.drop_duplicates(["corpus", "mixture_id", "slot"])["mixture_si_snr"]
     edges = np.unique(np.quantile(levels, np.linspace(0, 1, bins + 1)))[1:-1]
     part = np.searchsorted(edges, trained["mixture_si_snr"], side="right")
-    return _curves(trained, pd.Series(part, trained.index), rng, metric, draws).assign(
+    return _curves(trained, pd.Series(part, trained.index), rng, metric).assign(
         level=lambda curve: curve["group"].map(
             trained["mixture_si_snr"].groupby(part).median().to_dict()
         )
@@ -44,7 +43,6 @@ def by_sex(
     *,
     rng: np.random.Generator,
     metric: str = "si_snri",
-    draws: int = DRAWS,
 ) -> pd.DataFrame:
     """The mean score at the trained depth of mixtures of the same and of different sexes.
 
@@ -58,7 +56,7 @@ def by_sex(
     if trained.empty:
         return pd.DataFrame()
     kind = kinds.map(lambda different: "same sex" if different == 1 else "different sexes")
-    return _curves(trained, kind, rng, metric, draws)
+    return _curves(trained, kind, rng, metric)
 
 
 def change_per_step(scores: pd.DataFrame, *, metric: str = "si_snri") -> pd.DataFrame:
@@ -97,11 +95,11 @@ def _trained(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _curves(
-    scores: pd.DataFrame, group: pd.Series, rng: np.random.Generator, metric: str, draws: int
+    scores: pd.DataFrame, group: pd.Series, rng: np.random.Generator, metric: str
 ) -> pd.DataFrame:
     """`depth_curve` of each group of utterances, in the order of the groups."""
     parts = [
-        depth_curve(scores[group == name], rng=rng, metric=metric, draws=draws).assign(group=name)
+        depth_curve(scores[group == name], rng=rng, metric=metric).assign(group=name)
         for name in sorted(group.unique())
     ]
     return pd.concat(parts, ignore_index=True)

@@ -151,8 +151,8 @@ def timed_how(plan: dict[str, Any]) -> str:
     )
 
 
-def resampled(curve: pd.DataFrame) -> str:
-    """What the interval resamples over."""
+def covered(curve: pd.DataFrame) -> str:
+    """Over which draws an interval holds: other test speakers, and other trainings."""
     return "speakers and seeds" if curve["n_seeds"].max() > 1 else "speakers"
 
 

@@ -1,41 +1,51 @@
-"""The sentences of the paper, decided: PASS, FAIL, NOT SIGNIFICANT or MISSING.
+"""Claims, decided from runs. A claim is an expression over rows (`tisdiss/records/expression.py`).
 
-A claim is an expression over rows (`tisdiss/records/expression.py` says what it may be). Each of
-its comparisons is a quantity that must be above 0, for example the difference of two rows. Under
-the paired bootstrap of `stats.py` (same utterances, clustered by speaker)
+Each of its comparisons is a quantity that must be above 0, for example the difference of two rows,
+with the interval of `stats.py`: paired by mixture, and by seed where rows have the same seeds.
 
 * PASS: the 95 % interval of every comparison lies above 0;
 * FAIL: that of one lies below 0; where there are several comparisons, at a level that allows for
   having looked at all of them (Bonferroni);
-* NOT SIGNIFICANT: neither, or too few speakers for an interval;
-* MISSING: runs or depths are missing, or the claim is about decibels that only the paper's own
-  corpus and size can give.
+* ONE TRAINING: it would be one of these, but a row has one seed: it holds for these weights, and
+  says nothing of how much another training of the same recipe would differ;
+* UNDECIDED: neither; with the side it leans to, and the difference that would have been found;
+* NOT TESTABLE HERE: about decibels that only the paper's own corpus and size can give, or about
+  depth where the models do not use theirs (`_check_depth_is_used`);
+* MISSING: runs or depths are missing.
 
 An utterance whose score is undefined in one of the rows is left out of all of them, and counted. A
-PASS or FAIL of few speakers says so, because their interval is too narrow (`stats.py`).
-
-A number that others reported is a constant here: nothing is paired with it, and the interval is
-that of our own row.
-
-So `approx(a, b, tolerance)` passes where the whole interval of a - b lies within the tolerance.
-Where a maximum stands for its best row, the best row is the one whose mean is best.
+number that others reported is a constant here: nothing is paired with it, and the interval is that
+of our own row. So `approx(a, b, tolerance)` passes where the whole interval of a - b lies within
+the tolerance. Where a maximum stands for its best row, the best row is the one whose mean is best.
 """
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tisdiss.analysis.captions import FEW_SPEAKERS, escape_markdown, pretty
+from tisdiss.analysis.captions import pretty
+from tisdiss.analysis.compare import (
+    Comparison,
+    Score,
+    combined,
+    decided,
+    depth_weights,
+    has_tolerance,
+    is_level,
+    seeds,
+)
 from tisdiss.analysis.frames import StudyFrames, load_study, role
 from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import compared, labels, sentence
-from tisdiss.analysis.stats import LEVEL, Paired, interval, paired_draws
+from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
+from tisdiss.analysis.verdict import Kind, Status, Verdict
 from tisdiss.records.expression import (
     Cell,
     Combined,
@@ -52,64 +62,15 @@ from tisdiss.records.files import DamagedError
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
 
-Status = Literal["PASS", "FAIL", "NOT SIGNIFICANT", "MISSING"]
-_SEED = 0
+LEAST_GAIN = 0.5
+"""dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
+MOST_WORSE = 0.05
+"""Share of mixtures that the trained depth may make worse than one repetition."""
+_POWER = 1.43
+"""A true difference of so many half widths of the interval is found in 80 % of cases."""
+
 _Key = tuple[str, int, str]
-_ByRole = dict[str, tuple[Paired, dict[_Key, np.ndarray]]]
-_FEW = "few speakers"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim and what the runs say about it.
-
-    `difference`, `low` and `high` are of the comparison that decided: how far it is above 0, in
-    `unit`. They are NaN where nothing could be computed. `reason` says why there is no decision,
-    and with what reserve one is to be read.
-    """
-
-    study: str
-    id: str
-    expr: str
-    source: str
-    status: Status
-    reason: str = ""
-    difference: float = float("nan")
-    low: float = float("nan")
-    high: float = float("nan")
-    unit: str = "dB"
-    n_mixtures: int = 0
-    n_speakers: int = 0
-    n_seeds: int = 0
-    says: str = ""
-    """The claim as a sentence; verdicts of earlier reports have none."""
-    most_seeds: int = 0
-    """Of the row that has most, where `n_seeds` is of the one that has fewest."""
-
-    @classmethod
-    def from_json(cls, known: dict[str, Any]) -> "Verdict":
-        """A verdict as a report's provenance holds it, where NaN is null."""
-        names = [field.name for field in fields(cls) if field.name in known]
-        values: dict[str, Any] = {k: np.nan if known[k] is None else known[k] for k in names}
-        return cls(**values)
-
-    @property
-    def numbers(self) -> str:
-        """The deciding difference, its interval and what it rests on, on one line."""
-        if np.isnan(self.difference):
-            return ""
-        shown = f"{signed(self.difference, self.unit)} {self.unit}"
-        if not np.isnan(self.low):
-            shown += f" [{signed(self.low, self.unit)}, {signed(self.high, self.unit)}]"
-        if not self.n_mixtures:
-            return shown
-        return f"{shown}, {self.n_mixtures} mixtures, {self.n_speakers} speakers, {self._seeds}"
-
-    @property
-    def _seeds(self) -> str:
-        """How many seeds a row has; verdicts of earlier reports know the fewest alone."""
-        few, most = self.n_seeds, max(self.n_seeds, self.most_seeds)
-        return f"{few if few == most else f'{few} to {most}'} seed{'s' if most != 1 else ''}"
+_ByRole = dict[str, tuple[Paired, dict[_Key, Estimate]]]
 
 
 def claims(
@@ -147,73 +108,18 @@ def claims(
 
 def decide(frames: StudyFrames) -> list[Verdict]:
     """Every claim of one study, in the order of its file."""
-    return [_Claim(frames, claim).verdict() for claim in frames.plan.get("claims") or ()]
+    claims = frames.plan.get("claims") or ()
+    return _corrected([_Claim(frames, claim).verdict() for claim in claims])
 
 
-def any_failed(verdicts: Iterable[Verdict]) -> bool:
-    """Whether a claim is contradicted: what `tisdiss claims` ends with exit code 1 for."""
-    return any(verdict.status == "FAIL" for verdict in verdicts)
-
-
-def counts(verdicts: Iterable[Verdict]) -> str:
-    """How many passed, failed and so on: "3 PASS, 1 NOT SIGNIFICANT"."""
-    order: tuple[Status, ...] = ("PASS", "FAIL", "NOT SIGNIFICANT", "MISSING")
-    statuses = [verdict.status for verdict in verdicts]
-    found = [f"{statuses.count(status)} {status}" for status in order if status in statuses]
-    return ", ".join(found) or "no claims"
-
-
-def meaning(*profiles: str) -> str:
-    """What verdicts at some profiles can and cannot mean; empty for the paper's."""
-    small = [profile for profile in profiles if profile not in ("paper", "smoke")]
-    said = []
-    if "smoke" in profiles:
-        said.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
-    if small:
-        said.append(
-            f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
-            "this small model and corpus: PASS says that the paper's ordering shows here too, FAIL "
-            "that it does not; neither proves nor refutes the paper's numbers. With 1 seed the "
-            "interval is over test speakers alone: another training may turn the verdict."
-        )
-    return " ".join(said)
-
-
-def reserve(verdicts: Iterable[Verdict]) -> str:
-    """What the reserve means under which some are decided, in one sentence; empty if none is."""
-    if not any(_FEW in verdict.reason.split("; ") for verdict in verdicts):
-        return ""
-    return (
-        f"{_FEW.capitalize()}: with fewer than {FEW_SPEAKERS} test speakers the interval is too "
-        "narrow (it held the truth in 78 % of simulated cases with 5), so other voices may turn "
-        "the verdict."
-    )
-
-
-def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
-    """The list as lines for a terminal, three per claim: sentence, margin, expression."""
-    lines = []
-    for verdict in verdicts:
-        said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
-        lines.append(f"{verdict.status:<15} {verdict.study}/{verdict.id}: {verdict.says}")
-        lines += [f"{'':<15}   {line}" for line in (said, verdict.expr)]
-    studies = len({verdict.study for verdict in verdicts})
-    among = f" in {studies} studies" if studies > 1 else ""
-    lines += [f"{counts(verdicts)}{among}.", *filter(None, [meaning(profile), reserve(verdicts)])]
-    return "\n".join(lines) + "\n"
-
-
-def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str:
-    """The list as a pipe table."""
-    first = 0 if with_study else 1
-    names = ["study", "verdict", "claim", "source", "margin"][first:]
-    lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
-    for v in verdicts:
-        said = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
-        claim = f"{escape_markdown(v.says)}<br><sub>`{v.expr}`</sub>"
-        cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), said]
-        lines.append(f"| {' | '.join(cells[first:])} |")
-    return "\n".join(lines) + "\n"
+def _corrected(verdicts: list[Verdict]) -> list[Verdict]:
+    """The same with Holm's correction for all claims of the study that have a p value."""
+    tested = sorted((v.p, at) for at, v in enumerate(verdicts) if not np.isnan(v.p))
+    corrected, least = list(verdicts), 0.0
+    for rank, (p, at) in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - rank) * p))
+        corrected[at] = replace(verdicts[at], p_holm=least)
+    return corrected
 
 
 def unplanned(study: "Study", reason: str) -> list[Verdict]:
@@ -230,8 +136,16 @@ def unplanned(study: "Study", reason: str) -> list[Verdict]:
     ]
 
 
-class _NotYetError(Exception):
+class _Undecidable(Exception):
     """Why a claim cannot be decided from what there is."""
+
+    status: Status = "MISSING"
+
+
+class _NotTestable(_Undecidable):
+    """Why no run of this size and corpus could decide a claim."""
+
+    status: Status = "NOT TESTABLE HERE"
 
 
 class _Claim:
@@ -239,9 +153,8 @@ class _Claim:
 
     def __init__(self, frames: StudyFrames, claim: dict[str, Any]) -> None:
         self.frames = frames
-        self.head = frames.plan["study"], claim["id"], claim["expr"], claim["source"]
+        self.claim = claim
         self.named = labels(frames.plan)
-        self.says = sentence(claim.get("says"), claim["expr"], self.named)
         self.parts = parse(claim["expr"])
         self.rows = {row["id"]: row for row in frames.plan["rows"]}
         self.published = {row["id"]: row for row in frames.plan.get("published") or ()}
@@ -251,42 +164,96 @@ class _Claim:
         try:
             self._check_decidable()
             by_role = self._by_role()
-            columns = {key: column for role in by_role.values() for key, column in role[1].items()}
-            found = [self._above_zero(part, columns) for part in self.parts]
-        except _NotYetError as reason:
-            return Verdict(*self.head, "MISSING", str(reason), says=self.says)
-        status, at = _decided(found, [not self._keys(part) for part in self.parts])
-        paired = by_role[self._role(at)][0] if self._keys(self.parts[at]) else None
-        low, high = interval(found[at][1:]) if len(found[at]) > 1 else (np.nan, np.nan)
-        said = [*self._which(at, paired), *_few(status, by_role), *self._left_out(by_role)]
-        unit = unit_of(self.parts[at])
-        return Verdict(
-            *self.head,
+            self._check_depth_is_used()
+            comparisons = [self._compared(part, by_role) for part in self.parts]
+        except _Undecidable as reason:
+            return self._verdict(reason.status, str(reason))
+        status, deciding = decided(comparisons)
+        reasons = [*self._reserves(status, deciding, comparisons), *self._left_out(by_role)]
+        if status in ("PASS", "FAIL") and min(seeds(comparisons), default=2) == 1:
+            status = "ONE TRAINING"
+        unit, (low, high) = unit_of(deciding.part), deciding.interval
+        keys = self._keys(deciding.part)
+        of_scores = by_role[self._role(deciding.part)][0] if keys else None
+        return self._verdict(
             status,
-            "; ".join(said),
-            difference=float(found[at][0] * unit.per_value),
+            "; ".join(reasons),
+            difference=float(deciding.mean * unit.per_value),
             low=float(low * unit.per_value),
             high=float(high * unit.per_value),
             unit=unit.name,
-            says=self.says,
-            n_mixtures=paired.n_mixtures if paired else 0,
-            n_speakers=paired.n_speakers if paired else 0,
-            n_seeds=min(paired.n_seeds) if paired else 0,
-            most_seeds=max(paired.n_seeds) if paired else 0,
+            n_mixtures=of_scores.n_mixtures if of_scores else 0,
+            n_speakers=of_scores.n_speakers if of_scores else 0,
+            n_seeds=min(of_scores.n_seeds) if of_scores else 0,
+            most_seeds=max(of_scores.n_seeds) if of_scores else 0,
+            p=deciding.p,
+        )
+
+    def _verdict(self, status: Status, reason: str, **numbers: Any) -> Verdict:
+        return Verdict(
+            self.frames.plan["study"],
+            self.claim["id"],
+            self.claim["expr"],
+            self.claim["source"],
+            status,
+            reason,
+            says=sentence(self.claim.get("says"), self.claim["expr"], self.named),
+            kind=kind_of(self.claim["source"], self.parts),
+            same_as=self.claim.get("same_as") or "",
+            **numbers,
         )
 
     def _check_decidable(self) -> None:
         named = rows_of(self.parts)
         if unknown := [row for row in named if row not in self.rows | self.published]:
-            raise _NotYetError(f"{len(unknown)} of its {len(named)} rows are not planned")
-        level = any(_is_level(part) for part in self.parts)
-        if (level or set(named) & set(self.published)) and self.frames.plan["profile"] != "paper":
-            raise _NotYetError(
-                "about the paper's own decibels or sizes, so decided at profile paper only"
-            )
+            raise _Undecidable(f"{len(unknown)} of its {len(named)} rows are not planned")
+        if self.frames.plan["profile"] != "paper":
+            self._check_is_about_no_level(named)
         torn = [row for row in named if row in self.frames.incomplete and self._scored(row)]
         if torn:
-            raise _NotYetError(f"runs are missing of {', '.join(map(self._name, torn))}")
+            raise _Undecidable(f"runs are missing of {', '.join(map(self._name, torn))}")
+
+    def _check_is_about_no_level(self, named: Sequence[str]) -> None:
+        """Refuse what only the paper's corpus and size can give."""
+        if set(named) & set(self.published) or any(is_level(part) for part in self.parts):
+            raise _NotTestable(
+                "about the paper's own decibels or sizes, so decided at profile paper only"
+            )
+        ours = kind_of(self.claim["source"], self.parts) == "ours"
+        if not ours and any(self._keys(part) and has_tolerance(part) for part in self.parts):
+            raise _NotTestable(
+                "a tolerance in dB is meant for the paper's level, so decided at profile paper only"
+            )
+
+    def _check_depth_is_used(self) -> None:
+        """Refuse to compare depths of models that separate as well with one repetition."""
+        for row in dict.fromkeys(row for part in self.parts for row in self._of_depth(part)):
+            trained = self.rows[row]["n_re_train"]
+            scores = self.frames.scores[self.frames.scores["row"] == row]
+            if trained == 1 or 1 not in set(scores["n_re"]):
+                continue
+            deep, once = paired(scores, [(row, trained, "si_snri"), (row, 1, "si_snri")]).estimates
+            gain = deep - once
+            worse = float((gain.values < 0).mean())
+            if gain.mean > LEAST_GAIN and worse < MOST_WORSE and not gain.interval()[0] <= 0:
+                continue
+            raise _NotTestable(
+                f"{self._name(row)} gains {signed(gain.mean, 'dB')} dB from N_re = 1 to {trained} "
+                f"and makes {worse:.0%} of the mixtures worse; a claim about depth needs models "
+                f"that use it: more than {LEAST_GAIN} dB, and less than {MOST_WORSE:.0%}"
+            )
+
+    def _of_depth(self, part: Greater) -> list[str]:
+        """The rows of a comparison between different N_re; none of rows at the same N_re."""
+        weights = depth_weights(part, self._depths)
+        by_depth: dict[int, float] = defaultdict(float)
+        for (_, n_re), weight in weights.items():
+            by_depth[n_re] += weight
+        turned = {row for (row, _), weight in weights.items() if weight < 0}
+        both = turned & {row for (row, _), weight in weights.items() if weight > 0}
+        across = any(abs(weight) > 1e-9 for weight in by_depth.values())
+        ours = dict.fromkeys(row for row, _ in weights if row in self.rows)
+        return list(ours) if both or across else []
 
     def _name(self, row: str) -> str:
         return f'"{self.named[row]}"'
@@ -306,62 +273,73 @@ class _Claim:
         ]
 
     def _depths(self, leaf: Cell | Fact) -> tuple[int, ...]:
-        return leaf.n_re or (self.rows[leaf.row]["n_re_train"],)
+        trained = self.rows[leaf.row]["n_re_train"] if leaf.row in self.rows else 0
+        return leaf.n_re or (trained,)
 
     def _corpora(self, part: Greater) -> set[str]:
         """The corpora of all scores that a comparison names, our own and quoted ones."""
         rows = self.rows | self.published
         return {role(rows[leaf.row]) for leaf in leaves(part) if isinstance(leaf, Cell)}
 
-    def _role(self, at: int) -> str:
+    def _role(self, part: Greater) -> str:
         """The corpus that a comparison is about."""
-        return role(self.rows[self._keys(self.parts[at])[0][0]])
+        return role(self.rows[self._keys(part)[0][0]])
 
     def _by_role(self) -> _ByRole:
-        """All scores that the claim needs, corpus by corpus, each with its draws."""
+        """All scores that the claim needs, corpus by corpus."""
         wanted: dict[str, dict[_Key, None]] = {}
         for part in self.parts:
             if len(self._corpora(part)) > 1:
-                raise _NotYetError("compares scores on different corpora")
+                raise _Undecidable("compares scores on different corpora")
             for key in self._keys(part):
                 wanted.setdefault(role(self.rows[key[0]]), {})[key] = None
         return {name: self._paired(list(keys)) for name, keys in wanted.items()}
 
-    def _paired(self, keys: list[_Key]) -> tuple[Paired, dict[_Key, np.ndarray]]:
+    def _paired(self, keys: list[_Key]) -> tuple[Paired, dict[_Key, Estimate]]:
         scores = self.frames.scores
         scores = scores[scores["row"].isin({row for row, _, _ in keys})]
         there = set(zip(scores["row"], scores["n_re"], strict=True))
         if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in there]:
             row, n_re = absent[0]
-            raise _NotYetError(f"{self._name(row)} is not evaluated at N_re = {n_re}")
-        paired = paired_draws(scores, keys, rng=np.random.default_rng(_SEED))
-        if paired.n_mixtures == 0:
+            raise _Undecidable(f"{self._name(row)} is not evaluated at N_re = {n_re}")
+        cells = paired(scores, keys)
+        if cells.n_mixtures == 0:
             rows = " and ".join(map(self._name, dict.fromkeys(row for row, _, _ in keys)))
-            raise _NotYetError(f"no mixture has a defined score in all of {rows}")
-        return paired, dict(zip(keys, _columns(paired), strict=True))
+            raise _Undecidable(f"no mixture has a defined score in all of {rows}")
+        return cells, dict(zip(keys, cells.estimates, strict=True))
 
-    def _above_zero(self, part: Greater, columns: dict[_Key, np.ndarray]) -> Any:
-        """What must be above 0: the estimate, then its draws."""
-        return np.atleast_1d(self._value(part.left, columns) - self._value(part.right, columns))
+    def _compared(self, part: Greater, by_role: _ByRole) -> Comparison:
+        estimates = {key: one for _, cells in by_role.values() for key, one in cells.items()}
+        keys = self._keys(part)
+        seeds: list[int] = []
+        if keys:
+            cells = by_role[self._role(part)]
+            each = dict(zip(cells[1], cells[0].n_seeds, strict=True))
+            seeds = [each[key] for key in keys]
+        value = self._value(part.left, estimates) - self._value(part.right, estimates)
+        return Comparison(part, value, min(seeds, default=0))
 
-    def _value(self, value: Value, columns: dict[_Key, np.ndarray]) -> Any:
+    def _value(self, value: Value, estimates: dict[_Key, Estimate]) -> Score:
         if isinstance(value, Number):
             return value.value
         if isinstance(value, Fact):
             return self._fact(value)
         if isinstance(value, Combined):
-            return _combined(value, [self._value(part, columns) for part in value.values])
+            return combined(value, [self._value(part, estimates) for part in value.values])
         if value.row in self.published:
             return self._quoted(value)
-        keys = [(value.row, n_re, value.metric) for n_re in self._depths(value)]
-        return np.mean([columns[key] for key in keys], axis=0)
+        depths = self._depths(value)
+        total: Score = 0.0
+        for n_re in depths:
+            total = estimates[value.row, n_re, value.metric] + total
+        return total * (1 / len(depths))
 
     def _quoted(self, cell: Cell) -> float:
         """What others reported; a depth of its own where they give one."""
         numbers = self.published[cell.row]["published"]
         names = [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]
         if not all(name in numbers for name in names):
-            raise _NotYetError(f"no published {names[0]} of {self._name(cell.row)}")
+            raise _Undecidable(f"no published {names[0]} of {self._name(cell.row)}")
         return float(np.mean([numbers[name] for name in names]))
 
     def _fact(self, fact: Fact) -> float:
@@ -370,28 +348,47 @@ class _Claim:
         else:
             found = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
         if found is None:
-            raise _NotYetError(f"{fact.name} of {self._name(fact.row)} are not known")
+            raise _Undecidable(f"{fact.name} of {self._name(fact.row)} are not known")
         return found
+
+    def _reserves(
+        self, status: Status, deciding: Comparison, comparisons: list[Comparison]
+    ) -> list[str]:
+        """What a verdict rests on: which comparison, which weights, what could be found."""
+        said = []
+        if np.isnan(deciding.interval[0]) and deciding.n_seeds:
+            said.append("too few speakers for an interval")
+        elif len(self.parts) > 1:
+            at = self.parts.index(deciding.part) + 1
+            which = compared(deciding.part, self.named)
+            said.append(f"comparison {at} of {len(self.parts)}: {which}")
+        if status in ("PASS", "FAIL") and min(seeds(comparisons), default=2) == 1:
+            said.append(f"these weights {status.lower()}")
+        low, high = deciding.interval
+        if status == "UNDECIDED" and not np.isnan(low):
+            unit = unit_of(deciding.part)
+            least = signed(_POWER * (high - low) / 2 * unit.per_value, unit.name).lstrip("+")
+            leans = "pass" if deciding.mean > 0 else "fail"
+            said.append(f"leans to {leans}; {least} {unit.name} would have been found")
+        return said
 
     def _left_out(self, by_role: _ByRole) -> list[str]:
         """How many utterances of a corpus do not count, and in which rows they are undefined."""
         said = []
-        for paired, columns in by_role.values():
-            cells = zip(columns, paired.n_missing, strict=True)
-            rows = dict.fromkeys(self._name(row) for (row, _, _), missing in cells if missing)
+        for cells, estimates in by_role.values():
+            pairs = zip(estimates, cells.n_missing, strict=True)
+            rows = dict.fromkeys(self._name(row) for (row, _, _), missing in pairs if missing)
             if rows:
-                share = f"{paired.n_left_out} of {paired.n_utterances} utterances left out"
+                share = f"{cells.n_left_out} of {cells.n_utterances} utterances left out"
                 said.append(f"{share}, undefined in {', '.join(rows)}")
         return said
 
-    def _which(self, at: int, paired: Paired | None) -> list[str]:
-        """Which of several comparisons decided, if any can."""
-        if paired and not len(paired.drawn):
-            return ["too few speakers for an interval"]
-        if len(self.parts) == 1:
-            return []
-        which = compared(self.parts[at], self.named)
-        return [f"comparison {at + 1} of {len(self.parts)}: {which}"]
+
+def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
+    """Whose sentence a claim is; what compares no scores is true by construction, or not."""
+    if not any(isinstance(leaf, Cell) for part in parts for leaf in leaves(part)):
+        return "construction"
+    return "ours" if source.startswith("ours") else "paper"
 
 
 def cost(row: dict[str, Any], name: str, n_re: int) -> float | None:
@@ -400,77 +397,3 @@ def cost(row: dict[str, Any], name: str, n_re: int) -> float | None:
         return None if row.get("params") is None else row["params"] / 1e6
     found = (row.get("macs") or {}).get(str(n_re))
     return None if found is None else found / 1e6
-
-
-def _few(status: Status, by_role: _ByRole) -> list[str]:
-    """That a decision rests on an interval of few speakers."""
-    few = any(paired.n_speakers < FEW_SPEAKERS for paired, _ in by_role.values())
-    return [_FEW] if few and status in ("PASS", "FAIL") else []
-
-
-def _columns(paired: Paired) -> np.ndarray:
-    """(cell, 1 + draws): the estimate of a cell, then its draws, so that both go one way."""
-    drawn = paired.drawn[np.isfinite(paired.drawn).all(axis=1)]
-    return np.vstack([paired.means, drawn]).T
-
-
-def _combined(value: Combined, parts: list[Any]) -> Any:
-    match value.how:
-        case "+":
-            return parts[0] + parts[1]
-        case "-":
-            return parts[0] - parts[1]
-        case "*":
-            return parts[0] * parts[1]
-        case "max":
-            return max(parts, key=_estimate)
-        case "min":
-            return min(parts, key=_estimate)
-
-
-def _estimate(values: Any) -> float:
-    return float(np.atleast_1d(values)[0])
-
-
-def _decided(found: list[np.ndarray], exact: list[bool]) -> tuple[Status, int]:
-    """The status, and which comparison decided it: the one that is least above 0."""
-    narrow = 1 - (1 - LEVEL) / len(found)
-    lows = [_end(values, LEVEL, 0, known) for values, known in zip(found, exact, strict=True)]
-    highs = [_end(values, narrow, 1, known) for values, known in zip(found, exact, strict=True)]
-    if any(high < 0 for high in highs):
-        return "FAIL", int(np.argmin(highs))
-    least = min(range(len(found)), key=lambda at: (lows[at], found[at][0]))
-    return ("PASS" if all(low > 0 for low in lows) else "NOT SIGNIFICANT"), least
-
-
-def _end(values: np.ndarray, level: float, side: int, exact: bool) -> float:
-    """An end of the interval; what needs no score is simply above 0 or not."""
-    if exact:
-        return float(values[0]) if values[0] > 0 else -np.inf
-    if len(values) == 1:  # too few speakers: nothing is known
-        return (-np.inf, np.inf)[side]
-    return float(interval(values[1:], level)[side])
-
-
-def _is_level(part: Greater) -> bool:
-    """Whether scores or sizes are held against a plain number, rather than against each other."""
-    left, right = _linear(part.left), _linear(part.right)
-    weight, constant = left[0] - right[0], left[1] - right[1]
-    return abs(weight) > 1e-9 and constant != 0
-
-
-def _linear(value: Value) -> tuple[float, float]:
-    """How often a value counts our own numbers, and the constant that it adds."""
-    if isinstance(value, Number):
-        return 0.0, value.value
-    if not isinstance(value, Combined):
-        return 1.0, 0.0
-    parts = [_linear(part) for part in value.values]
-    if value.how in "+-":
-        sign = 1 if value.how == "+" else -1
-        return parts[0][0] + sign * parts[1][0], parts[0][1] + sign * parts[1][1]
-    if value.how == "*":
-        factor = next(part.value for part in value.values if isinstance(part, Number))
-        other = parts[1] if isinstance(value.values[0], Number) else parts[0]
-        return factor * other[0], factor * other[1]
-    return parts[0]

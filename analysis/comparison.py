@@ -19,9 +19,9 @@ from tisdiss.analysis.captions import (
     by_others,
     caveats,
     cited,
+    covered,
     dagger,
     pretty,
-    resampled,
 )
 from tisdiss.analysis.frames import corpora, is_torn, role
 from tisdiss.analysis.tables import (
@@ -227,7 +227,7 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], lines: list[Line]) -> st
     if _marks(lines, plan):
         said.append("ES: early split; SP: shared parameters; ML: more than one loss.")
     if curve["low"].notna().any():
-        said.append(f"± is half the width of the 95 % bootstrap interval over {resampled(curve)}.")
+        said.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
     if {row["id"] for row in plan["rows"]} - set(curve["row"]):
         said.append(f"A row of {MISSING} misses runs.")
     return " ".join(said + caveats(plan, curve))

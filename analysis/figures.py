@@ -25,13 +25,13 @@ from matplotlib.ticker import MaxNLocator
 from tisdiss.analysis.captions import (
     METRIC_LABELS,
     basis,
+    covered,
     dagger,
     daggers,
     escape_figure,
     notes,
     pretty,
     reported,
-    resampled,
     row_label,
     source_of,
 )
@@ -65,7 +65,7 @@ _MOST_KEYED = 4
 def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
-    The band is the bootstrap interval, of more than two variants told in the legend; the large
+    The band is the interval, of more than two variants told in the legend; the large
     filled marker is the depth a variant was trained at. Below the axes are named the variants
     that are not in `curve`, and the seeds of those that miss some.
     """
@@ -274,7 +274,7 @@ def key_lines(curve: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
 
 def _width(curve: pd.DataFrame) -> str:
     half = (curve["high"] - curve["low"]) / 2
-    return f"95% bootstrap over {resampled(curve)}: ±{half.min():.2f} to {half.max():.2f} dB"
+    return f"95% interval over {covered(curve)}: ±{half.min():.2f} to {half.max():.2f} dB"
 
 
 def keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
@@ -289,7 +289,7 @@ def keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
         if _crowded(curve):
             made.append(Line2D([], [], ls="none", label=_width(curve)))
         else:
-            label = f"95% bootstrap over {resampled(curve)}"
+            label = f"95% interval over {covered(curve)}"
             made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
     return made
 

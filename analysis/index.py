@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from tisdiss.analysis.captions import basis, escape_markdown, fill
-from tisdiss.analysis.claims import Verdict, counts, reserve, unplanned
-from tisdiss.analysis.claims import to_markdown as claims_markdown
+from tisdiss.analysis.claims import unplanned
+from tisdiss.analysis.claims_text import counts, headline
+from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.frames import is_torn, read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, PROVENANCE, reported
 from tisdiss.analysis.sentence import labels, sentence
+from tisdiss.analysis.verdict import Verdict
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -93,7 +95,7 @@ def write_index(reports: Path) -> Path:
         absent=[entry for entry in listed if not entry.plan],
         others={path: what for path, what in _OTHERS.items() if (reports / path).is_file()},
         claims=claims_markdown(shown, with_study=True),
-        reserve=reserve(shown),
+        headline=headline(all_verdicts(listed)),
         counts=counts(all_verdicts(listed)),
     )
     try:

@@ -33,8 +33,9 @@ _LOGITS = np.linspace(-12, 12, 97)
 """Of the speakers' share: where its posterior is evaluated."""
 _NEGLIGIBLE = 1e-5
 """Of the posterior: what is left out."""
-_SEED_POINTS = 400
+_NOISE_POINTS = 200
 """Equally probable points that stand for the noise of training."""
+_NO_NOISE = 1e-300
 _ZERO = 1e-10
 """Relative size below which a variance is rounding."""
 
@@ -115,36 +116,34 @@ class Spread:
     weights: np.ndarray
     scales: np.ndarray
     df: float
-    seed_scale: float = 0.0
-    seed_df: int = 0
+    noise_scale: float = 0.0
+    noise_df: float = 1.0
 
-    def with_seeds(self, means: np.ndarray) -> "Spread":
-        """The same and what trainings differ by, from the means (seed,) of several seeds."""
-        if len(means) < 2:
-            return self
-        scale = float(means.std(ddof=1) / np.sqrt(len(means)))
-        return Spread(self.weights, self.scales, self.df, scale, len(means) - 1)
+    def with_noise(self, scale: float, df: float) -> "Spread":
+        """The same and what trainings differ by: a t distribution of its own."""
+        return Spread(self.weights, self.scales, self.df, scale, df)
 
     def below(self, x: float) -> float:
         """The probability of a deviation below x."""
-        shifted = x - self._seed_points
-        scales = np.maximum(self.scales, 1e-300)
-        each = t.cdf(shifted[:, None] / scales, self.df) @ self.weights
+        if not self.scales.any():
+            return float(t.cdf(x / max(self.noise_scale, _NO_NOISE), self.noise_df))
+        shifted = x - self._noise_points
+        each = t.cdf(shifted[:, None] / self.scales, self.df) @ self.weights
         return float(each.mean())
 
     @property
-    def _seed_points(self) -> np.ndarray:
-        if not self.seed_scale:
+    def _noise_points(self) -> np.ndarray:
+        if not self.noise_scale:
             return np.zeros(1)
-        levels = (np.arange(_SEED_POINTS) + 0.5) / _SEED_POINTS
-        return self.seed_scale * t.ppf(levels, self.seed_df)
+        levels = (np.arange(_NOISE_POINTS) + 0.5) / _NOISE_POINTS
+        return self.noise_scale * t.ppf(levels, self.noise_df)
 
     def half_width(self, level: float) -> float:
         """Of the interval that holds the truth with probability `level`; 0 without any variance."""
         upper = (1 + level) / 2
         reach = float(t.ppf(upper, max(1, self.df)) * self.scales.max())
-        if self.seed_scale:
-            reach += float(t.ppf(1 - (1 - upper) / 4, self.seed_df)) * self.seed_scale
+        if self.noise_scale:
+            reach += float(t.ppf(1 - (1 - upper) / 4, self.noise_df)) * self.noise_scale
         if reach == 0:
             return 0.0
         while self.below(reach) < upper:

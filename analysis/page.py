@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tisdiss.analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
-from tisdiss.analysis.claims import counts, meaning, reserve
+from tisdiss.analysis.claims_text import counts, headline, meaning
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import corpora, role
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
@@ -145,7 +145,7 @@ def page(
         "report.html",
         {"html": html.escape, "css": _css_class},
         counts=counts(verdicts),
-        meanings=[said for said in (meaning(*profiles), reserve(verdicts)) if said],
+        meanings=[said for said in (headline(verdicts), meaning(*profiles)) if said],
         sections=[_shown(section, say) for section in sections],
         listed=listed,
         style=_file("report.css"),

@@ -12,9 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from tisdiss.analysis.captions import METRIC_LABELS, resampled, source_of
+from tisdiss.analysis.captions import METRIC_LABELS, covered, source_of
 from tisdiss.analysis.cell import split_cell
-from tisdiss.analysis.claims import Verdict
 from tisdiss.analysis.frames import (
     PROVENANCE_SCHEMA,
     corpora,
@@ -24,7 +23,8 @@ from tisdiss.analysis.frames import (
 )
 from tisdiss.analysis.places import PROVENANCE, check_reported
 from tisdiss.analysis.results import Results
-from tisdiss.analysis.stats import DRAWS, LEVEL
+from tisdiss.analysis.stats import LEVEL
+from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.revision import CODE_SCOPE, in_history
 
@@ -47,7 +47,7 @@ def provenance(results: Results) -> dict[str, Any]:
         }
     return {
         "schema": PROVENANCE_SCHEMA,
-        "interval": {"level": LEVEL, "draws": DRAWS, "resampled": resampled(results.curve)},
+        "interval": {"level": LEVEL, "method": "crossed speakers", "over": covered(results.curve)},
         "undefined_scores": frames.undefined,
         "analysis_hash": _analysis_hash(),
         "cells": cells,

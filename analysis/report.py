@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from tisdiss.analysis.captions import (
     METRIC_LABELS,
     basis,
+    covered,
     escape_markdown,
     fill,
-    resampled,
     timed_how,
 )
 from tisdiss.analysis.cell import METRICS
-from tisdiss.analysis.claims import counts, meaning, reserve
-from tisdiss.analysis.claims import to_markdown as claims_markdown
+from tisdiss.analysis.claims_text import counts, meaning
+from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
 from tisdiss.analysis.composed import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
@@ -34,7 +34,6 @@ from tisdiss.analysis.numbers import numbers_tex
 from tisdiss.analysis.places import PANELS, PROVENANCE, SCORES, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
-from tisdiss.analysis.stats import DRAWS
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.records.files import DamagedError
 
@@ -257,12 +256,11 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         labels=METRIC_LABELS,
         others=metrics[1:],
         has_interval=curve["low"].notna().any(),
-        resampled=resampled(curve),
-        draws=DRAWS,
+        covered=covered(curve),
         incomplete=unscored(results.frames),
         claims=claims_markdown(results.verdicts) if results.verdicts else "",
         counts=counts(results.verdicts),
-        meaning=" ".join(filter(None, [meaning(plan["profile"]), reserve(results.verdicts)])),
+        meaning=meaning(plan["profile"]),
         figures=figures,
         timed=timed_how(plan) if "timing" in plan else "",
     )

@@ -13,11 +13,11 @@ from tisdiss.analysis.captions import (
     by_others,
     caveats,
     cited,
+    covered,
     dagger,
     escape_markdown,
     fill,
     reported,
-    resampled,
     row_label,
     source_of,
 )
@@ -323,7 +323,7 @@ def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool
         f"({', '.join(basis(plan, curve))})."
     ]
     if curve["low"].notna().any():
-        said.append(f"± is half the width of the 95 % bootstrap interval over {resampled(curve)}.")
+        said.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
     if {row["id"] for row in plan["rows"] if row["n_re_train"]} - set(curve["row"]):
         said.append(f"A row of {MISSING} misses runs.")
     if others := reported(plan):

@@ -70,7 +70,7 @@ def test_legend_and_note_say_what_is_drawn(figure):
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names[0] == r"sep1×2 \$odd_label"
-    assert names[2:] == [r"$N_\mathrm{re}$ of training", "95% bootstrap over speakers"]
+    assert names[2:] == [r"$N_\mathrm{re}$ of training", "95% interval over speakers"]
     note = figure.get_supxlabel()
     assert "profile mini · corpus prompts · seed 0 · 40 mixtures · 8 speakers" in note
     assert "unheard recordings of heard voices" in note
@@ -139,7 +139,7 @@ def test_band_is_absent_without_an_interval(study):
     curve, plan = study
     figure = depth_figure(curve.assign(low=np.nan, high=np.nan), plan)
     assert len(figure.axes[0].collections) == 0
-    assert "bootstrap" not in " ".join(t.get_text() for t in figure.legends[0].get_texts())
+    assert "interval" not in " ".join(t.get_text() for t in figure.legends[0].get_texts())
 
 
 def test_of_more_than_two_curves_the_legend_gives_the_width(study):
@@ -173,7 +173,7 @@ def test_of_many_variants_the_legend_names_them_alone_in_columns(study_folder):
     assert len({mark.get_marker() for mark in marks}) == len(marks) == 8
     note = figure.get_supxlabel().replace("\n", " ")
     assert note.startswith(r"large filled marker: $N_\mathrm{re}$ of training")
-    assert "95% bootstrap over speakers: ±" in note
+    assert "95% interval over speakers: ±" in note
 
 
 def test_labels_name_metric_and_axis(study):

@@ -77,7 +77,7 @@ def test_the_p_value_is_that_of_the_interval() -> None:
 def test_seeds_alone_give_the_t_test_over_seeds() -> None:
     design = Design.of([["a", "b"], ["b", "c"], ["c", "a"]])
     means = np.array([1.0, 1.4, 1.1, 1.3])
-    spread = design.spread(np.full(3, means.mean())).with_seeds(means)
+    spread = design.spread(np.full(3, means.mean())).with_noise(stats.sem(means), 3)
     expected = stats.sem(means) * stats.t.ppf(0.975, 3)
     assert spread.half_width(0.95) == pytest.approx(expected, rel=0.01)
 
@@ -88,14 +88,8 @@ def test_seeds_widen_the_interval_as_independent_noise_does() -> None:
     design = Design.of([[f"a{m}", f"b{m}"] for m in range(400)])
     values, means = rng.standard_normal(400), rng.normal(0, 0.3, 50)
     test, seeds = stats.sem(values), stats.sem(means)
-    width = design.spread(values).with_seeds(means).half_width(0.95)
+    width = design.spread(values).with_noise(seeds, 49).half_width(0.95)
     assert width == pytest.approx(1.96 * np.hypot(test, seeds), rel=0.02)
-
-
-def test_one_seed_adds_nothing() -> None:
-    rng = np.random.default_rng(5)
-    spread = Design.of(casts(12, 80, rng)).spread(rng.standard_normal(80))
-    assert spread.with_seeds(np.array([2.0])) is spread
 
 
 @pytest.mark.parametrize("n_mixtures", [1, 2, 9])

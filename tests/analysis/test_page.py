@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tisdiss.analysis.claims import claims, to_text
+from tisdiss.analysis.claims import claims
+from tisdiss.analysis.claims_text import to_text
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.index import PAPER, all_studies, write_index
 from tisdiss.analysis.listen import heard, licences_of
@@ -81,7 +82,10 @@ def test_page_needs_no_network_and_names_no_machine_path(made, folder):
 def test_page_shows_verdict_table_and_what_is_absent(made):
     text = made.read_text()
     said = "&quot;&lt;a&gt; &amp; co&quot; has a higher SI-SNRi than &quot;b&quot;."
-    assert f'<span class="verdict pass">PASS</span> {said} <span class="note">Sec. 3.4' in text
+    assert (
+        f'<span class="verdict one-training">ONE TRAINING</span> {said} <span class="note">Sec. 3.4'
+        in text
+    )
     assert "<code>row(&#x27;a&#x27;) &gt; row(&#x27;b&#x27;)</code>" in text
     assert "&lt;a&gt; &amp; co" in text
     assert 'data-key="a.si_snri.re3"' in text
@@ -96,7 +100,7 @@ def test_claims_are_counted_alike_on_page_and_index_and_by_command(made, reports
     verdicts = claims(all_studies(folder.runs_dir, "mini"), "mini", folder.runs_dir)
     assert to_text(verdicts, "mini").split("\n")[-4] == f"{counted} in 11 studies."
     unrun = sum(len(study.claims) for study in find_studies([s for s in PAPER if s != "fig2e"]))
-    assert counted == f"1 PASS, {unrun} MISSING"
+    assert counted == f"1 ONE TRAINING, {unrun} MISSING"
     assert f"<td>not run</td><td>{len(find_studies(['fig2a'])[0].claims)} MISSING</td>" in (
         made.read_text()
     )

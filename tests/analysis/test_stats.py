@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.stats import depth_curve, paired_difference, paired_draws
+from tisdiss.analysis.stats import depth_curve, paired, paired_difference
 
 
 def rng():
@@ -93,26 +93,28 @@ def test_curve_is_the_same_bytes_on_every_call_whatever_the_order(scores):
 
 def test_difference_is_a_minus_b_and_turns_its_sign(scores):
     frame = scores(a={3: 6.0}, b={3: 5.0})
-    ab = paired_difference(frame, "a", "b", 3, rng=rng())
-    ba = paired_difference(frame, "b", "a", 3, rng=rng())
+    ab = paired_difference(frame, "a", "b", 3)
+    ba = paired_difference(frame, "b", "a", 3)
     assert ab.mean == pytest.approx(1.0)
-    assert ab.low <= ab.mean <= ab.high
-    assert (ba.mean, ba.low, ba.high) == pytest.approx((-ab.mean, -ab.high, -ab.low))
+    low, high = ab.interval()
+    assert low < ab.mean < high
+    assert (ba.mean, *ba.interval()) == pytest.approx((-ab.mean, -high, -low))
     assert ab.p == ba.p < 0.01
 
 
 def test_difference_is_tighter_than_the_curves_because_it_is_paired(scores):
     frame = scores(a={3: 6.0}, b={3: 5.9})
-    difference = paired_difference(frame, "a", "b", 3, rng=rng())
+    difference = paired_difference(frame, "a", "b", 3)
     curve = depth_curve(frame, rng=rng())
-    assert difference.high - difference.low < (curve["high"] - curve["low"]).min() / 2
+    low, high = difference.interval()
+    assert high - low < (curve["high"] - curve["low"]).min() / 2
 
 
 def test_equal_rows_have_no_difference_and_p_one(scores):
     frame = scores(a={3: 6.0})
     both = pd.concat([frame, frame.assign(row="b")])
-    difference = paired_difference(both, "a", "b", 3, rng=rng())
-    assert (difference.mean, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
+    difference = paired_difference(both, "a", "b", 3)
+    assert (difference.mean, *difference.interval(), difference.p) == (0, 0, 0, 1)
 
 
 def test_difference_leaves_out_what_is_undefined_in_either_row(scores):
@@ -120,16 +122,45 @@ def test_difference_leaves_out_what_is_undefined_in_either_row(scores):
     hole = (frame["row"] == "a") & (frame["mixture_id"] == "m0000")
     with_hole = frame.assign(si_snri=frame["si_snri"].mask(hole))
     without = frame[frame["mixture_id"] != "m0000"]
-    found = paired_difference(with_hole, "a", "b", 3, rng=rng())
-    assert found.n_mixtures == 39
-    paired = paired_draws(with_hole, [("a", 3, "si_snri"), ("b", 3, "si_snri")], rng=rng())
-    assert (paired.n_utterances, paired.n_left_out, paired.n_missing) == (80, 2, (2, 0))
-    assert found.mean == pytest.approx(paired_difference(without, "a", "b", 3, rng=rng()).mean)
+    found = paired_difference(with_hole, "a", "b", 3)
+    both = paired(with_hole, [("a", 3, "si_snri"), ("b", 3, "si_snri")])
+    assert (both.n_utterances, both.n_left_out, both.n_missing) == (80, 2, (2, 0))
+    assert both.n_mixtures == 39
+    assert found.mean == pytest.approx(paired_difference(without, "a", "b", 3).mean)
+
+
+def test_a_difference_cancels_what_the_seeds_of_both_rows_share(scores):
+    shifted = [scores(a={3: 6.0}, b={3: 5.0}).assign(seed=seed) for seed in range(3)]
+    for seed, frame in enumerate(shifted):
+        frame["si_snri"] += 2.0 * seed
+    frame = pd.concat(shifted)
+    low, high = paired_difference(frame, "a", "b", 3).interval()
+    assert high - low < 1 < depth_curve(frame, rng=rng()).eval("high - low").min()
+
+
+def test_noise_of_rows_with_different_seeds_adds_up(scores):
+    """Their variances add, with the degrees of freedom of Welch and Satterthwaite."""
+    frames = []
+    for row, seeds in (("a", (0, 1, 2, 3)), ("b", (7, 8, 9))):
+        for at, seed in enumerate(seeds):
+            one = scores(**{row: {3: 6.0}}).assign(seed=seed)
+            frames.append(one.assign(si_snri=one["si_snri"] + at))
+    difference = paired_difference(pd.concat(frames), "a", "b", 3)
+    parts = [np.var([0, 1, 2, 3], ddof=1) / 4, np.var([0, 1, 2], ddof=1) / 3]
+    assert difference.spread.noise_scale == pytest.approx(np.sqrt(sum(parts)))
+    expected = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 2)
+    assert difference.spread.noise_df == pytest.approx(expected)
+
+
+def test_the_bootstrap_stands_beside_as_a_check(scores):
+    curve = depth_curve(scores(a={1: 3.0, 2: 5.0}), rng=rng())
+    assert (curve["check_low"] < curve["mean"]).all()
+    assert (curve["mean"] < curve["check_high"]).all()
 
 
 def test_difference_of_an_unknown_row_names_what_there_is(scores):
     with pytest.raises(ValueError, match=r"row 'c' at n_re=3; there are: 'a' at \[3\]"):
-        paired_difference(scores(a={3: 6.0}), "a", "c", 3, rng=rng())
+        paired_difference(scores(a={3: 6.0}), "a", "c", 3)
 
 
 def test_nothing_cannot_be_averaged(scores):

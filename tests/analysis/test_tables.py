@@ -171,7 +171,7 @@ def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
     caption = depth_table(*frozen).caption
     assert "profile mini, corpus prompts, seed 0, 200 mixtures, 5 speakers" in caption
     assert "Unheard recordings of heard voices." in caption
-    assert "95 % bootstrap interval over speakers" in caption
+    assert "95 % interval over speakers" in caption
     assert "With 5 speakers the interval says little" in caption
     assert "not comparable with the paper's" in caption
 

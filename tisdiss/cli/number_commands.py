@@ -38,7 +38,7 @@ SMOKE_REPORTS = Path("build/smoke")
 SHIPPED_REPORTS = Path("reports")
 """Evidence that is kept with the project: it changes only where it is named."""
 
-HEAD = re.compile(r" *(?:NOT SIGNIFICANT |\S+ {2,})?")
+HEAD = re.compile(r" *(?:[A-Z ]+ {1,}(?=\S+/))?")
 """What stands before the text of a line: its indentation, and the word of a first column."""
 DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 
@@ -47,7 +47,7 @@ DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 def claims(
     studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = Path("runs")
 ) -> None:
-    """Decide the paper's claims from finished runs: PASS, FAIL, NOT SIGNIFICANT, MISSING.
+    """Decide the paper's claims from finished runs: PASS, FAIL, UNDECIDED and so on.
 
     Exit code 1 when a claim fails. Example: tisdiss claims fig2e --profile mini
     """
@@ -60,8 +60,8 @@ def claims(
     find_studies([study for study in studies or () if not planned(study)])
 
     # with pandas: only for studies that there are
-    from tisdiss.analysis.claims import any_failed, to_text
     from tisdiss.analysis.claims import claims as decide
+    from tisdiss.analysis.claims_text import any_failed, to_text
     from tisdiss.analysis.index import all_studies
 
     names = studies or all_studies(runs_dir, profile)

@@ -314,7 +314,15 @@ class ReportClaim(ClaimPart):
     """A claim as it was decided; None where nothing could be computed."""
 
     study: str
-    status: Literal["PASS", "FAIL", "NOT SIGNIFICANT", "MISSING"]
+    status: Literal[
+        "PASS",
+        "FAIL",
+        "ONE TRAINING",
+        "UNDECIDED",
+        "NOT TESTABLE HERE",
+        "MISSING",
+        "NOT SIGNIFICANT",  # UNDECIDED, in reports of earlier versions
+    ]
     reason: str = ""
     difference: float | None = None
     low: float | None = None

@@ -1,0 +1,77 @@
+"""Verdicts as lines for a terminal, as a table, as counts in words."""
+
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from tisdiss.analysis.captions import escape_markdown
+from tisdiss.analysis.verdict import Status, Verdict
+
+
+def any_failed(verdicts: Iterable[Verdict]) -> bool:
+    """Whether a claim is contradicted: what `tisdiss claims` ends with exit code 1 for."""
+    return any(verdict.status == "FAIL" for verdict in verdicts)
+
+
+def counts(verdicts: Iterable[Verdict]) -> str:
+    """How many passed, failed and so on: "3 PASS, 1 UNDECIDED"."""
+    statuses = [verdict.status for verdict in verdicts]
+    found = [
+        f"{statuses.count(status)} {status}" for status in get_args(Status) if status in statuses
+    ]
+    return ", ".join(found) or "no claims"
+
+
+def headline(verdicts: Sequence[Verdict]) -> str:
+    """How many sentences of the paper are decided by several trainings, each counted once."""
+    paper = [v for v in verdicts if v.kind == "paper" and not v.same_as]
+    if not paper:
+        return ""
+    statuses = [verdict.status for verdict in paper]
+    decided = statuses.count("PASS") + statuses.count("FAIL")
+    return (
+        f"{decided} of {len(paper)} sentences of the paper are decided by several trainings "
+        f"({statuses.count('PASS')} PASS, {statuses.count('FAIL')} FAIL), and "
+        f"{statuses.count('ONE TRAINING')} by one."
+    )
+
+
+def meaning(*profiles: str) -> str:
+    """What verdicts at some profiles can and cannot mean; empty for the paper's."""
+    small = [profile for profile in profiles if profile not in ("paper", "smoke")]
+    said = []
+    if "smoke" in profiles:
+        said.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
+    if small:
+        said.append(
+            f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
+            "this small model and corpus: PASS says that the paper's ordering shows here too, FAIL "
+            "that it does not; neither proves nor refutes the paper's numbers. ONE TRAINING "
+            "holds for these weights: another training may turn it."
+        )
+    return " ".join(said)
+
+
+def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
+    """The list as lines for a terminal, three per claim: sentence, margin, expression."""
+    lines = []
+    for verdict in verdicts:
+        said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
+        lines.append(f"{verdict.status:<17} {verdict.study}/{verdict.id}: {verdict.says}")
+        lines += [f"{'':<17}   {line}" for line in (said, verdict.expr)]
+    studies = len({verdict.study for verdict in verdicts})
+    among = f" in {studies} studies" if studies > 1 else ""
+    lines += [f"{counts(verdicts)}{among}.", headline(verdicts), meaning(profile)]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str:
+    """The list as a pipe table."""
+    first = 0 if with_study else 1
+    names = ["study", "verdict", "claim", "source", "margin"][first:]
+    lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
+    for v in verdicts:
+        said = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
+        claim = f"{escape_markdown(v.says)}<br><sub>`{v.expr}`</sub>"
+        cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), said]
+        lines.append(f"| {' | '.join(cells[first:])} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,139 @@
+"""Comparisons of a claim: what must be above 0, how sure it is, and what several say together."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tisdiss.analysis.stats import LEVEL, Estimate
+from tisdiss.analysis.verdict import Status
+from tisdiss.records.expression import Cell, Combined, Greater, Number, Value
+
+Score = Estimate | float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What must be above 0, and how sure it is."""
+
+    part: Greater
+    value: Score
+    n_seeds: int
+    """Of the row that has fewest; 0 for what needs no score."""
+
+    @property
+    def mean(self) -> float:
+        return self.value.mean if isinstance(self.value, Estimate) else self.value
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """For people: NaN where there is none."""
+        return self.value.interval() if isinstance(self.value, Estimate) else (np.nan, np.nan)
+
+    @property
+    def p(self) -> float:
+        """Two-sided; NaN for what needs no score."""
+        return self.value.p if isinstance(self.value, Estimate) else float("nan")
+
+    def low(self, level: float) -> float:
+        """The lower end; what needs no score is simply above 0 or not."""
+        if isinstance(self.value, Estimate):
+            low = self.value.interval(level)[0]
+            return -np.inf if np.isnan(low) else low
+        return self.value if self.value > 0 else -np.inf
+
+    def high(self, level: float) -> float:
+        """The upper end, likewise."""
+        if isinstance(self.value, Estimate):
+            high = self.value.interval(level)[1]
+            return np.inf if np.isnan(high) else high
+        return self.value if self.value > 0 else -np.inf
+
+
+def seeds(comparisons: list[Comparison]) -> list[int]:
+    return [comparison.n_seeds for comparison in comparisons if comparison.n_seeds]
+
+
+def combined(value: Combined, parts: list[Score]) -> Score:
+    match value.how:
+        case "+":
+            return parts[0] + parts[1]
+        case "-":
+            return parts[0] - parts[1]
+        case "*":
+            factor, other = sorted(parts, key=lambda part: isinstance(part, Estimate))
+            assert not isinstance(factor, Estimate)  # the language has no products of scores
+            return other * factor
+        case "max":
+            return max(parts, key=_mean)
+        case "min":
+            return min(parts, key=_mean)
+
+
+def _mean(value: Score) -> float:
+    return value.mean if isinstance(value, Estimate) else value
+
+
+def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
+    """The status, and which comparison decided it: the one that is least above 0."""
+    narrow = 1 - (1 - LEVEL) / len(comparisons)
+    highs = [comparison.high(narrow) for comparison in comparisons]
+    if min(highs) < 0:
+        return "FAIL", comparisons[highs.index(min(highs))]
+    lows = {at: one.low(LEVEL) for at, one in enumerate(comparisons)}
+    least = min(lows, key=lambda at: (lows[at], comparisons[at].mean))
+    return ("PASS" if lows[least] > 0 else "UNDECIDED"), comparisons[least]
+
+
+def depth_weights(
+    part: Greater, depths_of: Callable[[Cell], tuple[int, ...]]
+) -> Mapping[tuple[str, int], float]:
+    """How much each score (row, n_re) counts in what must be above 0."""
+    weights: dict[tuple[str, int], float] = defaultdict(float)
+
+    def add(value: Value, weight: float) -> None:
+        if isinstance(value, Cell):
+            depths = depths_of(value)
+            for n_re in depths:
+                weights[value.row, n_re] += weight / len(depths)
+        elif isinstance(value, Combined):
+            factors = [part.value for part in value.values if isinstance(part, Number)]
+            scale = factors[0] if value.how == "*" and factors else 1.0
+            if value.how in ("max", "min"):
+                scale = 1 / len(value.values)
+            for at, inner in enumerate(value.values):
+                add(inner, -weight if value.how == "-" and at else weight * scale)
+
+    add(part.left, 1.0)
+    add(part.right, -1.0)
+    return weights
+
+
+def has_tolerance(part: Greater) -> bool:
+    """Whether scores are compared with each other up to a constant."""
+    return (_linear(part.left)[1] - _linear(part.right)[1]) != 0
+
+
+def is_level(part: Greater) -> bool:
+    """Whether scores or sizes are held against a plain number, rather than against each other."""
+    left, right = _linear(part.left), _linear(part.right)
+    weight, constant = left[0] - right[0], left[1] - right[1]
+    return abs(weight) > 1e-9 and constant != 0
+
+
+def _linear(value: Value) -> tuple[float, float]:
+    """How often a value counts our own numbers, and the constant that it adds."""
+    if isinstance(value, Number):
+        return 0.0, value.value
+    if not isinstance(value, Combined):
+        return 1.0, 0.0
+    parts = [_linear(part) for part in value.values]
+    if value.how in "+-":
+        sign = 1 if value.how == "+" else -1
+        return parts[0][0] + sign * parts[1][0], parts[0][1] + sign * parts[1][1]
+    if value.how == "*":
+        factor = next(part.value for part in value.values if isinstance(part, Number))
+        other = parts[1] if isinstance(value.values[0], Number) else parts[0]
+        return factor * other[0], factor * other[1]
+    return parts[0]
