@@ -119,7 +119,7 @@ def run(
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import outcome_lines, watching
     from tisdiss.harness.launch import launch
-    from tisdiss.harness.run import Runner
+    from tisdiss.harness.runner import Runner
     from tisdiss.machine.device import check_device
 
     console = Console()
@@ -184,7 +184,7 @@ def search(
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import watching
-    from tisdiss.harness.run import Runner
+    from tisdiss.harness.runner import Runner
     from tisdiss.harness.search import best
     from tisdiss.harness.search import search as go_on
     from tisdiss.study.search_file import find_search
@@ -278,7 +278,7 @@ def planned(
     from rich.console import Console
 
     from tisdiss.harness.corpora import Corpora
-    from tisdiss.harness.plan import plan as make_plan
+    from tisdiss.harness.planner import plan as make_plan
     from tisdiss.study.load import find_studies
 
     asked = find_studies(studies)

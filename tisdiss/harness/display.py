@@ -33,9 +33,9 @@ from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
+from tisdiss.records.plan_record import plan_files, read_plan
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import FINAL, RunFolder, read_journal
-from tisdiss.records.shapes import plan_files, read_plan
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""

@@ -16,7 +16,8 @@ from statistics import median
 
 from tisdiss.config import DataConfig, TrainConfig
 from tisdiss.cost.formulas import macs, training_bytes, training_macs
-from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun, saved_plans
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.plan_file import saved_plans
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.run_folder import RunFolder, read_journal

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tisdiss.cost.formulas import macs_per_second
-from tisdiss.harness.plan import Plan, PlannedRun, plan
-from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
+from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.plan_file import save_plan
+from tisdiss.harness.planner import plan
+from tisdiss.harness.run import show_in_mlflow
+from tisdiss.harness.runner import Runner, StopRun
 from tisdiss.harness.search_store import DIRECTIONS, open_store, sign
 from tisdiss.machine.device import check_device
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_folder import RunFolder, json_text, read_journal
+from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.search_file import Params, Search, Span
 
 if TYPE_CHECKING:
@@ -108,7 +112,7 @@ class _Trial:
         """Run it, and tell Optuna."""
         from optuna.trial import TrialState
 
-        self.plan.save(self.runner.runs_dir)
+        save_plan(self.plan, self.runner.runs_dir)
         folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
         # As a word for people and MLflow; a run that another study made first keeps its own.
         trial_run = self.planned.model_copy(update={"kind": "trial"})

@@ -26,7 +26,7 @@ from typing import Any
 
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import Outcome, Runner, StopRun, core_train, reason_of
+from tisdiss.harness.runner import Outcome, Runner, StopRun, core_train, reason_of
 from tisdiss.machine.lease import LEASE_SECONDS
 from tisdiss.machine.surroundings import settle
 from tisdiss.records.files import DamagedError, write_atomic
