@@ -13,7 +13,10 @@ ROOMS = (
 )
 """From the ground up; analysis stands beside, on records and study."""
 FILES = {
-    "settings": ("limits", "depths", "paper_names", "band_layouts", "config"),
+    "settings": (
+        *("limits", "depths", "paper_names", "band_layouts", "codec_kinds", "architectures"),
+        "config",
+    ),
     "network": (
         *("kernels", "baselines"),
         *("stft", "bands", "layers", "codec", "splitter", "separator", "reconstructor", "parts"),

@@ -13,14 +13,16 @@ from tisdiss.bands import (
     LinearBandEncoder,
     TigerDecoder,
 )
+from tisdiss.codec import ConvEncoder
 from tisdiss.released.slots import Slots, module_slots, slot_of
 
 
-def codec_slots(kind: str, encoder: Any, decoder: nn.Module) -> Slots:
-    if kind == "conv2d":
+def codec_slots(encoder: Any, decoder: nn.Module) -> Slots:
+    """The slots of both; but for a convolution as decoder, which has a later place."""
+    if isinstance(encoder, ConvEncoder):
         yield from module_slots("conv", encoder, {"conv": "0", "norm": "1"})
         return
-    slots, outer = _BAND_SLOTS[kind.removeprefix("mel-").removeprefix("bands-")]
+    slots, outer = _BAND_SLOTS[type(decoder)]
     ends = encoder.map.widths.cumsum(0).tolist()
     rows = [slice(2 * a, 2 * b) for a, b in pairwise([0, *ends])]
     for side, codec, name in zip(slots, (encoder, decoder), outer, strict=True):
@@ -78,8 +80,8 @@ def _tiger_decoder(codec: TigerDecoder, i: int, rows: slice) -> Slots:
 
 
 _SPLIT_NAMES = ("band_split_encoder.to_features", "band_split_decoder.to_freqs")
-_BAND_SLOTS: dict[str, tuple[tuple[Callable[..., Slots], ...], tuple[str, str]]] = {
-    "linear": ((_linear_encoder, _linear_decoder), _SPLIT_NAMES),
-    "conv1d": ((_conv_encoder, _conv_decoder), _SPLIT_NAMES),
-    "tiger": ((_tiger_encoder, _tiger_decoder), ("tiger_encoder.BN", "tiger_decoder.mask")),
+_BAND_SLOTS: dict[type[nn.Module], tuple[tuple[Callable[..., Slots], ...], tuple[str, str]]] = {
+    LinearBandDecoder: ((_linear_encoder, _linear_decoder), _SPLIT_NAMES),
+    ConvBandDecoder: ((_conv_encoder, _conv_decoder), _SPLIT_NAMES),
+    TigerDecoder: ((_tiger_encoder, _tiger_decoder), ("tiger_encoder.BN", "tiger_decoder.mask")),
 }

@@ -129,21 +129,22 @@ def _codec(
         return CodecConfig(n_fft=n_fft, hop=hop, sample_rate=sample_rate or 8000)
     if settings["stft_n_fft"] != n_fft:
         raise ValueError(f"stft_n_fft={settings['stft_n_fft']} must equal the STFT's {n_fft}")
-    kind, rate = settings["split_type"], settings["sample_rate"]
-    if kind != "mel":
+    layout, rate = settings["split_type"], settings["sample_rate"]
+    encoder, decoder = (settings[f"band_split_{part}_type"] for part in ("encoder", "decoder"))
+    if layout != "mel":
         _check_widths(n_fft, rate, settings["freqs_per_bands"])
-    if kind != "tiger":
-        encoder, decoder = (settings[f"band_split_{part}_type"] for part in ("encoder", "decoder"))
+    kind = layout
+    if layout != "tiger":
         if encoder != decoder:
             raise ValueError(
                 f"band_split_encoder_type={encoder!r}, band_split_decoder_type={decoder!r}: our "
                 "band codecs have the same kind on both sides"
             )
-        kind = f"{kind.replace('bandsplit', 'bands')}-{encoder}"
+        kind = f"{layout.replace('bandsplit', 'bands')}-{encoder}"
     codec: dict[str, Any] = {"kind": kind, "n_fft": n_fft, "hop": hop, "sample_rate": rate}
-    if kind.startswith("mel"):
+    if layout == "mel":
         codec["n_bands"] = settings["num_bands"]
-    if kind.endswith("linear"):
+    if layout != "tiger" and encoder == "linear":
         codec["expansion"] = settings["mlp_expansion_factor"]
     return CodecConfig.model_validate(codec)
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tisdiss.codec import ConvDecoder, JointConvDecoder
 from tisdiss.config import BlockConfig, ModelConfig
 from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import Path as LocoformerPath
@@ -75,17 +76,17 @@ def export(model: TISDiSS) -> dict[str, Tensor]:
 
 def _slots(model: TISDiSS) -> Slots:
     """Every released name with its slot, in the released order."""
-    if model.config.architecture == "tf-gridnet":
+    if model.config.has_grid:
         return ((f"separator.{name}", slot) for name, slot in gridnet.slots(model))
     config, decoder = model.config, getattr(model.decoder, "inner", model.decoder)
     joint = not config.has_splitter
     parts = [
-        codec_slots(config.codec.kind, model.encoder, decoder),
+        codec_slots(model.encoder, decoder),
         _block_slots("blocks" if joint else "encoder_blocks", model.separator, config),
         module_slots("spk_spliter", model.splitter, {"conv": "conv2d", "deconv": "deconv2d"}),
         _block_slots("reconstructor_blocks", model.reconstructor, config),
     ]
-    if config.codec.kind == "conv2d":
+    if isinstance(decoder, ConvDecoder | JointConvDecoder):
         name = "deconv" if joint else "reconstructor_deconv"
         parts.append(module_slots(name, decoder, {"deconv": ""}))
     parts.append(_residual_slots(model))
