@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from tisdiss.architectures import ARCHITECTURES, OURS, Architecture
 from tisdiss.codec_kinds import CODEC_KINDS, PLAIN, CodecKind
-from tisdiss.config.entry import EntryOf
+from tisdiss.config.choice import OneOf
 from tisdiss.config.numbers import Blocks, Config, Guard, Kernel, Passes, Rate, Width, later
 from tisdiss.depths import (
     Decode,
@@ -112,7 +112,7 @@ class GridConfig(Config):
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
-    kind: Annotated[str, EntryOf(CODEC_KINDS)] = PLAIN
+    kind: Annotated[str, OneOf(lambda: CODEC_KINDS)] = PLAIN
     n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
     hop: Width = 64
     sample_rate: Rate = 8000
@@ -142,7 +142,7 @@ class CodecConfig(Config):
 class ModelConfig(Config):
     """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
 
-    architecture: Annotated[str, EntryOf(ARCHITECTURES)] = OURS
+    architecture: Annotated[str, OneOf(lambda: ARCHITECTURES)] = OURS
     n_src: Annotated[int, Field(ge=2, le=8)] = 2
     """J: speakers to separate."""
     m_sep: Blocks = 1

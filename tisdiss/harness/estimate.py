@@ -171,7 +171,7 @@ def _speeds(folder: RunFolder) -> list[float]:
     logged = [
         event["metrics"][names.SPEED]
         for event in read_journal(folder.journal)
-        if event["kind"] == "train" and event.get("metrics", {}).get(names.SPEED)
+        if event["kind"] == names.EVENT_TRAIN and event.get("metrics", {}).get(names.SPEED)
     ]
     length = config.data.segment_seconds
     return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     Field,
 )
 
+from tisdiss.records import names
 from tisdiss.records.expression import parse
 from tisdiss.records.reading import read_record
-from tisdiss.records.record import Count, Digits, Record
+from tisdiss.records.record import Count, Digits, Record, Score
 
 
 class PlanRun(Record):
@@ -61,7 +62,7 @@ class Show(Record):
     """How a study is drawn."""
 
     figure: str | None = None
-    y: Literal["si_snri", "sdri", "si_snr", "sdr"] = "si_snri"
+    y: Score = names.SI_SNRI
 
 
 def _that_parses(expr: str) -> str:

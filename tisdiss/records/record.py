@@ -15,10 +15,17 @@ from pydantic import (
     StringConstraints,
 )
 
+from tisdiss.config.choice import OneOf
+from tisdiss.records import names
+
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]+$")]
 """An identity: it becomes a part of a path."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """At most what JSON and databases of every kind hold."""
+
+
+Score = Annotated[str, OneOf(names.scores)]
+"""The name of a score."""
 
 
 class Record(BaseModel):

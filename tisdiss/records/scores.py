@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SCORED = ("mixture_id", "n_re")
-_NUMBERS = ("si_snr", "si_snri", "sdr", "sdri", "mixture_si_snr")
 
 
 def read_scores(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -40,7 +39,7 @@ def read_scores(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise DamagedError(f"{path} holds no scores: {way_out}")
     if scores[list(_SCORED)].isna().any(axis=None):
         raise DamagedError(f"{path} does not say what was scored in every line: {way_out}")
-    for name in {"n_re", "slot", *_NUMBERS} & set(scores):
+    for name in {"n_re", "slot", *names.score_columns()} & set(scores):
         if not pd.api.types.is_numeric_dtype(scores[name]):
             raise DamagedError(f"{path} holds {name} that is no number: {way_out}")
     return scores
@@ -52,7 +51,7 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
     Values that are not finite count as missing.
     """
     scores = read_scores(scores_file)
-    columns = [column for column in names.DEPTH_METRICS if column in scores]
+    columns = [column for column in names.gains() if column in scores]
     finite = scores[columns].where(scores[columns].abs() < float("inf"))
     by_depth = {}
     for n_re in sorted(int(n) for n in scores["n_re"].unique()):
