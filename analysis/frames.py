@@ -16,17 +16,12 @@ import pandas as pd
 from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.places import PROVENANCE, SCORES, check_planned, check_report, plan_path
 from tisdiss.records.files import DamagedError, read_object
-from tisdiss.records.shapes import (
-    RUN_FILES,
-    RUN_WAY_OUT,
-    ReportFile,
-    StudyFile,
-    Timing,
-    checked,
-    read_record,
-    read_scores,
-)
-from tisdiss.records.shapes import read_plan as read_plan_file
+from tisdiss.records.plan_record import StudyFile, Timing
+from tisdiss.records.plan_record import read_plan as read_plan_file
+from tisdiss.records.reading import checked, read_record
+from tisdiss.records.report_record import ReportFile
+from tisdiss.records.run_record import RUN_FILES, RUN_WAY_OUT
+from tisdiss.records.scores import read_scores
 
 USABLE = ("done", "imported")
 """States of a run whose weights are final; any other run is listed, never averaged over."""

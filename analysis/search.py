@@ -10,7 +10,8 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from tisdiss.analysis.figures import COLOURS, render, style
 from tisdiss.analysis.inventory import write_own
-from tisdiss.records.shapes import SearchFile, read_record
+from tisdiss.records.reading import read_record
+from tisdiss.records.search_record import SearchFile
 
 _LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
 _SCALES = {"si_snri": 1.0, "macs": 1e-9}

@@ -27,9 +27,9 @@ import steps
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.report import report
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import plan
-from tisdiss.harness.run import Runner
+from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run as run_plan
+from tisdiss.harness.runner import Runner
 from tisdiss.harness.timing import Timing, time_plan
 from tisdiss.machine.device import set_precision
 from tisdiss.released import tisdiss as espnet

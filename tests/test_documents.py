@@ -15,7 +15,7 @@ from typer.main import get_command
 from tisdiss import cli
 from tisdiss.data.corpus import synthetic
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import plan
+from tisdiss.harness.planner import plan
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.study.load import find_studies
 from tisdiss.wave import read_wave, resample

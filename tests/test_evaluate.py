@@ -17,7 +17,7 @@ from tisdiss.data import Corpus
 from tisdiss.evaluate import evaluate
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
-from tisdiss.records.names import SCORE_COLUMNS
+from tisdiss.records.names import table_columns
 
 DEPTHS = EvalConfig(n_re=(1, 2, 4))
 
@@ -54,7 +54,7 @@ def table(folder: Path) -> pd.DataFrame:
 
 def test_columns_are_those_of_the_schema(scored: Path) -> None:
     scores = table(scored)
-    assert tuple(scores.columns) == SCORE_COLUMNS
+    assert tuple(scores.columns) == table_columns()
     assert set(scores.dtypes[["si_snr", "si_snri", "sdr", "sdri"]]) == {np.dtype("float64")}
     assert scores.notna().all().all()
 

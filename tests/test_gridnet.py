@@ -14,8 +14,9 @@ from tisdiss.config import GridConfig, ModelConfig, TrainConfig
 from tisdiss.cost.formulas import macs
 from tisdiss.cost.measured import _lstm_products, macs_by_part
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import plan
-from tisdiss.harness.run import Runner, run
+from tisdiss.harness.planner import plan
+from tisdiss.harness.run import run
+from tisdiss.harness.runner import Runner
 from tisdiss.kernels.modes import set_recompute
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS

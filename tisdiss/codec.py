@@ -5,10 +5,12 @@ decoders turn features (batch, n_src, frames, bins or bands, channels), with the
 at hand, into spectra (batch, n_src, frames, bins). Band-split codecs are in `bands.py`.
 """
 
+from pkgutil import resolve_name
+
 import torch
 from torch import Tensor, nn
 
-from tisdiss.band_layouts import mel_bands, tiger_bands
+from tisdiss.band_layouts import Bands
 from tisdiss.bands import (
     ConvBandDecoder,
     ConvBandEncoder,
@@ -72,36 +74,37 @@ class MaskDecoder(nn.Module):
 def build_codec(
     config: CodecConfig, *, channels: int, mask: bool, eps: float
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of one kind; a new codec is a new line here."""
-    encoder, decoder = _codec(config, channels, eps)
+    """Encoder and decoder of the config's kind, which `codec_kinds.py` lists."""
+    build = resolve_name(config.entry.layers.builder)
+    encoder, decoder = build(config, channels=channels, bands=config.entry.layout(config), eps=eps)
     return encoder, MaskDecoder(decoder) if mask else decoder
 
 
-def _codec(config: CodecConfig, channels: int, eps: float) -> tuple[nn.Module, nn.Module]:
-    if config.kind == "conv2d":
-        return ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
-    if config.kind == "tiger":
-        bands = tiger_bands(n_fft=config.n_fft)
-        encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
-        return encoder, TigerDecoder(channels=channels, bands=bands)
-    return _band_codec(config, channels)
+def conv2d_codec(
+    config: CodecConfig, *, channels: int, bands: Bands, eps: float
+) -> tuple[nn.Module, nn.Module]:
+    return ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
 
 
-def _band_codec(config: CodecConfig, channels: int) -> tuple[nn.Module, nn.Module]:
-    layout, layers = config.kind.split("-")
-    if layout == "mel":
-        bands = mel_bands(
-            n_bands=config.n_bands, n_fft=config.n_fft, sample_rate=config.sample_rate
-        )
-    else:
-        bands = tiger_bands(n_fft=config.n_fft)
-    if layers == "linear":
-        decoder = LinearBandDecoder(channels=channels, bands=bands, expansion=config.expansion)
-        return LinearBandEncoder(channels=channels, bands=bands), decoder
-    return (
-        ConvBandEncoder(channels=channels, bands=bands),
-        ConvBandDecoder(channels=channels, bands=bands),
-    )
+def linear_codec(
+    config: CodecConfig, *, channels: int, bands: Bands, eps: float
+) -> tuple[nn.Module, nn.Module]:
+    decoder = LinearBandDecoder(channels=channels, bands=bands, expansion=config.expansion)
+    return LinearBandEncoder(channels=channels, bands=bands), decoder
+
+
+def conv1d_codec(
+    config: CodecConfig, *, channels: int, bands: Bands, eps: float
+) -> tuple[nn.Module, nn.Module]:
+    encoder = ConvBandEncoder(channels=channels, bands=bands)
+    return encoder, ConvBandDecoder(channels=channels, bands=bands)
+
+
+def tiger_codec(
+    config: CodecConfig, *, channels: int, bands: Bands, eps: float
+) -> tuple[nn.Module, nn.Module]:
+    encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
+    return encoder, TigerDecoder(channels=channels, bands=bands)
 
 
 def _complex(parts: Tensor) -> Tensor:

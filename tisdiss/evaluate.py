@@ -20,6 +20,7 @@ from tisdiss.data.mixture import Example
 from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.wave import write_wav
 
@@ -195,15 +196,15 @@ class _Pace:
 
 def _progress(done: int, count: int, rows: list[Row], pace: float | None) -> dict[str, Any]:
     """What is logged after a mixture; `pace` is in seconds a mixture, where it is known."""
-    time_left = {} if pace is None else {"speed/seconds_left": pace * (count - done)}
-    last = [row["si_snri"] for row in rows if row["n_re"] == rows[-1]["n_re"]]
+    time_left = {} if pace is None else {names.SECONDS_LEFT: pace * (count - done)}
+    last = [row[names.SI_SNRI] for row in rows if row["n_re"] == rows[-1]["n_re"]]
     return {
-        "kind": "eval",
+        "kind": names.EVENT_SCORED,
         "step": done,
         "epoch": 0,
         "metrics": {
-            "eval/mixtures": float(count),
-            "eval/si_snri": sum(last) / len(last),
+            names.SCORED_MIXTURES: float(count),
+            names.SCORED_SI_SNRI: sum(last) / len(last),
             **time_left,
         },
     }

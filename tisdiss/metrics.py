@@ -1,10 +1,13 @@
 """Scores in dB, higher is better, in float64; arguments are (estimates, sources[, mixture])."""
 
+from pkgutil import resolve_name
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tisdiss.losses import pit_loss
+from tisdiss.records import names
 
 FILTER_TAPS = 512
 """Length of the distortion filter that SDR forgives (BSS-eval v3)."""
@@ -73,23 +76,22 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
     """All scores of (batch, n_src, samples) estimates, each (batch, n_src) in dB.
 
     Estimates may have a first axis of depths, which the scores then have too. The permutation is
-    fixed by SI-SNR, depth by depth, and used for SDR too. "si_snri" and "sdri" are the gain over
+    fixed by SI-SNR, depth by depth, and used for every measure. A gain is the score less that of
     the unprocessed mixture (batch, samples) taken as every estimate.
     """
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
     signals = torch.cat([ordered.reshape(-1, *sources.shape), unprocessed[None]])
-    scores = {"si_snr": si_snr(signals, sources), "sdr": sdr(signals, sources)}
+    scores = {
+        name: resolve_name(measure.function)(signals, sources)
+        for name, measure in names.MEASURES.items()
+    }
     reached = {name: score[:-1].reshape(ordered.shape[:-1]) for name, score in scores.items()}
     before = {name: score[-1].expand_as(reached[name]) for name, score in scores.items()}
-    return {
-        "si_snr": reached["si_snr"],
-        "si_snri": reached["si_snr"] - before["si_snr"],
-        "sdr": reached["sdr"],
-        "sdri": reached["sdr"] - before["sdr"],
-        "mixture_si_snr": before["si_snr"],
-        "mixture_sdr": before["sdr"],
-    }
+    values: dict[str, Tensor] = {}
+    for name in scores:
+        values |= {name: reached[name], names.gain(name): reached[name] - before[name]}
+    return values | {names.of_mixture(name): before[name] for name in scores}
 
 
 def _at_full_scale(signals: Tensor) -> Tensor:

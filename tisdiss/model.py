@@ -7,12 +7,11 @@ deeper pass. Parts are chosen in `tisdiss_parts`, once, and handed in ready made
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
 
-from tisdiss.baselines.tf_gridnet import tf_gridnet_parts
-from tisdiss.baselines.tf_locoformer import tf_locoformer_parts
 from tisdiss.codec import build_codec
 from tisdiss.config import ModelConfig
 from tisdiss.depths import Depth, ends_pass, re_depths, sep_depths
@@ -41,7 +40,7 @@ class TISDiSS(nn.Module):
     @classmethod
     def from_config(cls, config: ModelConfig) -> "TISDiSS":
         """A freshly initialised model; seed torch before for repeatable weights."""
-        return cls(config, _PARTS[config.architecture](config))
+        return cls(config, resolve_name(config.entry.parts)(config))
 
     def forward(
         self,
@@ -204,8 +203,3 @@ def _initialise(module: nn.Module) -> None:
 
 
 _SPLITTERS = {"swiglu": SwiGLUSplitter, "conv2d": ConvSplitter}
-_PARTS = {
-    "tisdiss": tisdiss_parts,
-    "tf-locoformer": tf_locoformer_parts,
-    "tf-gridnet": tf_gridnet_parts,
-}

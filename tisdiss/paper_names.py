@@ -10,38 +10,29 @@ Settings are those of `config.ModelConfig`, by name. Nothing here imports it.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, Protocol, get_args
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol
 
+from tisdiss.architectures import ARCHITECTURES, OURS
+from tisdiss.codec_kinds import CODEC_KINDS
 from tisdiss.depths import Decode, LossTerm, count, resolved
 
-Architecture = Literal["tisdiss", "tf-locoformer", "tf-gridnet"]
-CodecKind = Literal["conv2d", "mel-linear", "mel-conv1d", "bands-linear", "bands-conv1d", "tiger"]
 SplitterKind = Literal["swiglu", "conv2d"]
-
-CODEC_SUFFIX: dict[str, str] = {
-    "conv2d": "",
-    "mel-linear": "-melbandsplit",
-    "mel-conv1d": "-melbandsplit-conv1d",
-    "tiger": "-bandsplit",
-    "bands-linear": "-bandsplit-linear",
-    "bands-conv1d": "-bandsplit-conv1d",
-}
 
 _POSITIVE = r"[1-9]\d{0,5}"
 _LABEL = r"\d{1,6}(?:x\d{1,6})?"
-_NAME = re.compile(
-    rf"(?:(?P<architecture>{'|'.join(get_args(Architecture))})-)?"
+_STRUCTURE = (
     rf"sep(?P<m_sep>{_POSITIVE})x(?P<n_sep>{_POSITIVE})"
     rf"(?:-re(?P<m_re>{_POSITIVE})x(?P<n_re>{_POSITIVE}))?"
     rf"(?:-l(?P<losses>{_LABEL}(?:\+{_LABEL})?))?"
-    r"(?P<suffix>(?:-spksplitconv2d)?(?:-(?:mel)?bandsplit(?:-conv1d|-linear)?)?)"
+    r"(?P<splitter>-spksplitconv2d)?"
 )
 
 
 class Named(Protocol):
     """What of a model shows in its name."""
 
-    architecture: Architecture
+    architecture: str
     m_sep: int
     n_sep: int
     m_re: int
@@ -54,11 +45,11 @@ class Named(Protocol):
 
 def paper_name(model: Named, codec_kind: str) -> str:
     """The name of a model with a codec of this kind."""
-    prefix = "" if model.architecture == "tisdiss" else f"{model.architecture}-"
+    prefix = "" if model.architecture == OURS else f"{model.architecture}-"
     re_part = f"-re{model.m_re}x{model.n_re}" if model.m_re else ""
     splitter = "-spksplitconv2d" if model.splitter == "conv2d" else ""
     losses = _loss_label(model)
-    suffix = splitter + CODEC_SUFFIX[codec_kind]
+    suffix = splitter + CODEC_KINDS[codec_kind].suffixes[0]
     return f"{prefix}sep{model.m_sep}x{model.n_sep}{re_part}-{losses}{suffix}"
 
 
@@ -94,7 +85,11 @@ def read_name(name: str) -> dict[str, Any]:
     "splitter" and "codec_kind" are there only where the name has a suffix for them. Raises
     ValueError with an example, or with the counts that fit.
     """
-    match = _NAME.fullmatch(name.strip().replace("×", "x").lower())
+    kinds = {suffix: kind for kind, codec in CODEC_KINDS.items() for suffix in codec.suffixes}
+    match = re.fullmatch(
+        rf"(?:(?P<architecture>{_any_of(ARCHITECTURES)})-)?{_STRUCTURE}(?P<codec>{_any_of(kinds)})",
+        name.strip().replace("×", "x").lower(),
+    )
     if match is None:
         raise ValueError(
             f"{name[:60]!r} is not a model name; one looks like sep1x2-re1x3-l1+3, "
@@ -102,15 +97,18 @@ def read_name(name: str) -> dict[str, Any]:
             "-spksplitconv2d, -bandsplit or -melbandsplit"
         )
     part = match.groupdict()
-    settings: dict[str, Any] = {"architecture": part["architecture"] or "tisdiss"}
+    settings: dict[str, Any] = {"architecture": part["architecture"] or OURS}
     settings |= {key: int(part[key] or 0) for key in ("m_sep", "n_sep", "m_re", "n_re")}
     settings |= _read_losses(name, part["losses"], settings)
-    if "-spksplitconv2d" in part["suffix"]:
+    if part["splitter"]:
         settings["splitter"] = "conv2d"
-    kinds = [kind for kind, text in CODEC_SUFFIX.items() if text and text in part["suffix"]]
-    if kinds:
-        settings["codec_kind"] = max(kinds, key=lambda kind: len(CODEC_SUFFIX[kind]))
+    if part["codec"]:
+        settings["codec_kind"] = kinds[part["codec"]]
     return settings
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, words))
 
 
 def _read_losses(name: str, label: str | None, shape: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from tisdiss.machine.ranks import ALONE, Ranks, ranks
 from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
+from tisdiss.records import names
 from tisdiss.schedule import rate_share, trained_n_re
 
 SAVE_SECONDS = 60.0
@@ -130,7 +131,7 @@ def train(
         state.restore(saved)
         _check_place(state, steps, checkpoints)
     for complaint in complaints:
-        on_log({"kind": "warning", "step": state.step, "epoch": state.epoch, "text": complaint})
+        on_log(_event(names.EVENT_WARNING, state, text=complaint))
     clock = _Clock(state, max_seconds)
     while state.epoch < config.epochs and not stalled(state, config.optim):
         state.model.train()
@@ -139,16 +140,18 @@ def train(
             metrics = train_step(state, *batch, config, peers)
             clock.step_done()
             if clock.due("log", LOG_SECONDS) or state.step == 1:
-                on_log(_record("train", state, metrics | clock.speed(config, steps)))
+                metrics |= clock.speed(config, steps)
+                on_log(_event(names.EVENT_TRAIN, state, metrics=metrics))
             time_is_up = peers.any(clock.over() or stop())
             if time_is_up or clock.due("save", SAVE_SECONDS):
                 _save(state, checkpoints, clock, peers)
             if time_is_up:
                 return _result(state, "time")
         metrics = validate(state.result, corpus, config, device, peers)
-        finish_epoch(state, metrics["val/loss"], config)
+        finish_epoch(state, metrics[names.VAL_LOSS], config)
         _save(state, checkpoints, clock, peers)
-        on_log(_record("epoch", state, metrics | {"train/lr": current_lr(state, config)}))
+        metrics[names.TRAIN_LR] = current_lr(state, config)
+        on_log(_event(names.EVENT_EPOCH, state, metrics=metrics))
     stopped = "early" if stalled(state, config.optim) else "epochs"
     return _finish(state, folder, stopped, about or {}, peers)
 
@@ -242,9 +245,10 @@ def train_step(
                 f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
             )
     state.step += 1
-    names = [f"train/loss.{depth.name}" for depth in depths[:-1]]
-    each = dict(zip([*names, "train/loss.last"], by_depth.tolist(), strict=True))
-    return {"train/loss": loss.item(), "train/lr": lr, "train/grad_norm": norm.item()} | each
+    places = [f"{names.TRAIN_LOSS_AT}{name}" for name in (*(d.name for d in depths[:-1]), "last")]
+    rates = {names.TRAIN_LR: lr, names.TRAIN_GRAD_NORM: norm.item()}
+    losses = dict(zip(places, by_depth.tolist(), strict=True))
+    return {names.TRAIN_LOSS: loss.item()} | rates | losses
 
 
 def current_lr(state: State, config: TrainConfig) -> float:
@@ -306,8 +310,8 @@ def validate(
         base = si_snr(mixture.unsqueeze(1).expand_as(sources), sources)
         gains.append((si_snr(last, sources) - base).mean())
     return {
-        "val/loss": float(peers.gather(losses, len(corpus.val)).mean()),
-        "val/si_snri": float(peers.gather(gains, len(corpus.val)).mean()),
+        names.VAL_LOSS: float(peers.gather(losses, len(corpus.val)).mean()),
+        names.VAL_SI_SNRI: float(peers.gather(gains, len(corpus.val)).mean()),
     }
 
 
@@ -347,8 +351,8 @@ def _weights(model: TISDiSS) -> list[tuple[str, Tensor]]:
     return list(model.state_dict().items())
 
 
-def _record(kind: str, state: State, metrics: dict[str, float]) -> dict[str, Any]:
-    return {"kind": kind, "step": state.step, "epoch": state.epoch, "metrics": metrics}
+def _event(kind: str, state: State, **rest: Any) -> dict[str, Any]:
+    return {"kind": kind, "step": state.step, "epoch": state.epoch, **rest}
 
 
 class _Clock:
@@ -389,7 +393,7 @@ class _Clock:
         since, step = self.paced_from
         done = self.state.step - step
         if done == 0:  # too slow to tell by it when the training ends
-            return {"speed/audio_seconds_per_second": audio / max(self.first_step_took or 0, 1e-9)}
+            return {names.SPEED: audio / max(self.first_step_took or 0, 1e-9)}
         pace = (time.monotonic() - since) / done
         left = config.epochs * steps_per_epoch - self.state.step
-        return {"speed/audio_seconds_per_second": audio / pace, "speed/seconds_left": left * pace}
+        return {names.SPEED: audio / pace, names.SECONDS_LEFT: left * pace}

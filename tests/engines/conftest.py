@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tests share slurm_cluster.
 
 from tisdiss.checkpoint import load_state, read_model_file
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import plan
-from tisdiss.harness.run import Runner
+from tisdiss.harness.planner import plan
+from tisdiss.harness.runner import Runner
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.load import load_study
 

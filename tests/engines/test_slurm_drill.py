@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import slurm_cluster
 
-from tisdiss import cli
+from tisdiss.cli import study_commands
 from tisdiss.harness.launch import launch
 from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings
@@ -196,7 +196,7 @@ SMALL = {
 def test_the_readmes_example_runs_with_the_file_of_the_help(cluster, figure, tmp_path):
     """Table 3 has rows with and without N_re; for want of a GPU the device is this machine's."""
     (line,) = re.findall(r"^tisdiss (run .*--slurm \S+)", (ROOT / "README.md").read_text(), re.M)
-    lines = re.findall(r"`([a-z_]+: \w+)`", cli.run.__doc__)
+    lines = re.findall(r"`([a-z_]+: \w+)`", study_commands.run.__doc__)
     assert [words.partition(":")[0] for words in lines][:3] == ["partition", "account", "minutes"]
     text = "\n".join(lines)
     for there, here in SMALL.items():

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.run import Runner
+from tisdiss.harness.planner import plan
+from tisdiss.harness.runner import Runner
 from tisdiss.records.identity import sha256_of
+from tisdiss.study.load import load_study
 
 
 class SilentCorpora(Corpora):
@@ -80,5 +82,16 @@ def make_runner(tmp_path, corpora):
         runner = Runner(**{**defaults, **options})
         object.__setattr__(runner, "said", said)
         return runner
+
+    return make
+
+
+@pytest.fixture
+def make_plan(write_study, corpora, tmp_path):
+    def make(lines, profile="smoke", more="", **options):
+        study = load_study(write_study(lines, more=more))
+        return plan(
+            [study], profile, runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path, **options
+        )
 
     return make

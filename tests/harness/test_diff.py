@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tisdiss.harness.diff import Difference, diff, find_run
-from tisdiss.harness.plan import plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.study.load import load_study
 

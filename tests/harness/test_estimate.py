@@ -17,7 +17,7 @@ from tisdiss.harness.estimate import (
     two_digits,
     work,
 )
-from tisdiss.harness.plan import plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.study.load import load_study
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tisdiss.harness.launch import _spawn, _workers, gpu_slots, launch, sharing
-from tisdiss.harness.plan import Plan, plan
+from tisdiss.harness.plan import Plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.worker import EXIT_CODES, TRY_AGAIN, main
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.load import load_study

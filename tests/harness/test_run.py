@@ -9,9 +9,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from tisdiss.cost.formulas import training_bytes
-from tisdiss.harness.plan import plan
-from tisdiss.harness.run import StopRun, mean_by_depth, run
+from tisdiss.harness.planner import plan
+from tisdiss.harness.run import run
+from tisdiss.harness.runner import StopRun
 from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.load import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
@@ -326,7 +328,7 @@ def trained(pretend):
 def test_training_recomputes_where_its_tensors_would_not_fit_or_as_it_is_told(
     make_plan, make_runner, trained, monkeypatch, there, given, expected
 ):
-    monkeypatch.setattr("tisdiss.harness.run.memory_of", lambda device: there)
+    monkeypatch.setattr("tisdiss.harness.runner.memory_of", lambda device: there)
     runner = make_runner(train=trained.train, recompute=given)
     assert list(run(make_plan(["{id: a}"]), runner=runner, track=False).values()) == ["done"]
     assert trained.asked == [expected]
@@ -341,7 +343,7 @@ def test_runs_that_share_a_memory_have_their_part_of_it(
     planned = make_plan(["{id: a}"])
     config = planned.runs[0].config
     needed = training_bytes(config.model, config.data.segment_seconds, config.batch_size)
-    monkeypatch.setattr("tisdiss.harness.run.memory_of", lambda device: 3 * needed)
+    monkeypatch.setattr("tisdiss.harness.runner.memory_of", lambda device: 3 * needed)
     run(planned, runner=make_runner(train=trained.train, sharing=sharing), track=False)
     assert trained.asked == [expected]
 

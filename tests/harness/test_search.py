@@ -7,8 +7,9 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from tisdiss.harness.plan import plan
-from tisdiss.harness.run import Runner, run
+from tisdiss.harness.planner import plan
+from tisdiss.harness.run import run
+from tisdiss.harness.runner import Runner
 from tisdiss.harness.search import Tried, best, search
 from tisdiss.harness.search_store import JournalLock, _storage, _study, sign
 from tisdiss.machine.alone import alone

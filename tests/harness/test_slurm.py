@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tisdiss.harness import slurm
-from tisdiss.harness.plan import Plan, plan
+from tisdiss.harness.plan import Plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings, Submission, Task, executor_of, tasks_of
 from tisdiss.harness.worker import EXIT_CODES

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tisdiss.harness.plan import Plan, plan
+from tisdiss.harness.plan import Plan
+from tisdiss.harness.planner import plan
 from tisdiss.study.load import find_studies
 from tisdiss.study.profiles import load_profiles
 from tisdiss.study.search_file import find_search

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tisdiss.harness import timing
-from tisdiss.harness.plan import plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.timing import Timing, time_plan, time_points, timing_path
 from tisdiss.study.load import load_study
 

@@ -351,7 +351,7 @@ def test_schema_accepts_a_shipped_study_and_refuses_a_typo(repository):
 def test_planning_needs_no_heavy_import():
     heavy = ["torch", "mlflow", "pandas", "numpy", "matplotlib"]
     code = (
-        "import sys, tisdiss.study.words, tisdiss.harness.plan, tisdiss.records.identity;"
+        "import sys, tisdiss.study.words, tisdiss.harness.planner, tisdiss.records.identity;"
         "import tisdiss.harness.run, tisdiss.harness.launch, tisdiss.harness.tracking;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

@@ -14,12 +14,20 @@ from typing import Annotated
 import typer
 
 from tisdiss.cli.bar import Stages, report_stages, say
-from tisdiss.cli.options import Profile
+from tisdiss.cli.options import (
+    REPORTS,
+    SMOKE_REPORTS,
+    Force,
+    NewReports,
+    Profile,
+    RunsDir,
+    Studies,
+    new_reports,
+)
 
 app = typer.Typer()
 
 Some = Annotated[list[str] | None, typer.Argument(help="Study names; all of the paper's if none.")]
-RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
 Reports = Annotated[
     Path | None,
     typer.Option(
@@ -28,19 +36,54 @@ Reports = Annotated[
         show_default=False,
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace files that no earlier command of ours wrote.")
-]
-REPORTS = Path("build/reports")
-"""Where reports are written unless somebody says otherwise."""
-SMOKE_REPORTS = Path("build/smoke")
-"""The same at profile smoke."""
 SHIPPED_REPORTS = Path("reports")
 """Evidence that is kept with the project: it changes only where it is named."""
 
 HEAD = re.compile(r" *(?:[A-Z ]+ {1,}(?=\S+/))?")
 """What stands before the text of a line: its indentation, and the word of a first column."""
 DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
+
+
+@app.command()
+def report(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    out: NewReports = None,
+    notebook: Annotated[bool, typer.Option(help="Add an executed notebook (some seconds).")] = True,
+    force: Force = False,
+) -> None:
+    """Write figure, tables, scores and provenance of studies that were run.
+
+    Of a folder that holds your files, too, only those of an earlier report are replaced.
+
+    Example: tisdiss report fig2e --profile mini
+    """
+    from tisdiss.analysis.places import check_planned
+
+    folder = new_reports(profile, out)
+    names = [Path(name).stem for name in studies]
+    for study, name in zip(names, studies, strict=True):
+        if study.startswith("search_"):
+            raise ValueError(f"{name} is a search, not a study; `tisdiss search {name}` reports it")
+        check_planned(runs_dir, study, profile)
+    say = Stages(report_stages(len(names), notebook=notebook))
+
+    from tisdiss.analysis.report import report as write_report  # with pandas and matplotlib
+
+    for study in names:
+        *written, index = write_report(
+            study,
+            profile,
+            runs_dir,
+            folder,
+            notebook=notebook,
+            force=force,
+            say=say,
+            warn=warn,
+        )
+        show_written(written)
+        typer.echo(f"{index}: all studies")
 
 
 @app.command()

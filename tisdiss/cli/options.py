@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tisdiss import __version__
+from tisdiss.limits import MAX_MEASURED, MAX_THREADS
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Context settings of every group of commands; its commands inherit them."""
@@ -60,3 +62,43 @@ Profile = Annotated[
         help="Size: smoke, mini, cpu, lab or paper; see tisdiss/study/profiles.yaml.",
     ),
 ]
+Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
+RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
+Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
+Speech = Annotated[
+    Path | None,
+    typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False),
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option("--seed", min=0, help="Instead of the study's; repeat for several."),
+]
+Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=MAX_THREADS, help="Torch threads of each run.")
+]
+Seconds = Annotated[
+    float, typer.Option(max=MAX_MEASURED, callback=above_zero, help="Length of the audio.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that no earlier command of ours wrote.")
+]
+NewReports = Annotated[
+    Path | None,
+    typer.Option(
+        "--reports",
+        "--out",
+        help="Folder of reports; else build/reports/, or build/smoke/ at profile smoke.",
+        show_default=False,
+    ),
+]
+
+REPORTS = Path("build/reports")
+"""Where reports are written unless somebody says otherwise."""
+SMOKE_REPORTS = Path("build/smoke")
+"""The same at profile smoke."""
+
+
+def new_reports(profile: str, out: Path | None) -> Path:
+    """Where reports at a profile are written: where it was asked for, else below build/."""
+    return out or (SMOKE_REPORTS if profile == "smoke" else REPORTS)

@@ -5,6 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from tisdiss.architectures import ARCHITECTURES, OURS, Architecture
+from tisdiss.codec_kinds import CODEC_KINDS, PLAIN, CodecKind
+from tisdiss.config.choice import OneOf
 from tisdiss.config.numbers import Blocks, Config, Guard, Kernel, Passes, Rate, Width, later
 from tisdiss.depths import (
     Decode,
@@ -16,7 +19,7 @@ from tisdiss.depths import (
     sep_depths,
 )
 from tisdiss.limits import MAX_BLOCKS, MAX_FFT, MAX_PASSES
-from tisdiss.paper_names import Architecture, CodecKind, SplitterKind, paper_name, read_name
+from tisdiss.paper_names import SplitterKind, paper_name, read_name
 
 
 class BlockConfig(Config):
@@ -109,7 +112,7 @@ class GridConfig(Config):
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
-    kind: CodecKind = "conv2d"
+    kind: Annotated[str, OneOf(lambda: CODEC_KINDS)] = PLAIN
     n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
     hop: Width = 64
     sample_rate: Rate = 8000
@@ -130,11 +133,16 @@ class CodecConfig(Config):
         """F: one-sided STFT bins."""
         return self.n_fft // 2 + 1
 
+    @property
+    def entry(self) -> CodecKind:
+        """What the table of codecs says of this kind."""
+        return CODEC_KINDS[self.kind]
+
 
 class ModelConfig(Config):
     """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
 
-    architecture: Architecture = "tisdiss"
+    architecture: Annotated[str, OneOf(lambda: ARCHITECTURES)] = OURS
     n_src: Annotated[int, Field(ge=2, le=8)] = 2
     """J: speakers to separate."""
     m_sep: Blocks = 1
@@ -178,15 +186,15 @@ class ModelConfig(Config):
                 f"losses={list(self.losses)}: 'split' and 're' need a reconstructor (m_re >= 1)"
             )
         if not self.has_splitter and (
-            self.m_re or self.sep_residual or self.codec.kind != "conv2d" or self.mask
+            self.m_re or self.sep_residual or self.codec.kind != PLAIN or self.mask
         ):
             raise ValueError(
                 f"{self.architecture} has no reconstructor, no residual module, no mask and the "
-                "conv2d codec: set m_re=0, n_re=0, sep_residual=false, mask=false, "
-                "codec.kind=conv2d"
+                f"{PLAIN} codec: set m_re=0, n_re=0, sep_residual=false, mask=false, "
+                f"codec.kind={PLAIN}"
             )
         channels, heads = self.block.channels, self.grid.n_heads
-        if self.architecture == "tf-gridnet" and channels % heads:
+        if self.has_grid and channels % heads:
             raise ValueError(
                 f"block.channels={channels} must be a multiple of grid.n_heads={heads}: the heads "
                 "share the channels"
@@ -196,7 +204,17 @@ class ModelConfig(Config):
     @property
     def has_splitter(self) -> bool:
         """Whether features are split by speaker; the baselines decode all out of one map."""
-        return self.architecture == "tisdiss"
+        return self.entry.splits
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether its block is that of a TF-GridNet."""
+        return self.entry.has_grid
+
+    @property
+    def entry(self) -> Architecture:
+        """What the table of architectures says of this one."""
+        return ARCHITECTURES[self.architecture]
 
     def decoded(self, n_sep: int | None = None, n_re: int | None = None) -> tuple[Depth, ...]:
         """Every depth that training supervises, in the order of execution, the last output last.
@@ -275,9 +293,9 @@ class ModelConfig(Config):
         But for what only a TF-GridNet has, which other models keep at its default.
         """
         update = read_name(name)
-        baseline = update["architecture"] != "tisdiss"
-        update["sep_residual"] = not baseline and (self.sep_residual or not self.has_splitter)
-        if update["architecture"] != "tf-gridnet":
+        entry = ARCHITECTURES[update["architecture"]]
+        update["sep_residual"] = entry.splits and (self.sep_residual or not self.has_splitter)
+        if not entry.has_grid:
             update["grid"] = GridConfig()
         if kind := update.pop("codec_kind", None):
             update["codec"] = self.codec.model_dump() | {"kind": kind}

@@ -123,9 +123,10 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _precision_exists(self) -> "TrainConfig":
-        if self.precision == "bf16" and self.model.architecture == "tf-gridnet":
+        if self.precision == "bf16" and self.model.has_grid:
             raise ValueError(
-                "precision=bf16: the LSTMs of tf-gridnet run in float32; set tf32 or float32"
+                f"precision=bf16: the LSTMs of {self.model.architecture} run in float32; set tf32 "
+                "or float32"
             )
         return self
 

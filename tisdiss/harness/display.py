@@ -33,9 +33,9 @@ from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
+from tisdiss.records.plan_record import plan_files, read_plan
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import FINAL, RunFolder, read_journal
-from tisdiss.records.shapes import plan_files, read_plan
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""
@@ -239,11 +239,11 @@ class Watcher:
     def __call__(self, planned: PlannedRun, event: dict[str, Any]) -> None:
         if event["kind"] == names.EVENT_DEPTH:
             return
-        if event["kind"] == "warning":
+        if event["kind"] == names.EVENT_WARNING:
             self.say(f"{short(planned.identity)} warning: {event['text']}")
         elif self.console.is_terminal:
             self._bar(planned, event)
-        elif event["kind"] == "epoch" or time.monotonic() - self.last_plain > 60:
+        elif event["kind"] == names.EVENT_EPOCH or time.monotonic() - self.last_plain > 60:
             self.last_plain = time.monotonic()
             self.say(f"{short(planned.identity)} {_line(event)}")
 
@@ -251,8 +251,8 @@ class Watcher:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _bar(self, planned: PlannedRun, event: dict[str, Any]) -> None:
-        if event["kind"] == "eval":
-            what, total = "evaluate", event["metrics"]["eval/mixtures"]
+        if event["kind"] == names.EVENT_SCORED:
+            what, total = "evaluate", event["metrics"][names.SCORED_MIXTURES]
         else:
             what = "fine-tune" if planned.parent else "train"
             total = planned.config.epochs * (_steps(planned) or 1)
@@ -277,14 +277,14 @@ def _line(event: dict[str, Any]) -> str:
     metrics = event.get("metrics", {})
     if event["kind"] == names.EVENT_DEPTH:
         return f"scored up to N_re {event['step']}"
-    parts = [f"{event['kind']} {event['step']}" if event["kind"] == "eval" else ""]
-    if event["kind"] in ("train", "epoch"):
+    parts = [f"{event['kind']} {event['step']}" if event["kind"] == names.EVENT_SCORED else ""]
+    if event["kind"] in (names.EVENT_TRAIN, names.EVENT_EPOCH):
         parts = [f"epoch {event['epoch']} step {event['step']}"]
     for key, text in (
         (names.TRAIN_LOSS, "loss {:.2f} dB"),
         (names.VAL_LOSS, "validation loss {:.2f} dB"),
-        (names.VAL_SI_SNRI, "SI-SNRi {:.2f} dB"),
-        ("eval/si_snri", "SI-SNRi {:.2f} dB"),
+        (names.VAL_SI_SNRI, f"{names.score_label(names.SI_SNRI)} {{:.2f}} dB"),
+        (names.SCORED_SI_SNRI, f"{names.score_label(names.SI_SNRI)} {{:.2f}} dB"),
     ):
         if key in metrics:
             parts.append(text.format(metrics[key]))

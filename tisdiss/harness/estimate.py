@@ -16,7 +16,8 @@ from statistics import median
 
 from tisdiss.config import DataConfig, TrainConfig
 from tisdiss.cost.formulas import macs, training_bytes, training_macs
-from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun, saved_plans
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.plan_file import saved_plans
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.run_folder import RunFolder, read_journal
@@ -170,7 +171,7 @@ def _speeds(folder: RunFolder) -> list[float]:
     logged = [
         event["metrics"][names.SPEED]
         for event in read_journal(folder.journal)
-        if event["kind"] == "train" and event.get("metrics", {}).get(names.SPEED)
+        if event["kind"] == names.EVENT_TRAIN and event.get("metrics", {}).get(names.SPEED)
     ]
     length = config.data.segment_seconds
     return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tisdiss.harness.plan import saved_plans
+from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.slurm_jobs import Submission
 from tisdiss.harness.worker import EXIT_CODES
 from tisdiss.machine.lease import RunHeldError, is_held

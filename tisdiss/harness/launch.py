@@ -20,7 +20,9 @@ from pathlib import Path
 
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import Outcome, Runner, run, show_in_mlflow
+from tisdiss.harness.plan_file import save_plan
+from tisdiss.harness.run import run, show_in_mlflow
+from tisdiss.harness.runner import Outcome, Runner
 from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 from tisdiss.limits import MAX_JOBS
 from tisdiss.machine.device import check_device, cpus
@@ -68,7 +70,7 @@ def launch(
         raise ValueError(f"processes={processes} take a GPU each, not {runner.device}: say cuda")
     slots = gpu_slots(jobs, processes) if runner.device == "cuda" else [_ANY] * jobs
     runner = replace(runner, sharing=sharing(slots, processes))
-    plan.save(runner.runs_dir)
+    save_plan(plan, runner.runs_dir)
     return _Pool(plan, runner, slots, tries, track, command or _workers(runner, processes)).work()
 
 

@@ -12,8 +12,8 @@ from tisdiss.records import names
 
 COLUMNS = (
     f"tags.`{names.TAG_LABEL}`",
-    f"metrics.`{names.score_metric('si_snri')}`",
-    f"metrics.`{names.score_metric('sdri')}`",
+    f"metrics.`{names.score_metric(names.SI_SNRI)}`",
+    f"metrics.`{names.score_metric(names.SDRI)}`",
     f"metrics.`{names.VAL_SI_SNRI}`",
     f"tags.`{names.TAG_STATUS}`",
     "params.`model.n_re`",
@@ -26,7 +26,7 @@ def saved_view(study: str) -> tuple[str, str]:
     """Key and value of the experiment's tag; the same study gives the same text."""
     state = {
         "searchFilter": f"tags.`{names.study_tag(study)}` LIKE '%'",
-        "orderByKey": f"metrics.`{names.score_metric('si_snri')}`",
+        "orderByKey": f"metrics.`{names.score_metric(names.SI_SNRI)}`",
         "orderByAsc": False,
         "selectedColumns": COLUMNS,
     }

@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tisdiss.cost.formulas import macs_per_second
-from tisdiss.harness.plan import Plan, PlannedRun, plan
-from tisdiss.harness.run import Runner, StopRun, mean_by_depth, show_in_mlflow
-from tisdiss.harness.search_store import DIRECTIONS, open_store, sign
+from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.plan_file import save_plan
+from tisdiss.harness.planner import plan
+from tisdiss.harness.run import show_in_mlflow
+from tisdiss.harness.runner import Runner, StopRun
+from tisdiss.harness.search_store import open_store, sign
 from tisdiss.machine.device import check_device
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_folder import RunFolder, json_text, read_journal
-from tisdiss.study.search_file import Params, Search, Span
+from tisdiss.records.scores import mean_by_depth
+from tisdiss.study.search_file import OBJECTIVES, Params, Search, Span
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -72,7 +76,7 @@ def tried(study: Study) -> list[Tried]:
 
 def best(results: Sequence[Tried], objectives: Sequence[str]) -> list[Tried]:
     """The trials that no other one beats in every objective: one, or the Pareto front."""
-    signs = [1 if DIRECTIONS[name] == "maximize" else -1 for name in objectives]
+    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
 
     def beats(one: Tried, other: Tried) -> bool:
         assert one.values and other.values
@@ -108,7 +112,7 @@ class _Trial:
         """Run it, and tell Optuna."""
         from optuna.trial import TrialState
 
-        self.plan.save(self.runner.runs_dir)
+        save_plan(self.plan, self.runner.runs_dir)
         folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
         # As a word for people and MLflow; a run that another study made first keeps its own.
         trial_run = self.planned.model_copy(update={"kind": "trial"})
@@ -136,11 +140,11 @@ class _Trial:
         model = self.planned.config.model
         depth = (self.spec.n_re or model.n_re) if model.m_re else 0
         means, _ = mean_by_depth(folder.evaluation(self.evaluation) / "scores.parquet")
-        found = {
-            "si_snri": means[depth][names.depth_metric("si_snri")],
-            "macs": float(macs_per_second(model, depth)),
+        values = {
+            names.SI_SNRI: means[depth][names.depth_metric(names.SI_SNRI)],
+            names.MACS: float(macs_per_second(model, depth)),
         }
-        return [found[name] for name in self.spec.objectives]
+        return [values[name] for name in self.spec.objectives]
 
     def _hopeless(self, folder: RunFolder) -> bool:
         """Tell Optuna what an unfinished run has reached before; whether it is to be pruned."""
@@ -161,7 +165,7 @@ class _Trial:
         if self.runner.watch:
             self.runner.watch(planned, event)
         last = event["epoch"] >= planned.config.epochs
-        if event["kind"] == "epoch" and self._prunes and self._report(event) and not last:
+        if event["kind"] == names.EVENT_EPOCH and self._prunes and self._report(event) and not last:
             raise StopRun(f"pruned by {self.spec.search} at epoch {event['epoch']}")
 
 
@@ -185,7 +189,7 @@ def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator
 
 
 def _is_validated(event: dict[str, Any]) -> bool:
-    return event["kind"] == "epoch" and names.VAL_SI_SNRI in event.get("metrics", {})
+    return event["kind"] == names.EVENT_EPOCH and names.VAL_SI_SNRI in event.get("metrics", {})
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
@@ -23,7 +23,7 @@ from tisdiss.limits import MAX_SEED
 from tisdiss.machine.alone import alone
 from tisdiss.machine.lease import is_held
 from tisdiss.records.run_folder import RunFolder, cut_torn_line, numbered_lines
-from tisdiss.study.search_file import Search
+from tisdiss.study.search_file import OBJECTIVES, Search
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Say = Callable[[str], None]
-Direction = Literal["maximize", "minimize"]
-DIRECTIONS: dict[str, Direction] = {"si_snri": "maximize", "macs": "minimize"}
 ABANDONED_SECONDS = 600.0
 """A trial of another machine that nobody works on for so long was abandoned."""
 STALE_SECONDS = 30.0
@@ -91,7 +89,7 @@ def _study(spec: Search, profile: str, kept: BaseStorage) -> Study:
     return optuna.create_study(
         storage=kept,
         study_name=name,
-        directions=[DIRECTIONS[objective] for objective in spec.objectives],
+        directions=[OBJECTIVES[objective] for objective in spec.objectives],
         sampler=optuna.samplers.TPESampler(
             seed=(spec.seed + done) % (MAX_SEED + 1), n_startup_trials=8
         ),

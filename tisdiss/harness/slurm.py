@@ -20,7 +20,9 @@ from dataclasses import replace
 
 from tisdiss.harness.launch import TRIES, ending
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import Outcome, Runner, show_in_mlflow
+from tisdiss.harness.plan_file import save_plan
+from tisdiss.harness.run import show_in_mlflow
+from tisdiss.harness.runner import Outcome, Runner
 from tisdiss.harness.slurm_jobs import (
     ENDED,
     HELD,
@@ -108,7 +110,7 @@ class _Campaign:
         self._adopt()
         try:
             self._submit_ready()  # refused, it changes nothing
-            self.plan.save(self.runner.runs_dir)
+            save_plan(self.plan, self.runner.runs_dir)
             while self.waiting or self.submitted:
                 self._submit_ready()
                 self._collect()

@@ -23,8 +23,8 @@ from tisdiss.limits import MAX_COUNT, MAX_JOBS
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import short
 from tisdiss.records.problems import DocumentError, Problem, problems_of
+from tisdiss.records.reading import read_digits
 from tisdiss.records.run_folder import json_text
-from tisdiss.records.shapes import read_digits
 from tisdiss.study.document import read_document
 from tisdiss.study.overrides import validated
 from tisdiss.study.profiles import Words

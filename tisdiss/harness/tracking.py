@@ -27,7 +27,7 @@ from tisdiss.harness.experiment import (
     out_of_reach,
     store_address,
 )
-from tisdiss.harness.plan import saved_plans
+from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import View, view_of
 from tisdiss.machine.alone import alone

@@ -26,9 +26,10 @@ from typing import Any
 
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.run import Outcome, Runner, StopRun, core_train, reason_of
+from tisdiss.harness.runner import Outcome, Runner, StopRun, core_train, reason_of
 from tisdiss.machine.lease import LEASE_SECONDS
 from tisdiss.machine.surroundings import settle
+from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.run_folder import RunFolder
 
@@ -194,7 +195,7 @@ class StopSignal:
         def watch(planned: PlannedRun, event: dict[str, Any]) -> None:
             if runner.watch:
                 runner.watch(planned, event)
-            if self.came and event["kind"] != "train":
+            if self.came and event["kind"] != names.EVENT_TRAIN:
                 raise StopRun("stopped by a signal; the same command goes on from here")
 
         return replace(runner, stop=lambda: self.came or runner.stop(), watch=watch)

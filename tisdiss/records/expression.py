@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
 
+from tisdiss.records import names
 from tisdiss.records.problems import shown
 
-METRICS = ("si_snri", "sdri", "si_snr", "sdr")
-FACTS = ("params", "macs")
+FACTS = (names.PARAMS, names.MACS)
 MAX_CHARACTERS = 1000
 MAX_NUMBER = 1e9
 MAX_LEVELS = 40
@@ -47,7 +47,7 @@ class Cell:
     """A mean score of a row, averaged over some depths; no depth means the trained one."""
 
     row: str
-    metric: str = "si_snri"
+    metric: str = names.SI_SNRI
     n_re: tuple[int, ...] = ()
 
 
@@ -294,11 +294,11 @@ def _cell(node: ast.expr) -> Cell:
         _arguments(node, 0)
         depths = _depths(node)
         node = node.func
-    metric = METRICS[0]
+    metric = names.SI_SNRI
     if isinstance(node, ast.Attribute):
         metric, node = node.attr, node.value
-        if metric not in METRICS:
-            raise ValueError(f"{metric!r} is not a score; there are: {', '.join(METRICS)}")
+        if metric not in names.scores():
+            raise ValueError(f"{metric!r} is not a score; there are: {', '.join(names.scores())}")
     if _called(node) != "row":
         raise _refused(node, "a value is a number, row('id').metric(n_re=6), or a function of them")
     name = _arguments(node, 1)[0]

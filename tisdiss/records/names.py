@@ -5,6 +5,74 @@ Metrics of the journal and of MLflow; decibels unless said otherwise, higher is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+# --- scores -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How near estimates are to their sources, in dB; more is better."""
+
+    label: str
+    function: str
+    """"module:function" of estimates and sources, (..., samples) each."""
+
+
+MEASURES = {
+    "si_snr": Measure("SI-SNR", "tisdiss.metrics:si_snr"),
+    "sdr": Measure("SDR", "tisdiss.metrics:sdr"),
+}
+"""The only list of measures. Each gives three columns: its value, such as si_snr; its gain over the
+mixture, such as si_snri; and the value of the mixture, such as mixture_si_snr."""
+
+
+def gain(measure: str) -> str:
+    """What a measure gains over the unprocessed mixture."""
+    return f"{measure}i"
+
+
+def of_mixture(measure: str) -> str:
+    """What a measure says of the unprocessed mixture."""
+    return f"mixture_{measure}"
+
+
+def gains() -> tuple[str, ...]:
+    """Columns of scores.parquet that become curves over N_re."""
+    return tuple(map(gain, MEASURES))
+
+
+def scores() -> tuple[str, ...]:
+    """Every score that a claim, a table or a figure may name; the gains come first."""
+    return (*gains(), *MEASURES)
+
+
+def score_label(score: str) -> str:
+    """A score as people write it, such as SI-SNRi."""
+    if score in MEASURES:
+        return MEASURES[score].label
+    return gain(MEASURES[score.removesuffix("i")].label)
+
+
+def score_columns() -> tuple[str, ...]:
+    """Columns of scores.parquet with scores, in their order."""
+    reached = [name for measure in MEASURES for name in (measure, gain(measure))]
+    return (*reached, *map(of_mixture, MEASURES))
+
+
+def table_columns() -> tuple[str, ...]:
+    """Columns of scores.parquet: one row per mixture, depth and speaker."""
+    place = ("mixture_id", "slot", "speaker", "sex", "n_sep", "n_re", "samples")
+    return (*place, *score_columns())
+
+
+SI_SNRI = gain("si_snr")
+"""The score where none is named."""
+SDRI = gain("sdr")
+MACS = "macs"
+"""What a pass costs, as claims and searches name it."""
+PARAMS = "params"
+
 # --- metrics of training, step = optimiser step -------------------------------------------------
 TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
@@ -12,14 +80,16 @@ TRAIN_GRAD_NORM = "train/grad_norm"
 TRAIN_LOSS_AT = "train/loss."
 """Prefix; then a supervised depth: last, split2, re1 and so on."""
 VAL_LOSS = "val/loss"
-VAL_SI_SNRI = "val/si_snri"
+VAL_SI_SNRI = f"val/{SI_SNRI}"
 """At the trained depth, over the validation mixtures."""
 SPEED = "speed/audio_seconds_per_second"
 SECONDS_LEFT = "speed/seconds_left"
 
 # --- metrics of evaluation ----------------------------------------------------------------------
-DEPTH_METRICS = ("si_snri", "sdri")
-"""Columns of scores.parquet that become curves over N_re."""
+SCORED_SI_SNRI = f"eval/{SI_SNRI}"
+"""Mean at the deepest N_re of the mixtures scored so far; for progress displays only."""
+SCORED_MIXTURES = "eval/mixtures"
+"""How many mixtures will be scored."""
 
 
 def depth_metric(column: str, evaluation: str | None = None) -> str:
@@ -41,28 +111,20 @@ def score_metric(column: str) -> str:
 
 
 # --- kinds of journal events --------------------------------------------------------------------
+EVENT_TRAIN = "train"
+"""Some steps were trained."""
+
+EVENT_EPOCH = "epoch"
+"""An epoch was trained and validated."""
+
+EVENT_WARNING = "warning"
+"""Something that a person should read, in the event's "text"."""
+
 EVENT_DEPTH = "depth"
 """Mean scores at one N_re (= step) of the evaluation named in the event."""
 
 EVENT_SCORED = "eval"
 """One mixture has been scored; for progress displays only."""
-
-# --- columns of scores.parquet: one row per mixture, depth and speaker --------------------------
-SCORE_COLUMNS = (
-    "mixture_id",
-    "slot",
-    "speaker",
-    "sex",
-    "n_sep",
-    "n_re",
-    "samples",
-    "si_snr",
-    "si_snri",
-    "sdr",
-    "sdri",
-    "mixture_si_snr",
-    "mixture_sdr",
-)
 
 # --- MLflow -------------------------------------------------------------------------------------
 EXPERIMENT = "tisdiss"

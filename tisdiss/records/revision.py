@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -21,6 +22,10 @@ ROOTS = ("train", "evaluate")
 CODE_SCOPE = 2
 """What a code hash covers: 1, all outside the harness and `cli.py`; 2, what `ROOTS` import. Hashes
 of different scopes cannot be compared."""
+
+
+_BUILDER = re.compile(r"[\w.]+:\w+")
+"""How a table names a function that is imported when it is needed: module:function."""
 
 
 def git_revision(folder: Path = PACKAGE) -> dict[str, Any]:
@@ -71,7 +76,7 @@ def code_files(package: Path = PACKAGE) -> list[str]:
 
 
 def _imported(package: Path, source: Path) -> Iterator[str]:
-    """Files of the package that may be what a file imports."""
+    """Files of the package that may be what a file imports, or names as what builds a part."""
     for node in ast.walk(ast.parse(source.read_bytes())):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -80,6 +85,8 @@ def _imported(package: Path, source: Path) -> Iterator[str]:
             yield from _files_of(package.name, node.module)
             for alias in node.names:
                 yield from _files_of(package.name, f"{node.module}.{alias.name}")
+        elif isinstance(node, ast.Constant) and _BUILDER.fullmatch(str(node.value)):
+            yield from _files_of(package.name, str(node.value).partition(":")[0])
 
 
 def _files_of(package: str, module: str) -> Iterator[str]:

@@ -5,7 +5,7 @@
     model.safetensors evaluations/             weights, and one folder per evaluation identity
     lock                                       who is working on it
 
-Every file but the journal is replaced whole. Read `run.py` for who writes what and when.
+Every file but the journal is replaced whole. Read `harness/runner.py` for who writes what and when.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tisdiss.machine.lease import LEASE_SECONDS, held
 from tisdiss.machine.mounts import flush
 from tisdiss.records.files import DamagedError, read_whole, write_atomic
 from tisdiss.records.identity import SHORT, short
-from tisdiss.records.shapes import RUN_FILES, RUN_WAY_OUT, Event, checked, read_record
+from tisdiss.records.reading import checked, read_record
+from tisdiss.records.run_record import RUN_FILES, RUN_WAY_OUT, Event
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
 FINAL: tuple[Status, ...] = ("done", "imported")

@@ -34,9 +34,9 @@ _DEFAULTS = {
 _ONLY = {"window": "hann", "n_imics": 1, "activation": "prelu"}
 
 
-def model_config(kind: str, given: Mapping[str, Any], sample_rate: int) -> ModelConfig:
+def model_config(kind: str, conf: Mapping[str, Any], sample_rate: int) -> ModelConfig:
     """Our settings for those of a separator of one of the `VERSIONS`."""
-    settings = read_settings(kind, given, _DEFAULTS, _ONLY)
+    settings = read_settings(kind, conf, _DEFAULTS, _ONLY)
     structure = {"m_sep": settings["n_layers"], "n_sep": 1, "m_re": 0, "n_re": 0}
     grid = {
         "window": settings["emb_ks"],

@@ -1,5 +1,5 @@
 """A study file, read and checked: every mistake at once, each with file, line, column, value, rule
-and the nearest valid name. Read `harness/plan.py` next.
+and the nearest valid name. Read `harness/planner.py` next.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def resolve_training(
 
 def _check_grid(model: ModelConfig) -> None:
     """A profile sizes the block of TF-GridNet for all rows, but a row can only set its own."""
-    if model.architecture != "tf-gridnet" and model.grid != GridConfig():
+    if not model.has_grid and model.grid != GridConfig():
         raise ValueError(
             f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
             "model such as tf-gridnet-sep6x1-l1"

@@ -17,7 +17,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from tisdiss.config import LossTerm, Passes, Seed, TrainConfig
+from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
+from tisdiss.records import names
 from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
 from tisdiss.study.checks import a_dict
 from tisdiss.study.document import read_document
@@ -25,6 +27,12 @@ from tisdiss.study.overrides import settable, validated, value_problems
 from tisdiss.study.profiles import Adjustments, Words
 from tisdiss.study.words import Row, Show, Study, StudyName
 
+OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
+    names.SI_SNRI: "maximize",
+    names.MACS: "minimize",
+}
+"""What a search may look for."""
+Objective = Annotated[str, OneOf(lambda: OBJECTIVES)]
 WEIGHT = "loss.weights."
 """Followed by a loss term: its λ."""
 Number = int | float
@@ -70,7 +78,7 @@ class Search(Words):
     base: str
     set: dict[str, Any] = Field(default={}, description="dotted settings of all trials")
     space: Annotated[dict[str, Span], Field(min_length=1)]
-    objectives: Annotated[tuple[Literal["si_snri", "macs"], ...], Field(min_length=1)]
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     n_re: Passes | None = None
     first: tuple[Params, ...] = ()
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 30

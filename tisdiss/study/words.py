@@ -24,7 +24,9 @@ from pydantic import (
 
 from tisdiss.config import ModelConfig, Passes
 from tisdiss.limits import MAX_PASSES
+from tisdiss.records import names
 from tisdiss.records.problems import nearest
+from tisdiss.records.record import Score
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     Adjustments,
@@ -34,14 +36,21 @@ from tisdiss.study.profiles import (
     get_profile,
 )
 
-_COLUMN = re.compile(r"^(params_m|(si_snri|sdri|si_snr|sdr|macs_m)(\.re[1-9][0-9]*)?)$")
+_PARAMS, _MACS = f"{names.PARAMS}_m", f"{names.MACS}_m"
+"""In millions."""
+
+
+def _columns() -> str:
+    """The pattern of what others report."""
+    at_depths = "|".join((*names.scores(), _MACS))
+    return rf"^({_PARAMS}|({at_depths})(\.re[1-9][0-9]*)?)$"
 
 
 def _column(text: str) -> str:
-    if not _COLUMN.match(text):
+    if not re.match(_columns(), text):
         raise ValueError(
-            "numbers of others are params_m, si_snri, sdri, si_snr, sdr or macs_m; all but the "
-            "first may name a depth, such as si_snri.re5"
+            f"numbers of others are {_PARAMS}, {', '.join(names.scores())} or {_MACS}; all but the "
+            f"first may name a depth, such as {names.SI_SNRI}.re5"
         )
     return text
 
@@ -56,7 +65,7 @@ RowId = Annotated[str, Field(pattern=r"^[a-z0-9_+-]{1,64}$")]
 RowOfAnother = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}/[a-z0-9_+-]{1,64}$")]
 PaperName = Annotated[str, AfterValidator(_paper_name)]
 Column = Annotated[
-    str, AfterValidator(_column), WithJsonSchema({"type": "string", "pattern": _COLUMN.pattern})
+    str, AfterValidator(_column), WithJsonSchema({"type": "string", "pattern": _columns()})
 ]
 Values = dict[Column, float]
 """Numbers that others reported, by column: si_snri, sdri, params_m, or si_snri.re5 at a depth."""
@@ -127,7 +136,7 @@ class Show(Words):
 
     figure: Literal["depth_curve", "table"]
     x: Literal["n_re"] = "n_re"
-    y: Literal["si_snri", "sdri", "si_snr", "sdr"] = "si_snri"
+    y: Score = names.SI_SNRI
     by: str = Field(default="row", description="what the lines differ in: row or a dotted setting")
     marks: bool = Field(default=False, description="a column of ES/SP/ML marks")
     equal_cost: bool = Field(default=False, description="join the points of equal cost")

@@ -1,26 +1,14 @@
 """A plan holds each run once, parents first, and knows what is already there."""
 
-import json
 import shutil
 
 import pytest
 
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.plan import Plan, plan, saved_plans
+from tisdiss.harness.plan import Plan
+from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.study.load import load_study
-from tisdiss.study.profiles import get_profile
-
-
-@pytest.fixture
-def make_plan(write_study, corpora, tmp_path):
-    def make(lines, profile="smoke", more="", **options):
-        study = load_study(write_study(lines, more=more))
-        return plan(
-            [study], profile, runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path, **options
-        )
-
-    return make
 
 
 def rows_of(planned):
@@ -121,124 +109,6 @@ def test_published_rows_are_quoted_and_not_run(make_plan):
             "marks": None,
         }
     ]
-
-
-def test_plan_file_says_what_analysis_needs(make_plan, tmp_path):
-    planned = make_plan(["{id: a, label: A, paper: {si_snri.re3: 23.9}}"])
-    (path,) = planned.save(tmp_path / "runs")
-    assert path == tmp_path / "runs/plans/demo.smoke.json"
-    document = json.loads(path.read_text())
-    (row,) = document["rows"]
-    assert (row["label"], row["n_re_train"], row["paper"]) == ("A", 3, {"si_snri.re3": 23.9})
-    assert row["runs"][0]["identity"] == planned.runs[0].identity
-    assert row["runs"][0]["evaluation"] == planned.runs[0].evaluations[0].identity
-    assert document["corpus"]["source"] == "synthetic"
-    assert document["corpus"]["speakers_test"] == 2
-    assert document["evaluate"]["n_re"] == [1, 2, 3, 4]
-
-
-def test_a_partial_plan_keeps_the_rows_and_seeds_of_the_file(make_plan, tmp_path):
-    lines = ["{id: a}", "{id: b, set: {model.n_re: 4}}"]
-    make_plan(lines).save(tmp_path / "runs")
-    (path,) = make_plan(lines, rows=["b"], seeds=[5]).save(tmp_path / "runs")
-    found = {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
-    assert found == {"a": [0], "b": [0, 5]}
-
-
-def seeds_of(path):
-    return {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
-
-
-def test_a_whole_plan_keeps_the_seeds_that_are_finished(make_plan, make_runner, tmp_path):
-    first = make_plan(["{id: a}"], seeds=[0, 1])
-    first.save(tmp_path / "runs")
-    make_runner().run(first.runs[1])
-    (path,) = make_plan(["{id: a}"], seeds=[2]).save(tmp_path / "runs")
-    assert seeds_of(path) == {"a": [0, 1, 2]}
-    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
-    assert seeds_of(path) == {"a": [0, 1]}
-
-
-def test_seeds_of_other_settings_of_the_profile_are_not_kept(
-    make_plan, make_runner, tmp_path, monkeypatch
-):
-    first = make_plan(["{id: a}"], seeds=[1])
-    first.save(tmp_path / "runs")
-    make_runner().run(first.runs[0])
-    smoke = get_profile("smoke")
-    changed = smoke.model_copy(update={"set": {**smoke.set, "epochs": 3}})
-    monkeypatch.setattr("tisdiss.study.words.get_profile", lambda name: changed)
-    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
-    assert seeds_of(path) == {"a": [0]}
-
-
-def test_shipped_weights_stay_one_run_when_seeds_are_added(make_plan, repository, tmp_path):
-    (tmp_path / "models").mkdir()
-    shutil.copy(repository / "models/base.safetensors", tmp_path / "models")
-    for seeds in ([0], [1, 2]):
-        planned = make_plan(["{id: a, weights: base}"], profile="mini", seeds=seeds)
-        (path,) = planned.save(tmp_path / "runs")
-    (row,) = read(path)["rows"]
-    assert [run["seed"] for run in row["runs"]] == [0]
-
-
-def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):
-    make_plan(["{id: a}"]).save(tmp_path / "runs")
-    (path,) = make_plan(["{id: a}", "{id: b, set: {model.n_re: 4}}"], rows=["b"]).save(
-        tmp_path / "runs"
-    )
-    assert [row["id"] for row in read(path)["rows"]] == ["b"]
-
-
-def test_a_claim_in_other_words_changes_no_study(make_plan, tmp_path):
-    plans = []
-    for said in ("", ", says: Depth pays."):
-        claim = f"""claims: [{{id: c, expr: "row('a') > 0", source: ours{said}}}]"""
-        (path,) = make_plan(["{id: a}"], more=claim).save(tmp_path / "runs")
-        plans.append(read(path))
-    assert plans[0]["study_hash"] == plans[1]["study_hash"]
-    assert [plan["claims"][0]["says"] for plan in plans] == [None, "Depth pays."]
-
-
-def test_rows_of_one_name_are_labelled_with_their_ids(make_plan, tmp_path):
-    lines = [
-        "{id: a, set: {epochs: 1}}",
-        "{id: b, set: {epochs: 3}}",
-        "{id: c, set: {epochs: 4}, label: C}",
-        "{id: d, model: sep1x2-re1x6}",
-    ]
-    expected = {
-        "a": "sep1x2-re1x3-l1+3 (a)",
-        "b": "sep1x2-re1x3-l1+3 (b)",
-        "c": "C",
-        "d": "sep1x2-re1x6-l1+6",
-    }
-    for rows in (None, ["b"]):
-        (path,) = make_plan(lines, rows=rows).save(tmp_path / "runs")
-        assert {row["id"]: row["label"] for row in read(path)["rows"]} == expected
-
-
-def test_a_damaged_plan_file_is_told_with_the_command_that_writes_it(make_plan, tmp_path):
-    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
-    path.write_text(path.read_text()[:-20])
-    with pytest.raises(ValueError, match=r"demo\.smoke\.json: not JSON") as told:
-        make_plan(["{id: a}"], rows=["a"]).save(tmp_path / "runs")
-    assert str(told.value).endswith("write it again with `tisdiss run demo --profile smoke`")
-    make_plan(["{id: a}"]).save(tmp_path / "runs")
-    assert read(path)["study"] == "demo"
-
-
-def test_of_many_saved_plans_a_damaged_one_is_told_and_left_out(make_plan, tmp_path):
-    (path,) = make_plan(["{id: a}"]).save(tmp_path / "runs")
-    path.with_name("other.smoke.json").write_text('{"rows": [{"id": "a", "runs": {}}]}')
-    told = []
-    found = list(saved_plans(tmp_path / "runs", damaged=told.append))
-    assert [plan["study"] for plan in found] == ["demo"]
-    assert "other.smoke.json: rows.0.runs = {}: must be a valid list; delete it" in str(told[0])
-
-
-def read(path):
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_only_some_rows_can_be_planned(make_plan):

@@ -1,0 +1,159 @@
+"""Commands that use a model: separate sound files, count what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from tisdiss.cli.bar import progress_bar
+from tisdiss.cli.options import Device, Seconds, above_zero
+from tisdiss.limits import MAX_PASSES
+
+app = typer.Typer()
+
+
+@app.command()
+def separate(
+    files: Annotated[list[Path], typer.Argument(help="Sound files: WAV, FLAC, OGG, MP3.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")
+    ] = Path("separated"),
+    n_re: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_PASSES,
+            help="Depth: how often the reconstructor runs, the trained depth by default. With "
+            "--settled or --within: at most so often.",
+        ),
+    ] = None,
+    settled: Annotated[
+        float | None,
+        typer.Option(
+            callback=above_zero,
+            help="Adaptive: stop when a pass changes the estimates by so many dB less than they "
+            "are loud, such as 30.",
+        ),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            callback=above_zero,
+            help="Anytime: stop before the passes over a file take longer than so many seconds.",
+        ),
+    ] = None,
+    peak: Annotated[
+        bool, typer.Option("--peak", help="Each speaker's file with its peak at 0.9 of full scale.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there; never an input.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Separate sound files into one file per speaker; goes on after a file that cannot be read.
+
+    Each speaker is as loud as in the recording. Files that are there already are not replaced.
+
+    Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
+    """
+    from tisdiss.shipped import base_model
+    from tisdiss.sound.outputs import check_folder, check_sources, check_targets, check_weights
+
+    check_sources(files)
+    check_folder(out)
+    check_targets(files, out, 1, force=force)
+    weights = model or base_model()
+    check_weights(weights)
+    sounds = [file for file in files if _opens(file)]
+    failed = len(files) - len(sounds)
+    if not sounds:
+        _end_with(failed, len(files))
+
+    from tisdiss.checkpoint import load_model
+    from tisdiss.dial import Dial
+    from tisdiss.separate import rate_note, separate_file, warm_up
+
+    dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
+    separator = load_model(weights, device)
+    dial.check(separator.config)
+    check_targets(files, out, separator.config.n_src, force=force)
+    if within is not None:
+        warm_up(separator)
+    for number, file in enumerate(sounds, start=1):
+        with progress_bar(f"{number}/{len(sounds)} {file.name}") as on_part:
+            try:
+                done = separate_file(separator, file, out, dial, on_part, peak=peak, force=force)
+            except (ValueError, OSError) as error:
+                failed += 1
+                typer.secho(f"error: {error}", fg="red", err=True)
+                continue
+        late = within is not None and done.took > within
+        typer.echo(
+            f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
+            + (f", over the {within:g} s of --within" if late else "")
+            + (f", lowered by {done.lowered_db:.1f} dB so that nothing clips:"
+               if done.lowered_db else ":")
+        )  # fmt: skip
+        for path in done.files:
+            typer.echo(f"  {path}")
+        if note := rate_note(done.rate, separator):
+            typer.echo(f"  {note}")
+    if failed:
+        _end_with(failed, len(files))
+
+
+@app.command()
+def profile(
+    model: Annotated[str, typer.Argument(help="A paper name, or a model.safetensors.")],
+    seconds: Seconds = 4.0,
+    device: Device = "cpu",
+) -> None:
+    """Count parameters and MACs, measure speed and memory of a model on this machine.
+
+    Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
+    """
+    from tisdiss.config import ModelConfig
+    from tisdiss.sound.outputs import check_weights, is_weights
+
+    if is_weights(model):
+        check_weights(Path(model))
+    else:
+        ModelConfig.from_name(model)
+
+    from tisdiss.cost.measured import (
+        profile as measure,  # with torch: only for a model that there is
+    )
+
+    cost = measure(model, seconds=seconds, device=device)
+    typer.echo(f"{cost.name}: {cost.parameters:,} parameters")
+    for part, macs in cost.macs_by_part.items():
+        typer.echo(f"  {part:<14} {macs / 1e9:9.2f} GMAC")
+    typer.echo(f"  {'all':<14} {cost.macs / 1e9:9.2f} GMAC for {cost.seconds:g} s")
+    for n_re, macs in cost.macs_by_n_re.items():
+        typer.echo(f"  at N_re = {n_re:<4} {macs / 1e9:9.2f} GMAC")
+    typer.echo("  (plans and figures count a second out of 4, and taps on padding, too)")
+    typer.echo(f"  real-time factor {cost.real_time_factor:.2f} ({cost.threads} threads of "
+               f"{cost.device}), peak memory {cost.peak_memory / 2**20:.0f} MiB")  # fmt: skip
+
+
+def _opens(file: Path) -> bool:
+    """Whether a file begins like sound; told if not, before the seconds that torch takes."""
+    from tisdiss.sound.decode import named
+
+    try:
+        with named(file):
+            return True
+    except ValueError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        return False
+
+
+def _end_with(failed: int, files: int) -> NoReturn:
+    if files > 1:
+        typer.secho(f"{failed} of {files} files could not be separated", fg="red", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,111 @@
+"""Commands about the folder of runs: how far they are, MLflow, what may go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tisdiss.cli.options import RunsDir
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Draw it again every few seconds.")
+    ] = False,
+) -> None:
+    """Show every planned row and how far its runs are.
+
+    Example: tisdiss status fig2a --watch
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.display import status as status_of
+    from tisdiss.harness.watch import watch_status
+
+    names = [Path(study).stem for study in studies or ()]
+    if watch:
+        watch_status(runs_dir, Console(), names)
+    else:
+        Console().print(status_of(runs_dir, names))
+
+
+@app.command()
+def sync(
+    runs_dir: RunsDir = Path("runs"),
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db.")
+    ] = None,
+) -> None:
+    """Bring MLflow up to date with the run folders; safe to repeat.
+
+    Example: tisdiss sync --uri http://127.0.0.1:5000
+    """
+    from tisdiss.harness.tracking import sync as sync_runs
+
+    typer.echo(sync_runs(runs_dir, uri))
+
+
+@app.command()
+def ui(
+    study: Annotated[str | None, typer.Argument(help="Print the link to this study's charts.")] = (
+        None
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Bring MLflow up to date and serve its pages on this machine, with links to charts.
+
+    Runs that go on while it serves are brought up to date, too.
+
+    Example: tisdiss ui fig2e
+    """
+    from tisdiss.harness.tracking import shown_studies, ui_links
+    from tisdiss.harness.tracking import sync as sync_runs
+    from tisdiss.harness.ui import check_port
+    from tisdiss.harness.ui import ui as serve
+    from tisdiss.records.files import DamagedError
+    from tisdiss.study.load import find_studies
+
+    shown = shown_studies(runs_dir)
+    unknown = [study] if study and study not in shown else []
+    asked = [each.study for each in find_studies(unknown)] or ([study] if study else shown)
+    check_port(port, runs_dir=runs_dir)
+    try:
+        typer.echo(sync_runs(runs_dir))
+    except DamagedError as error:  # the other runs are there
+        typer.secho(f"error: {error}", fg="red", err=True)
+    for links in ui_links(asked, port, runs_dir=runs_dir):
+        typer.echo(f"{links.study} charts: {links.charts}")
+        typer.echo(f"{links.study} table:  {links.table}")
+    raise typer.Exit(serve(port, runs_dir=runs_dir))
+
+
+@app.command()
+def gc(
+    runs_dir: RunsDir = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+) -> None:
+    """Delete what no plan needs any more: training states of finished runs, leftovers of kills.
+
+    Example: tisdiss gc --dry-run
+    """
+    from tisdiss.harness.gc import gc as collect
+
+    leftovers = collect(runs_dir, dry_run=dry_run)
+    for rubbish in leftovers.rubbish:
+        typer.echo(str(rubbish))
+    verb = "would go" if dry_run else "deleted"
+    typer.echo(
+        f"{len(leftovers.rubbish)} {verb}, {sum(r.bytes for r in leftovers.rubbish) / 1e6:.1f} MB"
+    )
+    if leftovers.problems:
+        raise ValueError("\n".join([*leftovers.problems, "what these tell of was left alone"]))

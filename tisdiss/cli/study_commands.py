@@ -1,0 +1,293 @@
+"""Commands about studies: plan, run, search, time, and the schema of their files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tisdiss.cli.bar import progress_bar
+from tisdiss.cli.options import (
+    Cache,
+    Device,
+    Force,
+    NewReports,
+    Profile,
+    Rows,
+    RunsDir,
+    Seconds,
+    Seeds,
+    Speech,
+    Studies,
+    Threads,
+    new_reports,
+)
+from tisdiss.limits import MAX_JOBS, MAX_ROUNDS, MAX_TRIALS
+
+if TYPE_CHECKING:
+    from tisdiss.harness.plan import Plan
+
+app = typer.Typer()
+
+MIN_MINUTES = 1e-4
+"""A training that may take no time at all is a mistake."""
+
+
+@app.command()
+def plan(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    seed: Seeds = None,
+    row: Rows = None,
+) -> None:
+    """Show which runs studies need, what they share, and what is done. Starts nothing.
+
+    Example: tisdiss plan fig2a fig2e --profile smoke
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.display import show_plan
+
+    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
+    show_plan(made, runs_dir, Console())
+
+
+@app.command()
+def run(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    seed: Seeds = None,
+    row: Rows = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, a process each.")
+    ] = 1,
+    device: Device = "cpu",
+    threads: Threads = None,
+    max_minutes: Annotated[
+        float,
+        typer.Option(
+            min=MIN_MINUTES,
+            help="Stop each training after so long; the next call resumes it.",
+            show_default=False,
+        ),
+    ] = math.inf,
+    recompute: Annotated[
+        bool | None,
+        typer.Option(
+            help="Keep a fifteenth of the memory in training, a third slower, with equal "
+            "results; by default where a step would else not fit the device.",
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train diverged runs anew.")] = False,
+    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_JOBS,
+            help="Processes that train each run together, a GPU each (torchrun).",
+        ),
+    ] = 1,
+    engine: Annotated[
+        Literal["local", "slurm"], typer.Option(help="Processes of this machine, or Slurm jobs.")
+    ] = "local",
+    slurm: Annotated[
+        Path | None,
+        typer.Option(help="Slurm jobs with the partition, account and limits of this YAML file."),
+    ] = None,
+) -> None:
+    """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
+
+    Example: tisdiss run fig2e --profile mini
+
+    On a cluster: tisdiss run table3 --device cuda --slurm cluster.yaml, where
+    cluster.yaml has lines such as `partition: gpu`, `account: speech`,
+    `minutes: 1440`, `memory_gb: 32`, `cpus: 8`, `gpus: 1`, `at_once: 16`.
+    Runs that need more time are requeued and resume.
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.display import outcome_lines, watching
+    from tisdiss.harness.launch import launch
+    from tisdiss.harness.runner import Runner
+    from tisdiss.machine.device import check_device
+
+    console = Console()
+    if engine == "local" and slurm is None:
+        check_device(device)  # before a corpus is opened
+    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
+    for note in made.notes:
+        typer.echo(note, err=True)
+    with watching(console) as watcher:
+        runner = Runner(
+            runs_dir=runs_dir,
+            corpora=Corpora(cache=cache, speech=speech),
+            device=device,
+            threads=threads,
+            max_seconds=max_minutes * 60,
+            recompute=recompute,
+            again=again,
+            say=watcher.say,
+            watch=watcher,
+        )
+        if engine == "local" and slurm is None:
+            outcomes = launch(made, runner=runner, jobs=jobs, processes=processes, track=track)
+        else:
+            from tisdiss.harness.slurm import launch_on_slurm
+            from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
+
+            outcomes = launch_on_slurm(
+                made,
+                runner=runner,
+                settings=load_settings(slurm) if slurm else SlurmSettings(),
+                processes=processes,
+                track=track,
+            )
+    console.print(", ".join(outcome_lines(outcomes)) or "nothing to run")
+    if not set(outcomes.values()) <= {"done", "skipped"}:
+        raise typer.Exit(3)
+
+
+@app.command()
+def search(
+    files: Annotated[list[str], typer.Argument(help="Search names, as in studies/, or files.")],
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Instead of the file's number.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
+    ] = None,
+    device: Device = "cpu",
+    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    out: NewReports = None,
+    force: Force = False,
+) -> None:
+    """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
+
+    Example: tisdiss search search_loss --profile smoke
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.display import watching
+    from tisdiss.harness.runner import Runner
+    from tisdiss.harness.search import best
+    from tisdiss.harness.search import search as go_on
+    from tisdiss.study.search_file import find_search
+
+    console = Console()
+    for spec in [find_search(file) for file in files]:
+        with watching(console) as watcher:
+            runner = Runner(
+                runs_dir=runs_dir,
+                corpora=Corpora(cache=cache, speech=speech),
+                device=device,
+                say=watcher.say,
+                watch=watcher,
+            )
+            results = go_on(
+                spec, profile, runner=runner, storage=storage, trials=trials, track=track
+            )
+        front = best(results, spec.objectives)
+        for trial in results:
+            values = ", ".join(f"{value:.4g}" for value in trial.values or ()) or trial.note
+            mark = "*" if trial in front else " "
+            settings = ", ".join(f"{name}={value}" for name, value in trial.params.items())
+            typer.echo(f"{mark} {trial.number:3d} {trial.state:9s} {values:24s} {settings}")
+        typer.echo(f"* best in {' and '.join(spec.objectives)}")
+
+        from tisdiss.analysis.search import (
+            report_search,  # with matplotlib: only when there are results
+        )
+
+        folder = new_reports(profile, out)
+        for path in report_search(spec.search, profile, runs_dir, folder, force=force):
+            typer.echo(path)
+
+
+@app.command("time")
+def time_models(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    seconds: Seconds = 2.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes of every model and depth.")
+    ] = 3,
+) -> None:
+    """Time the models of studies at every depth, in turn, on this machine; trains nothing.
+
+    The next report draws quality against the real-time factors found here.
+    Example: tisdiss time fig2e --profile mini --threads 1
+    """
+    from tisdiss.machine.device import check_device
+
+    check_device(device)
+    made = planned(studies, profile, runs_dir, cache, speech, None, None)
+
+    from tisdiss.harness.timing import Timing, time_plan  # with torch: only when there is a plan
+
+    timing = Timing(device=device, threads=threads, seconds=seconds, rounds=rounds)
+    with progress_bar("timing") as on_pass:
+        paths = time_plan(made, runs_dir, timing, on_pass=on_pass)
+    for path in paths:
+        typer.echo(path)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors.
+
+    Example: tisdiss schema > schemas/study.schema.json
+    """
+    import json
+
+    from tisdiss.study.json_schema import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def planned(
+    studies: list[str],
+    profile: str,
+    runs_dir: Path,
+    cache: Path,
+    speech: Path | None,
+    seed: list[int] | None,
+    row: list[str] | None,
+) -> Plan:
+    """The plan of studies by name, with a note while their corpora are opened."""
+    from rich.console import Console
+
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.planner import plan as make_plan
+    from tisdiss.study.load import find_studies
+
+    asked = find_studies(studies)
+    with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):
+        return make_plan(
+            asked,
+            profile,
+            runs_dir=runs_dir,
+            corpora=Corpora(cache=cache, speech=speech),
+            seeds=seed or None,
+            rows=row or None,
+        )

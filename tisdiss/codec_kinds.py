@@ -1,0 +1,164 @@
+"""The kinds of codec, in one table: name, bands, parameters, multiply-adds, and what builds one.
+
+A new kind is an entry of `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
+costs and the model read it here. No torch here: planning counts with the table, too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tisdiss.band_layouts import Bands, mel_bands, tiger_bands
+
+PLAIN = "conv2d"
+"""The kind without bands, the only one of models that split no features by speaker."""
+_TAPS_2D = 9
+"""Taps of a 3x3 convolution."""
+_TAPS = 3
+"""Taps along the frames of the band codecs that convolve."""
+
+
+class Grid(Protocol):
+    """The settings of a codec that decide its bands."""
+
+    n_fft: int
+    n_bands: int
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class CodecSize:
+    """What decides how much a codec holds and computes."""
+
+    channels: int
+    n_src: int
+    bins: int
+    bands: Bands
+    """The bins of each band; empty where the network sees every bin."""
+    expansion: int
+    joint: bool
+    """Whether the decoder makes all speakers out of one feature map."""
+
+    @property
+    def rows(self) -> int:
+        """Real and imaginary values of all bands together."""
+        return 2 * sum(map(len, self.bands))
+
+
+@dataclass(frozen=True)
+class CodecLayers:
+    """The layers of an encoder and its decoder."""
+
+    builder: str
+    """"module:function"; called with `CodecConfig`, channels, bands and eps it returns both."""
+    parameters: Callable[[CodecSize], int]
+    encoder_macs: Callable[[CodecSize], int]
+    """Multiply-adds of a frame."""
+    decoder_macs: Callable[[CodecSize], int]
+    """Multiply-adds of a frame of all speakers."""
+
+
+@dataclass(frozen=True)
+class CodecKind:
+    """A layout of bands with layers on it."""
+
+    suffixes: tuple[str, ...]
+    """What a model's name ends with: the first is written, all are read."""
+    layout: Callable[[Grid], Bands]
+    layers: CodecLayers
+
+
+def no_bands(grid: Grid) -> Bands:
+    """The network sees every bin."""
+    return ()
+
+
+def mel_layout(grid: Grid) -> Bands:
+    """`n_bands` bands of a mel filterbank."""
+    return mel_bands(n_bands=grid.n_bands, n_fft=grid.n_fft, sample_rate=grid.sample_rate)
+
+
+def tiger_layout(grid: Grid) -> Bands:
+    """TIGER's 33 bands."""
+    return tiger_bands(n_fft=grid.n_fft)
+
+
+def _conv2d_parameters(size: CodecSize) -> int:
+    outputs = 2 * (size.n_src if size.joint else 1)
+    encoder = _TAPS_2D * 2 * size.channels + size.channels + 2 * size.channels
+    return encoder + _TAPS_2D * size.channels * outputs + outputs
+
+
+def _conv2d_encoder_macs(size: CodecSize) -> int:
+    return size.bins * _TAPS_2D * 2 * size.channels
+
+
+def _conv2d_decoder_macs(size: CodecSize) -> int:
+    return size.n_src * _conv2d_encoder_macs(size)
+
+
+def _linear_parameters(size: CodecSize) -> int:
+    bands, hidden = len(size.bands), size.expansion * size.channels
+    encoder = size.rows + size.rows * size.channels + bands * size.channels
+    deep = bands * (size.channels * hidden + hidden + hidden**2 + hidden)
+    return encoder + deep + size.rows * 2 * hidden + size.rows * 2
+
+
+def _linear_encoder_macs(size: CodecSize) -> int:
+    return size.rows * size.channels
+
+
+def _linear_decoder_macs(size: CodecSize) -> int:
+    hidden = size.expansion * size.channels
+    deep = len(size.bands) * hidden * (size.channels + hidden)
+    return size.n_src * (deep + size.rows * 2 * hidden)
+
+
+def _conv1d_parameters(size: CodecSize) -> int:
+    encoder = _normed_parameters(size, _TAPS)
+    return encoder + size.rows * size.channels * _TAPS + size.rows
+
+
+def _conv1d_encoder_macs(size: CodecSize) -> int:
+    return size.rows * size.channels * _TAPS
+
+
+def _conv1d_decoder_macs(size: CodecSize) -> int:
+    return size.n_src * size.rows * _TAPS * size.channels
+
+
+def _tiger_parameters(size: CodecSize) -> int:
+    slopes = len(size.bands)
+    return _normed_parameters(size, 1) + slopes + size.rows * 2 * size.channels + size.rows * 2
+
+
+def _tiger_decoder_macs(size: CodecSize) -> int:
+    return size.n_src * size.rows * 2 * size.channels
+
+
+def _normed_parameters(size: CodecSize, taps: int) -> int:
+    """An encoder with a norm over each band, then a convolution along its frames."""
+    return 2 * size.rows + size.rows * size.channels * taps + len(size.bands) * size.channels
+
+
+CONV2D = CodecLayers(
+    "tisdiss.codec:conv2d_codec", _conv2d_parameters, _conv2d_encoder_macs, _conv2d_decoder_macs
+)
+LINEAR = CodecLayers(
+    "tisdiss.codec:linear_codec", _linear_parameters, _linear_encoder_macs, _linear_decoder_macs
+)
+CONV1D = CodecLayers(
+    "tisdiss.codec:conv1d_codec", _conv1d_parameters, _conv1d_encoder_macs, _conv1d_decoder_macs
+)
+TIGER = CodecLayers(
+    "tisdiss.codec:tiger_codec", _tiger_parameters, _linear_encoder_macs, _tiger_decoder_macs
+)
+
+CODEC_KINDS = {
+    PLAIN: CodecKind(("",), no_bands, CONV2D),
+    "mel-linear": CodecKind(("-melbandsplit", "-melbandsplit-linear"), mel_layout, LINEAR),
+    "mel-conv1d": CodecKind(("-melbandsplit-conv1d",), mel_layout, CONV1D),
+    "bands-linear": CodecKind(("-bandsplit-linear",), tiger_layout, LINEAR),
+    "bands-conv1d": CodecKind(("-bandsplit-conv1d",), tiger_layout, CONV1D),
+    "tiger": CodecKind(("-bandsplit",), tiger_layout, TIGER),
+}

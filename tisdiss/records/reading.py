@@ -1,0 +1,63 @@
+"""Reading records: what is wrong is a DamagedError with file, key, value, rule and way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    TypeAdapter,
+    ValidationError,
+)
+
+from tisdiss.records.files import DamagedError, read_json, read_object
+from tisdiss.records.problems import problems_of, shown
+from tisdiss.records.record import Digits
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def read_record(
+    path: Path, shape: type[BaseModel], *, way_out: str, needs: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A record as plain data, with the keys that it `needs` beyond those of its shape.
+
+    DamagedError where it is not of that shape; FileNotFoundError where there is no file.
+    """
+    found = read_object(path, way_out=way_out)
+    checked(found, shape, where=str(path), way_out=way_out)
+    for key in needs:
+        if found.get(key) is None:
+            raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
+    return found
+
+
+def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:
+    """A list of identities."""
+    try:
+        return tuple(_DIGITS.validate_python(read_json(path, way_out=way_out), strict=True))
+    except ValidationError as error:
+        rule = error.errors(include_url=False)[0]["msg"]
+        raise DamagedError(f"{path}: not a list of identities ({rule}); {way_out}") from None
+
+
+def checked(found: Any, shape: type[Shape], *, where: str, way_out: str) -> Shape:
+    """Data as a model; DamagedError tells the first thing that does not fit."""
+    try:
+        return shape.model_validate(found)
+    except OverflowError as error:
+        raise DamagedError(f"{where}: {error}; {way_out}") from None
+    except ValidationError as error:
+        first, *more = problems_of(error, shape)
+        rest = f" (and {len(more)} more)" if more else ""
+        place = ".".join(map(str, first.place))
+        if first.rule == "this key is missing":
+            said = f"holds no '{place}'"
+        else:
+            said = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
+        raise DamagedError(f"{where}: {said}{rest}; {way_out}") from None
+
+
+_DIGITS = TypeAdapter(list[Digits])

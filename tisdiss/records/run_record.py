@@ -1,0 +1,96 @@
+"""The records of a run folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from tisdiss.records import names
+from tisdiss.records.record import Count, Digits, Record
+
+
+class TrainPart(Record):
+    """The settings of a training; `RunFolder.settings` has all of them with their types."""
+
+    seed: Count
+
+
+class RunConfig(Record):
+    """config.json: what was asked for."""
+
+    identity: Digits
+    parent: Digits | None = None
+    data_manifest: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    train: TrainPart | None = None
+
+
+class Revision(Record):
+    """The commit of the code, None where it is not known."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Environment(Record):
+    """environment.json: where, and with which code."""
+
+    git: Revision = Revision()
+    code_hash: str | None = None
+    code_scope: int | None = None
+    accelerator: str | None = None
+    threads: int | None = None
+    resumed: list[Environment] = Field(default=[])
+    """Where it went on since, with what code."""
+
+
+class RunResult(Record):
+    """result.json: how the run ended."""
+
+    status: Literal["running", "done", "imported", "failed", "diverged"] = "running"
+    reason: str | None = None
+    steps: Count | None = None
+    epochs: Count | None = None
+    best_val: float | None = None
+    seconds: float | None = None
+
+
+class Evaluation(Record):
+    """evaluation.json: what was scored."""
+
+    identity: Digits | None = None
+    test_manifest: str | None = None
+    corpus: str | None = None
+    mixtures: Count | None = None
+
+
+class Event(Record):
+    """A line of events.jsonl."""
+
+    ts_ms: Count
+    kind: str
+    step: Count
+    epoch: Count
+    metrics: dict[str, float] = Field(default={})
+    evaluation: Digits | None = None
+
+    @model_validator(mode="after")
+    def _depths_name_their_evaluation(self) -> Event:
+        if self.kind == names.EVENT_DEPTH and self.evaluation is None:
+            raise ValueError(f"an event of kind {self.kind!r} names its evaluation")
+        return self
+
+
+RUN_WAY_OUT = "delete that file, or the whole run folder, and run the study again"
+
+RUN_FILES: dict[str, type[Record]] = {
+    "config.json": RunConfig,
+    "environment.json": Environment,
+    "result.json": RunResult,
+    "evaluation.json": Evaluation,
+}

@@ -1,0 +1,27 @@
+"""Searches, as the harness writes and analysis reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tisdiss.records.record import Count, Record
+
+
+class TrialPart(Record):
+    """A trial of a search."""
+
+    number: Count
+    state: str
+    params: dict[str, Any]
+    values: list[float] | None
+    identity: str
+
+
+class SearchFile(Record):
+    """searches/<search>.<profile>.json."""
+
+    title: str
+    profile: str
+    objectives: list[str]
+    trials: list[TrialPart]
+    best: list[int]
