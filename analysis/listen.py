@@ -1,7 +1,7 @@
 """Sounds that an evaluation kept, as a page can play them: mixture, sources, and every depth.
 
 `tisdiss/evaluate.py` keeps a few mixtures: audio/<mixture>/{mixture,source1,re3_est1,...}.wav.
-What its licence does not allow is not passed on unless you say so (`tisdiss/data/licence.py`).
+What its licence does not allow is not passed on unless you say so (`tisdiss/records/licence.py`).
 """
 
 import base64
@@ -18,8 +18,8 @@ import pandas as pd
 import soundfile
 
 from tisdiss.analysis.frames import StudyFrames, corpora
-from tisdiss.data.licence import Licence, licences
 from tisdiss.records.files import DamagedError
+from tisdiss.records.licence import Licence, licences
 
 _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 

@@ -39,7 +39,7 @@ Reports = Annotated[
 SHIPPED_REPORTS = Path("reports")
 """Evidence that is kept with the project: it changes only where it is named."""
 
-HEAD = re.compile(r" *(?:[A-Z ]+ {1,}(?=\S+/))?")
+HEAD = re.compile(r" *(?:[A-Z ]+ (?=\S+/)|\S+ {2,})?")
 """What stands before the text of a line: its indentation, and the word of a first column."""
 DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from tisdiss.config import DataConfig
-from tisdiss.data.licence import LICENCES, licences
+from tisdiss.records.licence import LICENCES, licences
 
 
 def test_every_source_has_a_licence():
