@@ -195,7 +195,7 @@ def fill(template: str, filters: dict[str, Any], **values: Any) -> str:
         autoescape=False,
     )
     environment.filters |= filters
-    source = (resources.files("analysis") / "templates" / template).read_text("utf-8")
+    source = (resources.files("tisdiss.analysis") / "templates" / template).read_text("utf-8")
     return environment.from_string(source).render(**values)
 
 

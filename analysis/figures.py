@@ -152,7 +152,7 @@ def style(said: object = "") -> Iterator[None]:
     fonts of this machine.
     """
     with (
-        resources.as_file(resources.files("analysis") / "paper.mplstyle") as path,
+        resources.as_file(resources.files("tisdiss.analysis") / "paper.mplstyle") as path,
         matplotlib.style.context(["default", path]),
         quiet(),
     ):

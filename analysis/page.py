@@ -259,7 +259,7 @@ def _css_class(status: str) -> str:
 
 
 def _file(name: str) -> str:
-    return (resources.files("analysis") / "templates" / name).read_text("utf-8")
+    return (resources.files("tisdiss.analysis") / "templates" / name).read_text("utf-8")
 
 
 def _json(value: Any) -> str:

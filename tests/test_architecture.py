@@ -177,3 +177,10 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     while ready := {n for n in graph if n not in done and graph[n] <= done}:
         done |= ready
     assert not graph.keys() - done - {"tisdiss"}
+
+
+def test_the_package_needs_no_module_called_analysis() -> None:
+    """A user's own may be found first, and an installed wheel has none."""
+    for name, tree in TREES.items():
+        words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+        assert "analysis" not in words and not within("analysis", *imports(name)), name
