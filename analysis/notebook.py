@@ -24,17 +24,17 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "code",
         "from pathlib import Path\n\n"
         "from IPython.display import Image, Markdown, display\n\n"
-        "from analysis.claims import to_markdown as claims_table\n"
-        "from analysis.figures import render\n"
-        "from analysis.report import figures_of, tables_of\n"
-        "from analysis.results import results_in\n"
-        "from analysis.tables import to_markdown\n\n"
+        "from tisdiss.analysis.claims_text import to_markdown as claims_table\n"
+        "from tisdiss.analysis.figures import render\n"
+        "from tisdiss.analysis.report import figures_of, tables_of\n"
+        "from tisdiss.analysis.results import results_in\n"
+        "from tisdiss.analysis.tables import to_markdown\n\n"
         "results = results_in(Path())\n"
         'results.frames.runs[["row", "name", "seed", "status", "steps", "params"]]',
     ),
     ("markdown", "## Scores\n\nOne line per mixture, depth and speaker, in dB."),
     ("code", "results.frames.scores.describe().round(3)"),
-    ("markdown", "## Means with their intervals\n\nSee `analysis/stats.py` for the bootstrap."),
+    ("markdown", "## Means with their intervals\n\nSee `analysis/stats.py` and `mixed_model.py`."),
     (
         "code",
         "means = results.curve.assign(interval=results.curve.high - results.curve.low)\n"
