@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.run_folder import State
 from tisdiss.study.profiles import Words
-from tisdiss.study.words import Marks
+from tisdiss.study.words import Claim, Marks, Show
 
 Kind = Literal["train", "finetune", "weights"]
 
@@ -96,18 +98,67 @@ class PlannedRow(Words):
     runs: tuple[RowRun, ...]
 
 
+class ScoredCorpus(Words):
+    """What the rows of a role are scored on, as every figure and table states it."""
+
+    label: str | None = None
+    source: str | None = None
+    data_source: str | None = None
+    data_condition: str | None = None
+    data_noise: str | None = None
+    manifest: str | None = None
+    test_manifest: str | None = None
+    speakers_test: int | None = None
+    note: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a label there is no such key."""
+        whole: dict[str, Any] = dump(self)
+        return {key: value for key, value in whole.items() if key != "label" or value}
+
+
+class QuotedRow(Words):
+    """A row whose numbers others reported."""
+
+    id: str
+    label: str | None
+    published: dict[str, float]
+    source: str | None
+    marks: Marks | None
+    corpus: str
+
+
+class StudyContent(Words):
+    """What a plan keeps of a study beside its rows."""
+
+    title: str
+    claim: str
+    base: str
+    corpus: ScoredCorpus
+    corpora: dict[str, ScoredCorpus]
+    evaluate: EvalConfig
+    show: Show
+    claims: tuple[Claim, ...]
+    published: tuple[QuotedRow, ...]
+    study_hash: str
+    profile_hash: str
+    order: tuple[str, ...]
+
+
 class PlannedStudy(Words):
     """A study at a profile, as analysis reads it from `runs/plans/`."""
 
     study: str
     profile: str
     rows: tuple[PlannedRow, ...]
-    content: dict[str, Any]
-    """The rest of the file: title, claim, corpora, evaluate, show, published rows, claims."""
+    content: StudyContent
 
     def document(self) -> dict[str, Any]:
+        """What `runs/plans/` keeps of it, as plain data."""
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
-        return {**head, **self.content, "rows": [row.model_dump(mode="json") for row in self.rows]}
+        rows = [row.model_dump(mode="json") for row in self.rows]
+        return {**head, **self.content.model_dump(mode="json"), "rows": rows}
 
 
 class Plan(Words):

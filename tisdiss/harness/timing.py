@@ -79,7 +79,7 @@ def time_plan(
             "profile": study.profile,
             "seconds": timing.seconds,
             "rounds": timing.rounds,
-            "environment": {k: v for k, v in about.items() if k != "platform"},
+            "environment": about.model_dump(exclude_unset=True, exclude={"platform"}),
             "rows": rows,
         }
         path = timing_path(runs_dir, study.study, study.profile)
