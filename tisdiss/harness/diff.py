@@ -64,14 +64,14 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
     """The run whose identity starts so; the error names those there are."""
     there = [path.name for path in run_folders(runs_dir)]
-    found = [name for name in there if name.startswith(digits[:SHORT])]
-    if not digits or len(found) != 1:
-        problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
-        raise ValueError(f"{problem}; {nearest(digits, found or there)}")
-    path = Path(runs_dir) / found[0]
+    matches = [name for name in there if name.startswith(digits[:SHORT])]
+    if not digits or len(matches) != 1:
+        problem = f"'{digits}' stands for {len(matches)} runs of {runs_dir}"
+        raise ValueError(f"{problem}; {nearest(digits, matches or there)}")
+    path = Path(runs_dir) / matches[0]
     folder = RunFolder.at(path)
     if not folder.identity.startswith(digits):
-        raise ValueError(f"'{digits}' is no run of {runs_dir}; {found[0]} is {folder.identity}")
+        raise ValueError(f"'{digits}' is no run of {runs_dir}; {matches[0]} is {folder.identity}")
     return folder
 
 

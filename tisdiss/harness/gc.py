@@ -57,10 +57,10 @@ class Collected:
 def gc(runs_dir: Path, *, dry_run: bool = False) -> Collected:
     """Delete what is unreachable, or only list it."""
     runs_dir, problems = Path(runs_dir), list[str]()
-    found = list(_unreachable(runs_dir, problems))
+    rubbish = list(_unreachable(runs_dir, problems))
     if not dry_run:
-        found = [rubbish for rubbish in found if _delete(runs_dir, rubbish, problems)]
-    return Collected(found, problems)
+        rubbish = [each for each in rubbish if _delete(runs_dir, each, problems)]
+    return Collected(rubbish, problems)
 
 
 def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
@@ -83,8 +83,8 @@ def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
 def _temporary(runs_dir: Path) -> list[Path]:
     """What `write_atomic` has begun in the places that are ours; others may hold a user's files."""
     ours = [*run_folders(runs_dir), *(runs_dir / name for name in _OURS)]
-    found = [path for place in ours for path in place.rglob(".*.tmp")]
-    return sorted(p for p in [*runs_dir.glob(".*.tmp"), *found] if _TEMPORARY.fullmatch(p.name))
+    leftovers = [path for place in ours for path in place.rglob(".*.tmp")]
+    return sorted(p for p in [*runs_dir.glob(".*.tmp"), *leftovers] if _TEMPORARY.fullmatch(p.name))
 
 
 @contextmanager

@@ -12,13 +12,13 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.run_folder import State
-from tisdiss.study.profiles import Words
+from tisdiss.study.profiles import FilePart
 from tisdiss.study.words import Claim, Marks, Show
 
 Kind = Literal["train", "finetune", "weights"]
 
 
-class PlannedEvaluation(Words):
+class PlannedEvaluation(FilePart):
     """Some weights scored at some depths on some mixtures."""
 
     identity: str
@@ -27,7 +27,7 @@ class PlannedEvaluation(Words):
     test_manifest: str
 
 
-class Member(Words):
+class Member(FilePart):
     """A place where a run is shown."""
 
     study: str
@@ -35,7 +35,7 @@ class Member(Words):
     profile: str
 
 
-class PlannedRun(Words):
+class PlannedRun(FilePart):
     """One training (or import of shipped weights) with the evaluations asked of it."""
 
     identity: str
@@ -69,7 +69,7 @@ class PlannedRun(Words):
         return f"{self.code} {self.name} seed {self.seed} ({rows})"
 
 
-class RowRun(Words):
+class RowRun(FilePart):
     """A seed of a row: which run, and which of its evaluations."""
 
     seed: int
@@ -77,7 +77,7 @@ class RowRun(Words):
     evaluation: str
 
 
-class PlannedRow(Words):
+class PlannedRow(FilePart):
     """A row of a study with its runs, one a seed."""
 
     id: str
@@ -98,7 +98,7 @@ class PlannedRow(Words):
     runs: tuple[RowRun, ...]
 
 
-class ScoredCorpus(Words):
+class ScoredCorpus(FilePart):
     """What the rows of a role are scored on, as every figure and table states it."""
 
     label: str | None = None
@@ -118,7 +118,7 @@ class ScoredCorpus(Words):
         return {key: value for key, value in whole.items() if key != "label" or value}
 
 
-class QuotedRow(Words):
+class QuotedRow(FilePart):
     """A row whose numbers others reported."""
 
     id: str
@@ -129,7 +129,7 @@ class QuotedRow(Words):
     corpus: str
 
 
-class StudyContent(Words):
+class StudyContent(FilePart):
     """What a plan keeps of a study beside its rows."""
 
     title: str
@@ -146,7 +146,7 @@ class StudyContent(Words):
     order: tuple[str, ...]
 
 
-class PlannedStudy(Words):
+class PlannedStudy(FilePart):
     """A study at a profile, as analysis reads it from `runs/plans/`."""
 
     study: str
@@ -161,7 +161,7 @@ class PlannedStudy(Words):
         return {**head, **self.content.model_dump(mode="json"), "rows": rows}
 
 
-class Plan(Words):
+class Plan(FilePart):
     """The runs of some studies at one profile, parents before children, and the studies."""
 
     profile: str
@@ -179,11 +179,11 @@ class Plan(Words):
 
     def run(self, identity: str) -> PlannedRun:
         """The run whose identity starts with the given digits."""
-        found = [run for run in self.runs if run.identity.startswith(identity)]
-        if len(found) != 1:
+        matches = [run for run in self.runs if run.identity.startswith(identity)]
+        if len(matches) != 1:
             there = ", ".join(short(run.identity) for run in self.runs)
             raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
-        return found[0]
+        return matches[0]
 
     @property
     def unknown(self) -> tuple[str, ...]:

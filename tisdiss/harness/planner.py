@@ -239,8 +239,8 @@ class _Planner:
 
     def _note(self, identity: str, evaluation: PlannedEvaluation, member: Member) -> None:
         run = self.runs[identity]
-        known = {e.identity for e in run.evaluations}
-        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in known else ())
+        there = {e.identity for e in run.evaluations}
+        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in there else ())
         members = run.members + ((member,) if member not in run.members else ())
         self.runs[identity] = run.model_copy(
             update={"evaluations": evaluations, "members": members}

@@ -98,8 +98,8 @@ class _Trial:
         self.track = track
         sign(trial)
         self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
-        known = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
-        rows = spec.study({**known, trial.number: self.params})
+        tried = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
+        rows = spec.study({**tried, trial.number: self.params})
         self.plan: Plan = plan(
             [rows], profile, runs_dir=runner.runs_dir, corpora=runner.corpora, root=runner.root
         )
@@ -180,11 +180,11 @@ def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator
     except ValueError as error:
         if "identity" in trial.user_attrs:
             raise
-        known = any("identity" in other.user_attrs for other in study.trials)
-        if known:
+        has_settings = any("identity" in other.user_attrs for other in study.trials)
+        if has_settings:
             trial.set_user_attr("reason", str(error))
         study.tell(trial, state=TrialState.FAIL)
-        if not known:
+        if not has_settings:
             raise
         say(f"trial {trial.number}: refused: {error}")
 

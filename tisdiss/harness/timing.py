@@ -97,15 +97,15 @@ def time_points(
         torch.set_num_threads(timing.threads)
     models = {config: _built(config, timing.device) for config, _ in points}
     sounds = {config: _sound(config, timing) for config in models}
-    found: dict[Point, list[float]] = {point: [] for point in points}
+    measured: dict[Point, list[float]] = {point: [] for point in points}
     work = [(turn, point) for turn in range(timing.rounds + 1) for point in points]
     for done, (turn, (config, n_re)) in enumerate(work, start=1):
         forward = partial(models[config], sounds[config], n_re=n_re)
         spent = seconds_of(forward, timing.device)
         if turn:
-            found[config, n_re].append(spent / timing.seconds)
+            measured[config, n_re].append(spent / timing.seconds)
         on_pass(done, len(work))
-    return found
+    return measured
 
 
 def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
@@ -120,11 +120,11 @@ def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
 
 def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> dict[str, Any]:
     """Median and range by N_re."""
-    found = {point[1]: factors[point] for point in _row_points(plan, row)}
+    by_depth = {point[1]: factors[point] for point in _row_points(plan, row)}
     return {
         "identity": row.runs[0].identity,
-        "rtf": {str(n_re): median(values) for n_re, values in found.items()},
-        "range": {str(n_re): [min(values), max(values)] for n_re, values in found.items()},
+        "rtf": {str(n_re): median(values) for n_re, values in by_depth.items()},
+        "range": {str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
     }
 
 

@@ -75,9 +75,9 @@ class Synced:
     """What had to be put right."""
 
     def __str__(self) -> str:
-        told = f"{self.runs} runs in {self.uri}, {self.updated} updated"
+        summary = f"{self.runs} runs in {self.uri}, {self.updated} updated"
         left = [f"left as it is: {line}" for line in self.left]
-        return "\n".join([*self.notes, told, *left])
+        return "\n".join([*self.notes, summary, *left])
 
 
 def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:

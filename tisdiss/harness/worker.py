@@ -87,19 +87,19 @@ def command_line(
 def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
     settle()
-    given = _parser().parse_args(arguments)
-    if given.code_file:
-        given.code_file.unlink(missing_ok=True)  # of an earlier start
+    options = _parser().parse_args(arguments)
+    if options.code_file:
+        options.code_file.unlink(missing_ok=True)  # of an earlier start
     try:
         with StopSignal() as asked:
-            code = _bring_up_to_date(given, asked)
+            code = _bring_up_to_date(options, asked)
     except Exception as error:
         traceback.print_exc()
-        code = _code_of(error, given.processes)
+        code = _code_of(error, options.processes)
         if code == EXIT_CODES["failed"]:
-            give_up(RunFolder.of(given.runs_dir, given.identity), reason_of(error))
-    if given.code_file and code is not None:
-        write_atomic(given.code_file, f"{code}\n")
+            give_up(RunFolder.of(options.runs_dir, options.identity), reason_of(error))
+    if options.code_file and code is not None:
+        write_atomic(options.code_file, f"{code}\n")
     return code or 0
 
 

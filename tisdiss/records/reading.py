@@ -67,10 +67,10 @@ def checked(found: Any, shape: type[Shape], *, where: str, way_out: str) -> Shap
         rest = f" (and {len(more)} more)" if more else ""
         place = ".".join(map(str, first.place))
         if first.rule == "this key is missing":
-            said = f"holds no '{place}'"
+            problem = f"holds no '{place}'"
         else:
-            said = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
-        raise DamagedError(f"{where}: {said}{rest}; {way_out}") from None
+            problem = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
+        raise DamagedError(f"{where}: {problem}{rest}; {way_out}") from None
 
 
 _DIGITS = TypeAdapter(list[Digits])

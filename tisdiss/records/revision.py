@@ -38,9 +38,10 @@ def git_revision(folder: Path = PACKAGE) -> Revision:
         return Revision(commit=None, dirty=None)
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     added = _git(folder, "ls-files", "--others", "--exclude-standard", "--", "*.py")
-    known = changed is not None and added is not None
+    is_clear = changed is not None and added is not None
     return Revision(
-        commit=_git(folder, "rev-parse", "HEAD"), dirty=bool(changed or added) if known else None
+        commit=_git(folder, "rev-parse", "HEAD"),
+        dirty=bool(changed or added) if is_clear else None,
     )
 
 

@@ -251,14 +251,14 @@ def read_journal(path: Path) -> list[Event]:
 
 def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, Any]]:
     """("file:line", value) of each line of JSON; without the last one where it is torn."""
-    told = f"the journal was damaged: {way_out}"
+    damage = f"the journal was damaged: {way_out}"
     try:
-        *lines, _ = read_whole(path, way_out=told).split(b"\n")
+        *lines, _ = read_whole(path, way_out=damage).split(b"\n")
     except FileNotFoundError:
         return []
     # The rest behind the last line is torn, or being written now.
     places = [f"{path}:{number}" for number in range(1, len(lines) + 1)]
-    return [(at, _parsed(line, at, told)) for at, line in zip(places, lines, strict=True)]
+    return [(at, _parsed(line, at, damage)) for at, line in zip(places, lines, strict=True)]
 
 
 def _parsed(line: bytes, where: str, told: str) -> Any:
