@@ -34,6 +34,7 @@ from tisdiss.records.run_record import (
     Environment,
     Evaluation,
     Event,
+    Logged,
     RunResult,
     Status,
 )
@@ -53,8 +54,6 @@ _NUMBERS = ("steps", "epochs", "best_val", "seconds")
 Broken = Literal["failed", "diverged"]
 Say = Callable[[str], None]
 Watch = Callable[[PlannedRun, Event], None]
-Logged = Mapping[str, object]
-"""An event before the journal gives it its time."""
 
 
 class StopRun(Exception):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,8 @@ from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
+from tisdiss.records.plan_record import TimedRow
+from tisdiss.records.record import plain
 from tisdiss.records.run_folder import json_text
 
 SCHEMA = 1
@@ -72,7 +73,7 @@ def time_plan(
     factors = time_points(sorted(points, key=str), timing, on_pass)
     paths = []
     for study in plan.studies:
-        rows = {row.id: _factors(plan, row, factors) for row in study.rows}
+        rows = {row.id: plain(_factors(plan, row, factors)) for row in study.rows}
         document = {
             "schema": SCHEMA,
             "study": study.study,
@@ -118,14 +119,14 @@ def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
     return [(model, n_re) for n_re in row.macs]
 
 
-def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> dict[str, Any]:
+def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> TimedRow:
     """Median and range by N_re."""
     by_depth = {point[1]: factors[point] for point in _row_points(plan, row)}
-    return {
-        "identity": row.runs[0].identity,
-        "rtf": {str(n_re): median(values) for n_re, values in by_depth.items()},
-        "range": {str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
-    }
+    return TimedRow(
+        identity=row.runs[0].identity,
+        rtf={str(n_re): median(values) for n_re, values in by_depth.items()},
+        range={str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
+    )
 
 
 def _at_inference(model: ModelConfig) -> ModelConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -211,7 +211,7 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     return files
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")

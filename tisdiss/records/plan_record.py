@@ -143,6 +143,8 @@ class TimedRow(Record):
 
     identity: str
     rtf: dict[str, float]
+    range: dict[str, list[float]] = Field(default={})
+    """The shortest and the longest."""
 
 
 class Timing(AboutTiming):

@@ -33,6 +33,7 @@ from tisdiss.records.run_record import (
     Environment,
     Evaluation,
     Event,
+    Logged,
     NamedConfig,
     RunConfig,
     RunResult,
@@ -190,7 +191,7 @@ class Journal:
             cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def append(self, event: Mapping[str, object]) -> Event:
+    def append(self, event: Logged) -> Event:
         """Write {"ts_ms", "kind", "step", "epoch", "metrics", ...}; returns it with its time."""
         stamped = {"ts_ms": time.time_ns() // 1_000_000, **event}
         self._file.write(json.dumps(stamped) + "\n")

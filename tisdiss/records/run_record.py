@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired, TypedDict
 
 from pydantic import (
     Field,
@@ -101,6 +101,17 @@ class Evaluation(Record):
     identity: Digits | None = None
     test_manifest: str | None = None
     corpus: str | None = None
+
+
+class Logged(TypedDict):
+    """An event before the journal gives it its time."""
+
+    kind: str
+    step: int
+    epoch: int
+    metrics: NotRequired[dict[str, float]]
+    evaluation: NotRequired[str]
+    text: NotRequired[str]
 
 
 class Event(Record):
