@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tisdiss.layers import Attention, FeedForward, Path, RMSGroupNorm
+from tisdiss.layers import Attention, FeedForward, LocoformerPath, RMSGroupNorm
 from tisdiss.model import TISDiSS
 from tisdiss.splitter import SwiGLUSplitter
 
@@ -58,7 +58,7 @@ class PlainAttention(nn.Module):
 
 
 class PlainPath(nn.Module):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: LocoformerPath) -> None:
         super().__init__()
         parts = [path.before, path.attention, path.after]
         self.parts = nn.ModuleList(part for part in parts if part is not None)
@@ -99,7 +99,7 @@ def reference(model: TISDiSS) -> TISDiSS:
         FeedForward: PlainFeedForward,
         Attention: PlainAttention,
         SwiGLUSplitter: PlainSplitter,
-        Path: PlainPath,
+        LocoformerPath: PlainPath,
     }
     for kind, plain_kind in kinds.items():  # inner kinds first: a path takes its parts as they are
         for parent in list(plain.modules()):

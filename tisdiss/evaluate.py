@@ -22,6 +22,7 @@ from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
+from tisdiss.records.run_record import Logged
 from tisdiss.wave import write_wav
 
 HEARD_DEPTHS = range(11)
@@ -43,7 +44,7 @@ def evaluate(
     folder: Path,
     *,
     device: str = "cpu",
-    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    on_log: Callable[[Logged], None] = lambda record: None,
     audio: int = HEARD_MIXTURES,
 ) -> None:
     """Write scores.parquet and evaluation.json into `folder`, and `audio` mixtures as sound.
@@ -194,7 +195,7 @@ class _Pace:
         return (time.monotonic() - self.since) / self.done if self.done > 0 else None
 
 
-def _progress(done: int, count: int, rows: list[Row], pace: float | None) -> dict[str, Any]:
+def _progress(done: int, count: int, rows: list[Row], pace: float | None) -> Logged:
     """What is logged after a mixture; `pace` is in seconds a mixture, where it is known."""
     time_left = {} if pace is None else {names.SECONDS_LEFT: pace * (count - done)}
     last = [row[names.SI_SNRI] for row in rows if row["n_re"] == rows[-1]["n_re"]]

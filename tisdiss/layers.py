@@ -83,7 +83,7 @@ class FeedForward(nn.Module):
         return conv_swiglu.prepared(self.conv, self.deconv, length)
 
 
-class Path(nn.Module):
+class LocoformerPath(nn.Module):
     """One Locoformer path: [feed-forward,] attention, feed-forward, each with a residual.
 
     (rows, length, channels) -> the same shape. With one entry in `ffn_hidden` the first
@@ -169,9 +169,9 @@ class Residual(nn.Module):
         return self.activation(self.scale * (encoded + features) + self.bias)
 
 
-def build_path(config: BlockConfig, *, ffn_hidden: tuple[int, ...] | None = None) -> Path:
+def build_path(config: BlockConfig, *, ffn_hidden: tuple[int, ...] | None = None) -> LocoformerPath:
     """A path as `config` sizes it, with `ffn_hidden` in place of its own where given."""
-    return Path(
+    return LocoformerPath(
         config.channels,
         attention_dim=config.attention_dim,
         n_heads=config.n_heads,

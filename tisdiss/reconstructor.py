@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from tisdiss.config import BlockConfig
-from tisdiss.layers import Path, Residual, build_path
+from tisdiss.layers import LocoformerPath, Residual, build_path
 from tisdiss.separator import DualPath, dual_path
 
 
@@ -16,7 +16,7 @@ class TriplePath(nn.Module):
     feed-forward, and positions: the order of the speakers matters to it.
     """
 
-    def __init__(self, *, dual_path: DualPath, speaker: Path) -> None:
+    def __init__(self, *, dual_path: DualPath, speaker: LocoformerPath) -> None:
         super().__init__()
         self.dual_path = dual_path
         self.speaker = speaker

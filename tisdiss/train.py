@@ -36,12 +36,13 @@ from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
 from tisdiss.records import names
+from tisdiss.records.run_record import Logged
 from tisdiss.schedule import rate_share, trained_n_re
 
 SAVE_SECONDS = 60.0
 LOG_SECONDS = 5.0
 
-Log = Callable[[dict[str, Any]], None]
+Log = Callable[[Logged], None]
 
 
 class Diverged(RuntimeError):
@@ -131,7 +132,8 @@ def train(
         state.restore(saved)
         _check_place(state, steps, checkpoints)
     for complaint in complaints:
-        on_log(_event(names.EVENT_WARNING, state, text=complaint))
+        kind = names.EVENT_WARNING
+        on_log({"kind": kind, "step": state.step, "epoch": state.epoch, "text": complaint})
     clock = _Clock(state, max_seconds)
     while state.epoch < config.epochs and not stalled(state, config.optim):
         state.model.train()
@@ -140,8 +142,7 @@ def train(
             metrics = train_step(state, *batch, config, peers)
             clock.step_done()
             if clock.due("log", LOG_SECONDS) or state.step == 1:
-                metrics |= clock.speed(config, steps)
-                on_log(_event(names.EVENT_TRAIN, state, metrics=metrics))
+                on_log(_event(names.EVENT_TRAIN, state, metrics | clock.speed(config, steps)))
             time_is_up = peers.any(clock.over() or stop())
             if time_is_up or clock.due("save", SAVE_SECONDS):
                 _save(state, checkpoints, clock, peers)
@@ -151,7 +152,7 @@ def train(
         finish_epoch(state, metrics[names.VAL_LOSS], config)
         _save(state, checkpoints, clock, peers)
         metrics[names.TRAIN_LR] = current_lr(state, config)
-        on_log(_event(names.EVENT_EPOCH, state, metrics=metrics))
+        on_log(_event(names.EVENT_EPOCH, state, metrics))
     stopped = "early" if stalled(state, config.optim) else "epochs"
     return _finish(state, folder, stopped, about or {}, peers)
 
@@ -351,8 +352,8 @@ def _weights(model: TISDiSS) -> list[tuple[str, Tensor]]:
     return list(model.state_dict().items())
 
 
-def _event(kind: str, state: State, **rest: Any) -> dict[str, Any]:
-    return {"kind": kind, "step": state.step, "epoch": state.epoch, **rest}
+def _event(kind: str, state: State, metrics: dict[str, float]) -> Logged:
+    return {"kind": kind, "step": state.step, "epoch": state.epoch, "metrics": metrics}
 
 
 class _Clock:

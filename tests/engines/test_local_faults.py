@@ -140,7 +140,7 @@ def kill_often(fork_worker, planned, runner, kills, seed, *, save_each_step=True
         time.sleep(moments.uniform(0, 0.15))
         running.kill()
         assert running.wait() == -signal.SIGKILL, "the training is too short for this test"
-        steps = [e["step"] for e in read_journal(running.folder.journal) if e["kind"] == "epoch"]
+        steps = [e.step for e in read_journal(running.folder.journal) if e.kind == "epoch"]
         lost.append(max(0, max(steps, default=0) - running.newest_state()))
     assert fork_worker(planned, runner).wait() == 0
     return lost
@@ -180,7 +180,7 @@ def test_a_flipped_bit_in_the_newest_checkpoint_is_found(
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)
     assert fork_worker(planned, runner).wait() == 0
-    warnings = [e for e in read_journal(running.folder.journal) if e["kind"] == "warning"]
+    warnings = [e for e in read_journal(running.folder.journal) if e.kind == "warning"]
     assert f"{newest.name} does not match its hash" in warnings[0]["text"]
     assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
     figure("a run goes on from the one before, result byte-equal")
@@ -219,7 +219,7 @@ def test_a_worker_that_is_asked_to_stop_saves_and_resumes(
     running.until(lambda: running.newest_state() >= 2)
     running.kill(number)
     assert running.wait() == EXIT_CODES["stopped"]
-    assert running.folder.read("result.json")["status"] == "running"
+    assert running.folder.result().status == "running"
     assert fork_worker(planned, runner).wait() == 0
     assert digest(runner.runs_dir, planned.runs[0]) == expected(**settings)
 
@@ -281,8 +281,8 @@ def test_a_diverged_run_is_a_row_and_the_rest_completes(fork_worker, place, figu
     codes = [fork_worker(planned, runner, index=k).wait() for k in range(2)]
     assert codes == [EXIT_CODES["diverged"], 0]
     folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
-    assert "validation loss is nan" in folder.read("result.json")["reason"] or (
-        "non-finite gradient" in folder.read("result.json")["reason"]
+    assert "validation loss is nan" in folder.result().reason or (
+        "non-finite gradient" in folder.result().reason
     )
     assert fork_worker(planned, runner).wait() == EXIT_CODES["diverged"]
     figure("a row with its reason, not retried, the other run done")
@@ -301,7 +301,7 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         os._exit(0)
     short_run, long_run = (RunFolder.of(runner.runs_dir, run.identity) for run in planned.runs)
     end = time.monotonic() + 600
-    while short_run.read("result.json").get("status") != "done" or not long_run.read("lock"):
+    while short_run.result().get("status") != "done" or not long_run.read("lock"):
         assert time.monotonic() < end
         time.sleep(0.1)
     pids = [folder.read("lock")["pid"] for folder in (short_run, long_run)]
@@ -313,12 +313,12 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         time.sleep(0.1)
     ended = time.monotonic() - began
     made = short_run.model_file.stat().st_mtime_ns
-    assert long_run.read("result.json")["status"] == "running", "it ended before the kill"
+    assert long_run.result().status == "running", "it ended before the kill"
     outcomes = launch(planned, runner=runner, jobs=2, track=False)
     assert set(outcomes.values()) <= {"done", "skipped"}
     assert short_run.model_file.stat().st_mtime_ns == made, "it was trained twice"
     assert digest(runner.runs_dir, planned.runs[0]) == expected()
-    steps = [e["step"] for e in read_journal(long_run.journal) if e["kind"] == "epoch"]
+    steps = [e.step for e in read_journal(long_run.journal) if e.kind == "epoch"]
     assert steps == sorted(set(steps)) and len(steps) == 300
     figure(f"workers ended {ended:.1f} s after it; same command: finished run kept, other resumed")
 

@@ -77,7 +77,7 @@ def campaign(cluster, make_plan, make_runner):
 
 def steps_of(campaign, k=0):
     folder = RunFolder.of(campaign.runner.runs_dir, campaign.planned.runs[k].identity)
-    return [e["step"] for e in read_journal(folder.journal) if e["kind"] == "epoch"]
+    return [e.step for e in read_journal(folder.journal) if e.kind == "epoch"]
 
 
 def here(make_runner, planned, digest, tmp_path, k=0):
@@ -141,8 +141,8 @@ def test_a_killed_worker_is_submitted_again(cluster, campaign, figure):
         os.kill(folder.read("lock")["pid"], signal.SIGKILL)
         seconds.append(cluster.wait(lambda s=said: len(work.runner.said) > s, "it is noticed"))
     assert work.finish() == ["failed"]
-    assert folder.read("result.json")["status"] == "failed"
-    assert "without a result, 2 times" in folder.read("result.json")["reason"]
+    assert folder.result().status == "failed"
+    assert "without a result, 2 times" in folder.result().reason
     figure(f"noticed after {max(seconds):.1f} s at most; 2 tries, then failed with its reason")
 
 

@@ -13,6 +13,7 @@ from tisdiss.harness.plan import Plan
 from tisdiss.harness.planner import plan
 from tisdiss.harness.worker import EXIT_CODES, TRY_AGAIN, main
 from tisdiss.records.run_folder import RunFolder
+from tisdiss.records.run_record import RunResult
 from tisdiss.study.load import load_study
 
 ROWS = [
@@ -84,7 +85,7 @@ def test_a_worker_that_crashes_is_started_again_but_not_for_ever(
     reason = (
         "was killed (signal 9), 2 times" if code < 0 else f"crashed (exit code {code}), 2 times"
     )
-    assert folder.read("result.json") == {"status": "failed", "reason": reason}
+    assert folder.result() == RunResult(status="failed", reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -112,19 +113,19 @@ def test_an_error_that_would_come_again_is_a_failed_run_with_its_reason_at_once(
     outcomes = launch(planned, runner=runner, jobs=2, track=False, command=command)
     assert list(outcomes.values()) == ["failed"] and starts == [EXIT_CODES["failed"]]
     folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
-    result = folder.read("result.json")
-    assert result["status"] == "failed" and re.match(reason, result["reason"], re.DOTALL)
-    assert runner.said[-1] == f"{planned.runs[0]}: failed: {result['reason']}"
+    result = folder.result()
+    assert result.status == "failed" and re.match(reason, result.reason, re.DOTALL)
+    assert runner.said[-1] == f"{planned.runs[0]}: failed: {result.reason}"
     assert "Traceback" in capsys.readouterr().err  # for its output.log
 
 
 def test_a_refused_plan_leaves_finished_weights_finished(planned, make_runner, tmp_path, capsys):
     launch(planned, runner=make_runner(), track=False)
     folder = RunFolder.of(tmp_path / "runs", planned.runs[0].identity)
-    before = folder.read("result.json")
+    before = folder.result()
     (tmp_path / "queue").write_text("no plan")
     arguments = [str(tmp_path / "queue"), folder.identity, "--runs-dir", str(tmp_path / "runs")]
-    assert main(arguments) == EXIT_CODES["failed"] and folder.read("result.json") == before
+    assert main(arguments) == EXIT_CODES["failed"] and folder.result() == before
 
 
 def test_an_error_that_passes_is_worth_another_start(planned, monkeypatch, tmp_path, capsys):
@@ -212,12 +213,12 @@ def test_one_job_ends_between_two_scored_mixtures(planned, make_runner, pretend)
         on_log({"kind": "eval", "step": 1, "epoch": 0, "metrics": {}})
         raise AssertionError("it goes on")
 
-    runner = make_runner(evaluate=evaluate, watch=lambda run, event: seen.append(event["kind"]))
+    runner = make_runner(evaluate=evaluate, watch=lambda run, event: seen.append(event.kind))
     outcomes = launch(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["stopped"] * 4 and seen == ["train"] * 3 + ["eval"]
     assert runner.said[-1].endswith("stopped by a signal; the same command goes on from here")
     first = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
-    assert first.read("result.json")["status"] == "done"
+    assert first.result().status == "done"
 
 
 def test_children_stop_with_the_command_that_started_them(planned, make_runner, monkeypatch):
@@ -298,7 +299,7 @@ with journal.open("a") as file:
 def test_what_workers_log_is_seen_while_they_work(planned, make_runner):
     planned = planned.model_copy(update={"runs": planned.runs[:1]})
     seen = []
-    runner = make_runner(watch=lambda run, event: seen.append((run.identity, event["step"])))
+    runner = make_runner(watch=lambda run, event: seen.append((run.identity, event.step)))
     folder = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
     folder.path.mkdir(parents=True)
     folder.journal.write_text(

@@ -119,7 +119,7 @@ def test_of_many_saved_plans_a_damaged_one_is_told_and_left_out(make_plan, tmp_p
     path.with_name("other.smoke.json").write_text('{"rows": [{"id": "a", "runs": {}}]}')
     told = []
     found = list(saved_plans(tmp_path / "runs", damaged=told.append))
-    assert [plan["study"] for plan in found] == ["demo"]
+    assert [plan.study for plan in found] == ["demo"]
     assert "other.smoke.json: rows.0.runs = {}: must be a valid list; delete it" in str(told[0])
 
 

@@ -12,6 +12,7 @@ from tisdiss.cost.formulas import training_bytes
 from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.harness.runner import StopRun
+from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.load import load_study
@@ -41,11 +42,11 @@ def test_a_finished_run_has_all_its_files(make_plan, make_runner):
     outcomes = run(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["done"] * 3
     folder = folder_of(planned, runner)
-    config = folder.read("config.json")
-    assert (config["schema"], config["name"]) == (1, "sep1x2-re1x3-l1+3")
-    assert config["train"]["model"]["block"]["channels"] == 8
-    assert {"python", "torch", "git", "code_hash", "device"} <= set(folder.read("environment.json"))
-    assert folder.read("result.json")["status"] == "done"
+    config = folder.config()
+    assert (plain(config)["schema"], config.name) == (1, "sep1x2-re1x3-l1+3")
+    assert plain(config.train)["model"]["block"]["channels"] == 8
+    assert {"python", "torch", "git", "code_hash", "device"} <= set(plain(folder.environment()))
+    assert folder.result().status == "done"
     asked = planned.runs[0].evaluations[0]
     evaluation = json.loads((folder.evaluation(asked.identity) / "evaluation.json").read_text())
     assert evaluation["train_identity"] == planned.runs[0].identity
@@ -63,9 +64,9 @@ def test_the_journal_holds_training_and_the_depth_curve(make_plan, make_runner):
     planned, runner = make_plan(["{id: a}"]), make_runner()
     run(planned, runner=runner, track=False)
     events = read_journal(folder_of(planned, runner).journal)
-    assert [event["kind"] for event in events] == ["train"] * 3 + ["depth"] * 4
-    assert events[-1]["step"] == 4
-    assert events[-1]["metrics"] == {"depth/si_snri": 4.0, "depth/sdri": 4.5}
+    assert [event.kind for event in events] == ["train"] * 3 + ["depth"] * 4
+    assert events[-1].step == 4
+    assert events[-1].metrics == {"depth/si_snri": 4.0, "depth/sdri": 4.5}
 
 
 def test_what_is_done_is_skipped_with_one_line(make_plan, make_runner):
@@ -86,8 +87,8 @@ def test_a_diverged_run_is_a_row_and_the_rest_goes_on(make_plan, make_runner, pr
     planned, runner = make_plan(), make_runner(train=train)
     outcomes = run(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["diverged", "blocked", "done"]
-    result = folder_of(planned, runner).read("result.json")
-    assert result == {"status": "diverged", "reason": "Diverged: step 7: loss is nan"}
+    result = folder_of(planned, runner).result()
+    assert plain(result) == {"status": "diverged", "reason": "Diverged: step 7: loss is nan"}
     assert (folder_of(planned, runner).path / "error.txt").is_file()
 
 
@@ -122,7 +123,7 @@ def test_a_failed_evaluation_keeps_the_training(make_plan, make_runner):
 
     planned = make_plan(["{id: a}"])
     run(planned, runner=make_runner(evaluate=fail), track=False)
-    assert folder_of(planned, make_runner()).read("result.json")["status"] == "done"
+    assert folder_of(planned, make_runner()).result().status == "done"
     assert make_plan(["{id: a}"]).runs[0].state == "partial"
     runner = make_runner(train=fail)
     assert list(run(planned, runner=runner, track=False).values()) == ["done"]
@@ -174,7 +175,7 @@ def test_a_watcher_can_stop_a_run_and_finished_weights_stay_finished(
 ):
     def stop_at(kind):
         def watch(planned, event):
-            if event["kind"] == kind:
+            if event.kind == kind:
                 raise StopRun(f"enough of {kind}")
 
         return watch
@@ -183,7 +184,7 @@ def test_a_watcher_can_stop_a_run_and_finished_weights_stay_finished(
     for kind, status in (("train", "running"), ("depth", "done")):
         runner = make_runner(watch=stop_at(kind))
         assert list(run(planned, runner=runner, track=False).values()) == ["stopped"]
-        assert folder_of(planned, runner).read("result.json")["status"] == status
+        assert folder_of(planned, runner).result().status == status
     assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
 
 
@@ -244,7 +245,7 @@ def test_shipped_weights_become_an_imported_run(write_study, corpora, tmp_path, 
     assert len(planned.studies[0].rows[0].runs) == 1
     run(planned, runner=make_runner(), track=False)
     folder = RunFolder.of(tmp_path / "runs", only.identity)
-    assert folder.read("result.json")["status"] == "imported"
+    assert folder.result().status == "imported"
     assert folder.model_file.read_bytes() == source.read_bytes()
     assert folder.state((only.evaluations[0].identity,)) == "done"
 
@@ -263,7 +264,7 @@ def test_weights_that_were_trained_here_keep_their_folder(
     folder.model_file.write_text("trained here")
     planned = plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path)
     assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
-    assert folder.read("config.json") == trained
+    assert plain(folder.config()) == trained
     assert folder.model_file.read_text() == "trained here"
 
 
@@ -363,11 +364,11 @@ def test_a_lost_result_is_read_off_the_weights_instead_of_training_again(
     planned, runner = make_plan(["{id: a}"]), make_runner(train=train)
     run(planned, runner=runner, track=False)
     folder = folder_of(planned, runner)
-    before = folder.read("result.json")
+    before = folder.result()
     (folder.path / "result.json").unlink()
     later = make_runner(train=trains_again)
     assert list(run(planned, runner=later, track=False).values()) == ["done"]
-    assert folder.read("result.json") == before
+    assert folder.result() == before
     assert "its weights say that it was trained to the end" in later.said[0]
 
 
@@ -381,7 +382,7 @@ def test_a_training_that_does_not_fit_says_what_to_do(make_plan, make_runner):
 
     planned, runner = make_plan(["{id: a}"]), make_runner(train=train)
     assert list(run(planned, runner=runner, track=False).values()) == ["failed"]
-    assert folder_of(planned, runner).read("result.json")["reason"] == (
+    assert folder_of(planned, runner).result().reason == (
         "OutOfMemoryError: CUDA out of memory; use --recompute, --processes N or a smaller "
         "batch_size"
     )

@@ -95,7 +95,7 @@ def test_trials_are_rows_of_a_plan_and_of_their_own_kind(go, tmp_path):
     rows = json.loads((tmp_path / "runs/plans/search_demo.smoke.json").read_text())["rows"]
     assert [row["id"] for row in rows] == ["t0", "t1", "t2"]
     folder = RunFolder.of(tmp_path / "runs", results[1].identity)
-    assert folder.read("config.json")["kind"] == "trial"
+    assert folder.config().kind == "trial"
     assert [row["runs"][0]["identity"] for row in rows] == [t.identity for t in results]
 
 
@@ -304,8 +304,8 @@ def test_hopeless_trials_are_pruned_and_stay_resumable(go, make_runner, pretend,
     results = go(SEARCH.replace("trials: 3", "trials: 7") + more, make_runner(train=train))
     states = [trial.state for trial in results]
     assert states[:4] == ["complete"] * 4 and set(states[4:]) == {"pruned"}
-    result = RunFolder.of(tmp_path / "runs", results[-1].identity).read("result.json")
-    assert result["status"] == "running" and "pruned by search_demo" in result["reason"]
+    result = RunFolder.of(tmp_path / "runs", results[-1].identity).result()
+    assert result.status == "running" and "pruned by search_demo" in result.reason
 
 
 def test_two_objectives_give_a_front(go):

@@ -104,8 +104,8 @@ def test_a_run_that_keeps_crashing_is_a_row_and_its_child_is_blocked(go, tmp_pat
     outcomes, _ = go({"a": ["FAILED"] * 9}, tries=2)
     assert outcomes == ["failed", "blocked", "done"]
     folder = [f for f in (tmp_path / "runs").glob("?" * 10) if not (f / "events.jsonl").exists()]
-    result = RunFolder(folder[0], "").read("result.json")
-    assert result["reason"] == "its job ended (FAILED) without a result, 2 times"
+    result = RunFolder(folder[0], "").result()
+    assert result.reason == "its job ended (FAILED) without a result, 2 times"
 
 
 def test_a_refusal_is_a_mistake_with_slurms_own_words(go):

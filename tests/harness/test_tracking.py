@@ -12,7 +12,6 @@ from tisdiss.harness.address import sqlite_at
 from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
 from tisdiss.harness.ui import News
-from tisdiss.harness.view import metrics_of
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
 
@@ -53,9 +52,9 @@ def write_evaluation(folder, identity=EVALUATION, gain=0.0):
             journal.append({**event, "metrics": {"depth/si_snri": n_re + gain}})
 
 
-def event(step, value, ts_ms=5, kind="train", **more):
-    metrics = {"depth/si_snri" if kind == "depth" else "train/loss": value}
-    return {"ts_ms": ts_ms, "kind": kind, "step": step, "epoch": 0, "metrics": metrics, **more}
+def event(step, value, ts_ms=5):
+    metrics = {"train/loss": value}
+    return {"ts_ms": ts_ms, "kind": "train", "step": step, "epoch": 0, "metrics": metrics}
 
 
 @pytest.fixture(scope="module")
@@ -82,28 +81,6 @@ def client(empty_store, tmp_path, monkeypatch):
 def runs_of(client):
     experiment = client.get_experiment_by_name(names.EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
-
-
-def test_the_first_of_two_equal_steps_stays_and_infinity_becomes_missing():
-    metrics, not_finite = metrics_of([event(1, 2.0), event(1, 3.0, 9), event(2, math.inf)], None)
-    assert [(m.step, m.timestamp) for m in metrics] == [(1, 5), (2, 5)]
-    assert metrics[0].value == 2.0 and math.isnan(metrics[1].value) and not_finite == 1
-
-
-def test_the_latest_evaluation_is_the_curve_and_the_cells_and_others_are_named():
-    old, new = "1" * 64, "2" * 64
-    events = [event(3, 7.0, kind="depth", evaluation=e) for e in (old, new)]
-    metrics, _ = metrics_of(events, new)
-    assert {(m.key, m.step) for m in metrics} == {
-        ("depth.1111111111/si_snri", 3),
-        ("depth/si_snri", 3),
-        ("test/si_snri.re3", 0),
-    }
-
-
-def test_events_without_metrics_are_passed_over():
-    warning = {"ts_ms": 1, "kind": "warning", "step": 1, "epoch": 0, "text": "x"}
-    assert metrics_of([warning], None) == ([], 0)
 
 
 def test_database_lies_beside_the_runs_unless_the_environment_says_otherwise(tmp_path, monkeypatch):

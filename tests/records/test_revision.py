@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tisdiss.records.revision import PACKAGE, code_files, code_hash, git_revision, in_history
+from tisdiss.records.run_record import Revision
 
 ROOT = PACKAGE.parent
 LOADED = """
@@ -88,19 +89,19 @@ def test_only_imported_files_change_the_hash(package, name, counts):
 
 def test_a_commit_is_told_with_whether_files_differ(package):
     commit = git(package, "rev-parse", "HEAD")
-    assert git_revision(package) == {"commit": commit, "dirty": False}
+    assert git_revision(package) == Revision(commit=commit, dirty=False)
     (package / "notes.txt").write_text("no code")
-    assert git_revision(package)["dirty"] is False
+    assert git_revision(package).dirty is False
     (package / "new.py").write_text("")
-    assert git_revision(package)["dirty"] is True
+    assert git_revision(package).dirty is True
     (package / "new.py").unlink()
     (package / "train.py").write_text("")
-    assert git_revision(package)["dirty"] is True
+    assert git_revision(package).dirty is True
 
 
 def test_what_git_does_not_know_is_not_told(package, tmp_path, monkeypatch):
     """An installed package in somebody's repository, none at all, no git, another's GIT_DIR."""
-    nothing = {"commit": None, "dirty": None}
+    nothing = Revision(commit=None, dirty=None)
     installed = package.parent / ".venv" / "tisdiss"
     shutil.copytree(package, installed)
     (package.parent / ".gitignore").write_text(".venv\n")
@@ -109,7 +110,7 @@ def test_what_git_does_not_know_is_not_told(package, tmp_path, monkeypatch):
     assert git_revision(tmp_path / "alone") == nothing
     commit = git(package, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "alone"))
-    assert git_revision(package)["commit"] == commit
+    assert git_revision(package).commit == commit
     monkeypatch.setenv("PATH", "")
     assert git_revision(package) == nothing
 

@@ -50,8 +50,8 @@ def test_events_come_back_in_order_with_their_times(folder):
         first = journal.append({"kind": "train", "step": 1, "epoch": 0, "metrics": {"x": 1.5}})
         journal.append({"kind": "train", "step": 2, "epoch": 0, "metrics": {"x": float("nan")}})
     events = read_journal(folder.journal)
-    assert events[0] == first and events[0]["ts_ms"] > 1_700_000_000_000
-    assert [event["step"] for event in events] == [1, 2]
+    assert events[0] == first and events[0].ts_ms > 1_700_000_000_000
+    assert [event.step for event in events] == [1, 2]
 
 
 def test_a_torn_last_line_is_dropped_by_readers_and_cut_by_the_next_writer(folder):
@@ -59,10 +59,10 @@ def test_a_torn_last_line_is_dropped_by_readers_and_cut_by_the_next_writer(folde
         journal.append(STEP_1)
     with folder.journal.open("a") as file:
         file.write('{"step": 2, "met')
-    assert [event["step"] for event in read_journal(folder.journal)] == [1]
+    assert [event.step for event in read_journal(folder.journal)] == [1]
     with Journal(folder.journal) as journal:
         journal.append({**STEP_1, "step": 3})
-    assert [event["step"] for event in read_journal(folder.journal)] == [1, 3]
+    assert [event.step for event in read_journal(folder.journal)] == [1, 3]
 
 
 def test_any_other_bad_line_is_an_error_with_its_number(folder):

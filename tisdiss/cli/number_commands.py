@@ -199,17 +199,17 @@ def page(
     """
     from tisdiss.analysis.places import check_reports, reported
 
-    found = reports or _holding(studies or ())
+    source = reports or _holding(studies or ())
     home = reports or REPORTS
-    check_reports(found, studies or ())
-    shown = len(studies or reported(found))
+    check_reports(source, studies or ())
+    shown = len(studies or reported(source))
     say = Stages(["sounds"] * shown + ["figures and tables"] * shown)
 
     from tisdiss.analysis.index import write_index  # with pandas and matplotlib
     from tisdiss.analysis.page import html_report
 
     made = html_report(
-        found,
+        source,
         runs_dir,
         out or home / "report.html",
         studies or (),
@@ -219,7 +219,7 @@ def page(
         warn=warn,
     )
     typer.echo(f"{made}: open it in a browser")
-    if made.parent == home == found:
+    if made.parent == home == source:
         typer.echo(write_index(home))
 
 

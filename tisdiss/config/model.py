@@ -1,6 +1,6 @@
 """What a model is: blocks, codec, passes through separator and reconstructor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -302,7 +302,7 @@ class ModelConfig(Config):
         return ModelConfig.model_validate(self.model_dump() | update)
 
 
-def _leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Settings by dotted name, as a study sets them."""
     for key, value in settings.items():
         if isinstance(value, dict):

@@ -17,12 +17,17 @@ from tisdiss.config import TrainConfig
 from tisdiss.records import names
 from tisdiss.records.identity import SHORT
 from tisdiss.records.problems import nearest
+from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
+from tisdiss.records.run_record import Environment, Evaluation, Event
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
 
 _CODE = ("code_hash", "code_scope", "git")
 _NO_DIFFERENCE = ("resumed",)
+
+Facts = dict[str, Any]
+"""Values by dotted name."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +64,37 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
     """The run whose identity starts so; the error names those there are."""
     there = [path.name for path in run_folders(runs_dir)]
-    found = [name for name in there if name.startswith(digits[:SHORT])]
-    if not digits or len(found) != 1:
-        problem = f"'{digits}' stands for {len(found)} runs of {runs_dir}"
-        raise ValueError(f"{problem}; {nearest(digits, found or there)}")
-    path = Path(runs_dir) / found[0]
+    matches = [name for name in there if name.startswith(digits[:SHORT])]
+    if not digits or len(matches) != 1:
+        problem = f"'{digits}' stands for {len(matches)} runs of {runs_dir}"
+        raise ValueError(f"{problem}; {nearest(digits, matches or there)}")
+    path = Path(runs_dir) / matches[0]
     folder = RunFolder.at(path)
     if not folder.identity.startswith(digits):
-        raise ValueError(f"'{digits}' is no run of {runs_dir}; {found[0]} is {folder.identity}")
+        raise ValueError(f"'{digits}' is no run of {runs_dir}; {matches[0]} is {folder.identity}")
     return folder
 
 
-def _facts(folder: RunFolder) -> dict[Part, dict[str, Any]]:
+def _facts(folder: RunFolder) -> dict[Part, Facts]:
     """What there is to compare, by part and dotted name."""
-    config = folder.read("config.json", "data_manifest", "train")
-    told, result = folder.read("environment.json"), folder.read("result.json")
+    config, environment = folder.trained_config(), folder.environment() or Environment()
+    facts = plain(environment)
     return {
-        "config": dict(_leaves(_settings(config["train"]))),
-        "data": {"training": config["data_manifest"], **_scored(folder)},
-        "environment": dict(_leaves({k: v for k, v in told.items() if _is_environment(k)})),
-        "code": dict(_leaves({k: told[k] for k in _CODE if k in told})),
-        "result": {k: result.get(k) for k in ("status", "reason", "steps", "epochs", "best_val")},
+        "config": dict(_leaves(_settings(plain(config.train)))),
+        "data": {"training": config.data_manifest, **_scored(folder)},
+        "environment": dict(_leaves({k: v for k, v in facts.items() if _is_environment(k)})),
+        "code": dict(_leaves({k: facts[k] for k in _CODE if k in facts})),
+        "result": _ended(folder),
         "scores": _scores(folder),
     }
 
 
-def _settings(train: dict[str, Any]) -> BaseModel | Mapping[str, Any]:
+def _ended(folder: RunFolder) -> Facts:
+    result = plain(folder.result())
+    return {key: result.get(key) for key in ("status", "reason", "steps", "epochs", "best_val")}
+
+
+def _settings(train: Facts) -> BaseModel | Mapping[str, Any]:
     """With the defaults of later settings; as they are where more was allowed in their time."""
     try:
         return TrainConfig.model_validate(train)
@@ -105,30 +115,30 @@ def _leaves(data: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[t
             yield prefix + name, value
 
 
-def _scored(folder: RunFolder) -> dict[str, Any]:
+def _scored(folder: RunFolder) -> Facts:
     """The mixtures of the latest evaluation."""
     latest = _latest(folder)
-    told = RunFolder(folder.evaluation(latest), "").read("evaluation.json") if latest else {}
-    return {key: told.get(key) for key in ("corpus", "test_manifest", "mixtures")}
+    record = (folder.scored(latest) if latest else None) or Evaluation()
+    return {key: getattr(record, key) for key in ("corpus", "test_manifest", "mixtures")}
 
 
-def _scores(folder: RunFolder) -> dict[str, Any]:
+def _scores(folder: RunFolder) -> Facts:
     """Mean scores of the latest evaluation, such as si_snri.re3."""
     latest = _latest(folder)
     return {
-        f"{name.rpartition('/')[2]}.re{event['step']}": value
+        f"{name.rpartition('/')[2]}.re{event.step}": value
         for event in _depths(folder)
-        if event["evaluation"] == latest
-        for name, value in event.get("metrics", {}).items()
+        if event.evaluation == latest
+        for name, value in event.metrics.items()
     }
 
 
 def _latest(folder: RunFolder) -> str | None:
-    return next((event["evaluation"] for event in reversed(_depths(folder))), None)
+    return next((event.evaluation for event in reversed(_depths(folder))), None)
 
 
-def _depths(folder: RunFolder) -> list[dict[str, Any]]:
-    return [e for e in read_journal(folder.journal) if e["kind"] == names.EVENT_DEPTH]
+def _depths(folder: RunFolder) -> list[Event]:
+    return [e for e in read_journal(folder.journal) if e.kind == names.EVENT_DEPTH]
 
 
 def _shown(value: Any) -> str:

@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -33,9 +32,10 @@ from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
-from tisdiss.records.plan_record import plan_files, read_plan
+from tisdiss.records.plan_record import plan_files, saved_plan
 from tisdiss.records.problems import nearest
-from tisdiss.records.run_folder import FINAL, RunFolder, read_journal
+from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.records.run_record import FINAL, Event
 
 WIDE = 110
 """Columns of a terminal from which a plan shows all it knows."""
@@ -160,16 +160,15 @@ def _status_table(runs_dir: Path, files: Sequence[Path]) -> Table:
     for path in files:
         study, _, profile = path.stem.partition(".")
         try:
-            rows = read_plan(path)["rows"]
+            rows = saved_plan(path).rows
         except DamagedError as error:
             table.add_row(study, profile, "", "", "", *_damaged(error))
             continue
         for row in rows:
-            for run in row["runs"]:
-                folder = RunFolder.of(runs_dir, run["identity"])
-                seen = _state_and_progress(folder, run["evaluation"])
-                code, seed = short(run["identity"]), str(run["seed"])
-                table.add_row(study, profile, row["id"], code, seed, *seen)
+            for run in row.runs:
+                folder = RunFolder.of(runs_dir, run.identity)
+                seen = _state_and_progress(folder, run.evaluation)
+                table.add_row(study, profile, row.id, short(run.identity), str(run.seed), *seen)
         table.add_section()
     return table
 
@@ -197,27 +196,23 @@ def _styled(state: str) -> str:
 
 def progress_of(folder: RunFolder, evaluation: str | None = None) -> str:
     """Why the run is not done, or its last event; not that of another than the `evaluation`."""
-    result = folder.read("result.json")
-    reason = result.get("reason")
-    if reason not in (None, "time") and result.get("status") not in FINAL:
-        return escape(reason)
+    result = folder.result()
+    if result.reason not in (None, "time") and result.status not in FINAL:
+        return escape(result.reason)
     events = read_journal(folder.journal)
     if evaluation is not None:
         events = _but_of_others(events, folder, evaluation)
     return _line(events[-1]) if events else ""
 
 
-def _but_of_others(
-    events: list[dict[str, Any]], folder: RunFolder, evaluation: str
-) -> list[dict[str, Any]]:
+def _but_of_others(events: list[Event], folder: RunFolder, evaluation: str) -> list[Event]:
     """Training and the evaluation alone. Scored mixtures name none: they count while it is open."""
     path = folder.evaluation(evaluation)
     is_open = path.with_name(f".{path.name}.partial").is_dir()
     return [
         event
         for event in events
-        if event.get("evaluation", evaluation) == evaluation
-        and (is_open or event["kind"] != names.EVENT_SCORED)
+        if event.evaluation in (None, evaluation) and (is_open or event.kind != names.EVENT_SCORED)
     ]
 
 
@@ -233,26 +228,26 @@ class Watcher:
             console=console,
             transient=True,
         )
-        self.tasks: dict[str, Any] = {}
+        self.tasks: dict[str, TaskID] = {}
         self.last_plain = 0.0
 
-    def __call__(self, planned: PlannedRun, event: dict[str, Any]) -> None:
-        if event["kind"] == names.EVENT_DEPTH:
+    def __call__(self, planned: PlannedRun, event: Event) -> None:
+        if event.kind == names.EVENT_DEPTH:
             return
-        if event["kind"] == names.EVENT_WARNING:
-            self.say(f"{short(planned.identity)} warning: {event['text']}")
+        if event.kind == names.EVENT_WARNING:
+            self.say(f"{short(planned.identity)} warning: {event.text}")
         elif self.console.is_terminal:
             self._bar(planned, event)
-        elif event["kind"] == names.EVENT_EPOCH or time.monotonic() - self.last_plain > 60:
+        elif event.kind == names.EVENT_EPOCH or time.monotonic() - self.last_plain > 60:
             self.last_plain = time.monotonic()
             self.say(f"{short(planned.identity)} {_line(event)}")
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    def _bar(self, planned: PlannedRun, event: dict[str, Any]) -> None:
-        if event["kind"] == names.EVENT_SCORED:
-            what, total = "evaluate", event["metrics"][names.SCORED_MIXTURES]
+    def _bar(self, planned: PlannedRun, event: Event) -> None:
+        if event.kind == names.EVENT_SCORED:
+            what, total = "evaluate", event.metrics[names.SCORED_MIXTURES]
         else:
             what = "fine-tune" if planned.parent else "train"
             total = planned.config.epochs * (_steps(planned) or 1)
@@ -261,9 +256,9 @@ class Watcher:
             task = self.tasks[planned.identity] = self.progress.add_task("", total=None, line="")
         name = f"{short(planned.identity)} {what}"
         self.progress.update(
-            task, description=name, total=total, completed=event["step"], line=_line(event)
+            task, description=name, total=total, completed=event.step, line=_line(event)
         )
-        if event["step"] >= total:
+        if event.step >= total:
             self.progress.remove_task(self.tasks.pop(planned.identity))
 
 
@@ -272,14 +267,14 @@ def _steps(planned: PlannedRun) -> int:
     return config.steps_per_epoch or -(-config.data.train_mixtures // config.batch_size)
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: Event) -> str:
     """An event as a few words: where it stands, loss or score, time left."""
-    metrics = event.get("metrics", {})
-    if event["kind"] == names.EVENT_DEPTH:
-        return f"scored up to N_re {event['step']}"
-    parts = [f"{event['kind']} {event['step']}" if event["kind"] == names.EVENT_SCORED else ""]
-    if event["kind"] in (names.EVENT_TRAIN, names.EVENT_EPOCH):
-        parts = [f"epoch {event['epoch']} step {event['step']}"]
+    metrics = event.metrics
+    if event.kind == names.EVENT_DEPTH:
+        return f"scored up to N_re {event.step}"
+    parts = [f"{event.kind} {event.step}" if event.kind == names.EVENT_SCORED else ""]
+    if event.kind in (names.EVENT_TRAIN, names.EVENT_EPOCH):
+        parts = [f"epoch {event.epoch} step {event.step}"]
     for key, text in (
         (names.TRAIN_LOSS, "loss {:.2f} dB"),
         (names.VAL_LOSS, "validation loss {:.2f} dB"),

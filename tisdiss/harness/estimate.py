@@ -21,6 +21,7 @@ from tisdiss.harness.plan_file import saved_plans
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.records.run_record import Environment
 from tisdiss.study.profiles import get_profile
 
 MIXTURE_SECONDS = 6.0
@@ -160,25 +161,25 @@ def _identities(runs_dir: Path, profile: str) -> set[str]:
         """`status` tells it; a figure that is estimated can do without."""
 
     plans = saved_plans(runs_dir, profile, damaged=ignore)
-    return {run["identity"] for plan in plans for row in plan["rows"] for run in row["runs"]}
+    return {run.identity for plan in plans for row in plan.rows for run in row.runs}
 
 
 def _speeds(folder: RunFolder) -> list[float]:
     """The speed at the end of a finished training, in multiply-adds; [] where none was logged."""
-    if folder.read("result.json").get("status") != "done":
+    if folder.result().status != "done":
         return []
     config = folder.settings()
     logged = [
-        event["metrics"][names.SPEED]
+        event.metrics[names.SPEED]
         for event in read_journal(folder.journal)
-        if event["kind"] == names.EVENT_TRAIN and event.get("metrics", {}).get(names.SPEED)
+        if event.kind == names.EVENT_TRAIN and event.metrics.get(names.SPEED)
     ]
     length = config.data.segment_seconds
     return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]
 
 
 def _device(folder: RunFolder) -> str:
-    told = folder.read("environment.json")
-    threads = told.get("threads") or 1
+    environment = folder.environment() or Environment()
+    threads = environment.threads or 1
     cpu = f"{threads} CPU thread{'s' if threads > 1 else ''}"
-    return told.get("accelerator") or cpu
+    return environment.accelerator or cpu

@@ -23,7 +23,9 @@ from tisdiss.harness.worker import EXIT_CODES
 from tisdiss.machine.lease import RunHeldError, is_held
 from tisdiss.records.files import DamagedError, read_whole
 from tisdiss.records.identity import short
-from tisdiss.records.run_folder import FINAL, RunFolder, run_folders
+from tisdiss.records.reading import read_if_there
+from tisdiss.records.run_folder import RunFolder, run_folders
+from tisdiss.records.run_record import FINAL, RUN_WAY_OUT, Evaluation
 
 STALE_SECONDS = 3600.0
 """Temporary files of a writer that was killed are older than this."""
@@ -55,10 +57,10 @@ class Collected:
 def gc(runs_dir: Path, *, dry_run: bool = False) -> Collected:
     """Delete what is unreachable, or only list it."""
     runs_dir, problems = Path(runs_dir), list[str]()
-    found = list(_unreachable(runs_dir, problems))
+    rubbish = list(_unreachable(runs_dir, problems))
     if not dry_run:
-        found = [rubbish for rubbish in found if _delete(runs_dir, rubbish, problems)]
-    return Collected(found, problems)
+        rubbish = [each for each in rubbish if _delete(runs_dir, each, problems)]
+    return Collected(rubbish, problems)
 
 
 def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
@@ -81,8 +83,8 @@ def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
 def _temporary(runs_dir: Path) -> list[Path]:
     """What `write_atomic` has begun in the places that are ours; others may hold a user's files."""
     ours = [*run_folders(runs_dir), *(runs_dir / name for name in _OURS)]
-    found = [path for place in ours for path in place.rglob(".*.tmp")]
-    return sorted(p for p in [*runs_dir.glob(".*.tmp"), *found] if _TEMPORARY.fullmatch(p.name))
+    leftovers = [path for place in ours for path in place.rglob(".*.tmp")]
+    return sorted(p for p in [*runs_dir.glob(".*.tmp"), *leftovers] if _TEMPORARY.fullmatch(p.name))
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def _of_run(folder: RunFolder, planned: set[str] | None) -> Iterator[Rubbish]:
     if is_held(folder.lock_file):
         return
     states = folder.path / "checkpoints"
-    done = folder.read("result.json").get("status") in FINAL and folder.model_file.is_file()
+    done = folder.result().status in FINAL and folder.model_file.is_file()
     if states.is_dir() and done:
         yield _rubbish(states, "training states of a finished run")
     elif states.is_dir() and planned is not None and folder.identity not in planned:
@@ -110,22 +112,22 @@ def _of_run(folder: RunFolder, planned: set[str] | None) -> Iterator[Rubbish]:
 
 
 def _is_complete(evaluation: Path) -> bool:
-    found = RunFolder(evaluation, "").read("evaluation.json").get("identity") or ""
-    return short(found) == evaluation.name
+    record = read_if_there(evaluation / "evaluation.json", Evaluation, way_out=RUN_WAY_OUT)
+    return record is not None and short(record.identity or "") == evaluation.name
 
 
 def _planned(runs_dir: Path, problems: list[str]) -> set[str] | None:
     """Identities that some plan names, with all their ancestors; None if that cannot be known."""
     before, named = len(problems), set[str]()
     for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
-        named |= {run["identity"] for row in plan["rows"] for run in row["runs"]}
+        named |= {run.identity for row in plan.rows for run in row.runs}
     ancestors = list(named)
     for identity in ancestors:
         with _told(problems):
-            parent = RunFolder.of(runs_dir, identity).read("config.json").get("parent")
-            if parent and parent not in named:
-                named.add(parent)
-                ancestors.append(parent)
+            config = RunFolder.of(runs_dir, identity).config()
+            if config and config.parent and config.parent not in named:
+                named.add(config.parent)
+                ancestors.append(config.parent)
     return named if len(problems) == before else None
 
 

@@ -29,7 +29,8 @@ from tisdiss.machine.device import check_device, cpus
 from tisdiss.machine.lease import silent_seconds
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import sha256_of, short
-from tisdiss.records.run_folder import BROKEN, Follower, RunFolder
+from tisdiss.records.run_folder import Follower, RunFolder
+from tisdiss.records.run_record import BROKEN
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and where to leave the exit code."""
@@ -234,9 +235,9 @@ def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:
 def ending(folder: RunFolder, outcome: Outcome) -> str:
     """How a run in another process ended, with its reason where it is broken."""
     try:
-        reason = folder.read("result.json").get("reason") if outcome in BROKEN else None
+        reason = folder.result().reason if outcome in BROKEN else None
     except DamagedError as error:
-        reason = error
+        reason = str(error)
     return f"{outcome}: {reason}" if reason else outcome
 
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from tisdiss.config import DataConfig, EvalConfig, TrainConfig
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.run_folder import State
-from tisdiss.study.profiles import Words
-from tisdiss.study.words import Marks
+from tisdiss.study.profiles import FilePart
+from tisdiss.study.words import Claim, Marks, Show
 
 Kind = Literal["train", "finetune", "weights"]
 
 
-class PlannedEvaluation(Words):
+class PlannedEvaluation(FilePart):
     """Some weights scored at some depths on some mixtures."""
 
     identity: str
@@ -25,7 +27,7 @@ class PlannedEvaluation(Words):
     test_manifest: str
 
 
-class Member(Words):
+class Member(FilePart):
     """A place where a run is shown."""
 
     study: str
@@ -33,7 +35,7 @@ class Member(Words):
     profile: str
 
 
-class PlannedRun(Words):
+class PlannedRun(FilePart):
     """One training (or import of shipped weights) with the evaluations asked of it."""
 
     identity: str
@@ -67,7 +69,7 @@ class PlannedRun(Words):
         return f"{self.code} {self.name} seed {self.seed} ({rows})"
 
 
-class RowRun(Words):
+class RowRun(FilePart):
     """A seed of a row: which run, and which of its evaluations."""
 
     seed: int
@@ -75,7 +77,7 @@ class RowRun(Words):
     evaluation: str
 
 
-class PlannedRow(Words):
+class PlannedRow(FilePart):
     """A row of a study with its runs, one a seed."""
 
     id: str
@@ -96,21 +98,70 @@ class PlannedRow(Words):
     runs: tuple[RowRun, ...]
 
 
-class PlannedStudy(Words):
+class ScoredCorpus(FilePart):
+    """What the rows of a role are scored on, as every figure and table states it."""
+
+    label: str | None = None
+    source: str | None = None
+    data_source: str | None = None
+    data_condition: str | None = None
+    data_noise: str | None = None
+    manifest: str | None = None
+    test_manifest: str | None = None
+    speakers_test: int | None = None
+    note: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a label there is no such key."""
+        whole: dict[str, Any] = dump(self)
+        return {key: value for key, value in whole.items() if key != "label" or value}
+
+
+class QuotedRow(FilePart):
+    """A row whose numbers others reported."""
+
+    id: str
+    label: str | None
+    published: dict[str, float]
+    source: str | None
+    marks: Marks | None
+    corpus: str
+
+
+class StudyContent(FilePart):
+    """What a plan keeps of a study beside its rows."""
+
+    title: str
+    claim: str
+    base: str
+    corpus: ScoredCorpus
+    corpora: dict[str, ScoredCorpus]
+    evaluate: EvalConfig
+    show: Show
+    claims: tuple[Claim, ...]
+    published: tuple[QuotedRow, ...]
+    study_hash: str
+    profile_hash: str
+    order: tuple[str, ...]
+
+
+class PlannedStudy(FilePart):
     """A study at a profile, as analysis reads it from `runs/plans/`."""
 
     study: str
     profile: str
     rows: tuple[PlannedRow, ...]
-    content: dict[str, Any]
-    """The rest of the file: title, claim, corpora, evaluate, show, published rows, claims."""
+    content: StudyContent
 
     def document(self) -> dict[str, Any]:
+        """What `runs/plans/` keeps of it, as plain data."""
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
-        return {**head, **self.content, "rows": [row.model_dump(mode="json") for row in self.rows]}
+        rows = [row.model_dump(mode="json") for row in self.rows]
+        return {**head, **self.content.model_dump(mode="json"), "rows": rows}
 
 
-class Plan(Words):
+class Plan(FilePart):
     """The runs of some studies at one profile, parents before children, and the studies."""
 
     profile: str
@@ -128,11 +179,11 @@ class Plan(Words):
 
     def run(self, identity: str) -> PlannedRun:
         """The run whose identity starts with the given digits."""
-        found = [run for run in self.runs if run.identity.startswith(identity)]
-        if len(found) != 1:
+        matches = [run for run in self.runs if run.identity.startswith(identity)]
+        if len(matches) != 1:
             there = ", ".join(short(run.identity) for run in self.runs)
             raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
-        return found[0]
+        return matches[0]
 
     @property
     def unknown(self) -> tuple[str, ...]:

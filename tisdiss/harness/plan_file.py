@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tisdiss.harness.plan import Plan
+from tisdiss.harness.plan import Plan, PlannedRow, StudyContent
 from tisdiss.records.files import DamagedError, write_atomic
-from tisdiss.records.plan_record import StudyFile, plan_files, read_plan
+from tisdiss.records.plan_record import (
+    PlanFile,
+    PlanRun,
+    ShownRow,
+    StudyFile,
+    plan_files,
+    saved_plan,
+    saved_study,
+)
+from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, json_text
 
 
@@ -25,85 +34,96 @@ def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
     paths = []
     for study in plan.studies:
         path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
-        document = study.document()
+        whole = StudyFile.model_validate(study.document())
         if kept := _kept(path, Path(runs_dir), partial=plan.partial):
-            document = _laid_over(kept, document)
-        document["rows"] = _told_apart(document["rows"])
-        write_atomic(path, json_text(document))
+            whole = _laid_over(kept, whole)
+        whole = whole.model_copy(update={"rows": _labelled(whole.rows)})
+        write_atomic(path, _text(whole))
         paths.append(path)
     return paths
 
 
 def saved_plans(
     runs_dir: Path, profile: str = "*", *, damaged: Callable[[DamagedError], None]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[PlanFile]:
     """All saved plans, or those at a profile; those that cannot be read are told and left out."""
     for path in plan_files(runs_dir, profile):
         try:
-            yield read_plan(path)
+            yield saved_plan(path)
         except DamagedError as error:
             damaged(error)
 
 
-def _kept(path: Path, runs_dir: Path, *, partial: bool) -> dict[str, Any] | None:
+def _kept(path: Path, runs_dir: Path, *, partial: bool) -> StudyFile | None:
     """What of a saved plan stays; a damaged one is written anew where the new plan is whole."""
     if not os.path.lexists(path):
         return None
     if partial or path.is_dir():  # which nothing can replace
-        return read_plan(path, StudyFile)
+        return saved_study(path)
     with suppress(DamagedError):
-        return _finished(read_plan(path, StudyFile), runs_dir)
+        return _finished(saved_study(path), runs_dir)
     return None
 
 
-def _finished(plan: dict[str, Any], runs_dir: Path) -> dict[str, Any]:
+def _finished(plan: StudyFile, runs_dir: Path) -> StudyFile:
     """A saved plan with its finished runs alone."""
     rows = [
-        row | {"runs": [run for run in row["runs"] if _is_done(run, runs_dir)]}
-        for row in plan["rows"]
+        _with_runs(row, [run for run in row.runs if _is_done(run, runs_dir)]) for row in plan.rows
     ]
-    return plan | {"rows": [row for row in rows if row["runs"]]}
+    return plan.model_copy(update={"rows": [row for row in rows if row.runs]})
 
 
-def _is_done(run: dict[str, Any], runs_dir: Path) -> bool:
+def _is_done(run: PlanRun, runs_dir: Path) -> bool:
     try:
-        return RunFolder.of(runs_dir, run["identity"]).state((run["evaluation"],)) == "done"
+        return RunFolder.of(runs_dir, run.identity).state((run.evaluation,)) == "done"
     except DamagedError:
         return False
 
 
-def _laid_over(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def _laid_over(before: StudyFile, now: StudyFile) -> StudyFile:
     """The plan `now` with the rows and seeds that only `before` names, if all else is the same."""
-    if any(before.get(key) != now[key] for key in ("study_hash", "profile_hash")):
+    if (before.study_hash, before.profile_hash) != (now.study_hash, now.profile_hash):
         return now
-    heard, hears = _manifests(before), _manifests(now)
-    if any(heard[role] != hears[role] for role in heard.keys() & hears.keys()):
+    shared = before.corpora.keys() & now.corpora.keys()
+    if any(before.corpora[role].manifest != now.corpora[role].manifest for role in shared):
         return now
-    rows = {row["id"]: row for row in before["rows"]}
-    for row in now["rows"]:
-        known = {run["seed"]: run for run in rows.get(row["id"], row)["runs"]}
-        known |= {run["seed"]: run for run in row["runs"]}
-        runs: dict[str, Any] = {}  # shipped weights are one run, whatever the seed
-        for seed in sorted(known):
-            runs.setdefault(known[seed]["identity"], known[seed])
-        rows[row["id"]] = row | {"runs": list(runs.values())}
-    corpora = before.get("corpora", {}) | now.get("corpora", {})
-    ordered = [rows[row_id] for row_id in now["order"] if row_id in rows]
-    return now | {"rows": ordered, "corpora": corpora}
+    rows = {row.id: row for row in before.rows}
+    for row in now.rows:
+        by_seed = {run.seed: run for run in (*rows.get(row.id, row).runs, *row.runs)}
+        runs: dict[str, PlanRun] = {}  # shipped weights are one run, whatever the seed
+        for seed in sorted(by_seed):
+            runs.setdefault(by_seed[seed].identity, by_seed[seed])
+        rows[row.id] = _with_runs(row, list(runs.values()))
+    ordered = [rows[row_id] for row_id in now.order if row_id in rows]
+    return now.model_copy(update={"rows": ordered, "corpora": before.corpora | now.corpora})
 
 
-def _manifests(plan: dict[str, Any]) -> dict[str, Any]:
-    """What was heard, by role."""
-    return {role: corpus.get("manifest") for role, corpus in plan.get("corpora", {}).items()}
+def _with_runs(row: ShownRow, runs: list[PlanRun]) -> ShownRow:
+    return row.model_copy(update={"runs": runs})
 
 
-def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row that is only called like its model gets its id, too, if another of its corpus is."""
+def _labelled(rows: Sequence[ShownRow]) -> list[ShownRow]:
+    """If two rows of a corpus would show only their model's name, each label gets the row's id."""
 
-    def with_id(row: dict[str, Any]) -> str:
-        return f"{row['name']} ({row['id']})"
+    def with_id(row: ShownRow) -> str:
+        return f"{row.name} ({row.id})"
 
-    bare = [row for row in rows if row["label"] in (row["name"], with_id(row))]
-    count = Counter((row["corpus"], row["name"]) for row in bare)
-    alike = [row["id"] for row in bare if count[row["corpus"], row["name"]] > 1]
-    return [row | {"label": with_id(row)} if row["id"] in alike else row for row in rows]
+    bare = [row for row in rows if row.label in (row.name, with_id(row))]
+    count = Counter((row.corpus, row.name) for row in bare)
+    alike = {row.id for row in bare if count[row.corpus, row.name] > 1}
+    return [
+        row.model_copy(update={"label": with_id(row)}) if row.id in alike else row for row in rows
+    ]
+
+
+def _text(plan: StudyFile) -> str:
+    """JSON with the keys in the order in which a plan and its rows are told."""
+    whole = plain(plan)
+    whole["rows"] = [_sorted(row, PlannedRow.model_fields) for row in whole["rows"]]
+    head = ("schema", "study", "profile", *StudyContent.model_fields)
+    return json_text(_sorted(whole, head))
+
+
+def _sorted(data: Mapping[str, Any], first: Iterable[str]) -> dict[str, Any]:
+    """The data with these keys first."""
+    return {key: data[key] for key in dict.fromkeys((*first, *data)) if key in data}

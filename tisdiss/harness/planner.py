@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tisdiss.config import DataConfig, TrainConfig, check_seed
 from tisdiss.cost.formulas import macs_per_second, parameters
@@ -23,7 +23,10 @@ from tisdiss.harness.plan import (
     PlannedRow,
     PlannedRun,
     PlannedStudy,
+    QuotedRow,
     RowRun,
+    ScoredCorpus,
+    StudyContent,
 )
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import (
@@ -124,13 +127,11 @@ class _Planner:
             for row in chosen
             if not row.published
         ]
-        content = self._content(study, view, planned)
-        content["order"] = [row.id for row in study.rows]
         return PlannedStudy(
             study=study.study,
             profile=self.profile,
             rows=tuple(planned),
-            content=content,
+            content=self._content(study, view, planned),
         )
 
     def _row(self, study: Study, row: Row, view: Profile, seeds: Sequence[int]) -> PlannedRow:
@@ -238,56 +239,55 @@ class _Planner:
 
     def _note(self, identity: str, evaluation: PlannedEvaluation, member: Member) -> None:
         run = self.runs[identity]
-        known = {e.identity for e in run.evaluations}
-        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in known else ())
+        there = {e.identity for e in run.evaluations}
+        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in there else ())
         members = run.members + ((member,) if member not in run.members else ())
         self.runs[identity] = run.model_copy(
             update={"evaluations": evaluations, "members": members}
         )
 
-    def _content(self, study: Study, view: Profile, rows: Sequence[PlannedRow]) -> dict[str, Any]:
+    def _content(self, study: Study, view: Profile, rows: Sequence[PlannedRow]) -> StudyContent:
         roles = {row.corpus: row for row in reversed(rows)}
         corpora = {role: self._corpus(row, view) for role, row in sorted(roles.items())}
         quoted = [row for row in study.rows if row.published]
         used = [study.origin(row) for row in study.rows if row.use]
         elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
         but_words = study.model_dump(mode="json", exclude={"claims": {"__all__": {"says"}}})
-        return {
-            "title": study.title,
-            "claim": study.claim,
-            "base": study.base,
-            "corpus": corpora[rows[0].corpus] if rows else {},
-            "corpora": corpora,
-            "evaluate": resolve_evaluation(view).model_dump(mode="json"),
-            "show": study.show.model_dump(mode="json"),
-            "claims": [claim.model_dump(mode="json") for claim in study.claims],
-            "published": [_published(study, row) for row in quoted],
-            "study_hash": sha256_of([but_words, elsewhere]),
-            "profile_hash": sha256_of(view.model_dump(mode="json", include=_DECISIVE)),
-        }
+        return StudyContent(
+            title=study.title,
+            claim=study.claim,
+            base=study.base,
+            corpus=corpora[rows[0].corpus] if rows else ScoredCorpus(),
+            corpora=corpora,
+            evaluate=resolve_evaluation(view),
+            show=study.show,
+            claims=study.claims,
+            published=tuple(_quoted(study, row) for row in quoted),
+            study_hash=sha256_of([but_words, elsewhere]),
+            profile_hash=sha256_of(view.model_dump(mode="json", include=_DECISIVE)),
+            order=tuple(row.id for row in study.rows),
+        )
 
-    def _corpus(self, row: PlannedRow, view: Profile) -> dict[str, Any]:
-        """What the rows of a role are scored on, as every figure and table states it."""
+    def _corpus(self, row: PlannedRow, view: Profile) -> ScoredCorpus:
         role = view.role(row.corpus)
-        said = {"label": role.label} if role.label else {}
         run = self.runs[row.runs[0].identity]
         evaluation = next(e for e in run.evaluations if e.identity == row.runs[0].evaluation)
         corpus, _ = self._open(evaluation.data, run.config.model.n_src)
         if corpus is None:
-            return said
+            return ScoredCorpus(label=role.label or None)
         scored = corpus.source.split(evaluation.config.split)
         notes = (view.note, role.note, corpus.source.note)
-        return {
-            **said,
-            "source": corpus.source.name,
-            "data_source": evaluation.data.source,
-            "data_condition": evaluation.data.condition,
-            "data_noise": evaluation.data.noise,
-            "manifest": corpus.manifest_hash,
-            "test_manifest": evaluation.test_manifest,
-            "speakers_test": len({utterance.speaker for utterance in scored}),
-            "note": "; ".join(note for note in notes if note),
-        }
+        return ScoredCorpus(
+            label=role.label or None,
+            source=corpus.source.name,
+            data_source=evaluation.data.source,
+            data_condition=evaluation.data.condition,
+            data_noise=evaluation.data.noise,
+            manifest=corpus.manifest_hash,
+            test_manifest=evaluation.test_manifest,
+            speakers_test=len({utterance.speaker for utterance in scored}),
+            note="; ".join(note for note in notes if note),
+        )
 
 
 @contextmanager
@@ -299,10 +299,15 @@ def _told_at(study: Study, row: Row) -> Iterator[None]:
         raise ValueError(f"{study.place(row)}: {row.id!r}: {error}") from error
 
 
-def _published(study: Study, row: Row) -> dict[str, Any]:
-    """A row that is quoted."""
-    told = row.model_dump(mode="json", include={"id", "label", "published", "source", "marks"})
-    return {**told, "corpus": study.corpus_of(row)}
+def _quoted(study: Study, row: Row) -> QuotedRow:
+    return QuotedRow(
+        id=row.id,
+        label=row.label,
+        published=row.published,
+        source=row.source,
+        marks=row.marks,
+        corpus=study.corpus_of(row),
+    )
 
 
 def _depths_in(values: dict[str, float]) -> tuple[int, ...]:

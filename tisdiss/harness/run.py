@@ -7,7 +7,7 @@ from pathlib import Path
 from tisdiss.harness.plan import Plan
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.runner import Outcome, Runner, Say
-from tisdiss.records.run_folder import BROKEN
+from tisdiss.records.run_record import BROKEN
 
 
 def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]:

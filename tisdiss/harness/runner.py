@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,19 @@ from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import SCHEMA, short, training_manifest
-from tisdiss.records.run_folder import FINAL, Journal, RunFolder, json_text
+from tisdiss.records.reading import read_if_there
+from tisdiss.records.record import plain
+from tisdiss.records.run_folder import Journal, RunFolder, json_text
+from tisdiss.records.run_record import (
+    FINAL,
+    RUN_WAY_OUT,
+    Environment,
+    Evaluation,
+    Event,
+    Logged,
+    RunResult,
+    Status,
+)
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.shipped_weights import read_metadata, weights_path
 
@@ -39,8 +51,9 @@ Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "b
 _NUMBERS = ("steps", "epochs", "best_val", "seconds")
 """What a result says of a training."""
 
+Broken = Literal["failed", "diverged"]
 Say = Callable[[str], None]
-Watch = Callable[[PlannedRun, dict[str, Any]], None]
+Watch = Callable[[PlannedRun, Event], None]
 
 
 class StopRun(Exception):
@@ -100,11 +113,11 @@ class Runner:
             return "failed"
 
     def _run(self, planned: PlannedRun, folder: RunFolder) -> Outcome:
-        result, _ = folder.read("result.json"), folder.read("environment.json")
-        if result.get("status") == "diverged" and not self.again:
-            self.say(f"{planned}: diverged before ({result.get('reason')}); --again trains it anew")
+        result, _ = folder.result(), folder.environment()
+        if result.status == "diverged" and not self.again:
+            self.say(f"{planned}: diverged before ({result.reason}); --again trains it anew")
             return "diverged"
-        if result.get("status") == "diverged":
+        if result.status == "diverged":
             _start_anew(folder)
         parent = self._parent_model(planned)
         if planned.parent and parent is None:
@@ -118,8 +131,8 @@ class Runner:
             self.say(f"{planned}: interrupted; the same command goes on from here")
             raise
         except StopRun as reason:
-            if folder.read("result.json").get("status") not in FINAL:
-                folder.write("result.json", {"status": "running", "reason": str(reason)})
+            if folder.result().status not in FINAL:
+                folder.write("result.json", RunResult(status="running", reason=str(reason)))
             self.say(f"{planned}: {reason}")
             return "stopped"
         except Exception as error:
@@ -131,12 +144,12 @@ class Runner:
         self, planned: PlannedRun, folder: RunFolder, parent: Path | None, journal: Journal
     ) -> Outcome:
         on_log = self._logger(planned, journal)
-        if folder.read("result.json").get("status") not in FINAL:
+        if folder.result().status not in FINAL:
             if planned.kind == "weights":
                 self._import(planned, folder)
             else:
                 self._train(planned, folder, parent, on_log)
-                if folder.read("result.json", "status")["status"] not in FINAL:
+                if folder.result().status not in FINAL:
                     self.say(f"{planned}: stopped; the same command goes on from here")
                     return "stopped"
         for evaluation in planned.evaluations:
@@ -149,19 +162,20 @@ class Runner:
         if planned.parent is None:
             return None
         parent = RunFolder.of(self.runs_dir, planned.parent)
-        ready = parent.read("result.json").get("status") in FINAL and parent.model_file.is_file()
+        ready = parent.result().status in FINAL and parent.model_file.is_file()
         return parent.model_file if ready else None
 
     def _describe(self, planned: PlannedRun, folder: RunFolder) -> None:
         """What is asked for and where it runs; a run that resumes elsewhere lists both."""
         folder.check()
         now = describe_environment(device=self.device, threads=self.threads)
-        first = folder.read("environment.json")
-        resumed = [*first.get("resumed", []), now]
-        same = first and now in ({k: v for k, v in first.items() if k != "resumed"}, *resumed[:-1])
-        if not same:
-            folder.write("environment.json", {**first, "resumed": resumed} if first else now)
-        if folder.read("config.json"):
+        first = folder.environment()
+        if first is None:
+            folder.write("environment.json", now)
+        elif not any(_same_place(now, before) for before in (first, *first.resumed)):
+            resumed = [*first.resumed, now]
+            folder.write("environment.json", first.model_copy(update={"resumed": resumed}))
+        if folder.config():
             return  # also where shipped weights are those of a run that was trained here
         folder.write(
             "config.json",
@@ -176,8 +190,8 @@ class Runner:
             },
         )
 
-    def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[dict[str, Any]], None]:
-        def on_log(event: dict[str, Any]) -> None:
+    def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[Logged], None]:
+        def on_log(event: Logged) -> None:
             written = journal.append(event)
             if self.watch:
                 self.watch(planned, written)
@@ -189,14 +203,14 @@ class Runner:
         planned: PlannedRun,
         folder: RunFolder,
         parent: Path | None,
-        on_log: Callable[[dict[str, Any]], None],
+        on_log: Callable[[Logged], None],
     ) -> None:
         """Train to the end, or until the time is up."""
-        if told := _told_by_weights(folder):
-            folder.write("result.json", told)
+        if result_of_weights := _result_of_weights(folder):
+            folder.write("result.json", result_of_weights)
             self.say(f"{planned}: its weights say that it was trained to the end")
             return
-        folder.write("result.json", {"status": "running", "reason": None})
+        folder.write("result.json", RunResult(status="running", reason=None))
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
         self.say(f"{planned}: {'goes on' if folder.journal.stat().st_size else 'starts'}")
@@ -212,9 +226,8 @@ class Runner:
             about=about_weights(planned),
             recompute=self.recomputes(planned),
         )
-        status = "running" if result.stopped == "time" else "done"
-        numbers = {name: getattr(result, name) for name in _NUMBERS}
-        folder.write("result.json", {"status": status, "reason": result.stopped, **numbers})
+        status: Status = "running" if result.stopped == "time" else "done"
+        folder.write("result.json", _result(status, result.stopped, vars(result)))
 
     def recomputes(self, planned: PlannedRun) -> bool:
         """Whether a training recomputes what its gradient needs instead of keeping it."""
@@ -239,14 +252,14 @@ class Runner:
         """Make shipped weights a run folder like any other."""
         assert planned.file is not None
         write_atomic(folder.model_file, weights_path(planned.file, self.root).read_bytes())
-        folder.write("result.json", {"status": "imported", "reason": f"from {planned.file}"})
+        folder.write("result.json", RunResult(status="imported", reason=f"from {planned.file}"))
 
     def _evaluate(
         self,
         planned: PlannedRun,
         folder: RunFolder,
         asked: PlannedEvaluation,
-        on_log: Callable[[dict[str, Any]], None],
+        on_log: Callable[[Logged], None],
     ) -> None:
         """Score into a folder aside, which resumes, and takes its final name when complete."""
         from tisdiss.evaluate import JOURNAL
@@ -273,7 +286,8 @@ class Runner:
                 }
             )
         written = aside / "evaluation.json"
-        document = RunFolder(aside, planned.identity).read(written.name) | {
+        about = read_if_there(written, Evaluation, way_out=RUN_WAY_OUT) or Evaluation()
+        document = plain(about) | {
             "identity": asked.identity,
             "train_identity": planned.identity,
             "config": asked.config.model_dump(mode="json"),
@@ -286,15 +300,15 @@ class Runner:
         aside.rename(final)
 
     def _broken(
-        self, planned: PlannedRun, folder: RunFolder, status: Outcome, error: Exception
+        self, planned: PlannedRun, folder: RunFolder, status: Broken, error: Exception
     ) -> Outcome:
         """Keep the reason beside the run; finished weights stay finished."""
         if self.on_error:
             self.on_error(error)
         reason = reason_of(error)
         write_atomic(folder.path / "error.txt", "".join(traceback.format_exception(error)))
-        if folder.read("result.json").get("status") not in FINAL:
-            folder.write("result.json", {"status": status, "reason": reason})
+        if folder.result().status not in FINAL:
+            folder.write("result.json", RunResult(status=status, reason=reason))
         self.say(f"{planned}: {status}: {reason} (details: {folder.path / 'error.txt'})")
         return status
 
@@ -321,7 +335,16 @@ def _check_manifest(what: str, found: str, planned: str) -> None:
         )
 
 
-def _told_by_weights(folder: RunFolder) -> dict[str, Any] | None:
+def _same_place(a: Environment, b: Environment) -> bool:
+    """Whether two descriptions say the same, but for what came after."""
+    return a.model_dump(exclude={"resumed"}) == b.model_dump(exclude={"resumed"})
+
+
+def _result(status: Status, reason: str, training: Mapping[str, Any]) -> RunResult:
+    return RunResult(status=status, reason=reason, **{name: training[name] for name in _NUMBERS})
+
+
+def _result_of_weights(folder: RunFolder) -> RunResult | None:
     """The result of a training whose result.json was lost; None where it has to go on."""
     try:
         about = json.loads(read_metadata(folder.model_file)["about"])
@@ -330,8 +353,7 @@ def _told_by_weights(folder: RunFolder) -> dict[str, Any] | None:
     training = about.get("training")
     if about.get("identity") != folder.identity or not training:
         return None
-    numbers = {name: training[name] for name in _NUMBERS}
-    return {"status": "done", "reason": training["stopped"], **numbers}
+    return _result("done", training["stopped"], training)
 
 
 def _start_anew(folder: RunFolder) -> None:
@@ -340,7 +362,7 @@ def _start_anew(folder: RunFolder) -> None:
     attempts = len(list(folder.path.glob("events.diverged-*.jsonl")))
     if folder.journal.is_file():
         folder.journal.rename(folder.path / f"events.diverged-{attempts + 1}.jsonl")
-    folder.write("result.json", {"status": "running", "reason": None})
+    folder.write("result.json", RunResult(status="running", reason=None))
 
 
 def about_weights(planned: PlannedRun) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tisdiss.machine.device import check_device
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_folder import RunFolder, json_text, read_journal
+from tisdiss.records.run_record import Event
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.search_file import OBJECTIVES, Params, Search, Span
 
@@ -97,8 +98,8 @@ class _Trial:
         self.track = track
         sign(trial)
         self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
-        known = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
-        rows = spec.study({**known, trial.number: self.params})
+        tried = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
+        rows = spec.study({**tried, trial.number: self.params})
         self.plan: Plan = plan(
             [rows], profile, runs_dir=runner.runs_dir, corpora=runner.corpora, root=runner.root
         )
@@ -127,7 +128,7 @@ class _Trial:
         elif outcome == "held":  # by somebody else, who will finish it: it says nothing
             self.study.tell(self.trial, state=TrialState.FAIL)
         else:
-            reason = folder.read("result.json").get("reason") or outcome
+            reason = folder.result().reason or outcome
             if errors:  # finished weights stay finished when their evaluation fails
                 reason = f"{type(errors[-1]).__name__}: {errors[-1]}"
             self.trial.set_user_attr("reason", reason)
@@ -157,16 +158,16 @@ class _Trial:
     def _prunes(self) -> bool:
         return self.spec.prune and len(self.spec.objectives) == 1
 
-    def _report(self, event: dict[str, Any]) -> bool:
-        self.trial.report(event["metrics"][names.VAL_SI_SNRI], event["epoch"])
+    def _report(self, event: Event) -> bool:
+        self.trial.report(event.metrics[names.VAL_SI_SNRI], event.epoch)
         return self.trial.should_prune()
 
-    def _watch(self, planned: PlannedRun, event: dict[str, Any]) -> None:
+    def _watch(self, planned: PlannedRun, event: Event) -> None:
         if self.runner.watch:
             self.runner.watch(planned, event)
-        last = event["epoch"] >= planned.config.epochs
-        if event["kind"] == names.EVENT_EPOCH and self._prunes and self._report(event) and not last:
-            raise StopRun(f"pruned by {self.spec.search} at epoch {event['epoch']}")
+        last = event.epoch >= planned.config.epochs
+        if event.kind == names.EVENT_EPOCH and self._prunes and self._report(event) and not last:
+            raise StopRun(f"pruned by {self.spec.search} at epoch {event.epoch}")
 
 
 @contextmanager
@@ -179,17 +180,17 @@ def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator
     except ValueError as error:
         if "identity" in trial.user_attrs:
             raise
-        known = any("identity" in other.user_attrs for other in study.trials)
-        if known:
+        has_settings = any("identity" in other.user_attrs for other in study.trials)
+        if has_settings:
             trial.set_user_attr("reason", str(error))
         study.tell(trial, state=TrialState.FAIL)
-        if not known:
+        if not has_settings:
             raise
         say(f"trial {trial.number}: refused: {error}")
 
 
-def _is_validated(event: dict[str, Any]) -> bool:
-    return event["kind"] == names.EVENT_EPOCH and names.VAL_SI_SNRI in event.get("metrics", {})
+def _is_validated(event: Event) -> bool:
+    return event.kind == names.EVENT_EPOCH and names.VAL_SI_SNRI in event.metrics
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:

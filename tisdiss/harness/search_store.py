@@ -84,8 +84,8 @@ def _study(spec: Search, profile: str, kept: BaseStorage) -> Study:
     import optuna
 
     name = f"{spec.search}.{profile}"
-    known = [s.study_name for s in optuna.get_all_study_summaries(kept)]
-    done = len(optuna.load_study(study_name=name, storage=kept).trials) if name in known else 0
+    there = [s.study_name for s in optuna.get_all_study_summaries(kept)]
+    done = len(optuna.load_study(study_name=name, storage=kept).trials) if name in there else 0
     return optuna.create_study(
         storage=kept,
         study_name=name,

@@ -40,7 +40,8 @@ from tisdiss.machine.device import check_device_name
 from tisdiss.machine.lease import silent_seconds
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import sha256_of, short
-from tisdiss.records.run_folder import BROKEN, RunFolder
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.records.run_record import BROKEN
 
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes that leave nothing for a child to start from."""

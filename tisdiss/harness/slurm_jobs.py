@@ -27,7 +27,7 @@ from tisdiss.records.reading import read_digits
 from tisdiss.records.run_folder import json_text
 from tisdiss.study.document import read_document
 from tisdiss.study.overrides import validated
-from tisdiss.study.profiles import Words
+from tisdiss.study.profiles import FilePart
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -51,7 +51,7 @@ Tasks = dict[str, dict[int, Task]]
 NOWHERE = Task("ABSENT", "")
 
 
-class SlurmSettings(Words):
+class SlurmSettings(FilePart):
     """What a job asks of the cluster: a small YAML file, `--slurm FILE`."""
 
     partition: Word | None = Field(default=None, description="None: the cluster's default")

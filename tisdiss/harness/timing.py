@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,8 @@ from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
+from tisdiss.records.plan_record import TimedRow
+from tisdiss.records.record import plain
 from tisdiss.records.run_folder import json_text
 
 SCHEMA = 1
@@ -72,14 +73,14 @@ def time_plan(
     factors = time_points(sorted(points, key=str), timing, on_pass)
     paths = []
     for study in plan.studies:
-        rows = {row.id: _factors(plan, row, factors) for row in study.rows}
+        rows = {row.id: plain(_factors(plan, row, factors)) for row in study.rows}
         document = {
             "schema": SCHEMA,
             "study": study.study,
             "profile": study.profile,
             "seconds": timing.seconds,
             "rounds": timing.rounds,
-            "environment": {k: v for k, v in about.items() if k != "platform"},
+            "environment": about.model_dump(exclude_unset=True, exclude={"platform"}),
             "rows": rows,
         }
         path = timing_path(runs_dir, study.study, study.profile)
@@ -97,15 +98,15 @@ def time_points(
         torch.set_num_threads(timing.threads)
     models = {config: _built(config, timing.device) for config, _ in points}
     sounds = {config: _sound(config, timing) for config in models}
-    found: dict[Point, list[float]] = {point: [] for point in points}
+    measured: dict[Point, list[float]] = {point: [] for point in points}
     work = [(turn, point) for turn in range(timing.rounds + 1) for point in points]
     for done, (turn, (config, n_re)) in enumerate(work, start=1):
         forward = partial(models[config], sounds[config], n_re=n_re)
         spent = seconds_of(forward, timing.device)
         if turn:
-            found[config, n_re].append(spent / timing.seconds)
+            measured[config, n_re].append(spent / timing.seconds)
         on_pass(done, len(work))
-    return found
+    return measured
 
 
 def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
@@ -118,14 +119,14 @@ def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
     return [(model, n_re) for n_re in row.macs]
 
 
-def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> dict[str, Any]:
+def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> TimedRow:
     """Median and range by N_re."""
-    found = {point[1]: factors[point] for point in _row_points(plan, row)}
-    return {
-        "identity": row.runs[0].identity,
-        "rtf": {str(n_re): median(values) for n_re, values in found.items()},
-        "range": {str(n_re): [min(values), max(values)] for n_re, values in found.items()},
-    }
+    by_depth = {point[1]: factors[point] for point in _row_points(plan, row)}
+    return TimedRow(
+        identity=row.runs[0].identity,
+        rtf={str(n_re): median(values) for n_re, values in by_depth.items()},
+        range={str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
+    )
 
 
 def _at_inference(model: ModelConfig) -> ModelConfig:

@@ -29,7 +29,7 @@ from tisdiss.harness.experiment import (
 )
 from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.saved_view import saved_view
-from tisdiss.harness.view import View, view_of
+from tisdiss.harness.view import Place, View, view_of
 from tisdiss.machine.alone import alone
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
@@ -75,9 +75,9 @@ class Synced:
     """What had to be put right."""
 
     def __str__(self) -> str:
-        told = f"{self.runs} runs in {self.uri}, {self.updated} updated"
+        summary = f"{self.runs} runs in {self.uri}, {self.updated} updated"
         left = [f"left as it is: {line}" for line in self.left]
-        return "\n".join([*self.notes, told, *left])
+        return "\n".join([*self.notes, summary, *left])
 
 
 def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:
@@ -116,7 +116,7 @@ def origin_of(runs_dir: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _view(path: Path, shown: dict[str, list[dict[str, str]]]) -> View:
+def _view(path: Path, shown: dict[str, list[Place]]) -> View:
     folder = RunFolder.at(path)
     return view_of(folder, shown.get(folder.identity, []))
 
@@ -128,18 +128,17 @@ def _root(runs_dir: Path) -> Path:
 def shown_studies(runs_dir: Path) -> list[str]:
     """The studies and searches whose runs MLflow shows; damaged plans are told elsewhere."""
     plans = saved_plans(runs_dir, damaged=lambda error: None)
-    return sorted({plan["study"] for plan in plans})
+    return sorted({plan.study for plan in plans})
 
 
-def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[dict[str, str]]]:
+def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
     """Which rows of which studies show a run, from the plan files."""
-    members: dict[str, list[dict[str, str]]] = {}
+    members: dict[str, list[Place]] = {}
     for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
-        words = {key: plan.get(key) or "" for key in ("study", "profile", "title", "claim")}
-        for row in plan["rows"]:
-            for run in row["runs"]:
-                place = {**words, "row": row["id"], "label": row.get("label", "")}
-                members.setdefault(run["identity"], []).append(place)
+        for row in plan.rows:
+            place = Place(plan.study, plan.profile, plan.title, plan.claim or "", row.id, row.label)
+            for run in row.runs:
+                members.setdefault(run.identity, []).append(place)
     return members
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.identity import short
-from tisdiss.records.run_folder import BROKEN, FINAL, RunFolder, read_journal
+from tisdiss.records.record import plain
+from tisdiss.records.run_folder import RunFolder, read_journal
+from tisdiss.records.run_record import BROKEN, FINAL, Environment, Event, RunResult, TrainedConfig
 
 NAME_LENGTH = 250
 """The characters that MLflow's databases keep of a run's name."""
@@ -54,14 +56,24 @@ class View:
         return _digest(stats)
 
 
-def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
+class Place(NamedTuple):
+    """A row that shows a run."""
+
+    study: str
+    profile: str
+    title: str
+    claim: str
+    row: str
+    label: str
+
+
+def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
     """The view of a run; `places` are the rows that show it, from the plan files."""
-    config = folder.read("config.json", "train", "name", "data_manifest")
-    result = folder.read("result.json")
+    config, result = folder.trained_config(), folder.result()
     events = read_journal(folder.journal)
     latest = _latest_evaluation(folder, events)
-    metrics, not_finite = metrics_of(events, latest, _trained_depth(config))
-    times = [event["ts_ms"] for event in events] or [_modified_ms(folder.path / "config.json")]
+    metrics, not_finite = metrics_of(events, latest, config.train.model.n_re)
+    times = [event.ts_ms for event in events] or [_modified_ms(folder.path / "config.json")]
     tags = _tags(folder, config, result, places)
     if latest:
         tags[names.TAG_EVALUATION] = latest
@@ -69,7 +81,7 @@ def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
         tags[names.TAG_NOT_FINITE] = str(not_finite)
     return View(
         tags=tags,
-        params=dict(_flat(config["train"])),
+        params=dict(_flat(plain(config.train))),
         metrics=metrics,
         started=times[0],
         ended=times[-1],
@@ -78,39 +90,38 @@ def view_of(folder: RunFolder, places: list[dict[str, str]]) -> View:
     )
 
 
-def _status(folder: RunFolder, result: dict[str, Any]) -> str:
+def _status(folder: RunFolder, result: RunResult) -> str:
     """MLflow's word for the state: a run that nobody works on is not running, but resumes."""
-    status = result.get("status", "running")
-    if status in FINAL:
+    if result.status in FINAL:
         return "FINISHED"
-    if status in BROKEN:
+    if result.status in BROKEN:
         return "FAILED"
     return "RUNNING" if is_held(folder.lock_file) else "KILLED"
 
 
 def _tags(
-    folder: RunFolder, config: dict[str, Any], result: dict[str, Any], places: list[dict[str, str]]
+    folder: RunFolder, config: TrainedConfig, result: RunResult, places: Sequence[Place]
 ) -> dict[str, str]:
-    environment = folder.read("environment.json")
-    git = environment.get("git", {})
+    environment = folder.environment() or Environment()
+    git = environment.git
     rows: dict[str, list[str]] = {}
     for place in places:
-        rows.setdefault(names.study_tag(place["study"]), []).append(place["row"])
+        rows.setdefault(names.study_tag(place.study), []).append(place.row)
     tags = {
         names.TAG_IDENTITY: folder.identity,
-        names.TAG_PARENT: config.get("parent"),
-        names.TAG_KIND: config.get("kind"),
-        names.TAG_NAME: config["name"],
-        names.TAG_SEED: str(config["train"]["seed"]),
-        names.TAG_DATA: config["data_manifest"],
-        names.TAG_PROFILE: ",".join(sorted({place["profile"] for place in places})),
-        names.TAG_STATUS: result.get("status", "running"),
-        names.TAG_REASON: (result.get("reason") or "")[:500],
-        names.TAG_CODE: environment.get("code_hash"),
-        names.GIT_COMMIT_TAG: git.get("commit"),
-        names.TAG_DIRTY: None if git.get("dirty") is None else str(git["dirty"]).lower(),
-        names.TAG_LABEL: ", ".join(dict.fromkeys(place["label"] for place in places)),
-        names.TAG_STUDIES: ", ".join(dict.fromkeys(place["study"] for place in places)),
+        names.TAG_PARENT: config.parent,
+        names.TAG_KIND: config.kind,
+        names.TAG_NAME: config.name,
+        names.TAG_SEED: str(config.train.seed),
+        names.TAG_DATA: config.data_manifest,
+        names.TAG_PROFILE: ",".join(sorted({place.profile for place in places})),
+        names.TAG_STATUS: result.status,
+        names.TAG_REASON: (result.reason or "")[:500],
+        names.TAG_CODE: environment.code_hash,
+        names.GIT_COMMIT_TAG: git.commit,
+        names.TAG_DIRTY: None if git.dirty is None else str(git.dirty).lower(),
+        names.TAG_LABEL: ", ".join(dict.fromkeys(place.label for place in places)),
+        names.TAG_STUDIES: ", ".join(dict.fromkeys(place.study for place in places)),
         names.RUN_NAME_TAG: _run_name(folder, config, places),
         names.NOTE_TAG: _note(places),
         **{tag: ",".join(sorted(set(ids))) for tag, ids in rows.items()},
@@ -118,41 +129,35 @@ def _tags(
     return {key: value for key, value in tags.items() if value}
 
 
-def _run_name(folder: RunFolder, config: dict[str, Any], places: list[dict[str, str]]) -> str:
+def _run_name(folder: RunFolder, config: TrainedConfig, places: Sequence[Place]) -> str:
     """What tells the run from others first, for lists cut names; its code makes it the only one."""
-    label, where = config["name"], ""
+    label, where = config.name, ""
     if places:
-        label, where = places[0]["label"], places[0]["study"]
-    others = len({place["study"] for place in places} - {where})
-    parts = [f"{where} +{others}" if others else where, f"seed {config['train']['seed']}"]
+        label, where = places[0].label, places[0].study
+    others = len({place.study for place in places} - {where})
+    parts = [f"{where} +{others}" if others else where, f"seed {config.train.seed}"]
     rest = f" · {' '.join(part for part in parts if part)} · {short(folder.identity)}"
     room = NAME_LENGTH - len(rest)
     return (label if len(label) <= room else label[: room - 1] + "…") + rest
 
 
-def _note(places: list[dict[str, str]]) -> str:
+def _note(places: Sequence[Place]) -> str:
     """Markdown: what the run is shown for."""
     lines = [
-        f"**{p['study']} / {p['row']}** ({p['profile']}): {p['label']}. {p['title']}"
-        f"\n\n> {p['claim']}"
+        f"**{p.study} / {p.row}** ({p.profile}): {p.label}. {p.title}\n\n> {p.claim}"
         for p in places
     ]
     return "\n\n".join(lines)
 
 
-def _latest_evaluation(folder: RunFolder, events: list[dict[str, Any]]) -> str | None:
-    named = [event["evaluation"] for event in events if event["kind"] == names.EVENT_DEPTH]
+def _latest_evaluation(folder: RunFolder, events: list[Event]) -> str | None:
+    named = [e.evaluation for e in events if e.kind == names.EVENT_DEPTH and e.evaluation]
     there = [identity for identity in named if folder.has_evaluation(identity)]
     return there[-1] if there else None
 
 
-def _trained_depth(config: dict[str, Any]) -> int | None:
-    depth: int | None = config["train"].get("model", {}).get("n_re")
-    return depth
-
-
 def metrics_of(
-    events: list[dict[str, Any]], latest: str | None, depth: int | None = None
+    events: list[Event], latest: str | None, depth: int | None = None
 ) -> tuple[list[Point], int]:
     """Every value once, in the journal's order: where a run resumed, the first of two stays.
 
@@ -166,29 +171,29 @@ def metrics_of(
                 continue
             if not math.isfinite(value):
                 not_finite, value = not_finite + 1, math.nan
-            metrics[key, step] = Point(key, value, event["ts_ms"], step)
+            metrics[key, step] = Point(key, value, event.ts_ms, step)
     return list(metrics.values()), not_finite
 
 
 def _values(
-    event: dict[str, Any], latest: str | None, depth: int | None
+    event: Event, latest: str | None, depth: int | None
 ) -> Iterator[tuple[str, int, float]]:
     """Metric, step and value of an event; of the latest evaluation also the table's cells."""
-    metrics = event.get("metrics", {})
-    if event["kind"] == names.EVENT_SCORED:
+    metrics = event.metrics
+    if event.kind == names.EVENT_SCORED:
         return  # one mixture's score: the scores are an artifact
-    if event["kind"] != names.EVENT_DEPTH:
+    if event.kind != names.EVENT_DEPTH:
         for key, value in metrics.items():
-            yield key, event["step"], value
+            yield key, event.step, value
         return
-    current = event["evaluation"] == latest
+    current = event.evaluation == latest
     for key, value in metrics.items():
         column = key.rpartition("/")[2]
-        other = None if current else short(event["evaluation"])
-        yield names.depth_metric(column, other), event["step"], value
+        other = None if current else short(event.evaluation or "")
+        yield names.depth_metric(column, other), event.step, value
         if current:
-            yield names.cell_metric(column, event["step"]), 0, value
-            if event["step"] == depth:
+            yield names.cell_metric(column, event.step), 0, value
+            if event.step == depth:
                 yield names.score_metric(column), 0, value
 
 
@@ -206,7 +211,7 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     return files
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")

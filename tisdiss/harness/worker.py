@@ -32,6 +32,7 @@ from tisdiss.machine.surroundings import settle
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.run_folder import RunFolder
+from tisdiss.records.run_record import Event, RunResult
 
 EXIT_CODES: dict[Outcome, int] = {
     "done": 0,
@@ -86,19 +87,19 @@ def command_line(
 def main(arguments: list[str] | None = None) -> int:
     """Bring one run of a saved plan up to date."""
     settle()
-    given = _parser().parse_args(arguments)
-    if given.code_file:
-        given.code_file.unlink(missing_ok=True)  # of an earlier start
+    options = _parser().parse_args(arguments)
+    if options.code_file:
+        options.code_file.unlink(missing_ok=True)  # of an earlier start
     try:
         with StopSignal() as asked:
-            code = _bring_up_to_date(given, asked)
+            code = _bring_up_to_date(options, asked)
     except Exception as error:
         traceback.print_exc()
-        code = _code_of(error, given.processes)
+        code = _code_of(error, options.processes)
         if code == EXIT_CODES["failed"]:
-            give_up(RunFolder.of(given.runs_dir, given.identity), reason_of(error))
-    if given.code_file and code is not None:
-        write_atomic(given.code_file, f"{code}\n")
+            give_up(RunFolder.of(options.runs_dir, options.identity), reason_of(error))
+    if options.code_file and code is not None:
+        write_atomic(options.code_file, f"{code}\n")
     return code or 0
 
 
@@ -134,8 +135,8 @@ def _code_of(error: Exception, processes: int) -> int:
 def give_up(folder: RunFolder, reason: str) -> Outcome:
     """Make a run that cannot go on a row with its reason; finished weights stay finished."""
     with suppress(DamagedError):  # a result that cannot be read stays for who looks into it
-        if folder.read("result.json").get("status", "running") == "running":
-            folder.write("result.json", {"status": "failed", "reason": reason})
+        if folder.result().status == "running":
+            folder.write("result.json", RunResult(status="failed", reason=reason))
     return "failed"
 
 
@@ -192,10 +193,10 @@ class StopSignal:
         Outside of the training steps, which ask for themselves, a logged event is the moment.
         """
 
-        def watch(planned: PlannedRun, event: dict[str, Any]) -> None:
+        def watch(planned: PlannedRun, event: Event) -> None:
             if runner.watch:
                 runner.watch(planned, event)
-            if self.came and event["kind"] != names.EVENT_TRAIN:
+            if self.came and event.kind != names.EVENT_TRAIN:
                 raise StopRun("stopped by a signal; the same command goes on from here")
 
         return replace(runner, stop=lambda: self.came or runner.stop(), watch=watch)

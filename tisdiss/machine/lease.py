@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import psutil
 
@@ -53,7 +53,16 @@ def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None
         os.close(descriptor)
 
 
-def _sign(descriptor: int, holder: dict[str, Any]) -> None:
+class Holder(TypedDict, total=False):
+    """What a lock's file says of who holds it; empty while it is being written."""
+
+    pid: int
+    host: str
+    since: str
+    lease: float
+
+
+def _sign(descriptor: int, holder: Holder) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(holder, indent=2).encode(), 0)
 
@@ -89,7 +98,7 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
-def holder(path: Path) -> dict[str, Any]:
+def holder(path: Path) -> Holder:
     """Who holds the lock ("pid", "host", "since"), {} if nobody does."""
     return _read(path) if is_held(path) else {}
 
@@ -110,44 +119,44 @@ def _free(path: Path, descriptor: int, *, patience: float) -> bool:
 
 def _alive(path: Path) -> bool:
     """Whether the holder that the file names showed a sign of life within its lease."""
-    found = _read(path)
-    if not {"pid", "host", "lease"} <= found.keys():
+    signed = _read(path)
+    if not {"pid", "host", "lease"} <= signed.keys():
         return False
-    if found["host"] == socket.gethostname() and not psutil.pid_exists(found["pid"]):
+    if signed["host"] == socket.gethostname() and not psutil.pid_exists(signed["pid"]):
         return False
-    return silent_seconds(path) <= found["lease"]
+    return silent_seconds(path) <= signed["lease"]
 
 
-def _this_process(seconds: float) -> dict[str, Any]:
+def _this_process(seconds: float) -> Holder:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "lease": seconds}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Holder:
     with suppress(OSError, ValueError):  # it is being written
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
+        signed = json.loads(path.read_text())
+        return cast(Holder, signed) if isinstance(signed, dict) else {}
     return {}
 
 
 def _holder(path: Path) -> str:
-    found = _read(path)
-    if not {"pid", "host", "since"} <= found.keys():
+    signed = _read(path)
+    if not {"pid", "host", "since"} <= signed.keys():
         return "another process"
-    who = "process {pid} on {host} since {since}".format(**found)
+    who = f"process {signed['pid']} on {signed['host']} since {signed['since']}"
     silent = silent_seconds(path)
-    if "lease" in found and silent > found["lease"]:
+    if "lease" in signed and silent > signed["lease"]:
         return f"{who}, without a sign of life for {silent:.0f} s (kill it there)"
     return who
 
 
 def _end_hung(path: Path) -> bool:
     """Kill the holder if it is of this machine, really has the file open, and is silent."""
-    found = _read(path)
-    if found.get("host") != socket.gethostname() or "lease" not in found:
+    signed = _read(path)
+    if signed.get("host") != socket.gethostname() or "lease" not in signed:
         return False
-    pid = found["pid"]
-    if silent_seconds(path) <= found["lease"] or not _has_open(pid, path):
+    pid = signed["pid"]
+    if silent_seconds(path) <= signed["lease"] or not _has_open(pid, path):
         return False
     with suppress(ProcessLookupError):
         leads = os.getpgid(pid) == pid and os.getpgrp() != pid

@@ -250,10 +250,10 @@ def _operation(node: ast.BinOp) -> Value:
 
 
 def _several(node: ast.expr) -> list[ast.expr]:
-    given = _arguments(node)
-    if len(given) < 2:
+    arguments = _arguments(node)
+    if len(arguments) < 2:
         raise _refused(node, f"{_called(node)}(...) is over two values or more")
-    return given
+    return arguments
 
 
 def _extreme(node: ast.expr) -> Value:

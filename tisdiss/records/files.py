@@ -44,13 +44,13 @@ def read_whole(path: Path, *, way_out: str) -> bytes:
 
 def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:
     """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
-    found = read_json(path, way_out=way_out)
-    if not isinstance(found, dict):
-        raise DamagedError(f"{path}: holds a {type(found).__name__}, not an object; {way_out}")
+    value = read_json(path, way_out=way_out)
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path}: holds a {type(value).__name__}, not an object; {way_out}")
     for key in needs:
-        if key not in found:
+        if key not in value:
             raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
-    return found
+    return value
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

@@ -13,7 +13,7 @@ from pydantic import (
 
 from tisdiss.records import names
 from tisdiss.records.expression import parse
-from tisdiss.records.reading import read_record
+from tisdiss.records.reading import read_record, read_typed
 from tisdiss.records.record import Count, Digits, Record, Score
 
 
@@ -36,6 +36,7 @@ class PlanRow(Record):
 class Corpus(Record):
     """What is scored, as captions state it."""
 
+    label: str | None = None
     source: str
     data_source: str | None = None
     data_condition: str | None = None
@@ -43,7 +44,6 @@ class Corpus(Record):
     manifest: str | None = None
     test_manifest: str | None = None
     speakers_test: Count | None = None
-    label: str | None = None
     note: str | None = None
 
 
@@ -62,6 +62,7 @@ class Show(Record):
     """How a study is drawn."""
 
     figure: str | None = None
+    x: str | None = None
     y: Score = names.SI_SNRI
 
 
@@ -83,7 +84,8 @@ class QuotedRow(Record):
     """A row whose numbers others reported."""
 
     id: str
-    published: dict[str, float]
+    label: str | None = None
+    published: dict[str, int | float]
 
 
 class ShownRow(PlanRow):
@@ -94,8 +96,8 @@ class ShownRow(PlanRow):
     n_re_train: int
     params: int | None = None
     corpus: str | None = None
-    macs: dict[str, float] | None = None
-    paper: dict[str, float] | None = None
+    macs: dict[str, int | float] | None = None
+    paper: dict[str, int | float] | None = None
     at: list[int] = Field(default=[])
     rtf: dict[str, float] | None = None
 
@@ -130,6 +132,9 @@ class StudyFile(PlanFile):
     claims: list[ClaimPart] | None = None
     published: list[QuotedRow] | None = None
     study_hash: str
+    profile_hash: str | None = None
+    order: list[str] = Field(default=[])
+    """Ids of trained and of published rows, as the study has them."""
     timing: AboutTiming | None = None
 
 
@@ -138,6 +143,8 @@ class TimedRow(Record):
 
     identity: str
     rtf: dict[str, float]
+    range: dict[str, list[float]] = Field(default={})
+    """The shortest and the longest."""
 
 
 class Timing(AboutTiming):
@@ -151,9 +158,22 @@ def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
     return sorted((Path(runs_dir) / "plans").glob(f"*.{profile}.json"))
 
 
-def read_plan(path: Path, shape: type[PlanFile] = PlanFile) -> dict[str, Any]:
+def saved_plan(path: Path) -> PlanFile:
     """A saved plan; DamagedError if its file cannot be read."""
+    return read_typed(path, PlanFile, way_out=_way_out(path))
+
+
+def saved_study(path: Path) -> StudyFile:
+    """A saved plan, as reports need it; DamagedError if its file cannot be read."""
+    return read_typed(path, StudyFile, way_out=_way_out(path))
+
+
+def read_plan(path: Path, shape: type[PlanFile] = PlanFile) -> dict[str, Any]:
+    """A saved plan as plain data."""
+    return read_record(path, shape, way_out=_way_out(path))
+
+
+def _way_out(path: Path) -> str:
     study, _, profile = path.stem.partition(".")
     command = "search" if study.startswith("search_") else "run"
-    way_out = f"delete it, or write it again with `tisdiss {command} {study} --profile {profile}`"
-    return read_record(path, shape, way_out=way_out)
+    return f"delete it, or write it again with `tisdiss {command} {study} --profile {profile}`"

@@ -19,6 +19,19 @@ from tisdiss.records.record import Digits
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
+def read_typed(path: Path, shape: type[Shape], *, way_out: str) -> Shape:
+    """A record; DamagedError where it is not of that shape, FileNotFoundError where it is not."""
+    return checked(read_object(path, way_out=way_out), shape, where=str(path), way_out=way_out)
+
+
+def read_if_there(path: Path, shape: type[Shape], *, way_out: str) -> Shape | None:
+    """A record, None where there is no file."""
+    try:
+        return read_typed(path, shape, way_out=way_out)
+    except FileNotFoundError:
+        return None
+
+
 def read_record(
     path: Path, shape: type[BaseModel], *, way_out: str, needs: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -54,10 +67,10 @@ def checked(found: Any, shape: type[Shape], *, where: str, way_out: str) -> Shap
         rest = f" (and {len(more)} more)" if more else ""
         place = ".".join(map(str, first.place))
         if first.rule == "this key is missing":
-            said = f"holds no '{place}'"
+            problem = f"holds no '{place}'"
         else:
-            said = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
-        raise DamagedError(f"{where}: {said}{rest}; {way_out}") from None
+            problem = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
+        raise DamagedError(f"{where}: {problem}{rest}; {way_out}") from None
 
 
 _DIGITS = TypeAdapter(list[Digits])

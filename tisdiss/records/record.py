@@ -6,7 +6,7 @@ must have and of which type the known ones are.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -32,3 +32,8 @@ class Record(BaseModel):
     """A record or a part of one: what is named has its type, what is not is kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """A record as JSON has it: with what was said, and without what was not."""
+    return record.model_dump(mode="python", exclude_unset=True)

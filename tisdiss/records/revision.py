@@ -14,7 +14,8 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from tisdiss.records.run_record import Revision
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOTS = ("train", "evaluate")
@@ -28,20 +29,20 @@ _BUILDER = re.compile(r"[\w.]+:\w+")
 """How a table names a function that is imported when it is needed: module:function."""
 
 
-def git_revision(folder: Path = PACKAGE) -> dict[str, Any]:
+def git_revision(folder: Path = PACKAGE) -> Revision:
     """The commit and whether files differ from it; None is what is not known.
 
     A folder that only lies in somebody's repository, such as an installed package, has no commit.
     """
     if not _git(folder, "ls-files", "--", "."):
-        return {"commit": None, "dirty": None}
+        return Revision(commit=None, dirty=None)
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     added = _git(folder, "ls-files", "--others", "--exclude-standard", "--", "*.py")
-    known = changed is not None and added is not None
-    return {
-        "commit": _git(folder, "rev-parse", "HEAD"),
-        "dirty": bool(changed or added) if known else None,
-    }
+    is_clear = changed is not None and added is not None
+    return Revision(
+        commit=_git(folder, "rev-parse", "HEAD"),
+        dirty=bool(changed or added) if is_clear else None,
+    )
 
 
 @cache

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,21 @@ from tisdiss.machine.lease import LEASE_SECONDS, held
 from tisdiss.machine.mounts import flush
 from tisdiss.records.files import DamagedError, read_whole, write_atomic
 from tisdiss.records.identity import SHORT, short
-from tisdiss.records.reading import checked, read_record
-from tisdiss.records.run_record import RUN_FILES, RUN_WAY_OUT, Event
-
-Status = Literal["running", "done", "imported", "failed", "diverged"]
-FINAL: tuple[Status, ...] = ("done", "imported")
-"""The weights are final and may be evaluated."""
-BROKEN: tuple[Status, ...] = ("failed", "diverged")
+from tisdiss.records.reading import Shape, checked, read_if_there
+from tisdiss.records.record import Record, plain
+from tisdiss.records.run_record import (
+    BROKEN,
+    FINAL,
+    RUN_WAY_OUT,
+    Environment,
+    Evaluation,
+    Event,
+    Logged,
+    NamedConfig,
+    RunConfig,
+    RunResult,
+    TrainedConfig,
+)
 
 State = Literal["new", "partial", "done", "failed", "damaged"]
 """How far a run is: `partial` has been started, or misses an evaluation that is now asked for.
@@ -52,7 +61,7 @@ class RunFolder:
     @classmethod
     def at(cls, path: Path) -> RunFolder:
         """A folder that is there, by what its config.json says."""
-        return cls(path, cls(path, "").read("config.json", "identity")["identity"])
+        return cls(path, cls(path, "")._there("config.json", RunConfig).identity)
 
     @property
     def model_file(self) -> Path:
@@ -70,35 +79,61 @@ class RunFolder:
         """The folder of an evaluation; it exists only when the evaluation is complete."""
         return self.path / "evaluations" / short(identity)
 
-    def read(self, name: str, *needs: str) -> dict[str, Any]:
-        """A record of the folder, {} where it is absent; DamagedError if it cannot be read.
+    def config(self) -> RunConfig | None:
+        """What was asked for; None before anything was. Like all records it may be damaged."""
+        return self._read("config.json", RunConfig)
 
-        Where some of its keys are needed it may not be absent.
-        """
-        path = self.path / name
-        try:
-            return read_record(path, RUN_FILES[path.name], way_out=RUN_WAY_OUT, needs=needs)
-        except FileNotFoundError:
-            if needs:
-                raise DamagedError(f"{path}: is missing; {RUN_WAY_OUT}") from None
-            return {}
+    def trained_config(self) -> TrainedConfig:
+        """What was asked for, whole; DamagedError where it is not."""
+        return self._there("config.json", TrainedConfig)
+
+    def model_name(self) -> str:
+        """What the model is called; DamagedError where the run does not say so."""
+        return self._there("config.json", NamedConfig).name
+
+    def environment(self) -> Environment | None:
+        return self._read("environment.json", Environment)
+
+    def result(self) -> RunResult:
+        """How the run ended; it runs where nothing says so."""
+        return self._read("result.json", RunResult) or RunResult()
+
+    def scored(self, evaluation: str) -> Evaluation | None:
+        """What an evaluation scored, None where it is not complete."""
+        folder = self.evaluation(evaluation).relative_to(self.path)
+        return self._read(str(folder / "evaluation.json"), Evaluation)
+
+    def _read(self, name: str, shape: type[Shape]) -> Shape | None:
+        """A record of the folder, None where it is absent; DamagedError if it cannot be read."""
+        return read_if_there(self.path / name, shape, way_out=RUN_WAY_OUT)
+
+    def _there(self, name: str, shape: type[Shape]) -> Shape:
+        """A record that has to be there."""
+        record = self._read(name, shape)
+        if record is None:
+            raise DamagedError(f"{self.path / name}: is missing; {RUN_WAY_OUT}")
+        return record
 
     def settings(self) -> TrainConfig:
         """What was trained, with the defaults of settings that came later."""
-        train = self.read("config.json", "train")["train"]
-        where = f"{self.path / 'config.json'}: train"
-        return checked(train, TrainConfig, where=where, way_out=RUN_WAY_OUT)
+        path = self.path / "config.json"
+        train = self._there("config.json", RunConfig).train
+        if train is None:
+            raise DamagedError(f"{path}: holds no 'train'; {RUN_WAY_OUT}")
+        return checked(plain(train), TrainConfig, where=f"{path}: train", way_out=RUN_WAY_OUT)
 
-    def write(self, name: str, data: dict[str, Any]) -> None:
+    def write(self, name: str, data: Record | Mapping[str, object]) -> None:
         """Replace a JSON file of the folder."""
-        write_atomic(self.path / name, json_text(data))
+        whole = plain(data) if isinstance(data, Record) else data
+        write_atomic(self.path / name, json_text(whole))
 
     def check(self) -> None:
         """Refuse a folder that belongs to another run with the same first digits."""
-        found = self.read("config.json").get("identity", self.identity)
-        if found != self.identity:
+        config = self.config()
+        if config and config.identity != self.identity:
             raise DamagedError(
-                f"{self.path} holds run {found}, not {self.identity}: move that folder away"
+                f"{self.path} holds run {config.identity}, not {self.identity}: move that folder "
+                "away"
             )
 
     def state(self, evaluations: tuple[str, ...] = ()) -> State:
@@ -106,18 +141,18 @@ class RunFolder:
 
         Where a file cannot be read that is a DamagedError, which says what to do.
         """
-        if not self.read("config.json"):
+        if not self.config():
             return "new"
         self.check()
-        status = self.read("result.json").get("status", "running")
+        status = self.result().status
         if status in BROKEN:
             return "failed"
         complete = status in FINAL and all(self.has_evaluation(e) for e in evaluations)
         return "done" if complete else "partial"
 
     def has_evaluation(self, identity: str) -> bool:
-        name = self.evaluation(identity).relative_to(self.path) / "evaluation.json"
-        return bool(self.read(str(name)).get("identity") == identity)
+        record = self.scored(identity)
+        return record is not None and record.identity == identity
 
     def lease(self, seconds: float = LEASE_SECONDS) -> AbstractContextManager[None]:
         """Be the only one who works on the run; raises RunHeldError that names who does."""
@@ -156,13 +191,13 @@ class Journal:
             cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def append(self, event: dict[str, Any]) -> dict[str, Any]:
+    def append(self, event: Logged) -> Event:
         """Write {"ts_ms", "kind", "step", "epoch", "metrics", ...}; returns it with its time."""
-        event = {"ts_ms": time.time_ns() // 1_000_000, **event}
-        self._file.write(json.dumps(event) + "\n")
+        stamped = {"ts_ms": time.time_ns() // 1_000_000, **event}
+        self._file.write(json.dumps(stamped) + "\n")
         self._file.flush()
         flush(self._file.fileno())
-        return event
+        return Event.model_validate(stamped)
 
     def close(self) -> None:
         self._file.close()
@@ -181,7 +216,7 @@ class Follower:
         self.path = path
         self.read = path.stat().st_size if path.is_file() else 0
 
-    def news(self) -> list[dict[str, Any]]:
+    def news(self) -> list[Event]:
         """The events that are complete since the last call; damaged ones are left to others."""
         if not self.path.is_file() or self.path.stat().st_size <= self.read:
             return []
@@ -209,33 +244,31 @@ def cut_torn_line(path: Path) -> None:
     os.truncate(path, whole)
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
+def read_journal(path: Path) -> list[Event]:
     """All events; a torn last line is dropped, any other bad line is an error with its number."""
     lines = numbered_lines(path, way_out=_JOURNAL_WAY_OUT)
     return [_event(line, where) for where, line in lines]
 
 
-def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, dict[str, Any]]]:
+def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, Any]]:
     """("file:line", value) of each line of JSON; without the last one where it is torn."""
-    told = f"the journal was damaged: {way_out}"
+    damage = f"the journal was damaged: {way_out}"
     try:
-        *lines, _ = read_whole(path, way_out=told).split(b"\n")
+        *lines, _ = read_whole(path, way_out=damage).split(b"\n")
     except FileNotFoundError:
         return []
     # The rest behind the last line is torn, or being written now.
     places = [f"{path}:{number}" for number in range(1, len(lines) + 1)]
-    return [(at, _parsed(line, at, told)) for at, line in zip(places, lines, strict=True)]
+    return [(at, _parsed(line, at, damage)) for at, line in zip(places, lines, strict=True)]
 
 
-def _parsed(line: bytes, where: str, told: str) -> dict[str, Any]:
+def _parsed(line: bytes, where: str, told: str) -> Any:
     try:
-        value: dict[str, Any] = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{where}: not a JSON event ({error}); {told}") from error
-    return value
 
 
-def _event(event: dict[str, Any], where: str) -> dict[str, Any]:
+def _event(value: Any, where: str) -> Event:
     way_out = f"the journal was damaged: {_JOURNAL_WAY_OUT}"
-    checked(event, Event, where=where, way_out=way_out)
-    return event
+    return checked(value, Event, where=where, way_out=way_out)

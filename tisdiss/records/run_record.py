@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired, TypedDict
 
 from pydantic import (
     Field,
@@ -13,10 +13,17 @@ from tisdiss.records import names
 from tisdiss.records.record import Count, Digits, Record
 
 
+class ModelPart(Record):
+    """The settings of a model that lists of runs need."""
+
+    n_re: int | None = None
+
+
 class TrainPart(Record):
     """The settings of a training; `RunFolder.settings` has all of them with their types."""
 
     seed: Count
+    model: ModelPart = ModelPart()
 
 
 class RunConfig(Record):
@@ -30,6 +37,19 @@ class RunConfig(Record):
     train: TrainPart | None = None
 
 
+class NamedConfig(RunConfig):
+    """config.json with the name of the model."""
+
+    name: str
+
+
+class TrainedConfig(NamedConfig):
+    """config.json with all that tells a run from others."""
+
+    data_manifest: str
+    train: TrainPart
+
+
 class Revision(Record):
     """The commit of the code, None where it is not known."""
 
@@ -40,19 +60,31 @@ class Revision(Record):
 class Environment(Record):
     """environment.json: where, and with which code."""
 
+    python: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    accelerator: str | None = None
+    threads: int | None = None
+    platform: str | None = None
+    cpu: str | None = None
+    cpus: int | None = None
     git: Revision = Revision()
     code_hash: str | None = None
     code_scope: int | None = None
-    accelerator: str | None = None
-    threads: int | None = None
     resumed: list[Environment] = Field(default=[])
     """Where it went on since, with what code."""
+
+
+Status = Literal["running", "done", "imported", "failed", "diverged"]
+FINAL: tuple[Status, ...] = ("done", "imported")
+"""The weights are final and may be evaluated."""
+BROKEN: tuple[Status, ...] = ("failed", "diverged")
 
 
 class RunResult(Record):
     """result.json: how the run ended."""
 
-    status: Literal["running", "done", "imported", "failed", "diverged"] = "running"
+    status: Status = "running"
     reason: str | None = None
     steps: Count | None = None
     epochs: Count | None = None
@@ -63,10 +95,23 @@ class RunResult(Record):
 class Evaluation(Record):
     """evaluation.json: what was scored."""
 
+    model: str | None = None
+    mixtures: Count | None = None
+    seconds: float | None = None
     identity: Digits | None = None
     test_manifest: str | None = None
     corpus: str | None = None
-    mixtures: Count | None = None
+
+
+class Logged(TypedDict):
+    """An event before the journal gives it its time."""
+
+    kind: str
+    step: int
+    epoch: int
+    metrics: NotRequired[dict[str, float]]
+    evaluation: NotRequired[str]
+    text: NotRequired[str]
 
 
 class Event(Record):
@@ -78,6 +123,8 @@ class Event(Record):
     epoch: Count
     metrics: dict[str, float] = Field(default={})
     evaluation: Digits | None = None
+    text: str | None = None
+    """Of a warning."""
 
     @model_validator(mode="after")
     def _depths_name_their_evaluation(self) -> Event:

@@ -188,8 +188,8 @@ def read_settings(
     """
     unknown = [nearest(name, defaults) for name in map(str, given) if name not in defaults]
     if unknown:
-        told = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if unknown[3:] else "")
-        raise ValueError(f"settings that the released {kind} does not have: {told}")
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if unknown[3:] else "")
+        raise ValueError(f"settings that the released {kind} does not have: {names}")
     settings = {**defaults, **given}
     for name, value in only.items():
         if settings.get(name, value) != value:

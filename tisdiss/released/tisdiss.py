@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tisdiss.codec import ConvDecoder, JointConvDecoder
 from tisdiss.config import BlockConfig, ModelConfig
 from tisdiss.kernels.attention import rotary_frequencies
-from tisdiss.layers import Path as LocoformerPath
+from tisdiss.layers import LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
 from tisdiss.released import gridnet

@@ -38,12 +38,12 @@ def _dotted_schema(model: type[BaseModel]) -> dict[str, Any]:
     groups = whole.get("$defs", {})
 
     def at(path: str) -> dict[str, Any]:
-        found = whole
+        part = whole
         for name in path.split("."):
-            found = found["properties"][name]
-            if "$ref" in found:
-                found = groups[found["$ref"].rpartition("/")[2]]
-        return found
+            part = part["properties"][name]
+            if "$ref" in part:
+                part = groups[part["$ref"].rpartition("/")[2]]
+        return part
 
     return {
         "type": "object",

@@ -38,8 +38,8 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
         is_file = name.endswith((".yaml", ".yml"))
         path = Path(name) if is_file else folder / f"{name}.yaml"
         if not path.is_file():
-            known = "no such file" if is_file else _hint(name, folder)
-            lines.append(f"no study '{name}'; {known}")
+            hint = "no such file" if is_file else _hint(name, folder)
+            lines.append(f"no study '{name}'; {hint}")
             continue
         try:
             if a_dict(read_document(path).data).keys() & {"search", "study"} == {"search"}:

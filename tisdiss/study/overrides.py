@@ -61,12 +61,12 @@ def value_problems(changes: Mapping[str, Any], model: type[BaseModel], at: Place
     """Unknown keys and values of the wrong kind or range; combinations are checked later."""
     wrong = check_keys(changes, model, at)
     unknown = {problem.place[-1] for problem in wrong}
-    known = {key: value for key, value in changes.items() if key not in unknown}
+    valid = {key: value for key, value in changes.items() if key not in unknown}
     try:
-        override(model(), known)
+        override(model(), valid)
     except ValidationError as error:
         single = [e for e in error.errors() if ".".join(map(str, e["loc"])) not in _groups(model)]
-        wrong += [_override_problem(details, known, at) for details in single]
+        wrong += [_override_problem(details, valid, at) for details in single]
     return wrong
 
 

@@ -32,13 +32,13 @@ class AskedEvaluation(EvalConfig):
     )
 
 
-class Words(BaseModel):
+class FilePart(BaseModel):
     """A part of a file: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class WeightsFrom(Words):
+class WeightsFrom(FilePart):
     """What `weights:<name>` means at a profile: a shipped file, or a run of this plan."""
 
     file: str | None = Field(default=None, description="safetensors file, relative to the project")
@@ -54,7 +54,7 @@ class WeightsFrom(Words):
         return self
 
 
-class CorpusRole(Words):
+class CorpusRole(FilePart):
     """What plays the role of one of the paper's corpora at a profile."""
 
     label: str = Field(default="", description="as tables head its columns")
@@ -62,7 +62,7 @@ class CorpusRole(Words):
     note: str = Field(default="", description="printed with every figure and table")
 
 
-class Speed(Words):
+class Speed(FilePart):
     """How fast training is thought to be, as long as no finished run tells."""
 
     device: str
@@ -74,7 +74,7 @@ DEFAULT_CORPUS = "clean"
 """The role of WSJ0-2mix, which every profile fills with its own settings."""
 
 
-class Adjustments(Words):
+class Adjustments(FilePart):
     """What a profile changes; a study may give the same words for one profile."""
 
     set: dict[str, Any] = Field(default={}, description="dotted settings of the training")

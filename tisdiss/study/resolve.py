@@ -110,13 +110,13 @@ def check_rows(study: Study, places: list[int]) -> list[Problem]:
 
     A problem that not all profiles have names those that do.
     """
-    found: dict[str, tuple[Problem, list[str]]] = {}
+    by_rule: dict[str, tuple[Problem, list[str]]] = {}
     for name in load_profiles():
         for problem in _check_at(study, name, places):
-            found.setdefault(repr(problem), (problem, []))[1].append(name)
+            by_rule.setdefault(repr(problem), (problem, []))[1].append(name)
     return [
         problem if len(names) == len(load_profiles()) else _only_at(problem, names)
-        for problem, names in found.values()
+        for problem, names in by_rule.values()
     ]
 
 

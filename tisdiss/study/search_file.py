@@ -24,7 +24,7 @@ from tisdiss.records.problems import DocumentError, Place, Problem, nearest, pro
 from tisdiss.study.checks import a_dict
 from tisdiss.study.document import read_document
 from tisdiss.study.overrides import settable, validated, value_problems
-from tisdiss.study.profiles import Adjustments, Words
+from tisdiss.study.profiles import Adjustments, FilePart
 from tisdiss.study.words import Row, Show, Study, StudyName
 
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
@@ -40,7 +40,7 @@ Params = dict[str, Any]
 """What a trial proposes, by the names of the space."""
 
 
-class Span(Words):
+class Span(FilePart):
     """The values that one setting may take."""
 
     low: Number | None = None
@@ -70,7 +70,7 @@ class Span(Words):
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
-class Search(Words):
+class Search(FilePart):
     """Settings to be tried, each trial a run like any other."""
 
     search: StudyName
@@ -120,10 +120,10 @@ class Search(Words):
         """The largest N_re that a trial may be trained at; 1 where there is none."""
         name = "model.n_re"
         choices = [each for span in self.space.values() for each in span.options.values()]
-        given = [settings[name] for settings in choices if name in settings]
+        groups = [settings[name] for settings in choices if name in settings]
         if span := self.space.get(name):
-            return max([1, *given, *span.choices, int(span.high or 1)])
-        return max([1, *given, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
+            return max([1, *groups, *span.choices, int(span.high or 1)])
+        return max([1, *groups, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
 
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:
@@ -132,8 +132,8 @@ def find_search(name: str, folder: Path = Path("studies")) -> Search:
     path = Path(name) if is_file else folder / f"{name}.yaml"
     if not path.is_file():
         names = [found.stem for found in sorted(folder.glob("search_*.yaml"))]
-        known = "no such file" if is_file else nearest(name, names)
-        raise ValueError(f"no search '{name}'; {known}")
+        hint = "no such file" if is_file else nearest(name, names)
+        raise ValueError(f"no search '{name}'; {hint}")
     if a_dict(read_document(path).data).keys() & {"search", "study"} == {"study"}:
         raise ValueError(f"{path} is a study, not a search; use `tisdiss run {name}`")
     return load_search(path)

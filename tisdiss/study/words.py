@@ -30,9 +30,9 @@ from tisdiss.records.record import Score
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     Adjustments,
+    FilePart,
     Profile,
     Seeds,
-    Words,
     get_profile,
 )
 
@@ -71,7 +71,7 @@ Values = dict[Column, float]
 """Numbers that others reported, by column: si_snri, sdri, params_m, or si_snri.re5 at a depth."""
 
 
-class Marks(Words):
+class Marks(FilePart):
     """The check marks of Table 3."""
 
     es: bool = Field(default=False, description="early split")
@@ -79,7 +79,7 @@ class Marks(Words):
     ml: bool = Field(default=False, description="multi-loss supervision")
 
 
-class Row(Words):
+class Row(FilePart):
     """A variant: it states only what differs from the study's base."""
 
     id: RowId = Field(description="unique in the study")
@@ -120,7 +120,7 @@ class Row(Words):
 _LOOKS = ("label", "paper", "source", "at", "marks")
 
 
-class Claim(Words):
+class Claim(FilePart):
     """A sentence of the paper, as an expression over rows."""
 
     id: RowId
@@ -131,7 +131,7 @@ class Claim(Words):
     )
 
 
-class Show(Words):
+class Show(FilePart):
     """How the result is drawn."""
 
     figure: Literal["depth_curve", "table"]
@@ -142,7 +142,7 @@ class Show(Words):
     equal_cost: bool = Field(default=False, description="join the points of equal cost")
 
 
-class Study(Words):
+class Study(FilePart):
     """One table or figure of the paper."""
 
     study: StudyName = Field(description="the name of this file, without .yaml")
