@@ -47,6 +47,11 @@ class Opened:
     """What had to be put right."""
 
 
+def project_of(runs_dir: Path) -> Path:
+    """The folder in which the runs are named, be they a link to another disk."""
+    return Path(os.path.abspath(runs_dir)).parent
+
+
 def store_address(given: str | None, root: Path) -> str:
     """The store that is given, else $MLFLOW_TRACKING_URI, else a file beside the runs.
 
