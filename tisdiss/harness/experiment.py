@@ -62,8 +62,6 @@ def store_address(given: str | None, root: Path) -> str:
         return sqlite_at(root / DATABASE)
     if is_server(given):
         return _checked_server(given)
-    if given.startswith("databricks"):
-        return given
     if "://" not in given or given.startswith("file:"):
         raise ValueError(
             f"{hidden(given)}: MLflow keeps runs in a database or on a server: write "
