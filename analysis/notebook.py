@@ -65,7 +65,6 @@ def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str
     """
     import nbformat
     from jupyter_client import AsyncKernelManager
-    from jupyter_core.utils import run_sync
     from nbclient import NotebookClient
 
     notebook = nbformat.from_dict(source(plan))
@@ -78,12 +77,10 @@ def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str
             km=kernel,
             timeout=TIMEOUT_S,
             record_timing=False,
+            shutdown_kernel="immediate",
             resources={"metadata": {"path": folder}},
         )
-        try:
-            client.execute()
-        finally:
-            run_sync(kernel.shutdown_kernel)(now=True)
+        client.execute(cleanup_kc=True)  # a manager that is given would leave its sockets open
     return nbformat.writes(_stable(notebook)) + "\n"
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tisdiss.dial import Dial
 from tisdiss.level import in_level
+from tisdiss.machine.memory import peak_growth
 from tisdiss.model import TISDiSS
 from tisdiss.separate import rate_note, separate, separate_depths, separate_file, separate_with
 from tisdiss.sound.outputs import check_folder, check_sources, check_targets
@@ -272,6 +273,27 @@ def test_who_was_louder_stays_louder_in_files_of_any_length(
     peaked = separate_file(known, tmp_path / "talk.wav", tmp_path / "peak", peak=True)  # type: ignore[arg-type]
     for path in peaked.files:
         assert read_wave(path)[0].abs().max() == pytest.approx(0.9, abs=1e-3)
+
+
+class Halves(torch.nn.Module):
+    """A "model" that gives each speaker half of the mixture."""
+
+    def __init__(self, like: TISDiSS) -> None:
+        super().__init__()
+        self.config, self.weight = like.config, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, mixture: Tensor, n_re: int | None = None) -> Tensor:
+        return torch.stack([mixture / 2] * 2, dim=1)
+
+
+def test_a_long_file_is_never_held_whole(model: TISDiSS, sound, tmp_path: Path) -> None:
+    """Half an hour and its two estimates are 173 MB."""
+    short, long = sound("short.wav", 8000 * 600), sound("long.wav", 8000 * 1800)
+    halves = Halves(model)
+    separate_file(halves, short, tmp_path / "out")  # type: ignore[arg-type]
+    grown = peak_growth(lambda: separate_file(halves, long, tmp_path / "out"))  # type: ignore[arg-type]
+    assert soundfile.info(tmp_path / "out/long_speaker2.wav").frames == 8000 * 1800
+    assert grown < 90e6
 
 
 def test_nothing_clips(model: TISDiSS, tmp_path: Path) -> None:

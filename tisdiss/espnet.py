@@ -1,5 +1,5 @@
 """The former name of `tisdiss.released`, kept for one release."""
 
-from tisdiss.released import build, load, load_released
+from tisdiss.released import build, export, load, load_released, model_config
 
-__all__ = ["build", "load", "load_released"]
+__all__ = ["build", "export", "load", "load_released", "model_config"]

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from tisdiss import separate
 from tisdiss.checkpoint import save_model
 from tisdiss.model import TISDiSS
 from tisdiss.wave import write_wav
@@ -90,3 +91,21 @@ def test_separate_says_when_one_pass_takes_longer_than_allowed(
     late, in_time = (tisdiss(*words, "--within", seconds)[1] for seconds in (1e-9, 1000))
     assert re.search(r"at N_re = 1 in \d+\.\d s, over the 1e-09 s of --within:", late)
     assert "--within" not in in_time
+
+
+@pytest.mark.parametrize("limit", [["--within", 1000], []], ids=["within", "no limit"])
+def test_a_time_limit_does_not_count_what_is_loaded_first(
+    tisdiss: Run, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: list
+) -> None:
+    write_wav(tmp_path / "talk.wav", 0.1 * torch.randn(900), 8000)
+    began: list[str] = []
+
+    def noted(name: str) -> Callable[..., object]:
+        real = getattr(separate, name)
+        return lambda *words, **more: began.append(name) or real(*words, **more)  # type: ignore[func-returns-value]
+
+    for name in ("warm_up", "separate_file"):
+        monkeypatch.setattr(separate, name, noted(name))
+    words = ["separate", tmp_path / "talk.wav", "-o", tmp_path / "out", "--model", model_file]
+    assert tisdiss(*words, *limit)[0] == 0
+    assert began == [*(["warm_up"] if limit else []), "separate_file"]

@@ -19,6 +19,7 @@ from tisdiss.checkpoint import load_state, save_state
 from tisdiss.harness import worker
 from tisdiss.harness.launch import launch, save_queue
 from tisdiss.harness.worker import EXIT_CODES, command_line
+from tisdiss.machine.lease import holder
 from tisdiss.records.run_folder import RunFolder, read_journal
 
 for name in ("pandas", "pyarrow.parquet", "torch._dynamo", "torchmetrics.functional"):
@@ -301,10 +302,10 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         os._exit(0)
     short_run, long_run = (RunFolder.of(runner.runs_dir, run.identity) for run in planned.runs)
     end = time.monotonic() + 600
-    while short_run.result().get("status") != "done" or not long_run.read("lock"):
+    while short_run.result().get("status") != "done" or not holder(long_run.lock_file):
         assert time.monotonic() < end
         time.sleep(0.1)
-    pids = [folder.read("lock")["pid"] for folder in (short_run, long_run)]
+    pids = [json.loads(folder.lock_file.read_text())["pid"] for folder in (short_run, long_run)]
     os.kill(orchestrator, signal.SIGKILL)
     os.waitpid(orchestrator, 0)
     began = time.monotonic()

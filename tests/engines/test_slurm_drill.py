@@ -18,6 +18,7 @@ from tisdiss.cli import study_commands
 from tisdiss.harness.launch import launch
 from tisdiss.harness.slurm import launch_on_slurm
 from tisdiss.harness.slurm_jobs import SlurmSettings
+from tisdiss.machine.lease import holder
 from tisdiss.records.run_folder import RunFolder, read_journal
 
 pytestmark = [
@@ -138,7 +139,7 @@ def test_a_killed_worker_is_submitted_again(cluster, campaign, figure):
         count = len(steps_of(work))
         cluster.wait(lambda c=count: len(steps_of(work)) > c, "the training works")
         said = len(work.runner.said)
-        os.kill(folder.read("lock")["pid"], signal.SIGKILL)
+        os.kill(holder(folder.lock_file)["pid"], signal.SIGKILL)
         seconds.append(cluster.wait(lambda s=said: len(work.runner.said) > s, "it is noticed"))
     assert work.finish() == ["failed"]
     assert folder.result().status == "failed"

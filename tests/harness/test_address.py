@@ -161,6 +161,8 @@ def test_an_error_of_a_library_is_one_line_and_any_other_stays():
         ("http://h:port", "names no host and port"),
         ("http://[h", "names no host and port"),
         ("redis://h", "'redis' is no known kind"),
+        ("databricks", "in a database or on a server"),
+        ("databricks://profile", "'databricks' is no known kind"),
     ],
 )
 def test_a_store_that_mlflow_cannot_use_is_refused(tmp_path, given, message):

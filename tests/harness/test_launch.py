@@ -315,7 +315,16 @@ def test_no_job_at_all_is_refused(planned, make_runner):
         launch(planned, runner=make_runner(), jobs=0)
 
 
-def test_a_real_worker_understands_its_command_line(planned, make_runner, tmp_path, capsys):
+def test_processes_of_one_run_ask_no_name_server(planned, make_runner, tmp_path):
+    """The machine's own name may be known to nobody."""
+    line = _workers(make_runner(), 2)(tmp_path / "queue", planned.runs[0], tmp_path / "code")
+    assert line[line.index("--local-addr") + 1] == "127.0.0.1"
+
+
+def test_a_real_worker_understands_its_command_line(
+    planned, make_runner, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("WORLD_SIZE", "4")  # as a launcher left it: nobody else is waited for
     runner = make_runner(again=True, max_seconds=7.0, threads=1, recompute=True)
     launch(planned, runner=runner, jobs=1, track=False)
     queue, code_file = tmp_path / "queue", tmp_path / "code"

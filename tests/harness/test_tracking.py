@@ -5,13 +5,14 @@ import math
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tisdiss.harness.address import sqlite_at
 from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
 from tisdiss.harness.tracking import origin_of, sync, ui_link, ui_links
-from tisdiss.harness.ui import News
+from tisdiss.harness.ui import News, _address
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
 
@@ -347,6 +348,27 @@ def test_a_project_elsewhere_has_its_artifacts_there(project, how):
     else:
         after = {path: path.stat().st_mtime_ns for path in (project / "mlartifacts").rglob("*")}
         assert after == before
+
+
+def test_runs_that_are_a_link_to_another_disk_are_tracked_beside_the_link(
+    empty_store, tmp_path, monkeypatch
+):
+    """The disk's own folder is the administrator's: nothing is written there."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    disk, project, elsewhere = (tmp_path / name for name in ("disk", "project", "elsewhere"))
+    for folder in (disk, project, elsewhere):
+        folder.mkdir()
+    write_run(disk / "me")
+    (project / "runs").symlink_to(disk / "me")
+    for place in (project / "mlflow.db", elsewhere / "x.db"):
+        place.write_bytes(empty_store.read_bytes())
+    monkeypatch.chdir(project)
+    assert sync(Path("runs")).uri == sqlite_at(project / "mlflow.db")
+    assert _address(Path("runs")) == sqlite_at(project / "mlflow.db")  # of `tisdiss ui`
+    (project / ".mlflow.lock").unlink()
+    assert sync(Path("runs"), sqlite_at(elsewhere / "x.db")).updated == 1
+    assert [path.name for path in disk.iterdir()] == ["me"]
+    assert (elsewhere / ".mlflow.lock").exists() and not (project / ".mlflow.lock").exists()
 
 
 def test_a_place_that_cannot_be_reached_is_told_with_the_way_to_it(tmp_path):

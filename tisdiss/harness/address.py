@@ -75,6 +75,12 @@ def sqlite_at(path: Path) -> str:
     return _sqlite_text(URL.create("sqlite", database=str(path)))
 
 
+def sqlite_file(address: str) -> Path | None:
+    """The file of a database that is one on this machine."""
+    name = _parsed(address, address).database if address.startswith("sqlite") else None
+    return Path(name) if name and _is_path(name) else None
+
+
 def database(given: str) -> str:
     """A database's address as SQLAlchemy can open it here.
 
@@ -183,7 +189,7 @@ def _parsed(address: str, given: str) -> URL:
 def _sqlite(given: str) -> str:
     url = _parsed(given, given)
     name = url.database or ""
-    if name in ("", ":memory:") or name.startswith("file:"):
+    if not _is_path(name):
         return given
     _, question, query = given.partition("?")
     if question and not all(re.match(r"\w+=", part) for part in query.split("&")):
@@ -192,6 +198,10 @@ def _sqlite(given: str) -> str:
     if not path.parent.is_dir():
         raise ValueError(f"{hidden(given)}: there is no folder {path.parent}; make it first")
     return _sqlite_text(url.set(database=str(path)))
+
+
+def _is_path(name: str) -> bool:
+    return name not in ("", ":memory:") and not name.startswith("file:")
 
 
 def _sqlite_text(url: URL) -> str:

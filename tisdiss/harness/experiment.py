@@ -47,6 +47,11 @@ class Opened:
     """What had to be put right."""
 
 
+def project_of(runs_dir: Path) -> Path:
+    """The folder in which the runs are named, be they a link to another disk."""
+    return Path(os.path.abspath(runs_dir)).parent
+
+
 def store_address(given: str | None, root: Path) -> str:
     """The store that is given, else $MLFLOW_TRACKING_URI, else a file beside the runs.
 
@@ -57,8 +62,6 @@ def store_address(given: str | None, root: Path) -> str:
         return sqlite_at(root / DATABASE)
     if is_server(given):
         return _checked_server(given)
-    if given.startswith("databricks"):
-        return given
     if "://" not in given or given.startswith("file:"):
         raise ValueError(
             f"{hidden(given)}: MLflow keeps runs in a database or on a server: write "

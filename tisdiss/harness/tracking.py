@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from tisdiss.harness.address import answering, hidden, is_server
+from tisdiss.harness.address import answering, hidden, is_server, sqlite_file
 from tisdiss.harness.experiment import (
+    DATABASE,
     Opened,
     local_folder,
     open_experiment,
     out_of_reach,
+    project_of,
     store_address,
 )
 from tisdiss.harness.plan_file import saved_plans
@@ -121,10 +123,6 @@ def _view(path: Path, shown: dict[str, list[Place]]) -> View:
     return view_of(folder, shown.get(folder.identity, []))
 
 
-def _root(runs_dir: Path) -> Path:
-    return Path(runs_dir).resolve().parent
-
-
 def shown_studies(runs_dir: Path) -> list[str]:
     """The studies and searches whose runs MLflow shows; damaged plans are told elsewhere."""
     plans = saved_plans(runs_dir, damaged=lambda error: None)
@@ -148,10 +146,11 @@ def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
 @contextmanager
 def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
     """Our experiment, for one process at a time."""
-    root = _root(runs_dir)
+    root = project_of(runs_dir)
     address = store_address(uri, root)
     # A fresh sqlite file is destroyed by several processes that create its tables.
-    lock = alone(root / ".mlflow.lock", f"MLflow's store {hidden(address)}")
+    place = sqlite_file(address) or root / DATABASE
+    lock = alone(place.with_name(".mlflow.lock"), f"MLflow's store {hidden(address)}")
     with lock, answering("MLflow store", address, WAY_OUT):
         yield open_experiment(address, root, origin_of(runs_dir) if writes else "")
 

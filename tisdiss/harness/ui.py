@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tisdiss.harness.address import is_server
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.experiment import store_address
+from tisdiss.harness.experiment import project_of, store_address
 from tisdiss.harness.tracking import PORT, sync
 from tisdiss.machine.lease import is_held
 from tisdiss.records.run_folder import run_folders
@@ -109,4 +109,4 @@ def _changed(folder: Path) -> float:
 
 
 def _address(runs_dir: Path) -> str:
-    return store_address(None, Path(runs_dir).resolve().parent)
+    return store_address(None, project_of(runs_dir))

@@ -1,10 +1,12 @@
 """Checkpoints of the released code and of ESPnet's TF-GridNet.
 
-build(meta)                  the model that the authors' settings describe
+model_config(meta)           the settings of ours that the authors' settings mean
+build(meta)                  the model that they describe
 load(model, state_dict)      their weights into it
-load_released(path, meta)    both, from a checkpoint file
+export(model)                its weights by their names
+load_released(path, meta)    a model with its weights, from a checkpoint file
 """
 
-from tisdiss.released.tisdiss import build, load, load_released
+from tisdiss.released.tisdiss import build, export, load, load_released, model_config
 
-__all__ = ["build", "load", "load_released"]
+__all__ = ["build", "export", "load", "load_released", "model_config"]
