@@ -78,12 +78,13 @@ def test_a_partial_plan_of_a_changed_study_starts_anew(make_plan, tmp_path):
 
 def test_a_claim_in_other_words_changes_no_study(make_plan, tmp_path):
     plans = []
-    for said in ("", ", says: Depth pays."):
+    for said in ("", ", says: Depth pays.", ", says: Depth pays., same_as: fig2a/c"):
         claim = f"""claims: [{{id: c, expr: "row('a') > 0", source: ours{said}}}]"""
         (path,) = save_plan(make_plan(["{id: a}"], more=claim), tmp_path / "runs")
         plans.append(read(path))
-    assert plans[0]["study_hash"] == plans[1]["study_hash"]
-    assert [plan["claims"][0]["says"] for plan in plans] == [None, "Depth pays."]
+    assert len({plan["study_hash"] for plan in plans}) == 1
+    assert [plan["claims"][0]["says"] for plan in plans] == [None, "Depth pays.", "Depth pays."]
+    assert plans[-1]["claims"][0]["same_as"] == "fig2a/c"
 
 
 def test_rows_of_one_name_are_labelled_with_their_ids(make_plan, tmp_path):

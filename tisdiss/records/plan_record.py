@@ -78,6 +78,7 @@ class ClaimPart(Record):
     expr: Annotated[str, AfterValidator(_that_parses)]
     source: str
     says: str | None = None
+    same_as: str | None = None
 
 
 class QuotedRow(Record):

@@ -129,6 +129,11 @@ class Claim(FilePart):
     says: str | None = Field(
         default=None, min_length=1, description="the claim as a sentence; else one is made of expr"
     )
+    same_as: str | None = Field(
+        default=None,
+        pattern=r"^[\w.+-]+/[\w.+-]+$",
+        description="study/claim that says the same and is counted for both",
+    )
 
 
 class Show(FilePart):
