@@ -236,7 +236,7 @@ def test_a_plain_address_of_a_database_serves_a_search_until_it_stops(services, 
     (tmp_path / "search_demo.yaml").write_text(SEARCH)
     spec = load_search(tmp_path / "search_demo.yaml")
     mlflows = (spec, "smoke", tmp_path / "runs", plain(database), print)
-    with pytest.raises(ConnectionError, match="where MLflow has none"), open_store(*mlflows):
+    with pytest.raises(ConnectionError, match="that MLflow does not use"), open_store(*mlflows):
         pass
     database.add("searches")
     address = plain(database).replace("/tracking", "/searches")

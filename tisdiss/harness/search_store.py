@@ -48,9 +48,7 @@ def open_store(
     """
     searches = Path(runs_dir) / "searches"
     named = storage or str(searches / f"{spec.search}.journal")
-    way_out = (
-        "or name another one with --storage, where MLflow has none; finished runs keep their scores"
-    )
+    way_out = "or name one with --storage that MLflow does not use; finished runs keep their scores"
     with _quiet(), answering("search storage", named, way_out):
         study = _study(spec, profile, _storage(named, say))
         with alone(searches / f".{spec.search}.lock", f"the start of {spec.search}", say):
