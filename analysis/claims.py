@@ -23,7 +23,6 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
-from tisdiss.analysis.verdict import Kind, Status, Verdict
+from tisdiss.analysis.verdict import Kind, Status, Verdict, holm
 from tisdiss.records.expression import (
     Cell,
     Combined,
@@ -66,8 +65,6 @@ LEAST_GAIN = 0.5
 """dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
 MOST_WORSE = 0.05
 """Share of mixtures that the trained depth may make worse than one repetition."""
-_POWER = 1.43
-"""A true difference of so many half widths of the interval is found in 80 % of cases."""
 
 _Key = tuple[str, int, str]
 _ByRole = dict[str, tuple[Paired, dict[_Key, Estimate]]]
@@ -109,17 +106,12 @@ def claims(
 def decide(frames: StudyFrames) -> list[Verdict]:
     """Every claim of one study, in the order of its file."""
     claims = frames.plan.get("claims") or ()
-    return _corrected([_Claim(frames, claim).verdict() for claim in claims])
+    return holm([_Claim(frames, claim).verdict() for claim in claims])
 
 
-def _corrected(verdicts: list[Verdict]) -> list[Verdict]:
-    """The same with Holm's correction for all claims of the study that have a p value."""
-    tested = sorted((v.p, at) for at, v in enumerate(verdicts) if not np.isnan(v.p))
-    corrected, least = list(verdicts), 0.0
-    for rank, (p, at) in enumerate(tested):
-        least = max(least, min(1.0, (len(tested) - rank) * p))
-        corrected[at] = replace(verdicts[at], p_holm=least)
-    return corrected
+def evidence(frames: StudyFrames) -> list[list[Comparison]]:
+    """What each claim of `decide` holds against 0, testable here or not; [] where scores lack."""
+    return [_Claim(frames, claim).comparisons() for claim in frames.plan.get("claims") or ()]
 
 
 def unplanned(study: "Study", reason: str) -> list[Verdict]:
@@ -188,6 +180,16 @@ class _Claim:
             most_seeds=max(of_scores.n_seeds) if of_scores else 0,
             p=deciding.p,
         )
+
+    def comparisons(self) -> list[Comparison]:
+        """What must be above 0, as far as there are scores."""
+        if not set(rows_of(self.parts)) <= self.rows.keys() | self.published.keys():
+            return []
+        try:
+            by_role = self._by_role()
+            return [self._compared(part, by_role) for part in self.parts]
+        except _Undecidable:
+            return []
 
     def _verdict(self, status: Status, reason: str, **numbers: Any) -> Verdict:
         return Verdict(
@@ -364,10 +366,9 @@ class _Claim:
             said.append(f"comparison {at} of {len(self.parts)}: {which}")
         if status in ("PASS", "FAIL") and min(seeds(comparisons), default=2) == 1:
             said.append(f"these weights {status.lower()}")
-        low, high = deciding.interval
-        if status == "UNDECIDED" and not np.isnan(low):
+        if status == "UNDECIDED" and not np.isnan(deciding.interval[0]):
             unit = unit_of(deciding.part)
-            least = signed(_POWER * (high - low) / 2 * unit.per_value, unit.name).lstrip("+")
+            least = signed(deciding.detectable * unit.per_value, unit.name).lstrip("+")
             leans = "pass" if deciding.mean > 0 else "fail"
             said.append(f"leans to {leans}; {least} {unit.name} would have been found")
         return said

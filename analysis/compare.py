@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tisdiss.analysis.detectable import detectable
 from tisdiss.analysis.stats import LEVEL, Estimate
 from tisdiss.analysis.verdict import Status
 from tisdiss.records.expression import Cell, Combined, Greater, Number, Value
@@ -35,6 +36,12 @@ class Comparison:
     def p(self) -> float:
         """Two-sided; NaN for what needs no score."""
         return self.value.p if isinstance(self.value, Estimate) else float("nan")
+
+    @property
+    def detectable(self) -> float:
+        """The true difference that these seeds and mixtures would find; NaN without an interval."""
+        spread = self.value.spread if isinstance(self.value, Estimate) else None
+        return detectable(spread) if spread else float("nan")
 
     def low(self, level: float) -> float:
         """The lower end; what needs no score is simply above 0 or not."""

@@ -76,9 +76,13 @@ class Design:
         """Of the mean over mixtures, where all variance is the speakers'."""
         return float((self._scaled.mean(axis=0) ** 2).sum())
 
-    def spread(self, values: np.ndarray) -> "Spread":
-        """How far the mean of `values` (mixture,) may be from the truth, over test material."""
+    def spread(self, values: np.ndarray, mixtures: float | None = None) -> "Spread":
+        """How far the mean of `values` (mixture,) may be from the truth, over test material.
+
+        `mixtures`: as if there were so many, of the same speakers.
+        """
         n = len(values)
+        mixtures = mixtures or n
         centred = values - values.mean()
         total = float(centred @ centred)
         vectors, variances = self._directions
@@ -87,7 +91,7 @@ class Design:
         within = (vectors.T @ centred) ** 2
         rest = max(0.0, total - float(within.sum()))
         if len(variances) == 0:
-            return Spread(np.ones(1), np.array([np.sqrt(total / (n - 1) / n)]), n - 1)
+            return Spread(np.ones(1), np.array([np.sqrt(total / (n - 1) / mixtures)]), mixtures - 1)
         if rest <= _ZERO * total:  # the speakers explain all
             scale = np.sqrt((within / variances).mean() * self._mean_variance)
             return Spread(np.ones(1), np.array([scale]), len(variances))
@@ -104,9 +108,9 @@ class Design:
         density = np.exp(log_density - log_density.max())
         density /= density.sum()
         kept = density > _NEGLIGIBLE
-        of_mean = share[:, 0] * self._mean_variance + (1 - share[:, 0]) / n
+        of_mean = share[:, 0] * self._mean_variance + (1 - share[:, 0]) / mixtures
         scales = np.sqrt(squares / (n - 1) * of_mean)
-        return Spread(density[kept] / density[kept].sum(), scales[kept], n - 1)
+        return Spread(density[kept] / density[kept].sum(), scales[kept], mixtures - 1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the runs say about a claim."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -74,6 +74,16 @@ class Verdict:
         """How many seeds a row has; verdicts of earlier reports know the fewest alone."""
         few, most = self.n_seeds, max(self.n_seeds, self.most_seeds)
         return f"{few if few == most else f'{few} to {most}'} seed{'s' if most != 1 else ''}"
+
+
+def holm(verdicts: list[Verdict]) -> list[Verdict]:
+    """The same with Holm's correction for all claims of a study that have a p value."""
+    tested = sorted((v.p, at) for at, v in enumerate(verdicts) if not np.isnan(v.p))
+    corrected, least = list(verdicts), 0.0
+    for rank, (p, at) in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - rank) * p))
+        corrected[at] = replace(verdicts[at], p_holm=least)
+    return corrected
 
 
 def _p(value: float) -> str:

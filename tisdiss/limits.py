@@ -32,6 +32,9 @@ MAX_COUNT = 1_000_000
 MAX_FINITE = 1e30
 """Of rates and weights, which size nothing: a training says itself where they lead."""
 
+MAX_NOISE = 100.0
+"""dB, between trainings."""
+
 MAX_SEEDS = 1000
 MAX_CHOICES = 100
 MAX_TRIALS = 10_000

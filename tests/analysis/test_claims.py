@@ -104,7 +104,7 @@ def test_trainings_that_differ_leave_a_claim_undecided(study_folder):
     (verdict,) = decided(folder, "row('a') > row('b')")
     assert verdict.status == "UNDECIDED" and verdict.difference == pytest.approx(1.0)
     assert verdict.high - verdict.difference == pytest.approx(2.48, abs=0.05)
-    assert verdict.reason == "leans to pass; 3.57 dB would have been found"
+    assert verdict.reason == "leans to pass; 3.28 dB would have been found"
 
 
 def test_depth_is_compared_only_of_models_that_use_it(folder):

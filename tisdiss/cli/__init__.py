@@ -13,6 +13,7 @@ from tisdiss.cli import (
     data_commands,
     model_commands,
     number_commands,
+    power_commands,
     runs_commands,
     study_commands,
 )
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 
 app.callback()(group_options)
-for commands in (study_commands, runs_commands, number_commands, model_commands):
+for commands in (study_commands, power_commands, runs_commands, number_commands, model_commands):
     app.add_typer(commands.app)
 app.add_typer(data_commands.app, name="data")
 

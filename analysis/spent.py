@@ -1,0 +1,78 @@
+"""What finished runs have cost: seconds of training and of evaluation, for one seed of some rows.
+
+A run that several rows share counts once, and so does a parent. Times are those of the machines
+that ran them, while they did whatever else they did.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import pandas as pd
+
+from tisdiss.records.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of one seed."""
+
+    training: float
+    evaluation: float
+
+    def hours(self, seeds: int, more_mixtures: float) -> float:
+        """Of so many seeds, scored on so many times the mixtures."""
+        return seeds * (self.training + more_mixtures * self.evaluation) / 3600
+
+
+def spent(runs_dir: Path, runs: pd.DataFrame, rows: Iterable[str]) -> Spent | None:
+    """From the runs of `StudyFrames`; None where a row has no finished run with a time."""
+    training = evaluation = 0.0
+    for own, identities in _groups(runs_dir, runs[runs["row"].isin(list(rows))]):
+        times = [_training(runs_dir, identity) for identity in identities]
+        known = [seconds for seconds in times if seconds is not None]
+        if not known:
+            return None
+        training += mean(known)
+        evaluation += mean(_evaluation(runs_dir, run) for run in own) if own else 0.0
+    return Spent(training, evaluation)
+
+
+_Run = tuple[str, str]
+"""Identities of a run and of its evaluation."""
+
+
+def _groups(runs_dir: Path, runs: pd.DataFrame) -> list[tuple[list[_Run], tuple[str, ...]]]:
+    """The seeds of each row, and of each parent, once."""
+    scored = runs[runs["scored"].astype(bool)]
+    waiting = [
+        list(zip(row["identity"], row["evaluation"], strict=True))
+        for _, row in scored.groupby("row", sort=False)
+    ]
+    groups: dict[tuple[str, ...], list[_Run]] = {}
+    for own in waiting:
+        groups.setdefault(tuple(sorted(identity for identity, _ in own)), own)
+    parents = list(groups)
+    while parents:
+        found = {_parent(runs_dir, identity) for identity in parents.pop()} - {""}
+        if found and (key := tuple(sorted(found))) not in groups:
+            groups[key] = []
+            parents.append(key)
+    return [(own, identities) for identities, own in groups.items()]
+
+
+def _parent(runs_dir: Path, identity: str) -> str:
+    return RunFolder.of(runs_dir, identity).read("config.json").get("parent") or ""
+
+
+def _training(runs_dir: Path, identity: str) -> float | None:
+    """Shipped weights cost nothing."""
+    result = RunFolder.of(runs_dir, identity).read("result.json")
+    return 0.0 if result.get("status") == "imported" else result.get("seconds")
+
+
+def _evaluation(runs_dir: Path, run: _Run) -> float:
+    folder = RunFolder.of(runs_dir, run[0])
+    name = folder.evaluation(run[1]).relative_to(folder.path) / "evaluation.json"
+    return float(folder.read(str(name)).get("seconds") or 0.0)

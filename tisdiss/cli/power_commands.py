@@ -1,0 +1,155 @@
+"""The command about what claims can find, before more is spent on them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tisdiss.cli.options import Force, Profile, RunsDir
+from tisdiss.limits import MAX_NOISE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tisdiss.analysis.power import ClaimPower, NoPower, Parts
+
+app = typer.Typer()
+
+
+@app.command()
+def power(
+    study: Annotated[
+        str, typer.Argument(help="A study that was run; a pilot of one seed will do.")
+    ],
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=MAX_NOISE,
+            help="Standard deviation between trainings of one row, in dB, to assume where a row "
+            "has one seed.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for power.csv and a figure.", show_default=False),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Show which differences the claims of a study can find, and what more seeds would cost.
+
+    A difference counts as found where the 95 % interval excludes 0 in 80 % of cases.
+
+    Example: tisdiss power fig2e --profile mini
+
+    With one seed, and a guess: tisdiss power fig2c --profile cpu --noise 0.07 --out build/power
+    """
+    from rich.console import Console
+
+    from tisdiss.analysis.places import check_planned
+
+    name = Path(study).stem
+    check_planned(runs_dir, name, profile)
+
+    from tisdiss.analysis.power import power as power_of  # with pandas
+
+    claims = power_of(runs_dir, name, profile, noise=noise)
+    console = Console()
+    console.print(power_table(claims, f"{name} at profile {profile}"))
+    for line in remarks(claims):
+        console.print(line, markup=False, highlight=False)
+    if out:
+        from tisdiss.analysis.power_figure import write_power  # with matplotlib
+
+        for path in write_power(claims, out, force=force):
+            typer.echo(path)
+
+
+def power_table(claims: list[ClaimPower | NoPower], title: str) -> Table:
+    """A line a claim: where it stands, why it varies, and what so many seeds would find."""
+    from tisdiss.analysis.power import SEEDS, NoPower
+    from tisdiss.harness.display import new_table
+
+    table = new_table(f"{title}: detectable difference in dB (80 % power, 5 % two-sided)")
+    table.add_column("claim")
+    for name in ("seen", "speakers", "mixtures", "training", "now"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for seeds in SEEDS:
+        table.add_column(f"{seeds} seed{'s' if seeds > 1 else ''}", justify="right")
+    table.add_column("h a seed", justify="right")
+    table.add_column("needs")
+    for claim in claims:
+        if isinstance(claim, NoPower):
+            table.add_row(claim.verdict.id, "-")
+            continue
+        at_present = [plan for plan in claim.plans if plan.mixtures == claim.mixtures]
+        table.add_row(
+            claim.verdict.id,
+            f"{claim.estimate.mean:+.2g}",
+            _decibels(claim.parts.speakers),
+            _decibels(claim.parts.mixtures),
+            _training(claim.parts),
+            _decibels(claim.now),
+            *(_decibels(plan.detectable) for plan in at_present),
+            _decibels(claim.cost.hours(1, 1) if claim.cost else None),
+            _needs(claim),
+        )
+    return table
+
+
+def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:
+    """What the numbers of the table mean, and why some are not there."""
+    from tisdiss.analysis.power import NoPower
+
+    known = [claim for claim in claims if not isinstance(claim, NoPower)]
+    lines = [f"{c.verdict.id}: {c.reason}" for c in claims if isinstance(c, NoPower)]
+    lines += [
+        f"{claim.verdict.id}: NOT TESTABLE HERE, however many seeds: {claim.verdict.reason}"
+        for claim in known
+        if claim.verdict.status == "NOT TESTABLE HERE"
+    ]
+    if known:
+        lines.append(
+            "speakers, mixtures: standard deviation of the mean by the choice of test material; "
+            "training: of the difference that one seed shows"
+        )
+    if any(claim.parts.training is None for claim in known):
+        lines.append(
+            "? the noise of training is unknown: a row has one seed, so 1 seed says what holds for "
+            "these weights. Run a second (`tisdiss run --seed`), or assume one: --noise 0.07"
+        )
+    elif any(claim.parts.assumed for claim in known):
+        lines.append(
+            "* assumed where a row has one seed, not measured; depths of one row that are held "
+            "against each other count as trained apart, which is too much rather than too little"
+        )
+    if known:
+        lines.append("1 seed is never a verdict on a recipe; hours are those of the finished runs")
+    return lines
+
+
+def _needs(claim: ClaimPower) -> str:
+    """The least that would find the difference that is seen."""
+    if claim.parts.training is None:
+        return "?"
+    plan = claim.needs
+    if plan is None:
+        return "more than these"
+    hours = "" if math.isnan(plan.hours) else f", {plan.hours:.2g} h"
+    more = "" if plan.mixtures == claim.mixtures else f" on {plan.mixtures} mixtures"
+    return f"{plan.seeds} seeds{more}{hours}"
+
+
+def _training(parts: Parts) -> str:
+    assumed = parts.assumed and parts.training is not None
+    return _decibels(parts.training) + ("*" if assumed else "")
+
+
+def _decibels(value: float | None) -> str:
+    return "?" if value is None or math.isnan(value) else f"{value:.2g}"
