@@ -252,7 +252,9 @@ class _Planner:
         quoted = [row for row in study.rows if row.published]
         used = [study.origin(row) for row in study.rows if row.use]
         elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
-        but_words = study.model_dump(mode="json", exclude={"claims": {"__all__": {"says", "same_as"}}})
+        but_words = study.model_dump(
+            mode="json", exclude={"claims": {"__all__": {"says", "same_as"}}}
+        )
         return StudyContent(
             title=study.title,
             claim=study.claim,
