@@ -63,16 +63,16 @@ def _groups(runs_dir: Path, runs: pd.DataFrame) -> list[tuple[list[_Run], tuple[
 
 
 def _parent(runs_dir: Path, identity: str) -> str:
-    return RunFolder.of(runs_dir, identity).read("config.json").get("parent") or ""
+    config = RunFolder.of(runs_dir, identity).config()
+    return (config.parent if config else None) or ""
 
 
 def _training(runs_dir: Path, identity: str) -> float | None:
     """Shipped weights cost nothing."""
-    result = RunFolder.of(runs_dir, identity).read("result.json")
-    return 0.0 if result.get("status") == "imported" else result.get("seconds")
+    result = RunFolder.of(runs_dir, identity).result()
+    return 0.0 if result.status == "imported" else result.seconds
 
 
 def _evaluation(runs_dir: Path, run: _Run) -> float:
-    folder = RunFolder.of(runs_dir, run[0])
-    name = folder.evaluation(run[1]).relative_to(folder.path) / "evaluation.json"
-    return float(folder.read(str(name)).get("seconds") or 0.0)
+    evaluation = RunFolder.of(runs_dir, run[0]).scored(run[1])
+    return (evaluation.seconds if evaluation else None) or 0.0
