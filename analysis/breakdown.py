@@ -1,6 +1,6 @@
 """Where a mean comes from: which mixtures gain, and what a further pass changes in each.
 
-Frames in, frames out, like `stats.py`; `insight.py` draws them.
+Frames in, frames out, like `stats.py`; `extra_figures.py` draws them.
 """
 
 import numpy as np

@@ -20,11 +20,11 @@ from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import corpora, role
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
-from tisdiss.analysis.listen import Heard, heard, licences_of
 from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
+from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError
 

@@ -23,11 +23,11 @@ from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.claims_text import counts, meaning
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
-from tisdiss.analysis.composed import fig2
+from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
 from tisdiss.analysis.frames import is_comparison
 from tisdiss.analysis.index import sentences, write_index
-from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
-from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 
 
 def rng():
