@@ -11,6 +11,7 @@ from typing import Any
 
 from tisdiss.analysis.places import PROVENANCE, SCORES
 from tisdiss.records.files import write_atomic
+from tisdiss.records.plan_record import StudyFile
 
 TIMEOUT_S = 300
 
@@ -24,11 +25,11 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "code",
         "from pathlib import Path\n\n"
         "from IPython.display import Image, Markdown, display\n\n"
-        "from analysis.claims import to_markdown as claims_table\n"
-        "from analysis.figures import render\n"
-        "from analysis.report import figures_of, tables_of\n"
-        "from analysis.results import results_in\n"
-        "from analysis.tables import to_markdown\n\n"
+        "from tisdiss.analysis.claims_text import to_markdown as claims_table\n"
+        "from tisdiss.analysis.figures import render\n"
+        "from tisdiss.analysis.report import figures_of, tables_of\n"
+        "from tisdiss.analysis.results import results_in\n"
+        "from tisdiss.analysis.tables import to_markdown\n\n"
         "results = results_in(Path())\n"
         'results.frames.runs[["row", "name", "seed", "status", "steps", "params"]]',
     ),
@@ -58,7 +59,7 @@ _CELLS: tuple[tuple[str, str], ...] = (
 )
 
 
-def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str:
+def notebook_file(plan: StudyFile, files: Mapping[str, bytes | str]) -> str:
     """The executed notebook of a study; `files` are those of its report, by name.
 
     It needs nbformat, nbclient and ipykernel; an error in a cell is raised, never stored.
@@ -87,9 +88,9 @@ def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
-def source(plan: dict[str, Any]) -> dict[str, Any]:
+def source(plan: StudyFile) -> dict[str, Any]:
     """The notebook before it is executed, in the format of nbformat 4.5."""
-    known = {key: plan.get(key) or "" for key in ("study", "title", "claim")}
+    head = {"study": plan.study, "title": plan.title, "claim": plan.claim or ""}
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -99,10 +100,10 @@ def source(plan: dict[str, Any]) -> dict[str, Any]:
         },
         "cells": [
             {
-                "id": f"{plan['study']}-{at}",
+                "id": f"{plan.study}-{at}",
                 "cell_type": kind,
                 "metadata": {},
-                "source": text.format(**known),
+                "source": text.format(**head),
                 **({"outputs": [], "execution_count": None} if kind == "code" else {}),
             }
             for at, (kind, text) in enumerate(_CELLS)
