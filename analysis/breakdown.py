@@ -1,6 +1,6 @@
 """Where a mean comes from: which mixtures gain, and what a further pass changes in each.
 
-Frames in, frames out, like `stats.py`; `insight.py` draws them.
+Frames in, frames out, like `stats.py`; `extra_figures.py` draws them.
 """
 
 import numpy as np
@@ -50,9 +50,9 @@ def by_sex(
     """
     trained = _trained(scores)
     mixture = trained.groupby(["corpus", "mixture_id"])["sex"]
-    known = mixture.transform(lambda sexes: (sexes.fillna("") != "").all())
+    complete = mixture.transform(lambda sexes: (sexes.fillna("") != "").all())
     kinds = mixture.transform("nunique")
-    trained, kinds = trained[known.astype(bool)], kinds[known.astype(bool)]
+    trained, kinds = trained[complete.astype(bool)], kinds[complete.astype(bool)]
     if trained.empty:
         return pd.DataFrame()
     kind = kinds.map(lambda different: "same sex" if different == 1 else "different sexes")
@@ -90,8 +90,8 @@ def change_per_step(scores: pd.DataFrame, *, metric: str = "si_snri") -> pd.Data
 
 
 def _trained(scores: pd.DataFrame) -> pd.DataFrame:
-    found = scores[scores["n_re"] == scores["n_re_train"]]
-    return found if "corpus" in found else found.assign(corpus="")
+    lines = scores[scores["n_re"] == scores["n_re_train"]]
+    return lines if "corpus" in lines else lines.assign(corpus="")
 
 
 def _curves(

@@ -2,22 +2,27 @@
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
 import jinja2
 import pandas as pd
 
-from tisdiss.analysis.frames import (
-    corpora,
-    is_comparison,
-    is_torn,
-    planned_seeds,
-    role,
-    scored_seeds,
+from tisdiss.records.plan_record import (
+    AboutTiming,
+    Corpus,
+    QuotedRow,
+    ShownRow,
+    StudyFile,
+    TableRow,
+    TimedOn,
 )
 
 METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
+
+Filters = Mapping[str, Callable[..., str]]
+"""Of a template, by name."""
 
 DAGGER = "†"
 """After the label of a row that misses runs."""
@@ -32,54 +37,53 @@ def pretty(label: str) -> str:
     return re.sub(r"(?<=\d)x(?=\d)", "×", line)
 
 
-def row_label(row: dict[str, Any], plan: dict[str, Any], *, marked: bool = True) -> str:
+def row_label(row: ShownRow, plan: StudyFile, *, marked: bool = True) -> str:
     """A row's label, with its corpus where the study has several, and a dagger if runs miss."""
-    return pretty(row["label"]) + on_corpus(row, plan) + (dagger(row) if marked else "")
+    return pretty(row.label) + on_corpus(row, plan) + (dagger(row) if marked else "")
 
 
-def on_corpus(row: dict[str, Any], plan: dict[str, Any]) -> str:
+def on_corpus(row: TableRow, plan: StudyFile) -> str:
     """What follows a row's label in a study of several corpora."""
-    named = dict(corpora(plan))
-    corpus = named.get(role(row))
-    return f", {corpus.get('label') or corpus['source']}" if corpus and len(named) > 1 else ""
+    corpus = plan.scored_on.get(row.role)
+    return f", {corpus.label or corpus.source}" if corpus and len(plan.scored_on) > 1 else ""
 
 
-def dagger(*rows: dict[str, Any]) -> str:
+def dagger(*rows: TableRow) -> str:
     """What a label ends with where any of its rows misses runs."""
-    return DAGGER if any(map(is_torn, rows)) else ""
+    return DAGGER if any(row.is_torn for row in rows) else ""
 
 
-def daggers(plan: dict[str, Any]) -> list[str]:
+def daggers(plan: StudyFile) -> list[str]:
     """What the daggers mean: the seeds of every row that misses some."""
     return [
-        f"{DAGGER} {row_label(row, plan, marked=False)}: {_numbered(scored_seeds(row))} of "
-        + ", ".join(map(str, planned_seeds(row)))
-        for row in plan["rows"]
-        if is_torn(row)
+        f"{DAGGER} {row_label(row, plan, marked=False)}: {_numbered(row.shown_seeds)} of "
+        + ", ".join(map(str, row.planned_seeds))
+        for row in plan.rows
+        if row.is_torn
     ]
 
 
-def reported(plan: dict[str, Any]) -> list[dict[str, Any]]:
+def reported(plan: StudyFile) -> list[QuotedRow]:
     """The rows that others reported, of a study of curves; a comparison has lines for them."""
-    return [] if is_comparison(plan) else list(plan.get("published") or ())
+    return [] if plan.is_comparison else plan.published
 
 
-def cited(row: dict[str, Any]) -> str:
+def cited(row: QuotedRow) -> str:
     """The label of a row that others reported, with the number of its reference."""
-    label = pretty(row.get("label") or row["id"])
-    number = re.search(r"\[\d+\]", row.get("source") or "")
+    label = pretty(row.label or row.id)
+    number = re.search(r"\[\d+\]", row.source or "")
     return f"{label} {number[0]}" if number else label
 
 
-def source_of(row: dict[str, Any]) -> str:
+def source_of(row: QuotedRow) -> str:
     """Where the numbers of a row that others reported are from."""
-    return row.get("source") or "no source given"
+    return row.source or "no source given"
 
 
-def by_others(plan: dict[str, Any]) -> str:
+def by_others(plan: StudyFile) -> str:
     """What stands above the rows that others reported."""
-    comparable = plan["profile"] == "paper"
-    return "Reported by others" + ("" if comparable else " on the paper's corpora, not comparable")
+    where = "" if plan.at_paper else " on the paper's corpora, not comparable"
+    return f"Reported by others{where}"
 
 
 def escape_markdown(text: str) -> str:
@@ -93,10 +97,10 @@ def escape_figure(text: str) -> str:
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 
-def basis(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
+def basis(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
     """Profile, corpus, seeds, mixtures and speakers: what every figure and table must state."""
     return [
-        f"profile {plan['profile']}",
+        f"profile {plan.profile}",
         _corpora(plan),
         _seeds(plan),
         f"{_span(curve['n_mixtures'])} mixtures",
@@ -104,50 +108,48 @@ def basis(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
     ]
 
 
-def _seeds(plan: dict[str, Any]) -> str:
+def _seeds(plan: StudyFile) -> str:
     """All seeds that are shown, and how many a row has where rows do not have the same."""
-    by_row = [seeds for seeds in map(scored_seeds, plan["rows"]) if seeds]
-    named = _numbered(sorted({seed for seeds in by_row for seed in seeds}))
+    by_row = [row.shown_seeds for row in plan.rows if row.shown_seeds]
+    listed = _numbered(sorted({seed for seeds in by_row for seed in seeds}))
     if all(seeds == by_row[0] for seeds in by_row):
-        return named
-    return f"{named} ({_span(pd.Series(map(len, by_row)))} a row)"
+        return listed
+    return f"{listed} ({_span(pd.Series(map(len, by_row)))} a row)"
 
 
 def _numbered(seeds: list[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
-def _corpora(plan: dict[str, Any]) -> str:
-    names = list(dict.fromkeys(_named(corpus) for _, corpus in corpora(plan)))
+def _corpora(plan: StudyFile) -> str:
+    names = list(dict.fromkeys(map(_corpus_name, plan.scored_on.values())))
     return f"{'corpus' if len(names) == 1 else 'corpora'} {' and '.join(names)}"
 
 
-def _named(corpus: dict[str, Any]) -> str:
-    label, source = corpus.get("label"), corpus["source"]
-    return source if label in (None, source) else f"{label} ({source})"
+def _corpus_name(corpus: Corpus) -> str:
+    bare = corpus.label in (None, corpus.source)
+    return corpus.source if bare else f"{corpus.label} ({corpus.source})"
 
 
-def notes(plan: dict[str, Any]) -> list[str]:
+def notes(plan: StudyFile) -> list[str]:
     """What the plan says about its corpora, each once."""
-    return list(dict.fromkeys(corpus["note"] for _, corpus in corpora(plan) if corpus.get("note")))
+    return list(dict.fromkeys(c.note for c in plan.scored_on.values() if c.note))
 
 
-def timed_on(plan: dict[str, Any]) -> str:
-    """The device of a study's real-time factors, short enough for an axis."""
-    environment = plan["timing"]["environment"]
-    threads = environment["threads"]
+def timed_on(environment: TimedOn) -> str:
+    """The device of real-time factors, short enough for an axis."""
+    threads = environment.threads
     cpu = f"{threads} CPU {'thread' if threads == 1 else 'threads'}"
-    return environment["accelerator"] or cpu
+    return environment.accelerator or cpu
 
 
-def timed_how(plan: dict[str, Any]) -> str:
-    """How a study's real-time factors were measured."""
-    timing = plan["timing"]
-    environment = timing["environment"]
-    machine = environment["accelerator"] or f"{timed_on(plan)} of {environment['cpu']}"
+def timed_how(timing: AboutTiming) -> str:
+    """How real-time factors were measured."""
+    environment = timing.environment
+    machine = environment.accelerator or f"{timed_on(environment)} of {environment.cpu}"
     return (
-        f"median of {timing['rounds']} passes over {timing['seconds']:g} s of sound, all rows in "
-        f"turn, on {machine}, torch {environment['torch']}"
+        f"median of {timing.rounds} passes over {timing.seconds:g} s of sound, all rows in "
+        f"turn, on {machine}, torch {environment.torch}"
     )
 
 
@@ -156,30 +158,29 @@ def covered(curve: pd.DataFrame) -> str:
     return "speakers and seeds" if curve["n_seeds"].max() > 1 else "speakers"
 
 
-def caveats(plan: dict[str, Any], curve: pd.DataFrame) -> list[str]:
+def caveats(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
     """Sentences without which the numbers would be misread."""
-    said = []
-    said += [_sentence(note) for note in notes(plan)]
+    texts = [_sentence(note) for note in notes(plan)]
     if curve["low"].isna().all():
-        said.append("Too few speakers for an interval.")
+        texts.append("Too few speakers for an interval.")
     elif curve["n_speakers"].min() < FEW_SPEAKERS:
         speakers = _span(curve["n_speakers"])
-        said.append(f"With {speakers} speakers the interval says little about other voices.")
+        texts.append(f"With {speakers} speakers the interval says little about other voices.")
     if marked := daggers(plan):
-        said += [_sentence(text) for text in [*marked, f"Rows of {DAGGER} are not ranked"]]
+        texts += [_sentence(text) for text in [*marked, f"Rows of {DAGGER} are not ranked"]]
     if missing := int(curve["n_missing"].sum()):
         torn = curve[curve["n_missing"] > 0]["row"].unique()
-        labels = [row_label(row, plan) for row in plan["rows"] if row["id"] in torn]
-        said.append(f"{missing} undefined scores are left out ({', '.join(labels)}).")
-    if plan["profile"] != "paper":
-        said.append(
-            f"Profile {plan['profile']}: corpus, model and training are smaller than the paper's, "
+        labels = [row_label(row, plan) for row in plan.rows if row.id in torn]
+        texts.append(f"{missing} undefined scores are left out ({', '.join(labels)}).")
+    if not plan.at_paper:
+        texts.append(
+            f"Profile {plan.profile}: corpus, model and training are smaller than the paper's, "
             "and so the decibels are not comparable with the paper's."
         )
-    return said
+    return texts
 
 
-def fill(template: str, filters: dict[str, Any], **values: Any) -> str:
+def fill(template: str, filters: Filters, **values: Any) -> str:
     """A file of `templates/` with its <<values>> and <% statements %> filled in."""
     environment = jinja2.Environment(
         block_start_string="<%",

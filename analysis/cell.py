@@ -11,7 +11,7 @@ def split_cell(cell: str) -> tuple[str, str, str]:
         raise ValueError(
             f"{cell!r} is not a cell; one looks like table3:l3:si_snri or fig2a:l1+3:sdri.re6"
         )
-    known = (*METRICS, "params")
-    if parts[1] != "claim" and parts[2].partition(".")[0] not in known:
-        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(known)}")
+    names = (*METRICS, "params")
+    if parts[1] != "claim" and parts[2].partition(".")[0] not in names:
+        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(names)}")
     return parts[0], parts[1], parts[2]

@@ -39,7 +39,7 @@ from tisdiss.analysis.compare import (
     is_level,
     seeds,
 )
-from tisdiss.analysis.frames import StudyFrames, load_study, role
+from tisdiss.analysis.frames import StudyFrames, load_study
 from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
@@ -57,6 +57,7 @@ from tisdiss.records.expression import (
     rows_of,
 )
 from tisdiss.records.files import DamagedError
+from tisdiss.records.plan_record import ClaimPart, ShownRow
 
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
@@ -105,24 +106,23 @@ def claims(
 
 def decide(frames: StudyFrames) -> list[Verdict]:
     """Every claim of one study, in the order of its file."""
-    claims = frames.plan.get("claims") or ()
-    return holm([_Claim(frames, claim).verdict() for claim in claims])
+    return holm([_Claim(frames, claim).verdict() for claim in frames.plan.claims])
 
 
 def evidence(frames: StudyFrames) -> list[list[Comparison]]:
     """What each claim of `decide` holds against 0, testable here or not; [] where scores lack."""
-    return [_Claim(frames, claim).comparisons() for claim in frames.plan.get("claims") or ()]
+    return [_Claim(frames, claim).comparisons() for claim in frames.plan.claims]
 
 
 def unplanned(study: "Study", reason: str) -> list[Verdict]:
     """The claims of a study of which there are no runs: all MISSING, for a reason."""
-    named = {row.id: pretty(study.label(row)) for row in study.rows}
+    names = {row.id: pretty(study.label(row)) for row in study.rows}
     return [
         Verdict(
             *(study.study, claim.id, claim.expr, claim.source),
             "MISSING",
             reason,
-            says=sentence(claim.says, claim.expr, named),
+            says=sentence(claim.says, claim.expr, names),
         )
         for claim in study.claims
     ]
@@ -143,13 +143,13 @@ class _NotTestable(_Undecidable):
 class _Claim:
     """One claim over the frames of its study."""
 
-    def __init__(self, frames: StudyFrames, claim: dict[str, Any]) -> None:
+    def __init__(self, frames: StudyFrames, claim: ClaimPart) -> None:
         self.frames = frames
         self.claim = claim
-        self.named = labels(frames.plan)
-        self.parts = parse(claim["expr"])
-        self.rows = {row["id"]: row for row in frames.plan["rows"]}
-        self.published = {row["id"]: row for row in frames.plan.get("published") or ()}
+        self.labels = labels(frames.plan)
+        self.parts = parse(claim.expr)
+        self.rows = {row.id: row for row in frames.plan.rows}
+        self.published = {row.id: row for row in frames.plan.published}
 
     def verdict(self) -> Verdict:
         """Decide, or say why it cannot be decided."""
@@ -193,35 +193,35 @@ class _Claim:
 
     def _verdict(self, status: Status, reason: str, **numbers: Any) -> Verdict:
         return Verdict(
-            self.frames.plan["study"],
-            self.claim["id"],
-            self.claim["expr"],
-            self.claim["source"],
+            self.frames.plan.study,
+            self.claim.id,
+            self.claim.expr,
+            self.claim.source,
             status,
             reason,
-            says=sentence(self.claim.get("says"), self.claim["expr"], self.named),
-            kind=kind_of(self.claim["source"], self.parts),
-            same_as=self.claim.get("same_as") or "",
+            says=sentence(self.claim.says, self.claim.expr, self.labels),
+            kind=kind_of(self.claim.source, self.parts),
+            same_as=self.claim.same_as or "",
             **numbers,
         )
 
     def _check_decidable(self) -> None:
-        named = rows_of(self.parts)
-        if unknown := [row for row in named if row not in self.rows | self.published]:
-            raise _Undecidable(f"{len(unknown)} of its {len(named)} rows are not planned")
-        if self.frames.plan["profile"] != "paper":
-            self._check_is_about_no_level(named)
-        torn = [row for row in named if row in self.frames.incomplete and self._scored(row)]
+        rows = rows_of(self.parts)
+        if unknown := [row for row in rows if row not in {*self.rows, *self.published}]:
+            raise _Undecidable(f"{len(unknown)} of its {len(rows)} rows are not planned")
+        if not self.frames.plan.at_paper:
+            self._check_is_about_no_level(rows)
+        torn = [row for row in rows if row in self.frames.incomplete and self._scored(row)]
         if torn:
             raise _Undecidable(f"runs are missing of {', '.join(map(self._name, torn))}")
 
-    def _check_is_about_no_level(self, named: Sequence[str]) -> None:
+    def _check_is_about_no_level(self, rows: Sequence[str]) -> None:
         """Refuse what only the paper's corpus and size can give."""
-        if set(named) & set(self.published) or any(is_level(part) for part in self.parts):
+        if set(rows) & set(self.published) or any(is_level(part) for part in self.parts):
             raise _NotTestable(
                 "about the paper's own decibels or sizes, so decided at profile paper only"
             )
-        ours = kind_of(self.claim["source"], self.parts) == "ours"
+        ours = kind_of(self.claim.source, self.parts) == "ours"
         if not ours and any(self._keys(part) and has_tolerance(part) for part in self.parts):
             raise _NotTestable(
                 "a tolerance in dB is meant for the paper's level, so decided at profile paper only"
@@ -230,7 +230,7 @@ class _Claim:
     def _check_depth_is_used(self) -> None:
         """Refuse to compare depths of models that separate as well with one repetition."""
         for row in dict.fromkeys(row for part in self.parts for row in self._of_depth(part)):
-            trained = self.rows[row]["n_re_train"]
+            trained = self.rows[row].n_re_train
             scores = self.frames.scores[self.frames.scores["row"] == row]
             if trained == 1 or 1 not in set(scores["n_re"]):
                 continue
@@ -258,7 +258,7 @@ class _Claim:
         return list(ours) if both or across else []
 
     def _name(self, row: str) -> str:
-        return f'"{self.named[row]}"'
+        return f'"{self.labels[row]}"'
 
     def _scored(self, row: str) -> bool:
         """Whether the claim is about scores of a row, rather than what it costs."""
@@ -275,17 +275,17 @@ class _Claim:
         ]
 
     def _depths(self, leaf: Cell | Fact) -> tuple[int, ...]:
-        trained = self.rows[leaf.row]["n_re_train"] if leaf.row in self.rows else 0
+        trained = self.rows[leaf.row].n_re_train if leaf.row in self.rows else 0
         return leaf.n_re or (trained,)
 
     def _corpora(self, part: Greater) -> set[str]:
         """The corpora of all scores that a comparison names, our own and quoted ones."""
-        rows = self.rows | self.published
-        return {role(rows[leaf.row]) for leaf in leaves(part) if isinstance(leaf, Cell)}
+        rows = {**self.rows, **self.published}
+        return {rows[leaf.row].role for leaf in leaves(part) if isinstance(leaf, Cell)}
 
     def _role(self, part: Greater) -> str:
         """The corpus that a comparison is about."""
-        return role(self.rows[self._keys(part)[0][0]])
+        return self.rows[self._keys(part)[0][0]].role
 
     def _by_role(self) -> _ByRole:
         """All scores that the claim needs, corpus by corpus."""
@@ -294,7 +294,7 @@ class _Claim:
             if len(self._corpora(part)) > 1:
                 raise _Undecidable("compares scores on different corpora")
             for key in self._keys(part):
-                wanted.setdefault(role(self.rows[key[0]]), {})[key] = None
+                wanted.setdefault(self.rows[key[0]].role, {})[key] = None
         return {name: self._paired(list(keys)) for name, keys in wanted.items()}
 
     def _paired(self, keys: list[_Key]) -> tuple[Paired, dict[_Key, Estimate]]:
@@ -338,7 +338,7 @@ class _Claim:
 
     def _quoted(self, cell: Cell) -> float:
         """What others reported; a depth of its own where they give one."""
-        numbers = self.published[cell.row]["published"]
+        numbers = self.published[cell.row].published
         names = [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]
         if not all(name in numbers for name in names):
             raise _Undecidable(f"no published {names[0]} of {self._name(cell.row)}")
@@ -346,43 +346,43 @@ class _Claim:
 
     def _fact(self, fact: Fact) -> float:
         if fact.row in self.published:
-            found = self.published[fact.row]["published"].get(f"{fact.name}_m")
+            amount = self.published[fact.row].published.get(f"{fact.name}_m")
         else:
-            found = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
-        if found is None:
+            amount = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
+        if amount is None:
             raise _Undecidable(f"{fact.name} of {self._name(fact.row)} are not known")
-        return found
+        return amount
 
     def _reserves(
         self, status: Status, deciding: Comparison, comparisons: list[Comparison]
     ) -> list[str]:
         """What a verdict rests on: which comparison, which weights, what could be found."""
-        said = []
+        texts = []
         if np.isnan(deciding.interval[0]) and deciding.n_seeds:
-            said.append("too few speakers for an interval")
+            texts.append("too few speakers for an interval")
         elif len(self.parts) > 1:
             at = self.parts.index(deciding.part) + 1
-            which = compared(deciding.part, self.named)
-            said.append(f"comparison {at} of {len(self.parts)}: {which}")
+            which = compared(deciding.part, self.labels)
+            texts.append(f"comparison {at} of {len(self.parts)}: {which}")
         if status in ("PASS", "FAIL") and min(seeds(comparisons), default=2) == 1:
-            said.append(f"these weights {status.lower()}")
+            texts.append(f"these weights {status.lower()}")
         if status == "UNDECIDED" and not np.isnan(deciding.interval[0]):
             unit = unit_of(deciding.part)
             least = signed(deciding.detectable * unit.per_value, unit.name).lstrip("+")
             leans = "pass" if deciding.mean > 0 else "fail"
-            said.append(f"leans to {leans}; {least} {unit.name} would have been found")
-        return said
+            texts.append(f"leans to {leans}; {least} {unit.name} would have been found")
+        return texts
 
     def _left_out(self, by_role: _ByRole) -> list[str]:
         """How many utterances of a corpus do not count, and in which rows they are undefined."""
-        said = []
+        texts = []
         for cells, estimates in by_role.values():
             pairs = zip(estimates, cells.n_missing, strict=True)
             rows = dict.fromkeys(self._name(row) for (row, _, _), missing in pairs if missing)
             if rows:
                 share = f"{cells.n_left_out} of {cells.n_utterances} utterances left out"
-                said.append(f"{share}, undefined in {', '.join(rows)}")
-        return said
+                texts.append(f"{share}, undefined in {', '.join(rows)}")
+        return texts
 
 
 def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
@@ -392,9 +392,9 @@ def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
     return "ours" if source.startswith("ours") else "paper"
 
 
-def cost(row: dict[str, Any], name: str, n_re: int) -> float | None:
+def cost(row: ShownRow, name: str, n_re: int) -> float | None:
     """Millions of parameters, or of multiply-adds per second of audio at a depth, if planned."""
     if name == "params":
-        return None if row.get("params") is None else row["params"] / 1e6
-    found = (row.get("macs") or {}).get(str(n_re))
-    return None if found is None else found / 1e6
+        return None if row.params is None else row.params / 1e6
+    macs = row.cost("macs").get(n_re)
+    return None if macs is None else macs / 1e6

@@ -15,10 +15,10 @@ def any_failed(verdicts: Iterable[Verdict]) -> bool:
 def counts(verdicts: Iterable[Verdict]) -> str:
     """How many passed, failed and so on: "3 PASS, 1 UNDECIDED"."""
     statuses = [verdict.status for verdict in verdicts]
-    found = [
+    parts = [
         f"{statuses.count(status)} {status}" for status in get_args(Status) if status in statuses
     ]
-    return ", ".join(found) or "no claims"
+    return ", ".join(parts) or "no claims"
 
 
 def headline(verdicts: Sequence[Verdict]) -> str:
@@ -38,26 +38,26 @@ def headline(verdicts: Sequence[Verdict]) -> str:
 def meaning(*profiles: str) -> str:
     """What verdicts at some profiles can and cannot mean; empty for the paper's."""
     small = [profile for profile in profiles if profile not in ("paper", "smoke")]
-    said = []
+    texts = []
     if "smoke" in profiles:
-        said.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
+        texts.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
     if small:
-        said.append(
+        texts.append(
             f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
             "this small model and corpus: PASS says that the paper's ordering shows here too, FAIL "
             "that it does not; neither proves nor refutes the paper's numbers. ONE TRAINING "
             "holds for these weights: another training may turn it."
         )
-    return " ".join(said)
+    return " ".join(texts)
 
 
 def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
     """The list as lines for a terminal, three per claim: sentence, margin, expression."""
     lines = []
     for verdict in verdicts:
-        said = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
+        basis = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
         lines.append(f"{verdict.status:<17} {verdict.study}/{verdict.id}: {verdict.says}")
-        lines += [f"{'':<17}   {line}" for line in (said, verdict.expr)]
+        lines += [f"{'':<17}   {line}" for line in (basis, verdict.expr)]
     studies = len({verdict.study for verdict in verdicts})
     among = f" in {studies} studies" if studies > 1 else ""
     lines += [f"{counts(verdicts)}{among}.", headline(verdicts), meaning(profile)]
@@ -70,8 +70,8 @@ def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str
     names = ["study", "verdict", "claim", "source", "margin"][first:]
     lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
     for v in verdicts:
-        said = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
+        margin = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
         claim = f"{escape_markdown(v.says)}<br><sub>`{v.expr}`</sub>"
-        cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), said]
+        cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), margin]
         lines.append(f"| {' | '.join(cells[first:])} |")
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import matplotlib.style
 import pandas as pd
@@ -36,6 +36,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
+from tisdiss.records.plan_record import ShownRow, StudyFile
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 """Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
@@ -62,7 +63,17 @@ _MOST_KEYED = 4
 """Of more variants the legend names these alone; what their marks mean is told in the note."""
 
 
-def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Figure:
+class Look(TypedDict):
+    """How a variant is drawn, as matplotlib's arguments."""
+
+    color: str
+    marker: str
+    ms: NotRequired[float]
+    mew: NotRequired[float]
+    lw: NotRequired[float]
+
+
+def depth_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the interval, of more than two variants told in the legend; the large
@@ -76,14 +87,14 @@ def depth_figure(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        note(figure, plan, curve, absent, told=key_lines(curve, plan))
+        note(figure, plan, curve, absent, above=key_lines(curve, plan))
         legend(figure, handles + keys(curve, plan) + _cost_key(plan))
         settle(figure)
     return figure
 
 
 def draw_depths(
-    axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str
+    axes: Axes, curve: pd.DataFrame, plan: StudyFile, *, metric: str
 ) -> tuple[list[Artist], list[str]]:
     """The curves of a study into given axes; their handles, and the labels of rows without one.
 
@@ -93,38 +104,39 @@ def draw_depths(
     absent = []
     curve = uncluttered(curve)
     for row, look in looks(plan):
-        line = curve[curve["row"] == row["id"]].sort_values("n_re")
+        line = curve[curve["row"] == row.id].sort_values("n_re")
         if line.empty:
-            absent.append(row["label"])
-        elif not row["n_re_train"]:
+            absent.append(row.label)
+        elif not row.n_re_train:
             handles.append(_level(axes, line, row, look))
         else:
             handles.append(_variant(axes, line, row, look))
-    if plan["profile"] == "paper":
+    if plan.at_paper:
         handles += _reported_levels(axes, plan, metric)
-    if (plan.get("show") or {}).get("equal_cost"):
+    if plan.show.equal_cost:
         _join_equal_costs(axes, curve, plan)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     axes.margins(x=0.03, y=0.06)
     return handles, absent
 
 
-def looks(plan: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def looks(plan: StudyFile) -> list[tuple[ShownRow, Look]]:
     """Every row of a study with its colour and marker, the same in all figures of the study."""
-    small = {"ms": 2.8, "mew": 0.6, "lw": 0.9} if _many(plan) else {}
     return [
-        (
-            row | {"label": _printable(row_label(row, plan), row)},
-            {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)], **small},
-        )
-        for at, row in enumerate(plan["rows"])
+        (row.updated(label=_printable(row_label(row, plan), row)), _look(at, small=_many(plan)))
+        for at, row in enumerate(plan.rows)
     ]
 
 
-def _printable(label: str, row: dict[str, Any]) -> str:
+def _look(at: int, *, small: bool) -> Look:
+    look: Look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+    return {**look, "ms": 2.8, "mew": 0.6, "lw": 0.9} if small else look
+
+
+def _printable(label: str, row: ShownRow) -> str:
     """The label, or the row's id where no font of this machine has its letters."""
     families = matplotlib.rcParams["font.family"]
-    return row["id"] + dagger(row) if unprintable(label, families) else label
+    return row.id + dagger(row) if unprintable(label, families) else label
 
 
 def settle(figure: Figure) -> None:
@@ -145,11 +157,11 @@ def render(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]
 
 
 @contextmanager
-def style(said: object = "") -> Iterator[None]:
+def style(text: str = "") -> Iterator[None]:
     """The paper's look, for as long as a figure is drawn or written; a user's own has no part.
 
-    `said` is what the figure says, such as its plan: letters that the paper's fonts lack come from
-    fonts of this machine.
+    `text` holds all that the figure says: letters that the paper's fonts lack come from fonts of
+    this machine.
     """
     with (
         resources.as_file(resources.files("tisdiss.analysis") / "paper.mplstyle") as path,
@@ -157,28 +169,28 @@ def style(said: object = "") -> Iterator[None]:
         quiet(),
     ):
         families = matplotlib.rcParams["font.family"]
-        further = further_families(str(said), families)
+        further = further_families(text, families)
         matplotlib.rcParams["font.family"] = [*families, *further]
         if not all(map(can_embed, further)):
             matplotlib.rcParams["path.effects"] = [Normal()]  # draws letters as outlines
         yield
 
 
-def unshown(plan: dict[str, Any]) -> str:
+def unshown(plan: StudyFile) -> str:
     """The letters of a study's figures that no font of this machine has."""
     with style():
-        return unprintable(str(in_figures(plan)), matplotlib.rcParams["font.family"])
+        return unprintable(in_figures(plan), matplotlib.rcParams["font.family"])
 
 
-def in_figures(plan: dict[str, Any]) -> dict[str, Any]:
-    """What a plan says that figures may show."""
-    return {key: said for key, said in plan.items() if key not in ("title", "claim", "claims")}
+def in_figures(plan: StudyFile) -> str:
+    """All that a plan says and figures may show."""
+    return str(plan.model_dump(exclude_unset=True, exclude={"title", "claim", "claims"}))
 
 
-def _variant(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]) -> Line2D:
+def _variant(axes: Axes, line: pd.DataFrame, row: ShownRow, look: Look) -> Line2D:
     """One curve with its band and the mark of its training depth."""
     band(axes, line["n_re"], line, look["color"])
-    label = legend_label(row["label"])
+    label = legend_label(row.label)
     (handle,) = axes.plot(line["n_re"], line["mean"], mfc="white", label=label, **look)
     trained = line[line["n_re"] == line["n_re_train"]]
     axes.plot(trained["n_re"], trained["mean"], **trained_mark(**look))
@@ -213,29 +225,30 @@ def legend_label(label: str) -> str:
     return textwrap.fill(escape_figure(label), _LEGEND_CHARACTERS)
 
 
-def _level(axes: Axes, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]) -> Line2D:
+def _level(axes: Axes, line: pd.DataFrame, row: ShownRow, look: Look) -> Line2D:
     """A variant without a depth to choose: a level across the figure."""
-    label = legend_label(row["label"])
+    label = legend_label(row.label)
     return axes.axhline(line["mean"].iloc[0], color=look["color"], ls="--", lw=0.9, label=label)
 
 
-def _reported_levels(axes: Axes, plan: dict[str, Any], metric: str) -> list[Artist]:
+def _reported_levels(axes: Axes, plan: StudyFile, metric: str) -> list[Artist]:
     """What others reported without a depth: a level each, its source in the legend."""
-    drawn = [row for row in reported(plan) if metric in row["published"]]
+    levels = [row for row in reported(plan) if metric in row.published]
     handles: list[Artist] = []
-    for at, row in enumerate(drawn, start=len(plan["rows"])):
-        label = legend_label(f"{pretty(row.get('label') or row['id'])} ({source_of(row)})")
-        look: dict[str, Any] = {"color": COLOURS[at % len(COLOURS)], "ls": ":", "lw": 0.9}
-        handles.append(axes.axhline(row["published"][metric], label=label, **look))
+    for at, row in enumerate(levels, start=len(plan.rows)):
+        label = legend_label(f"{pretty(row.label or row.id)} ({source_of(row)})")
+        colour = COLOURS[at % len(COLOURS)]
+        level = row.published[metric]
+        handles.append(axes.axhline(level, label=label, color=colour, ls=":", lw=0.9))
     return handles
 
 
-def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any]) -> None:
+def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: StudyFile) -> None:
     """A line between points of different rows that cost the same."""
-    costs: dict[int, list[tuple[str, int]]] = {}
-    for row in plan["rows"]:
-        for n_re, macs in (row.get("macs") or {}).items():
-            costs.setdefault(macs, []).append((row["id"], int(n_re)))
+    costs: dict[float, list[tuple[str, int]]] = {}
+    for row in plan.rows:
+        for n_re, macs in row.cost("macs").items():
+            costs.setdefault(macs, []).append((row.id, n_re))
     shared = [points for _, points in sorted(costs.items()) if len({r for r, _ in points}) > 1]
     for points in shared:
         ends = [curve[(curve["row"] == row) & (curve["n_re"] == n_re)] for row, n_re in points]
@@ -258,18 +271,18 @@ def trained_mark(
     }
 
 
-def _many(plan: dict[str, Any]) -> bool:
-    return len(plan["rows"]) > _MOST_KEYED
+def _many(plan: StudyFile) -> bool:
+    return len(plan.rows) > _MOST_KEYED
 
 
-def key_lines(curve: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
+def key_lines(curve: pd.DataFrame, plan: StudyFile) -> list[str]:
     """What `keys` say, in words, where there are too many variants for them."""
-    said = []
+    texts = []
     if _many(plan) and (curve["n_re"] == curve["n_re_train"]).any():
-        said.append("large filled marker: N_re of training")
+        texts.append("large filled marker: N_re of training")
     if _many(plan) and curve["low"].notna().any():
-        said.append(_width(curve))
-    return [" · ".join(said)] if said else []
+        texts.append(_width(curve))
+    return [" · ".join(texts)] if texts else []
 
 
 def _width(curve: pd.DataFrame) -> str:
@@ -277,7 +290,7 @@ def _width(curve: pd.DataFrame) -> str:
     return f"95% interval over {covered(curve)}: ±{half.min():.2f} to {half.max():.2f} dB"
 
 
-def keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
+def keys(curve: pd.DataFrame, plan: StudyFile) -> list[Artist]:
     """What the marks mean that all variants share."""
     made: list[Artist] = []
     if _many(plan):
@@ -294,9 +307,9 @@ def keys(curve: pd.DataFrame, plan: dict[str, Any]) -> list[Artist]:
     return made
 
 
-def _cost_key(plan: dict[str, Any]) -> list[Artist]:
+def _cost_key(plan: StudyFile) -> list[Artist]:
     """What the lines of equal cost mean, where there are any."""
-    if (plan.get("show") or {}).get("equal_cost") and any(row.get("macs") for row in plan["rows"]):
+    if plan.show.equal_cost and any(row.macs for row in plan.rows):
         return [Line2D([], [], label="equal cost", **_EQUAL_COST)]
     return []
 
@@ -328,14 +341,14 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def note(
     figure: Figure,
-    plan: dict[str, Any],
+    plan: StudyFile,
     curve: pd.DataFrame,
     absent: Sequence[str] = (),
     *,
-    told: Sequence[str] = (),
+    above: Sequence[str] = (),
 ) -> None:
-    """Below the axes in small print: what marks mean, as `told`, and what the numbers rest on."""
-    lines = [*told, " · ".join(basis(plan, curve))]
+    """Below the axes in small print: what marks mean (`above`), and what the numbers rest on."""
+    lines = [*above, " · ".join(basis(plan, curve))]
     lines += [pretty(note) for note in notes(plan)]
     lines += daggers(plan)
     if absent:

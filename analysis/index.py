@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,11 +10,12 @@ from tisdiss.analysis.captions import basis, escape_markdown, fill
 from tisdiss.analysis.claims import unplanned
 from tisdiss.analysis.claims_text import counts, headline
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
-from tisdiss.analysis.frames import is_torn, read_provenance
+from tisdiss.analysis.frames import read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, PROVENANCE, reported
 from tisdiss.analysis.sentence import labels, sentence
 from tisdiss.analysis.verdict import Verdict
+from tisdiss.records.plan_record import StudyFile
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -33,7 +33,7 @@ class Entry:
     title: str
     claim: str
     verdicts: list[Verdict]
-    plan: dict[str, Any] | None = None
+    plan: StudyFile | None = None
     basis: list[str] = field(default_factory=list)
     """Profile, corpus, seeds, mixtures and speakers."""
     complete: int = 0
@@ -53,8 +53,8 @@ def entries(reports: Path) -> list[Entry]:
     A paper's study without a report is read from `studies/`, and left out where that is absent.
     """
     there = reported(reports)
-    found = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
-    names = dict.fromkeys([*found, *there])
+    paper = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
+    names = dict.fromkeys([*paper, *there])
     return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
 
 
@@ -107,18 +107,18 @@ def write_index(reports: Path) -> Path:
 
 def _made(folder: Path) -> Entry:
     try:
-        known = read_provenance(folder / PROVENANCE)
-        verdicts = [_told(Verdict.from_json(claim), known["plan"]) for claim in known["claims"]]
+        report = read_provenance(folder / PROVENANCE)
+        verdicts = [_in_words(Verdict.of(claim), report.plan) for claim in report.claims]
     except ValueError as error:
         return unreadable(folder, error)
-    plan, sizes = known["plan"], pd.DataFrame(known["cells"].values())
-    rows = {name.rsplit(".", 2)[0] for name in known["cells"]}
-    complete = sum(row["id"] in rows and not is_torn(row) for row in plan["rows"])
-    title, claim = plan["title"], plan.get("claim") or ""
-    return Entry(plan["study"], title, claim, verdicts, plan, basis(plan, sizes), complete)
+    plan, sizes = report.plan, pd.DataFrame(map(vars, report.cells.values()))
+    rows = {name.rsplit(".", 2)[0] for name in report.cells}
+    complete = sum(row.id in rows and not row.is_torn for row in plan.rows)
+    numbers = basis(plan, sizes)
+    return Entry(plan.study, plan.title, plan.claim or "", verdicts, plan, numbers, complete)
 
 
-def _told(verdict: Verdict, plan: dict[str, Any]) -> Verdict:
+def _in_words(verdict: Verdict, plan: StudyFile) -> Verdict:
     """A verdict with its sentence, also where a report of an earlier version has none."""
     return replace(verdict, says=sentence(verdict.says, verdict.expr, labels(plan)))
 
@@ -133,6 +133,6 @@ def _absent(study: str, problem: str = "") -> Entry:
         return Entry(study, "", "", [], problem=problem)
     from tisdiss.study.load import find_studies  # pydantic is slow to load
 
-    (found,) = find_studies([study], STUDIES)
-    verdicts = unplanned(found, problem or "not run")
-    return Entry(study, found.title, found.claim or "", verdicts, problem=problem)
+    (file,) = find_studies([study], STUDIES)
+    verdicts = unplanned(file, problem or "not run")
+    return Entry(study, file.title, file.claim or "", verdicts, problem=problem)

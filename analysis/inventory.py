@@ -65,16 +65,18 @@ def _make(folder: Path) -> None:
 
 
 def _refuse(folder: Path, made: Mapping[str, bytes], ours: set[Entry], *, force: bool) -> None:
-    told = [f"{folder / name} is a folder" for name in made if (folder / name).is_dir()]
+    problems = [f"{folder / name} is a folder" for name in made if (folder / name).is_dir()]
     if not force:
         names = {name for name, _ in ours}
         for name, data in made.items():
             path = folder / name
             if os.path.lexists(path) and not path.is_dir() and not _may_go(path, data, ours):
-                told.append(f"{path} was edited since" if name in names else f"{path} is not ours")
-    if told:
+                problems.append(
+                    f"{path} was edited since" if name in names else f"{path} is not ours"
+                )
+    if problems:
         raise ForeignFileError(
-            f"{'; '.join(told)}: nothing was written. Move away what is yours, choose another "
+            f"{'; '.join(problems)}: nothing was written. Move away what is yours, choose another "
             "folder, or have it replaced: --force"
         )
 
@@ -101,7 +103,7 @@ def _read(folder: Path) -> set[Entry]:
     if not text.startswith(_HEAD):
         return set()
     lines = map(_LINE.fullmatch, text.splitlines())
-    return {(LIST, _digest(path))} | {(found[2], found[1]) for found in lines if found}
+    return {(LIST, _digest(path))} | {(line[2], line[1]) for line in lines if line}
 
 
 def _write(folder: Path, entries: set[Entry]) -> None:

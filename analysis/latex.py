@@ -228,9 +228,9 @@ _NAMES = re.compile(r"\\(?:label|ref|cite|input|includegraphics)(?:\[[^\]]*\])?\
 
 def _check_pairs(text: str) -> list[str]:
     problems, stack, math = [], [], False
-    for found in _TOKEN.finditer(text):
-        token = found[0]
-        at = f"line {text.count(chr(10), 0, found.start()) + 1}"
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        at = f"line {text.count(chr(10), 0, match.start()) + 1}"
         if token == "$":
             math = not math
         elif token == "{" or token.startswith(r"\begin{"):
@@ -247,10 +247,10 @@ def _check_pairs(text: str) -> list[str]:
 
 def _check_characters(text: str) -> list[str]:
     problems, math, columns = [], False, 0
-    plain = _NAMES.sub(lambda found: "\n" * found[0].count("\n"), text)
-    for found in _TOKEN.finditer(plain):
-        token = found[0]
-        at = f"line {plain.count(chr(10), 0, found.start()) + 1}"
+    plain = _NAMES.sub(lambda match: "\n" * match[0].count("\n"), text)
+    for match in _TOKEN.finditer(plain):
+        token = match[0]
+        at = f"line {plain.count(chr(10), 0, match.start()) + 1}"
         math ^= token == "$"
         columns += (token == r"\begin{tabular}") - (token == r"\end{tabular}")
         if token == "#" or (token in "_^" and not math) or (token == "&" and not columns):
@@ -277,9 +277,9 @@ def _check_rows(body: str) -> list[str]:
 
 def _columns(declaration: str) -> int:
     """How many columns a declaration such as lc*{3}{S[table-format=2.2]}p{2cm} makes."""
-    while found := re.search(r"\*\{(\d+)\}", declaration):
-        repeated, rest = _braced(declaration[found.end() :])
-        declaration = declaration[: found.start()] + int(found[1]) * repeated + rest
+    while match := re.search(r"\*\{(\d+)\}", declaration):
+        repeated, rest = _braced(declaration[match.end() :])
+        declaration = declaration[: match.start()] + int(match[1]) * repeated + rest
     bare = re.sub(r"\[[^\]]*\]|[@!<>]\{[^}]*\}|(?<=[pmb])\{[^}]*\}", "", declaration)
     return len(re.findall(r"[lcrpmbSX]", bare))
 
@@ -287,8 +287,8 @@ def _columns(declaration: str) -> int:
 def _braced(text: str) -> tuple[str, str]:
     """The content of the brace group that `text` starts with, and what follows it."""
     depth = 0
-    for found in re.finditer(r"\\.|[^\\]", text, re.DOTALL):
-        depth += (found[0] == "{") - (found[0] == "}")
+    for match in re.finditer(r"\\.|[^\\]", text, re.DOTALL):
+        depth += (match[0] == "{") - (match[0] == "}")
         if depth == 0:
-            return text[1 : found.start()], text[found.end() :]
+            return text[1 : match.start()], text[match.end() :]
     return text[1:], ""

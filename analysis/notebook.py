@@ -11,6 +11,7 @@ from typing import Any
 
 from tisdiss.analysis.places import PROVENANCE, SCORES
 from tisdiss.records.files import write_atomic
+from tisdiss.records.plan_record import StudyFile
 
 TIMEOUT_S = 300
 
@@ -58,7 +59,7 @@ _CELLS: tuple[tuple[str, str], ...] = (
 )
 
 
-def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str:
+def notebook_file(plan: StudyFile, files: Mapping[str, bytes | str]) -> str:
     """The executed notebook of a study; `files` are those of its report, by name.
 
     It needs nbformat, nbclient and ipykernel; an error in a cell is raised, never stored.
@@ -84,9 +85,9 @@ def notebook_file(plan: dict[str, Any], files: Mapping[str, bytes | str]) -> str
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
-def source(plan: dict[str, Any]) -> dict[str, Any]:
+def source(plan: StudyFile) -> dict[str, Any]:
     """The notebook before it is executed, in the format of nbformat 4.5."""
-    known = {key: plan.get(key) or "" for key in ("study", "title", "claim")}
+    head = {"study": plan.study, "title": plan.title, "claim": plan.claim or ""}
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -96,10 +97,10 @@ def source(plan: dict[str, Any]) -> dict[str, Any]:
         },
         "cells": [
             {
-                "id": f"{plan['study']}-{at}",
+                "id": f"{plan.study}-{at}",
                 "cell_type": kind,
                 "metadata": {},
-                "source": text.format(**known),
+                "source": text.format(**head),
                 **({"outputs": [], "execution_count": None} if kind == "code" else {}),
             }
             for at, (kind, text) in enumerate(_CELLS)

@@ -6,7 +6,6 @@ runs prints as missing, and a name that does not exist stops LaTeX.
 
 from collections.abc import Iterator
 
-from tisdiss.analysis.frames import is_torn
 from tisdiss.analysis.latex import escape_tex
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.tables import MISSING, fixed, in_millions
@@ -23,9 +22,9 @@ HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the st
 def numbers_tex(results: Results) -> str:
     """A file to \\input before the text that uses its numbers."""
     plan = results.plan
-    head = HEAD.format(study=plan["study"], profile=plan["profile"])
+    head = HEAD.format(study=plan.study, profile=plan.profile)
     lines = [
-        rf"\tisdissnumber{{{plan['study']}:{name}}}{{{escape_tex(text)}}}"
+        rf"\tisdissnumber{{{plan.study}:{name}}}{{{escape_tex(text)}}}"
         for name, text in named_numbers(results)
     ]
     return head + "\n".join(lines) + "\n"
@@ -33,18 +32,18 @@ def numbers_tex(results: Results) -> str:
 
 def named_numbers(results: Results) -> Iterator[tuple[str, str]]:
     """Every name after the study's, and what it prints."""
-    for row in results.plan["rows"]:
-        if row["params"] is not None:
-            yield f"{row['id']}:params", in_millions(row["params"] / 1e6) or MISSING
+    for row in results.plan.rows:
+        if row.params is not None:
+            yield f"{row.id}:params", in_millions(row.params / 1e6) or MISSING
         for metric, curve in results.curves.items():
-            lines = curve[curve["row"] == row["id"]].to_dict("records")
-            if not lines or is_torn(row):
-                yield f"{row['id']}:{metric}", MISSING
+            lines = curve[curve["row"] == row.id].to_dict("records")
+            if not lines or row.is_torn:
+                yield f"{row.id}:{metric}", MISSING
                 continue
             for line in lines:
-                name = f"{row['id']}:{metric}"
+                name = f"{row.id}:{metric}"
                 printed = [(f"{name}.re{line['n_re']}", line["mean"])]
-                if line["n_re"] == row["n_re_train"]:
+                if line["n_re"] == row.n_re_train:
                     printed.append((name, line["mean"]))
                 for key, value in printed:
                     yield key, fixed(value) or MISSING

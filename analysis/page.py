@@ -17,14 +17,13 @@ from typing import Any
 from tisdiss.analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
 from tisdiss.analysis.claims_text import counts, headline, meaning
 from tisdiss.analysis.figures import render
-from tisdiss.analysis.frames import corpora, role
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
-from tisdiss.analysis.listen import Heard, heard, licences_of
 from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
+from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError
 
@@ -87,9 +86,9 @@ def html_report(
         warn(problem)
     sections: list[Section] = []
     sounds: dict[str, str] = {}
-    for name, found in results.items():
+    for name, of_study in results.items():
         say(f"{name}: sounds")
-        section, data = _section(found, runs_dir, own_speech)
+        section, data = _section(of_study, runs_dir, own_speech)
         sections.append(section)
         sounds |= data
     text = page(sections, sounds, listed, say=say)
@@ -99,10 +98,10 @@ def html_report(
 
 def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Section, dict[str, str]]:
     licences = licences_of(results.frames)
-    said = " ".join(licence.said for licence in licences)
+    credit = " ".join(licence.said for licence in licences)
     if not all(licence.may_be_passed_on for licence in licences) and not own_speech:
         silence = (
-            f"No sounds here. {said} For a page of your own, the option --own-speech of tisdiss "
+            f"No sounds here. {credit} For a page of your own, the option --own-speech of tisdiss "
             "page adds them."
         )
         return Section(results, silence=silence), {}
@@ -112,23 +111,23 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
     for row in _protagonists(results):
         depths = _telling_depths(results) if by_row else None
         try:
-            found, data = heard(results.frames, row, runs_dir, results.metrics[0], depths)
+            players, data = heard(results.frames, row, runs_dir, results.metrics[0], depths)
         except DamagedError as error:
             silence = str(error)
             continue
-        if found:
-            by_row[row] = found
+        if players:
+            by_row[row] = players
             sounds |= data
     if not by_row:
         return Section(results, silence=f"No sounds here: {silence}."), {}
-    return Section(results, by_row, credit=said), sounds
+    return Section(results, by_row, credit=credit), sounds
 
 
 def _telling_depths(results: Results) -> set[int]:
     """The first, the last, and those of training: enough to compare rows; one row has all."""
     depths = set(results.frames.scores["n_re"])
     ends = {min(depths - {0}, default=0), max(depths), 0}
-    return ends | {row["n_re_train"] for row in results.plan["rows"]}
+    return ends | {row.n_re_train for row in results.plan.rows}
 
 
 def page(
@@ -139,13 +138,13 @@ def page(
     say: Say = silent,
 ) -> str:
     """The whole page as text; `listed` are all studies, also those without a section."""
-    profiles = dict.fromkeys(section.results.plan["profile"] for section in sections)
+    profiles = dict.fromkeys(section.results.plan.profile for section in sections)
     verdicts = all_verdicts(listed)
     return fill(
         "report.html",
         {"html": html.escape, "css": _css_class},
         counts=counts(verdicts),
-        meanings=[said for said in (headline(verdicts), meaning(*profiles)) if said],
+        meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_shown(section, say) for section in sections],
         listed=listed,
         style=_file("report.css"),
@@ -157,17 +156,17 @@ def page(
 def _shown(section: Section, say: Say) -> dict[str, Any]:
     """Everything that the template prints of a study."""
     results = section.results
-    say(f"{results.plan['study']}: figures and tables")
+    say(f"{results.plan.study}: figures and tables")
     plan, figures = results.plan, figures_of(section.results)
     svgs = {
-        suffix: _inline(figure, plan["study"] + suffix, _described(results, suffix))
+        suffix: _inline(figure, plan.study + suffix, _described(results, suffix))
         for suffix, figure in figures.items()
     }
-    labels = {row["id"]: row_label(row, plan) for row in plan["rows"]}
+    labels = {row.id: row_label(row, plan) for row in plan.rows}
     return {
-        "study": plan["study"],
-        "title": plan["title"],
-        "claim": plan.get("claim", ""),
+        "study": plan.study,
+        "title": plan.title,
+        "claim": plan.claim or "",
         "verdicts": results.verdicts,
         "counts": counts(results.verdicts),
         "basis": basis(plan, results.curve),
@@ -192,15 +191,15 @@ def _further(results: Results) -> dict[str, str]:
 def _described(results: Results, suffix: str) -> str:
     """What a screen reader says of a figure; the numbers are in the table below it."""
     if suffix in FIGURES:
-        return f"{results.plan['study']}: {FIGURES[suffix].lower()}"
+        return f"{results.plan.study}: {FIGURES[suffix].lower()}"
     label = METRIC_LABELS[suffix[1:] or results.metrics[0]]
-    return f"{results.plan['study']}: {label} in dB against N_re at inference, a curve per variant"
+    return f"{results.plan.study}: {label} in dB against N_re at inference, a curve per variant"
 
 
 def _data(sections: Sequence[Section]) -> dict[str, Any]:
     """What the script needs: the origin of every cell, and the sounds of every player."""
     return {
-        section.results.plan["study"]: {
+        section.results.plan.study: {
             **_origins(section.results),
             "metric": METRIC_LABELS[section.results.metrics[0]],
             "heard": [
@@ -213,20 +212,19 @@ def _data(sections: Sequence[Section]) -> dict[str, Any]:
 
 def _origins(results: Results) -> dict[str, Any]:
     """Cells and runs, with the settings in which the runs differ instead of all of them."""
-    known = provenance(results)
-    all_runs = {run["identity"]: run for run in known["runs"]}
-    settings = differing_settings(all_runs)
+    report = provenance(results)
+    settings = differing_settings(report.runs)
     runs = {
-        identity: {key: run[key] for key in _ABOUT_RUN}
-        | {"settings": settings[identity], "origin": origin_text(run)}
-        for identity, run in all_runs.items()
+        run.identity: {key: getattr(run, key) for key in _ABOUT_RUN}
+        | {"settings": settings[run.identity], "origin": origin_text(run)}
+        for run in report.runs
     }
-    data = dict(corpora(results.plan))
-    manifests = {r["id"]: data[role(r)].get("manifest", "") for r in results.plan["rows"]}
+    corpora = results.plan.scored_on
+    manifests = {row.id: corpora[row.role].manifest or "" for row in results.plan.rows}
     cells = {
-        name: {k: v for k, v in cell.items() if k not in ("evaluations", "seeds")}
+        name: cell.model_dump(exclude={"evaluations", "seeds"})
         | {"manifest": manifests[name.rsplit(".", 2)[0]]}
-        for name, cell in known["cells"].items()
+        for name, cell in report.cells.items()
     }
     return {"runs": runs, "cells": cells}
 

@@ -129,7 +129,7 @@ def power_of(
     noise: float | None = None,
 ) -> list[ClaimPower | NoPower]:
     """The same of frames, with the cost of one seed of some rows."""
-    study, profile = frames.plan["study"], frames.plan["profile"]
+    study, profile = frames.plan.study, frames.plan.profile
     verdicts = decide(frames)
     if not verdicts:
         raise ValueError(f"study {study!r} has no claims: add some to its file and run it again")
@@ -202,7 +202,7 @@ def _loads(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
     Depths of a row that are held against each other count as if each had a noise of its own, which
     is too much rather than too little: what all depths share cancels.
     """
-    trained = {row["id"]: row["n_re_train"] for row in frames.plan["rows"]}
+    trained = {row.id: row.n_re_train for row in frames.plan.rows}
     weights = depth_weights(part, lambda leaf: leaf.n_re or (trained.get(leaf.row, 0),))
     by_row: dict[str, list[float]] = defaultdict(list)
     for (row, _), weight in weights.items():

@@ -51,7 +51,7 @@ def power_figure(claims: Sequence[ClaimPower]) -> Figure:
 
     The large mark is where a claim stands. Dotted: on four times the mixtures.
     """
-    with style([claim.verdict.id for claim in claims]):
+    with style(" ".join(claim.verdict.id for claim in claims)):
         figure = Figure()
         axes = figure.add_subplot()
         handles = [_line(axes, claim, at) for at, claim in enumerate(claims)]

@@ -23,11 +23,10 @@ from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.claims_text import counts, meaning
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
-from tisdiss.analysis.composed import fig2
+from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
-from tisdiss.analysis.frames import is_comparison
 from tisdiss.analysis.index import sentences, write_index
-from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
@@ -98,12 +97,12 @@ def again(
 
 def _reworded(results: Results) -> Results:
     plan = results.plan
-    says = sentences(plan["study"])
-    claims = list(plan.get("claims") or ())
+    says = sentences(plan.study)
+    claims = list(plan.claims)
     for at, claim in enumerate(claims):
-        if said := says.get((claim["id"], claim["expr"])):
-            claims[at] = claim | {"says": said}
-    return Results(replace(results.frames, plan=plan | {"claims": claims})) if says else results
+        if sentence := says.get((claim.id, claim.expr)):
+            claims[at] = claim.updated(says=sentence)
+    return Results(replace(results.frames, plan=plan.updated(claims=claims))) if says else results
 
 
 def write_study(
@@ -115,7 +114,7 @@ def write_study(
     say: Say = silent,
 ) -> list[Path]:
     """Write the folder of a study's results."""
-    study = results.plan["study"]
+    study = results.plan.study
     files = study_files(results, say=say)
     if notebook:
         from tisdiss.analysis.notebook import notebook_file  # Jupyter is slow to load
@@ -140,10 +139,10 @@ def _of_earlier(folder: Path, names: set[str]) -> list[str]:
     """The files of a report of a version that kept no list, but for those that changed since."""
     path = folder / PROVENANCE
     try:
-        known = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return []
-    if not isinstance(known, dict) or "cells" not in known or "files" in known:
+    if not isinstance(content, dict) or "cells" not in content or "files" in content:
         return []
     written = path.stat().st_mtime + WRITING_SECONDS
     there = [name for name in sorted(names) if (folder / name).is_file()]
@@ -168,11 +167,11 @@ def compose(
         if os.path.lexists(Path(reports) / study / PROVENANCE):
             say(f"fig2: {study}")
             try:
-                found = results_in(Path(reports) / study)
+                results = results_in(Path(reports) / study)
             except DamagedError as error:
                 warn(str(error))
                 continue
-            panels[study] = found.curves, found.plan
+            panels[study] = results.curves, results.plan
     if not panels:
         raise DamagedError(f"{reports} holds no panel of Fig. 2 that can be read")
     files: dict[str, bytes | str] = {}
@@ -185,7 +184,7 @@ def compose(
 
 def study_files(results: Results, *, say: Say = silent) -> dict[str, bytes | str]:
     """Every file of a study's folder by name, without its notebook."""
-    study = results.plan["study"]
+    study = results.plan.study
     files: dict[str, bytes | str] = {}
     say(f"{study}: figures")
     if lacking := unshown(results.plan):
@@ -207,14 +206,14 @@ def frame_files(results: Results) -> dict[str, bytes | str]:
     """The files that `results_in` reads again."""
     return {
         SCORES: _parquet(results.frames.scores),
-        PROVENANCE: json.dumps(provenance(results) | {"files": LIST}, indent=1) + "\n",
+        PROVENANCE: json.dumps(provenance(results).plain() | {"files": LIST}, indent=1) + "\n",
     }
 
 
 def tables_of(results: Results) -> list[Table]:
     """The study's table; one that compares systems is followed by their scores over depth."""
     depths = depth_table(results.curve, results.plan, metric=results.metrics[0])
-    if not is_comparison(results.plan):
+    if not results.plan.is_comparison:
         return [depths]
     depths = replace(depths, name=f"{depths.name}-depth")
     compared = comparison_table(results.curves, results.plan)
@@ -260,9 +259,9 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         incomplete=unscored(results.frames),
         claims=claims_markdown(results.verdicts) if results.verdicts else "",
         counts=counts(results.verdicts),
-        meaning=meaning(plan["profile"]),
+        meaning=meaning(plan.profile),
         figures=figures,
-        timed=timed_how(plan) if "timing" in plan else "",
+        timed=timed_how(plan.timing) if plan.timing else "",
     )
 
 

@@ -6,7 +6,6 @@ Tables, figures, pages and notebooks are all made from `Results`, so that they s
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.verdict import Verdict
+from tisdiss.records.plan_record import StudyFile
 
 METRICS = ("si_snri", "sdri")
 """What every report shows; the first that the study asks for leads."""
@@ -31,14 +31,14 @@ class Results:
     frames: StudyFrames
 
     @property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> StudyFile:
         """The study's plan."""
         return self.frames.plan
 
     @property
     def metrics(self) -> list[str]:
         """The scores that are shown, the study's own first."""
-        lead = (self.plan["show"] or {}).get("y", METRICS[0])
+        lead = self.plan.show.y
         return [lead, *(metric for metric in METRICS if metric != lead)]
 
     @cached_property

@@ -1,5 +1,6 @@
 """The report of a search: its trials as a table, and the front or the best so far as a figure."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from tisdiss.analysis.figures import COLOURS, render, style
 from tisdiss.analysis.inventory import write_own
-from tisdiss.records.reading import read_record
+from tisdiss.records.reading import read_as
 from tisdiss.records.search_record import SearchFile
 
 _LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
@@ -21,52 +22,50 @@ def report_search(
     search: str, profile: str, runs_dir: Path, reports: Path, *, force: bool = False
 ) -> list[Path]:
     """Write `reports/<search>/`: figure in three formats, trials.csv and trials.md."""
-    found = read_search(search, profile, runs_dir)
-    trials = trial_frame(found)
+    record = read_search(search, profile, runs_dir)
+    trials = trial_frame(record)
     files: dict[str, bytes | str] = {"trials.csv": trials.to_csv(index=False)}
-    files["trials.md"] = _markdown(trials, found)
-    images = render(search_figure(trials, found))
+    files["trials.md"] = _markdown(trials, record)
+    images = render(search_figure(trials, record))
     files |= {f"{search}.{form}": content for form, content in images.items()}
     return write_own(Path(reports) / search, files, force=force)
 
 
-def read_search(search: str, profile: str, runs_dir: Path) -> dict[str, Any]:
+def read_search(search: str, profile: str, runs_dir: Path) -> SearchFile:
     """What `tisdiss search` has written; the error says how to make it."""
     path = Path(runs_dir) / "searches" / f"{search}.{profile}.json"
     command = f"`tisdiss search {search} --profile {profile}`"
     try:
-        return read_record(path, SearchFile, way_out=f"delete it and run {command} again")
+        return read_as(path, SearchFile, way_out=f"delete it and run {command} again")
     except FileNotFoundError:
         raise ValueError(f"{path}: no trials yet; first {command}") from None
 
 
-def trial_frame(found: dict[str, Any]) -> pd.DataFrame:
+def trial_frame(record: SearchFile) -> pd.DataFrame:
     """One row a trial: number, state, settings, values (dB; multiply-adds), if it is a best one."""
     rows = []
-    for trial in found["trials"]:
-        values = trial["values"] or [None] * len(found["objectives"])
-        row = {"trial": trial["number"], "state": trial["state"], **trial["params"]}
-        row |= dict(zip(found["objectives"], values, strict=True))
-        row |= {"best": trial["number"] in found["best"], "run": trial["identity"][:10]}
+    for trial in record.trials:
+        values: Sequence[float | None] = trial.values or [None] * len(record.objectives)
+        row: dict[str, object] = {"trial": trial.number, "state": trial.state, **trial.params}
+        row |= dict(zip(record.objectives, values, strict=True))
+        row |= {"best": trial.number in record.best, "run": trial.identity[:10]}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def search_figure(trials: pd.DataFrame, found: dict[str, Any]) -> Figure:
+def search_figure(trials: pd.DataFrame, record: SearchFile) -> Figure:
     """Two objectives: all trials and the front that nothing beats. One: the best so far."""
     complete = trials[trials["state"] == "complete"]
-    with style(found):
+    with style(str(record.plain())):
         figure = Figure()
         axes = figure.subplots()
-        if len(found["objectives"]) == 2:
+        if len(record.objectives) == 2:
             _draw_front(axes, complete)
         else:
             _draw_history(axes, complete)
         axes.set_ylabel(_LABELS["si_snri"])
-        said = f"{len(complete)} trials, {len(trials) - len(complete)} without a value"
-        axes.set_title(
-            f"{found['title']}\n{said}; profile {found['profile']}, one seed", fontsize=7
-        )
+        counts = f"{len(complete)} trials, {len(trials) - len(complete)} without a value"
+        axes.set_title(f"{record.title}\n{counts}; profile {record.profile}, one seed", fontsize=7)
     return figure
 
 
@@ -98,11 +97,11 @@ def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
     axes.legend(loc="best")
 
 
-def _markdown(trials: pd.DataFrame, found: dict[str, Any]) -> str:
+def _markdown(trials: pd.DataFrame, record: SearchFile) -> str:
     """The trials, those on the front first, then by SI-SNRi."""
     ordered = trials.sort_values(["best", "si_snri"], ascending=False, kind="stable")
     columns = list(ordered.columns)
-    head = [f"# {found['title']}", "", f"Profile {found['profile']}, one seed.", ""]
+    head = [f"# {record.title}", "", f"Profile {record.profile}, one seed.", ""]
     lines = [*head, _line(columns), _line(["---"] * len(columns))]
     for row in ordered.itertuples(index=False):
         lines.append(_line([_cell(value) for value in row]))

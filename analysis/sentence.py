@@ -5,7 +5,6 @@ Where a sentence names no N_re, it is that of training.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tisdiss.analysis.captions import METRIC_LABELS, cited, on_corpus, pretty, row_label
 from tisdiss.analysis.units import Unit, unit_of
@@ -22,6 +21,7 @@ from tisdiss.records.expression import (
     Within,
     statements,
 )
+from tisdiss.records.plan_record import StudyFile
 
 Labels = Mapping[str, str]
 """Of rows, by id."""
@@ -32,11 +32,10 @@ Score = Cell | Fact
 _COSTS = {"params": "parameters", "macs": "multiply-adds"}
 
 
-def labels(plan: dict[str, Any]) -> dict[str, str]:
+def labels(plan: StudyFile) -> dict[str, str]:
     """Every row of a plan as tables name it, those that others reported too."""
-    others = plan.get("published") or ()
-    named = {row["id"]: cited(row) + on_corpus(row, plan) for row in others}
-    return named | {row["id"]: row_label(row, plan, marked=False) for row in plan["rows"]}
+    others = {row.id: cited(row) + on_corpus(row, plan) for row in plan.published}
+    return others | {row.id: row_label(row, plan, marked=False) for row in plan.rows}
 
 
 def sentence(says: str | None, expr: str, named: Labels) -> str:
@@ -57,8 +56,8 @@ def compared(part: Greater, named: Labels) -> str:
     return words.of(one)
 
 
-def _unit(said: Statement) -> Unit:
-    return unit_of(next(iter(said.parts())))
+def _unit(statement: Statement) -> Unit:
+    return unit_of(next(iter(statement.parts())))
 
 
 @dataclass(frozen=True)
@@ -68,35 +67,35 @@ class _Words:
     named: Labels
     unit: Unit
 
-    def of(self, said: Statement) -> str:
-        match said:
+    def of(self, statement: Statement) -> str:
+        match statement:
             case Rising():
-                span = f"from N_re = {said.first} to {said.last}"
-                return f"every further pass raises {self._value(said.cell)}, {span}"
+                span = f"from N_re = {statement.first} to {statement.last}"
+                return f"every further pass raises {self._value(statement.cell)}, {span}"
             case Within():
-                return self._within(said)
+                return self._within(statement)
             case Compared():
-                return self._compared(said)
+                return self._compared(statement)
 
     def both(self, one: Value, other: Value) -> str:
         """Two values as one noun."""
         return self._all([one, other])
 
-    def _within(self, said: Within) -> str:
-        tolerance = self._value(said.tolerance)
-        match said.values:
+    def _within(self, statement: Within) -> str:
+        tolerance = self._value(statement.tolerance)
+        match statement.values:
             case (value, Number() as aim):
                 return f"{self._value(value)} is within {tolerance} of {self._value(aim)}"
-        differ = "differs" if _alike(said.values) else "differ"
-        return f"{self._all(said.values)} {differ} by less than {tolerance}"
+        differ = "differs" if _alike(statement.values) else "differ"
+        return f"{self._all(statement.values)} {differ} by less than {tolerance}"
 
-    def _compared(self, said: Compared) -> str:
-        subjects, objects = _sides(said)
+    def _compared(self, statement: Compared) -> str:
+        subjects, objects = _sides(statement)
         if alike := _alike((*subjects, *objects)):
-            return self._against(alike[: len(subjects)], said.sign, alike[len(subjects) :])
-        if text := self._gained(said) or self._apart(said):
+            return self._against(alike[: len(subjects)], statement.sign, alike[len(subjects) :])
+        if text := self._gained(statement) or self._apart(statement):
             return text
-        how = "above" if said.sign == ">" else "below"
+        how = "above" if statement.sign == ">" else "below"
         return f"{self._all(subjects, each=True)} is {how} {self._all(objects, each=True)}"
 
     def _against(self, subjects: Sequence[Score], sign: str, objects: Sequence[Score]) -> str:
@@ -108,21 +107,22 @@ class _Words:
         cut = len(subjects)
         return f"{_each(names[:cut])} {how} {_each(names[cut:])}{depth}"
 
-    def _gained(self, said: Compared) -> str:
+    def _gained(self, statement: Compared) -> str:
         """What further passes do to a row."""
-        gain = _gain(said.left)
-        if gain is None or said.right != Number(0.0):
+        gain = _gain(statement.left)
+        if gain is None or statement.right != Number(0.0):
             return ""
-        how = "gains" if said.sign == ">" else "loses"
+        how = "gains" if statement.sign == ">" else "loses"
         return f"{self._name(gain.row)} {how} {gain.measure} {gain.span}"
 
-    def _apart(self, said: Compared) -> str:
+    def _apart(self, statement: Compared) -> str:
         """By how much one row is above another."""
-        match said.left, said.right:
+        match statement.left, statement.right:
             case Combined("-", (Cell() as a, Cell() as b)), Number(value) if value > 0:
                 if a.row != b.row and a.metric == b.metric:
                     (first, second), depth = self._named([a, b])
-                    how = f"{'more' if said.sign == '>' else 'less'} than {self._value(said.right)}"
+                    more = "more" if statement.sign == ">" else "less"
+                    how = f"{more} than {self._value(statement.right)}"
                     return f"{first} is {how} above {second} in {_measure(a)}{depth}"
         return ""
 
@@ -170,10 +170,10 @@ class _Words:
         return f'"{self.named.get(row, row)}"'
 
 
-def _sides(said: Compared) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+def _sides(statement: Compared) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """What is compared with what: above a maximum is above each of its values."""
-    least, most = ("min", "max") if said.sign == ">" else ("max", "min")
-    return _several(said.left, least), _several(said.right, most)
+    least, most = ("min", "max") if statement.sign == ">" else ("max", "min")
+    return _several(statement.left, least), _several(statement.right, most)
 
 
 def _several(value: Value, how: str) -> tuple[Value, ...]:
@@ -182,9 +182,9 @@ def _several(value: Value, how: str) -> tuple[Value, ...]:
 
 def _alike(values: Sequence[Value]) -> list[Score]:
     """The values where all are of one measure, each of a row; else none."""
-    found = [value for value in values if isinstance(value, Cell | Fact)]
-    same = len(found) == len(values) and len(set(map(_measure, found))) == 1
-    return found if same else []
+    cells = [value for value in values if isinstance(value, Cell | Fact)]
+    same = len(cells) == len(values) and len(set(map(_measure, cells))) == 1
+    return cells if same else []
 
 
 def _measure(value: Score) -> str:

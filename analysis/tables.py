@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.captions import (
     METRIC_LABELS,
+    Filters,
     basis,
     by_others,
     caveats,
@@ -21,10 +21,12 @@ from tisdiss.analysis.captions import (
     row_label,
     source_of,
 )
-from tisdiss.analysis.frames import is_torn, role
 from tisdiss.analysis.latex import escape_tex, with_letters
+from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 
 MISSING = "--"
+
+AnyRow = ShownRow | QuotedRow
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Table:
         return spans if any(column.group for column in self.columns) else []
 
 
-def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri") -> Table:
+def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Table:
     """Every row of the plan against inference depth, from `stats.depth_curve`.
 
     A row that is not in `curve` has no runs and prints as missing. What others reported follows, in
@@ -113,27 +115,27 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
     gives at the training depth has one too; elsewhere it would mislead.
     """
     curve = curve[curve["metric"] == metric]
-    own, others = [row for row in plan["rows"] if row["n_re_train"]], reported(plan)
-    rows = [*own, *others]
-    trained = [*(str(row["n_re_train"]) for row in own), *[None] * len(others)]
+    own, others = [row for row in plan.rows if row.n_re_train], reported(plan)
+    rows: list[AnyRow] = [*own, *others]
+    trained = [*(str(row.n_re_train) for row in own), *[None] * len(others)]
     columns = [column("trained N_re", r"$N_\mathrm{re}$ (train)", trained)]
-    params = [in_millions(_millions(row)) for row in rows]
+    params = [in_millions(row_millions(row)) for row in rows]
     if any(params):
         columns.append(column("params [M]", "Params [M]", params))
     columns += _depth_columns(curve, plan, rows, metric)
     levels = [fixed(_reported(row, metric)) for row in rows]
     if any(levels):
         columns.append(column("reported", "Reported", levels))
-    paper = [fixed(quoted(row.get("paper"), metric, row.get("n_re_train", 0), row)) for row in rows]
-    at_paper = plan["profile"] == "paper" and any(paper)
+    paper = [*(fixed(quoted(row, metric, row.n_re_train)) for row in own), *[None] * len(others)]
+    at_paper = plan.at_paper and any(paper)
     if at_paper:
         columns.append(column("paper", "Paper", paper))
     cells = zip(*(column.cells for column in columns), strict=True)
     return Table(
-        study=plan["study"],
-        profile=plan["profile"],
-        study_hash=plan["study_hash"][:10],
-        name=plan["study"],
+        study=plan.study,
+        profile=plan.profile,
+        study_hash=plan.study_hash[:10],
+        name=plan.study,
         heading="Variant",
         corner=f"{METRIC_LABELS[metric]} [dB]",
         caption=_caption(curve, plan, metric, at_paper),
@@ -142,39 +144,37 @@ def depth_table(curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_
     )
 
 
-def _row(row: dict[str, Any], cells: tuple[Cell, ...], plan: dict[str, Any]) -> Row:
+def _row(row: AnyRow, cells: tuple[Cell, ...], plan: StudyFile) -> Row:
     """A line of the table; a rule stands above the first that others reported."""
-    if "published" not in row:
-        return Row(row_label(row, plan), cells, plain=row["id"] + dagger(row))
+    if isinstance(row, ShownRow):
+        return Row(row_label(row, plan), cells, plain=row.id + dagger(row))
     rule = by_others(plan) if row is reported(plan)[0] else None
-    return Row(cited(row), cells, rule, plain=row["id"])
+    return Row(cited(row), cells, rule, plain=row.id)
 
 
-def _millions(row: dict[str, Any]) -> float | None:
+def row_millions(row: AnyRow) -> float | None:
     """The parameters of a row, ours or reported."""
-    if "published" in row:
-        return _reported(row, "params_m")
-    return row["params"] and row["params"] / 1e6
+    if isinstance(row, QuotedRow):
+        return row.published.get("params_m")
+    return row.params and row.params / 1e6
 
 
-def _reported(row: dict[str, Any], name: str) -> float | None:
+def _reported(row: AnyRow, name: str) -> float | None:
     """A number that others reported; None for rows of ours."""
-    return row.get("published", {}).get(name)
+    return row.published.get(name) if isinstance(row, QuotedRow) else None
 
 
-def quoted(
-    values: dict[str, float] | None, metric: str, n_re: int, row: dict[str, Any]
-) -> float | None:
-    """A number that was reported, for one depth; one without a depth is for the trained one."""
-    values = values or {}
-    if n_re == row.get("n_re_train", n_re) and metric in values:
+def quoted(row: ShownRow, metric: str, n_re: int) -> float | None:
+    """What the paper gives for a row at a depth; a number without one is for the trained depth."""
+    values = row.paper or {}
+    if n_re == row.n_re_train and metric in values:
         return values[metric]
     return values.get(f"{metric}.re{n_re}")
 
 
 def to_tex(table: Table) -> str:
     """A `table*` for booktabs, siunitx, multirow, graphicx; too wide, it is scaled to fit."""
-    filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
+    filters: Filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
     return with_letters(fill("table.tex", filters, table=table))
 
 
@@ -192,17 +192,23 @@ def to_markdown(table: Table) -> str:
     return "\n".join([*lines, "", note, ""])
 
 
-def to_csv(curves: Sequence[pd.DataFrame], plan: dict[str, Any]) -> str:
+def to_csv(curves: Sequence[pd.DataFrame], plan: StudyFile) -> str:
     """All curves, one line per row, metric and depth; rows without runs have empty values."""
     curve = pd.concat(curves, ignore_index=True)
     there = set(curve["row"])
     metrics = curve["metric"].unique()
     absent = [
-        {**{k: row[k] for k in ("label", "n_re_train")}, "row": row["id"], "metric": m, "n_re": n}
-        for row in plan["rows"]
-        if row["id"] not in there
-        for m in metrics
-        for n in plan["evaluate"]["n_re"]
+        {
+            "label": row.label,
+            "n_re_train": row.n_re_train,
+            "row": row.id,
+            "metric": metric,
+            "n_re": n_re,
+        }
+        for row in plan.rows
+        if row.id not in there
+        for metric in metrics
+        for n_re in plan.evaluate.n_re
     ]
     if absent:
         curve = pd.concat([curve, pd.DataFrame(absent)], ignore_index=True)
@@ -212,17 +218,17 @@ def to_csv(curves: Sequence[pd.DataFrame], plan: dict[str, Any]) -> str:
 
 
 def _depth_columns(
-    curve: pd.DataFrame, plan: dict[str, Any], rows: list[dict[str, Any]], metric: str
+    curve: pd.DataFrame, plan: StudyFile, rows: list[AnyRow], metric: str
 ) -> list[Column]:
     cells = []
-    for n_re in plan["evaluate"]["n_re"]:
-        lines = [line_at(curve, row["id"], n_re) for row in rows]
+    for n_re in plan.evaluate.n_re:
+        lines = [line_at(curve, row.id, n_re) for row in rows]
         texts = [
             fixed(_reported(row, f"{metric}.re{n_re}") if line is None else line["mean"])
             for row, line in zip(rows, lines, strict=True)
         ]
         spreads = [None if line is None else half_width(line) for line in lines]
-        keys = [f"{row['id']}.{metric}.re{n_re}" for row in rows]
+        keys = [f"{row.id}.{metric}.re{n_re}" for row in rows]
         cells.append((n_re, texts, spreads, _ranks_by_corpus(rows, texts), keys))
     shape = _shape([text for _, texts, *_ in cells for text in texts])
     group = f"{METRIC_LABELS[metric]} [dB] at N_re (inference)"
@@ -234,22 +240,22 @@ def _depth_columns(
     ]
 
 
-def _ranks_by_corpus(rows: list[dict[str, Any]], texts: list[str | None]) -> list[int]:
+def _ranks_by_corpus(rows: list[AnyRow], texts: list[str | None]) -> list[int]:
     """Ranks among our rows of the same corpus that have all their runs."""
-    found = [0] * len(rows)
-    unranked = [is_torn(row) or "published" in row for row in rows]
+    by_row = [0] * len(rows)
+    unranked = [row.is_torn or isinstance(row, QuotedRow) for row in rows]
     texts = [None if skip else text for skip, text in zip(unranked, texts, strict=True)]
-    for name in {role(row) for row in rows}:
-        places = [at for at, row in enumerate(rows) if role(row) == name]
+    for role in {row.role for row in rows}:
+        places = [at for at, row in enumerate(rows) if row.role == role]
         for at, rank in zip(places, ranks([texts[at] for at in places]), strict=True):
-            found[at] = rank
-    return found
+            by_row[at] = rank
+    return by_row
 
 
 def line_at(curve: pd.DataFrame, row: str, n_re: int) -> pd.Series | None:
     """The line of a curve for a row and depth, if it is there."""
-    found = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
-    return None if found.empty else found.iloc[0]
+    lines = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
+    return None if lines.empty else lines.iloc[0]
 
 
 def column(
@@ -317,21 +323,21 @@ def half_width(line: pd.Series) -> str | None:
     return fixed((line["high"] - line["low"]) / 2)
 
 
-def _caption(curve: pd.DataFrame, plan: dict[str, Any], metric: str, paper: bool) -> str:
-    said = [
+def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> str:
+    texts = [
         f"{METRIC_LABELS[metric]} [dB] by number of reconstructor passes at inference "
         f"({', '.join(basis(plan, curve))})."
     ]
     if curve["low"].notna().any():
-        said.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
-    if {row["id"] for row in plan["rows"] if row["n_re_train"]} - set(curve["row"]):
-        said.append(f"A row of {MISSING} misses runs.")
+        texts.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
+    if {row.id for row in plan.rows if row.n_re_train} - set(curve["row"]):
+        texts.append(f"A row of {MISSING} misses runs.")
     if others := reported(plan):
         sources = "; ".join(f"{cited(row)}: {source_of(row)}" for row in others)
-        said.append(f"{by_others(plan)} ({sources}).")
+        texts.append(f"{by_others(plan)} ({sources}).")
     if paper:
-        said.append("Paper: the published value at the training depth.")
-    return " ".join(said + caveats(plan, curve))
+        texts.append("Paper: the published value at the training depth.")
+    return " ".join(texts + caveats(plan, curve))
 
 
 def _tex_text(text: str, plain: str = "") -> str:

@@ -1,15 +1,11 @@
 """What the runs say about a claim."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
 
 import numpy as np
 
 from tisdiss.analysis.units import signed
-
-Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
-Kind = Literal["paper", "ours", "construction"]
-"""Whose sentence it is; "construction": decided by what the models are, before any training."""
+from tisdiss.records.report_record import Kind, ReportClaim, Status
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,11 @@ class Verdict:
     """The claim, study/id, that says the same and counts for both."""
 
     @classmethod
-    def from_json(cls, known: dict[str, Any]) -> "Verdict":
-        """A verdict as a report's provenance holds it, where NaN is null."""
-        names = [field.name for field in fields(cls) if field.name in known]
-        values: dict[str, Any] = {k: np.nan if known[k] is None else known[k] for k in names}
-        if values["status"] == "NOT SIGNIFICANT":  # the word of earlier versions
+    def of(cls, claim: ReportClaim) -> "Verdict":
+        """A verdict as a report holds it, where NaN is None."""
+        values = {field.name: getattr(claim, field.name) for field in fields(cls)}
+        values |= {name: np.nan for name, value in values.items() if value is None}
+        if claim.status == "NOT SIGNIFICANT":  # the word of earlier versions
             values["status"] = "UNDECIDED"
         return cls(**values)
 

@@ -12,15 +12,15 @@ card then says so.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.frames import load_study, run_records
-from tisdiss.analysis.provenance import origin, origin_text, other_steps
+from tisdiss.analysis.provenance import origin_text, other_steps, reported_run
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.records.files import write_atomic
+from tisdiss.records.report_record import ReportRun
 from tisdiss.study.shipped_weights import read_shipped
 
 SHIPPED = "longer"
@@ -85,25 +85,25 @@ def table(columns: dict[str, pd.DataFrame]) -> str:
     return "\n".join(lines)
 
 
-def line_of(run: dict[str, Any]) -> str:
+def line_of(run: ReportRun) -> str:
     """A run of the chain as a row of the card."""
     cells = [
-        run["row"],
-        run["identity"][:10],
-        f"{run['steps']}{other_steps(run)}",
-        f"{run['seconds'] / 3600:.1f}",
+        run.row,
+        run.identity[:10],
+        f"{run.steps}{other_steps(run)}",
+        "" if run.seconds is None else f"{run.seconds / 3600:.1f}",
         origin_text(run),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def doubts_of(run: dict[str, Any]) -> list[str]:
+def doubts_of(run: ReportRun) -> list[str]:
     """Why a run cannot be made again as it was; nothing where it can."""
     told = []
-    if not run["commit"] or run["dirty"] is not False or run["commit_in_history"] is not True:
-        told.append(f"{run['row']}: {origin_text(run)}")
+    if not run.commit or run.dirty is not False or run.commit_in_history is not True:
+        told.append(f"{run.row}: {origin_text(run)}")
     if other_steps(run):
-        told.append(f"{run['row']}: {run['steps']} steps{other_steps(run)}")
+        told.append(f"{run.row}: {run.steps} steps{other_steps(run)}")
     return told
 
 
@@ -114,12 +114,12 @@ def main() -> None:
     options = parser.parse_args()
     runs_dir = options.runs_dir
     frames = load_study(runs_dir, "base", "cpu")
-    records = [run | origin(run) for run in run_records(frames)]
-    runs = records[: [run["row"] for run in records].index(SHIPPED) + 1]
+    records = [reported_run(line) for line in run_records(frames)]
+    runs = records[: [run.row for run in records].index(SHIPPED) + 1]
     doubts = [line for run in runs for line in doubts_of(run)]
     if doubts and not options.anyway:
         sys.exit("\n".join([*doubts, "train these again, or ship them with --anyway"]))
-    folder = runs_dir / runs[-1]["identity"][:10]
+    folder = runs_dir / runs[-1].identity[:10]
     weights = (folder / "model.safetensors").read_bytes()
     write_atomic(Path("models/base.safetensors"), weights)
     _, config, manifest = read_shipped(Path("models/base.safetensors"))

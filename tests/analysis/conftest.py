@@ -14,6 +14,7 @@ import pytest
 from tisdiss.analysis.report import frame_files
 from tisdiss.analysis.results import results_of
 from tisdiss.records.files import write_atomic
+from tisdiss.records.plan_record import StudyFile
 
 
 def digest(*words: object) -> str:
@@ -127,6 +128,11 @@ class StudyFolder:
         name = f"{self.plan['study']}.{self.plan['profile']}.json"
         _write_json(self.runs_dir / "plans" / name, self.plan)
         return self
+
+    @property
+    def study(self) -> StudyFile:
+        """The plan as analysis reads it."""
+        return StudyFile.model_validate(self.plan)
 
     def folder(self, row: str, seed: int = 0) -> Path:
         """Where a run lies."""

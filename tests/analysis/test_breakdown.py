@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
-from tisdiss.analysis.insight import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
+from tisdiss.records.plan_record import StudyFile
 
 
 def rng():
@@ -62,10 +63,21 @@ def test_undefined_scores_change_nothing(scores):
     assert change_per_step(holes)["n_changes"].tolist() == [39]
 
 
-def plan_of(macs=None):
-    row = {"id": "a", "label": "a", "n_re_train": 3, "macs": macs, "runs": [{"seed": 0}]}
-    corpus = {"source": "prompts", "note": ""}
-    return {"study": "x", "profile": "mini", "rows": [row], "corpus": corpus}
+def plan_of(macs=None, **row):
+    run = {"seed": 0, "identity": "a", "evaluation": "b"}
+    row |= {"id": "a", "label": "a", "name": "a", "n_re_train": 3, "macs": macs, "runs": [run]}
+    return StudyFile.model_validate(
+        {
+            "study": "x",
+            "profile": "mini",
+            "title": "t",
+            "rows": [row],
+            "corpus": {"source": "prompts", "note": ""},
+            "evaluate": {"n_re": [1, 3]},
+            "show": {},
+            "study_hash": "c",
+        }
+    )
 
 
 def test_cost_is_drawn_only_where_it_is_known(scores):
@@ -81,10 +93,10 @@ def test_real_time_factors_are_drawn_beside_the_multiply_adds(scores):
     from tisdiss.analysis.stats import depth_curve
 
     curve = depth_curve(scores(a={1: 3.0, 3: 5.0}), rng=rng())
-    plan = plan_of({"1": 2_000_000_000, "3": 4_000_000_000})
-    plan["rows"][0]["rtf"] = {"1": 0.1, "3": 0.25}
-    plan["timing"] = {"environment": {"threads": 1, "accelerator": None}}
-    figure = cost_figure(curve, plan)
+    plan = plan_of({"1": 2_000_000_000, "3": 4_000_000_000}, rtf={"1": 0.1, "3": 0.25})
+    machine = {"threads": 1, "torch": "2", "cpu": "a CPU", "accelerator": None}
+    timing = {"rounds": 3, "seconds": 2.0, "environment": machine}
+    figure = cost_figure(curve, plan.updated(timing=timing))
     assert figure.axes[1].lines[-1].get_xdata().tolist() == [0.25]
     assert figure.axes[1].get_xlabel() == "real-time factor, 1 CPU thread"
 

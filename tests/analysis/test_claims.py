@@ -16,6 +16,7 @@ from tisdiss.analysis.claims_text import (
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.units import signed
 from tisdiss.analysis.verdict import Verdict
+from tisdiss.records.report_record import ReportClaim
 
 RISING = {n: float(n) for n in range(1, 7)}
 
@@ -79,7 +80,7 @@ def test_verdict_of_rows_with_unlike_numbers_of_seeds_names_the_fewest_and_the_m
     assert (verdict.n_seeds, verdict.most_seeds) == (1, 3)
     assert verdict.numbers.endswith("8 speakers, 1 to 3 seeds")
     earlier = {k: v for k, v in vars(verdict).items() if k != "most_seeds"}
-    assert Verdict.from_json(earlier).numbers.endswith("8 speakers, 1 seed")
+    assert Verdict.of(ReportClaim.model_validate(earlier)).numbers.endswith("8 speakers, 1 seed")
 
 
 @pytest.mark.parametrize(

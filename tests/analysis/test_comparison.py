@@ -8,6 +8,7 @@ from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.tables import to_markdown, to_tex
+from tisdiss.records.plan_record import Marks, ShownRow, TableRow
 
 PUBLISHED = {"id": "sota", "label": "SepReformer-L+DM", "source": "Table 1, from [6]"} | {
     "published": {"si_snri": 25.1, "sdri": 25.2, "params_m": 59.4}
@@ -50,15 +51,17 @@ def texts(table, name):
 
 
 def test_marks_are_ticks_and_crosses():
-    assert marks({"marks": {"es": True, "sp": False, "ml": True}}) == "✓/×/✓"
-    assert marks({"marks": None}) is None
+    row = TableRow(id="a", marks=Marks(es=True, sp=False, ml=True))
+    assert marks(row) == "✓/×/✓"
+    assert marks(TableRow(id="a")) is None
 
 
 def test_row_is_printed_at_every_depth_that_it_quotes():
-    row = {"n_re_train": 3, "paper": {"si_snri.re3": 1, "sdri.re3": 1, "si_snri.re5": 1}}
-    assert shown_depths(row) == [3, 5]
-    assert shown_depths({"n_re_train": 3, "paper": {"params_m": 8.0}}) == [3]
-    assert shown_depths({"n_re_train": 3, "at": [8], "paper": {"si_snri": 8.0}}) == [8]
+    row = ShownRow(id="a", label="a", name="a", n_re_train=3, runs=[])
+    quoting = row.updated(paper={"si_snri.re3": 1, "sdri.re3": 1, "si_snri.re5": 1})
+    assert shown_depths(quoting) == [3, 5]
+    assert shown_depths(row.updated(paper={"params_m": 8.0})) == [3]
+    assert shown_depths(row.updated(at=[8], paper={"si_snri": 8.0})) == [8]
 
 
 def test_lines_name_their_depth_and_their_source(mini):
@@ -123,8 +126,8 @@ def test_system_on_two_corpora_is_one_line(study_folder):
     assert check_tex(to_tex(table)) == []
 
 
-def test_study_order_places_published_rows_at_profile_paper(mini):
-    row = {"id": "a", "label": "a", "name": "sep1x2-re1x3-l1+3", "n_re_train": 3, "paper": None}
-    plan = {"rows": [row], "published": [PUBLISHED], "order": ["sota", "a"]}
-    first = [table_lines(plan | {"profile": profile})[0].label for profile in ("paper", "mini")]
+def test_study_order_places_published_rows_at_profile_paper(study_folder):
+    plan = study_folder().row("a", {3: 1.0}).study
+    plan = plan.updated(published=[PUBLISHED], order=["sota", "a"])
+    first = [table_lines(plan.updated(profile=p))[0].label for p in ("paper", "mini")]
     assert first == ["SepReformer-L+DM [6]", "a"]

@@ -104,9 +104,9 @@ def test_variant_that_misses_a_seed_is_drawn_with_a_dagger(study_folder):
 
 def test_reported_number_is_a_dotted_level_at_the_papers_own_profile(study):
     curve, plan = study
-    plan = plan | {"published": [SOTA, SOTA | {"id": "sdr", "published": {"sdri": 1.0}}]}
+    plan = plan.updated(published=[SOTA, SOTA | {"id": "sdr", "published": {"sdri": 1.0}}])
     for profile, levels in (("mini", []), ("paper", [25.1])):
-        figure = depth_figure(curve, plan | {"profile": profile})
+        figure = depth_figure(curve, plan.updated(profile=profile))
         dotted = [line for line in lines(figure) if line.get_linestyle() == ":"]
         assert [line.get_ydata()[0] for line in dotted] == levels
     assert dotted[0].get_label() == "SepReformer-L (Table 1, from [6])"
@@ -116,8 +116,8 @@ def test_reported_number_is_a_dotted_level_at_the_papers_own_profile(study):
 def test_points_of_equal_cost_are_joined_below_the_markers(study):
     curve, plan = study
     macs = {"a": {"2": 4, "1": 2}, "b": {"1": 4}}
-    rows = [row | {"macs": macs.get(row["id"])} for row in plan["rows"]]
-    figure = depth_figure(curve, plan | {"rows": rows, "show": {"equal_cost": True}})
+    rows = [row.updated(macs=macs.get(row.id)) for row in plan.rows]
+    figure = depth_figure(curve, plan.updated(rows=rows, show={"equal_cost": True}))
     (joined,) = (line for line in figure.axes[0].lines if line.get_linestyle() == "--")
     assert joined.get_xdata().tolist() == [2, 1]
     assert joined.get_ydata() == pytest.approx([5.0, 2.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.frames import is_torn, load_study, planned_seeds, scored_seeds
+from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.stats import depth_curve
 
 
@@ -43,11 +43,11 @@ def test_missing_and_failed_runs_are_listed_and_their_rows_marked(study_folder):
     assert frames.runs["status"].tolist() == ["done", "done", "missing", "diverged"]
     assert frames.incomplete == ["b", "c"]
     assert set(frames.scores["row"]) == {"a", "b"}
-    rows = frames.plan["rows"]
-    assert [row.get("scored_seeds") for row in rows] == [None, [0], []]
-    assert [scored_seeds(row) for row in rows] == [[0], [0], []]
-    assert [planned_seeds(row) for row in rows] == [[0], [0, 1], [0]]
-    assert [is_torn(row) for row in rows] == [False, True, False]
+    rows = frames.plan.rows
+    assert [row.scored_seeds for row in rows] == [None, [0], []]
+    assert [row.shown_seeds for row in rows] == [[0], [0], []]
+    assert [row.planned_seeds for row in rows] == [[0], [0, 1], [0]]
+    assert [row.is_torn for row in rows] == [False, True, False]
 
 
 def test_finished_run_without_scores_is_not_evaluated(study_folder):
@@ -183,14 +183,14 @@ def time_row(folder, row, identity=None):
 
 def test_real_time_factors_join_the_rows_that_were_timed(study_folder):
     folder = study_folder().row("a", {1: 3.0}).row("b", {1: 3.0})
-    assert "timing" not in load_study(folder.runs_dir, "fig2e", "mini").plan
+    assert load_study(folder.runs_dir, "fig2e", "mini").plan.timing is None
     time_row(folder, "a")
     plan = load_study(folder.runs_dir, "fig2e", "mini").plan
-    assert [row.get("rtf") for row in plan["rows"]] == [{"1": 0.5}, None]
-    assert plan["timing"] == ABOUT_TIMING
+    assert [row.rtf for row in plan.rows] == [{"1": 0.5}, None]
+    assert plan.timing.plain() == ABOUT_TIMING
 
 
 def test_factors_of_another_run_than_the_planned_are_not_shown(study_folder):
     folder = study_folder().row("a", {1: 3.0})
     time_row(folder, "a", identity="f" * 64)
-    assert "rtf" not in load_study(folder.runs_dir, "fig2e", "mini").plan["rows"][0]
+    assert load_study(folder.runs_dir, "fig2e", "mini").plan.rows[0].rtf is None

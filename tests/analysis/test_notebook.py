@@ -14,7 +14,7 @@ from tisdiss.analysis.results import results_of
 
 def test_notebook_names_its_study_and_no_machine(study_folder):
     folder = study_folder().row("a", {1: 3.0})
-    made = source(folder.plan)
+    made = source(folder.study)
     text = "\n".join(cell["source"] for cell in made["cells"])
     assert text.startswith("# fig2e: Does deeper training scale further?")
     assert "results_in(Path())" in text and str(folder.runs_dir) not in text

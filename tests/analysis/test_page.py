@@ -16,8 +16,8 @@ from tisdiss.analysis.claims import claims
 from tisdiss.analysis.claims_text import to_text
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.index import PAPER, all_studies, write_index
-from tisdiss.analysis.listen import heard, licences_of
 from tisdiss.analysis.page import html_report
+from tisdiss.analysis.sounds import heard, licences_of
 from tisdiss.study.load import find_studies
 
 DEPTHS = (1, 3)

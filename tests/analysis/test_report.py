@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.composed import PANELS, fig2
+from tisdiss.analysis.figure2 import PANELS, fig2
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import load_saved, load_study
 from tisdiss.analysis.latex import check_tex
@@ -132,7 +132,7 @@ def test_cell_leads_to_its_runs_and_runs_to_their_code(folder, made):
     assert cell["runs"] == [run["identity"] for run in planned]
     assert cell["evaluations"] == [run["evaluation"] for run in planned]
     assert {run["commit"] for run in found["runs"] if run["row"] == "a"} == {"c0ffee"}
-    assert found["plan"] == load_study(folder.runs_dir, "fig2e", "mini").plan
+    assert found["plan"] == load_study(folder.runs_dir, "fig2e", "mini").plan.plain()
 
 
 def test_cell_of_a_row_that_misses_a_run_names_the_runs_it_is_from(folder, made):
@@ -152,7 +152,7 @@ def test_number_of_others_leads_to_its_source(study_folder, tmp_path):
     told = why_text(why("fig2e:sota:si_snri", reports=tmp_path / "reports"))
     assert told.startswith("fig2e:sota:si_snri = 25.1 dB, reported by others: Table 1\n")
     size = why("fig2e:sota:params", reports=tmp_path / "reports")
-    assert size["quoted"] == "59.4 M, reported by others: Table 1"
+    assert size.quoted == "59.4 M, reported by others: Table 1"
     with pytest.raises(ValueError, match="it is not reported; the nearest is 'si_snri'"):
         why("fig2e:sota:sdri", reports=tmp_path / "reports")
 
@@ -246,11 +246,13 @@ def test_every_number_has_a_name_for_running_text(made):
 def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
     answer = why("fig2e:a:si_snri", reports=made.parent, code_hash="another")
     planned = folder.plan["rows"][0]["runs"]
-    assert answer["cell"] == "fig2e:a:si_snri.re3"
-    assert answer["value"] == 5.0
-    assert [run["identity"] for run in answer["runs"]] == [run["identity"] for run in planned]
-    assert [run["evaluation"] for run in answer["runs"]] == [run["evaluation"] for run in planned]
-    assert {run["code_changed"] for run in answer["runs"]} == {True}
+    assert answer.cell == "fig2e:a:si_snri.re3"
+    assert answer.numbers.mean == 5.0
+    assert [origin.run.identity for origin in answer.runs] == [run["identity"] for run in planned]
+    assert [origin.run.evaluation for origin in answer.runs] == [
+        run["evaluation"] for run in planned
+    ]
+    assert {origin.code_changed for origin in answer.runs} == {True}
     text = why_text(answer)
     for said in ("= 5.00 [", "sep1x2-re1x3-l1+3", "40 mixtures, 8 speakers, 2 runs"):
         assert said in text

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tisdiss.analysis.search import report_search, search_figure, trial_frame
+from tisdiss.records.search_record import SearchFile
 
 
 def found(objectives=("si_snri", "macs")):
@@ -25,20 +26,20 @@ def found(objectives=("si_snri", "macs")):
 
 
 def test_a_trial_without_a_value_is_a_row_without_one():
-    frame = trial_frame(found())
+    frame = trial_frame(SearchFile.model_validate(found()))
     assert list(frame["state"]) == ["complete"] * 3 + ["pruned"]
     assert frame["si_snri"].isna().sum() == 1 and list(frame["best"]) == [True, True, False, False]
 
 
 def test_the_front_goes_through_the_best_trials_in_order_of_cost():
-    data = found()
+    data = SearchFile.model_validate(found())
     (axes,) = search_figure(trial_frame(data), data).axes
     (front,) = [line for line in axes.lines if line.get_label() == "front"]
     assert list(front.get_xdata()) == [1.0, 4.0] and list(front.get_ydata()) == [8.0, 9.0]
 
 
 def test_one_objective_shows_the_best_so_far():
-    data = found(("si_snri",))
+    data = SearchFile.model_validate(found(("si_snri",)))
     (axes,) = search_figure(trial_frame(data), data).axes
     (best,) = [line for line in axes.lines if line.get_label() == "best so far"]
     assert list(best.get_ydata()) == [9.0, 9.0, 9.0]

@@ -105,13 +105,12 @@ def test_rows_have_their_labels_without_a_dagger_and_with_their_corpus(study_fol
     for corpus in ("noisy", "large"):
         sizes = {"test_manifest": corpus, "corpus": corpus, "label": "sep1x2"}
         folder.row(f"{corpus}-a", {3: 5.0}, **sizes)
-    plan = folder.plan | {
-        "corpora": {name: {"source": name} for name in ("noisy", "large")},
-        "published": [
-            {"id": "other", "label": "X", "source": "Table 2, from [5]", "corpus": "noisy"}
-        ],
-    }
-    plan["rows"][0]["scored_seeds"] = []
+    folder.plan["rows"][0]["scored_seeds"] = []
+    quoted = {"id": "other", "label": "X", "source": "Table 2, from [5]", "corpus": "noisy"}
+    plan = folder.study.updated(
+        corpora={name: {"source": name} for name in ("noisy", "large")},
+        published=[quoted | {"published": {}}],
+    )
     assert labels(plan) == {
         "noisy-a": "sep1×2, noisy",
         "large-a": "sep1×2, large",

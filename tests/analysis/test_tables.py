@@ -10,6 +10,7 @@ from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.tables import depth_table, in_millions, ranks, to_csv, to_markdown, to_tex
+from tisdiss.records.plan_record import StudyFile
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,17 +29,20 @@ def curve_of(rows, **columns):
 
 
 def plan_of(*rows, profile="mini", depths=(1, 2), **corpus):
-    return {
-        "study": "fig2x",
-        "profile": profile,
-        "study_hash": "0123456789abcdef",
-        "corpus": {"source": "prompts", "note": "unheard recordings of heard voices", **corpus},
-        "evaluate": {"n_re": list(depths)},
-        "rows": [
-            {"n_re_train": 1, "params": None, "paper": None, "runs": [{"seed": 0}], **row}
-            for row in rows
-        ],
-    }
+    runs = [{"seed": 0, "identity": "a", "evaluation": "b"}]
+    whole = {"name": "sep1x2-re1x3-l1+3", "n_re_train": 1, "runs": runs}
+    return StudyFile.model_validate(
+        {
+            "study": "fig2x",
+            "profile": profile,
+            "title": "Which?",
+            "study_hash": "0123456789abcdef",
+            "corpus": {"source": "prompts", "note": "unheard recordings of heard voices", **corpus},
+            "evaluate": {"n_re": list(depths)},
+            "show": {"figure": "depth_curve"},
+            "rows": [whole | row for row in rows],
+        }
+    )
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def check_golden(name, text):
 
 def test_golden_tex(frozen):
     curve, plan = frozen
-    check_golden("table.tex", to_tex(depth_table(curve, plan | {"profile": "paper"})))
+    check_golden("table.tex", to_tex(depth_table(curve, plan.updated(profile="paper"))))
 
 
 def test_golden_markdown(frozen):
@@ -75,7 +79,7 @@ def test_golden_markdown(frozen):
 def test_papers_values_stand_only_at_its_own_profile(frozen):
     curve, plan = frozen
     for profile, shown in (("mini", False), ("paper", True)):
-        table = depth_table(curve, plan | {"profile": profile})
+        table = depth_table(curve, plan.updated(profile=profile))
         assert ("paper" in [column.name for column in table.columns]) == shown
         assert ("Paper: the published value" in table.caption) == shown
 
@@ -148,7 +152,7 @@ def test_reported_rows_follow_with_their_numbers_and_sources(frozen):
         | {"published": {"si_snri": 25.1, "params_m": 59.4}},
         {"id": "t", "label": "deep", "source": "ours", "published": {"si_snri.re2": 99.0}},
     ]
-    table = depth_table(curve, plan | {"published": published})
+    table = depth_table(curve, plan.updated(published=published))
     *_, last, level, depth = table.rows
     assert [column.name for column in table.columns][1:] == [
         "params [M]",
@@ -163,8 +167,8 @@ def test_reported_rows_follow_with_their_numbers_and_sources(frozen):
     assert [row.rule for row in (last, level, depth)] == [None, not_comparable, None]
     assert f"{not_comparable} (SepReformer [6]: Table 1, from [6]; deep: ours)." in table.caption
     assert check_tex(to_tex(table)) == []
-    shown = plan | {"published": published, "show": {"figure": "table"}}
-    assert len(depth_table(curve, shown).rows) == len(plan["rows"])
+    shown = plan.updated(published=published, show={"figure": "table"})
+    assert len(depth_table(curve, shown).rows) == len(plan.rows)
 
 
 def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
@@ -178,7 +182,7 @@ def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
 
 def test_caption_at_the_papers_own_size_makes_no_excuse(frozen):
     curve, plan = frozen
-    assert "not comparable" not in depth_table(curve, plan | {"profile": "paper"}).caption
+    assert "not comparable" not in depth_table(curve, plan.updated(profile="paper")).caption
 
 
 def test_caption_counts_undefined_scores_and_drawn_seeds():

@@ -12,7 +12,6 @@ from tisdiss.cost.formulas import training_bytes
 from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.harness.runner import StopRun
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.load import load_study
@@ -43,9 +42,9 @@ def test_a_finished_run_has_all_its_files(make_plan, make_runner):
     assert list(outcomes.values()) == ["done"] * 3
     folder = folder_of(planned, runner)
     config = folder.config()
-    assert (plain(config)["schema"], config.name) == (1, "sep1x2-re1x3-l1+3")
-    assert plain(config.train)["model"]["block"]["channels"] == 8
-    assert {"python", "torch", "git", "code_hash", "device"} <= set(plain(folder.environment()))
+    assert (config.plain()["schema"], config.name) == (1, "sep1x2-re1x3-l1+3")
+    assert config.train.plain()["model"]["block"]["channels"] == 8
+    assert {"python", "torch", "git", "code_hash", "device"} <= set(folder.environment().plain())
     assert folder.result().status == "done"
     asked = planned.runs[0].evaluations[0]
     evaluation = json.loads((folder.evaluation(asked.identity) / "evaluation.json").read_text())
@@ -88,7 +87,7 @@ def test_a_diverged_run_is_a_row_and_the_rest_goes_on(make_plan, make_runner, pr
     outcomes = run(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["diverged", "blocked", "done"]
     result = folder_of(planned, runner).result()
-    assert plain(result) == {"status": "diverged", "reason": "Diverged: step 7: loss is nan"}
+    assert result.plain() == {"status": "diverged", "reason": "Diverged: step 7: loss is nan"}
     assert (folder_of(planned, runner).path / "error.txt").is_file()
 
 
@@ -264,7 +263,7 @@ def test_weights_that_were_trained_here_keep_their_folder(
     folder.model_file.write_text("trained here")
     planned = plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path)
     assert list(run(planned, runner=make_runner(), track=False).values()) == ["done"]
-    assert plain(folder.config()) == trained
+    assert folder.config().plain() == trained
     assert folder.model_file.read_text() == "trained here"
 
 

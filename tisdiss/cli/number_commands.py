@@ -260,7 +260,7 @@ def check_tex(
 
     Example: tisdiss check-tex
     """
-    from tisdiss.analysis.proof import check_tex_pdf
+    from tisdiss.analysis.proof_sheet import check_tex_pdf
 
     problems = check_tex_pdf(reports or _holding(), out, force=force)
     for problem in problems:

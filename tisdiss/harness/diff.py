@@ -17,7 +17,6 @@ from tisdiss.config import TrainConfig
 from tisdiss.records import names
 from tisdiss.records.identity import SHORT
 from tisdiss.records.problems import nearest
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
 from tisdiss.records.run_record import Environment, Evaluation, Event
 
@@ -78,9 +77,9 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
 def _facts(folder: RunFolder) -> dict[Part, Facts]:
     """What there is to compare, by part and dotted name."""
     config, environment = folder.trained_config(), folder.environment() or Environment()
-    facts = plain(environment)
+    facts = environment.plain()
     return {
-        "config": dict(_leaves(_settings(plain(config.train)))),
+        "config": dict(_leaves(_settings(config.train.plain()))),
         "data": {"training": config.data_manifest, **_scored(folder)},
         "environment": dict(_leaves({k: v for k, v in facts.items() if _is_environment(k)})),
         "code": dict(_leaves({k: facts[k] for k in _CODE if k in facts})),
@@ -90,7 +89,7 @@ def _facts(folder: RunFolder) -> dict[Part, Facts]:
 
 
 def _ended(folder: RunFolder) -> Facts:
-    result = plain(folder.result())
+    result = folder.result().plain()
     return {key: result.get(key) for key in ("status", "reason", "steps", "epochs", "best_val")}
 
 

@@ -17,10 +17,9 @@ from tisdiss.records.plan_record import (
     ShownRow,
     StudyFile,
     plan_files,
+    read_study,
     saved_plan,
-    saved_study,
 )
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, json_text
 
 
@@ -59,9 +58,9 @@ def _kept(path: Path, runs_dir: Path, *, partial: bool) -> StudyFile | None:
     if not os.path.lexists(path):
         return None
     if partial or path.is_dir():  # which nothing can replace
-        return saved_study(path)
+        return read_study(path)
     with suppress(DamagedError):
-        return _finished(saved_study(path), runs_dir)
+        return _finished(read_study(path), runs_dir)
     return None
 
 
@@ -118,7 +117,7 @@ def _labelled(rows: Sequence[ShownRow]) -> list[ShownRow]:
 
 def _text(plan: StudyFile) -> str:
     """JSON with the keys in the order in which a plan and its rows are told."""
-    whole = plain(plan)
+    whole = plan.plain()
     whole["rows"] = [_sorted(row, PlannedRow.model_fields) for row in whole["rows"]]
     head = ("schema", "study", "profile", *StudyContent.model_fields)
     return json_text(_sorted(whole, head))

@@ -26,7 +26,6 @@ from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import SCHEMA, short, training_manifest
 from tisdiss.records.reading import read_if_there
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import Journal, RunFolder, json_text
 from tisdiss.records.run_record import (
     FINAL,
@@ -287,7 +286,7 @@ class Runner:
             )
         written = aside / "evaluation.json"
         about = read_if_there(written, Evaluation, way_out=RUN_WAY_OUT) or Evaluation()
-        document = plain(about) | {
+        document = about.plain() | {
             "identity": asked.identity,
             "train_identity": planned.identity,
             "config": asked.config.model_dump(mode="json"),

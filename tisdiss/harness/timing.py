@@ -25,7 +25,6 @@ from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
 from tisdiss.records.plan_record import TimedRow
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import json_text
 
 SCHEMA = 1
@@ -73,7 +72,7 @@ def time_plan(
     factors = time_points(sorted(points, key=str), timing, on_pass)
     paths = []
     for study in plan.studies:
-        rows = {row.id: plain(_factors(plan, row, factors)) for row in study.rows}
+        rows = {row.id: _factors(plan, row, factors).plain() for row in study.rows}
         document = {
             "schema": SCHEMA,
             "study": study.study,

@@ -134,7 +134,9 @@ def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
     members: dict[str, list[Place]] = {}
     for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
         for row in plan.rows:
-            place = Place(plan.study, plan.profile, plan.title, plan.claim or "", row.id, row.label)
+            place = Place(
+                plan.study, plan.profile, plan.title, plan.claim or "", row.id, row.label or ""
+            )
             for run in row.runs:
                 members.setdefault(run.identity, []).append(place)
     return members

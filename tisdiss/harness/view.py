@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.identity import short
-from tisdiss.records.record import plain
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.run_record import BROKEN, FINAL, Environment, Event, RunResult, TrainedConfig
 
@@ -81,7 +80,7 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
         tags[names.TAG_NOT_FINITE] = str(not_finite)
     return View(
         tags=tags,
-        params=dict(_flat(plain(config.train))),
+        params=dict(_flat(config.train.plain())),
         metrics=metrics,
         started=times[0],
         ended=times[-1],

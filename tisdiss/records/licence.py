@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from tisdiss.config import Condition
-
 
 @dataclass(frozen=True)
 class Licence:
@@ -39,7 +37,7 @@ _WHAM = Licence(True, "With noise of WHAM! (CC BY-NC 4.0): not for sale.")
 _OWN_NOISE = Licence(False, f"With noise of a folder {_OWN}")
 
 
-def licences(source: str | None, condition: Condition | None, noise: str | None) -> list[Licence]:
+def licences(source: str | None, condition: str | None, noise: str | None) -> list[Licence]:
     """Of all that is heard in the mixtures of a corpus; other noise is made of its own speech."""
     found = [LICENCES.get(source or "", _UNKNOWN)]
     if condition in ("noisy", "noisy-reverberant"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,8 +13,11 @@ from pydantic import (
 
 from tisdiss.records import names
 from tisdiss.records.expression import parse
-from tisdiss.records.reading import read_record, read_typed
-from tisdiss.records.record import Count, Digits, Record, Score
+from tisdiss.records.reading import read_as
+from tisdiss.records.record import Count, Digits, Number, Record, Score
+
+CostName = Literal["macs", "rtf"]
+"""What a row may cost at each depth: multiply-adds, and the real-time factor."""
 
 
 class PlanRun(Record):
@@ -25,12 +28,82 @@ class PlanRun(Record):
     evaluation: Digits
 
 
-class PlanRow(Record):
-    """A row with its runs."""
+class Marks(Record):
+    """The check marks of Table 3: early split, shared parameters, more than one loss."""
+
+    es: bool = False
+    sp: bool = False
+    ml: bool = False
+
+
+class TableRow(Record):
+    """A line of a table, ours or reported by others."""
 
     id: str
-    label: str = ""
+    label: str | None = None
+    corpus: str | None = None
+    marks: Marks | None = None
+
+    @property
+    def role(self) -> str:
+        """The part that its corpus plays in the study; empty where a study has only one."""
+        return self.corpus or ""
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether some of its runs are scored but not all; it is shown with those it has."""
+        return False
+
+
+class QuotedRow(TableRow):
+    """A row whose numbers others reported."""
+
+    published: dict[str, Number]
+    source: str | None = None
+
+
+class PlanRow(TableRow):
+    """A row with its runs."""
+
     runs: list[PlanRun]
+
+
+class ShownRow(PlanRow):
+    """A row as tables and figures show it."""
+
+    label: str
+    name: str
+    kind: str | None = None
+    n_re_train: int
+    n_sep_train: int | None = None
+    at: list[int] = Field(default=[])
+    """N_re of its lines in a table, where the study says."""
+    params: int | None = None
+    macs: dict[str, Number] | None = None
+    """Multiply-adds for a second of sound, by N_re."""
+    rtf: dict[str, Number] | None = None
+    """Real-time factors by N_re, where they were measured."""
+    paper: dict[str, Number] | None = None
+    scored_seeds: list[int] | None = None
+    """Where runs are missing: the seeds that are scored."""
+
+    @property
+    def is_torn(self) -> bool:
+        return bool(self.scored_seeds)
+
+    @property
+    def planned_seeds(self) -> list[int]:
+        """The seeds that it is to have, in order."""
+        return sorted(run.seed for run in self.runs)
+
+    @property
+    def shown_seeds(self) -> list[int]:
+        """The seeds that it is averaged over, in order."""
+        return self.planned_seeds if self.scored_seeds is None else sorted(self.scored_seeds)
+
+    def cost(self, name: CostName) -> dict[int, float]:
+        """What it costs by N_re; empty where that is not known."""
+        return {int(n_re): value for n_re, value in (getattr(self, name) or {}).items()}
 
 
 class Corpus(Record):
@@ -64,6 +137,14 @@ class Show(Record):
     figure: str | None = None
     x: str | None = None
     y: Score = names.SI_SNRI
+    marks: bool = False
+    equal_cost: bool = False
+
+
+class Depths(Record):
+    """At which N_re a study is evaluated."""
+
+    n_re: list[int]
 
 
 def _that_parses(expr: str) -> str:
@@ -81,28 +162,6 @@ class ClaimPart(Record):
     same_as: str | None = None
 
 
-class QuotedRow(Record):
-    """A row whose numbers others reported."""
-
-    id: str
-    label: str | None = None
-    published: dict[str, int | float]
-
-
-class ShownRow(PlanRow):
-    """A row as tables and figures show it."""
-
-    label: str
-    name: str
-    n_re_train: int
-    params: int | None = None
-    corpus: str | None = None
-    macs: dict[str, int | float] | None = None
-    paper: dict[str, int | float] | None = None
-    at: list[int] = Field(default=[])
-    rtf: dict[str, float] | None = None
-
-
 class TimedOn(Record):
     """The machine and the code that were timed."""
 
@@ -116,7 +175,7 @@ class AboutTiming(Record):
     """How real-time factors were measured."""
 
     rounds: Count
-    seconds: float
+    seconds: Number
     environment: TimedOn
 
 
@@ -128,23 +187,39 @@ class StudyFile(PlanFile):
     title: str
     rows: Sequence[ShownRow]
     corpus: Corpus
-    evaluate: dict[str, Any]
-    show: Show | None
-    claims: list[ClaimPart] | None = None
-    published: list[QuotedRow] | None = None
+    evaluate: Depths
+    show: Show
+    claims: list[ClaimPart] = Field(default=[])
+    published: list[QuotedRow] = Field(default=[])
+    order: list[str] = Field(default=[])
+    """The ids of all rows, quoted ones too, as the study has them."""
     study_hash: str
     profile_hash: str | None = None
-    order: list[str] = Field(default=[])
-    """Ids of trained and of published rows, as the study has them."""
     timing: AboutTiming | None = None
+
+    @property
+    def scored_on(self) -> dict[str, Corpus]:
+        """Every corpus that rows are scored on, by role."""
+        roles = dict.fromkeys(row.role for row in self.rows)
+        return {role: self.corpora.get(role, self.corpus) for role in roles}
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether the study is one of the paper's tables rather than a figure."""
+        return self.show.figure == "table"
+
+    @property
+    def at_paper(self) -> bool:
+        """Whether its numbers are comparable with the paper's."""
+        return self.profile == "paper"
 
 
 class TimedRow(Record):
     """Real-time factors of a row by N_re."""
 
     identity: str
-    rtf: dict[str, float]
-    range: dict[str, list[float]] = Field(default={})
+    rtf: dict[str, Number]
+    range: dict[str, list[Number]] = Field(default={})
     """The shortest and the longest."""
 
 
@@ -161,17 +236,12 @@ def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
 
 def saved_plan(path: Path) -> PlanFile:
     """A saved plan; DamagedError if its file cannot be read."""
-    return read_typed(path, PlanFile, way_out=_way_out(path))
+    return read_as(path, PlanFile, way_out=_way_out(path))
 
 
-def saved_study(path: Path) -> StudyFile:
-    """A saved plan, as reports need it; DamagedError if its file cannot be read."""
-    return read_typed(path, StudyFile, way_out=_way_out(path))
-
-
-def read_plan(path: Path, shape: type[PlanFile] = PlanFile) -> dict[str, Any]:
-    """A saved plan as plain data."""
-    return read_record(path, shape, way_out=_way_out(path))
+def read_study(path: Path) -> StudyFile:
+    """A saved plan with all that reports need; DamagedError likewise."""
+    return read_as(path, StudyFile, way_out=_way_out(path))
 
 
 def _way_out(path: Path) -> str:

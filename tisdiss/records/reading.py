@@ -19,15 +19,10 @@ from tisdiss.records.record import Digits
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-def read_typed(path: Path, shape: type[Shape], *, way_out: str) -> Shape:
-    """A record; DamagedError where it is not of that shape, FileNotFoundError where it is not."""
-    return checked(read_object(path, way_out=way_out), shape, where=str(path), way_out=way_out)
-
-
 def read_if_there(path: Path, shape: type[Shape], *, way_out: str) -> Shape | None:
     """A record, None where there is no file."""
     try:
-        return read_typed(path, shape, way_out=way_out)
+        return read_as(path, shape, way_out=way_out)
     except FileNotFoundError:
         return None
 
@@ -39,12 +34,23 @@ def read_record(
 
     DamagedError where it is not of that shape; FileNotFoundError where there is no file.
     """
-    found = read_object(path, way_out=way_out)
-    checked(found, shape, where=str(path), way_out=way_out)
+    return _read(path, shape, way_out, needs)[0]
+
+
+def read_as(path: Path, shape: type[Shape], *, way_out: str, needs: Sequence[str] = ()) -> Shape:
+    """The same as an object of its shape."""
+    return _read(path, shape, way_out, needs)[1]
+
+
+def _read(
+    path: Path, shape: type[Shape], way_out: str, needs: Sequence[str]
+) -> tuple[dict[str, Any], Shape]:
+    content = read_object(path, way_out=way_out)
+    record = checked(content, shape, where=str(path), way_out=way_out)
     for key in needs:
-        if found.get(key) is None:
+        if content.get(key) is None:
             raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
-    return found
+    return content, record
 
 
 def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:
@@ -56,10 +62,10 @@ def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:
         raise DamagedError(f"{path}: not a list of identities ({rule}); {way_out}") from None
 
 
-def checked(found: Any, shape: type[Shape], *, where: str, way_out: str) -> Shape:
+def checked(content: Any, shape: type[Shape], *, where: str, way_out: str) -> Shape:
     """Data as a model; DamagedError tells the first thing that does not fit."""
     try:
-        return shape.model_validate(found)
+        return shape.model_validate(content)
     except OverflowError as error:
         raise DamagedError(f"{where}: {error}; {way_out}") from None
     except ValidationError as error:

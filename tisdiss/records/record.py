@@ -1,18 +1,24 @@
 """What every record on disk is made of: types of its fields, and the shape they belong to.
 
-A record is read as plain data, so that keys of other versions stay; the shape says which keys it
-must have and of which type the known ones are.
+The shape says which keys a record must have and of which type the known ones are. Keys of other
+versions are kept, and `plain` gives back what was read, in its order.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_serializer,
+    model_validator,
 )
 
 from tisdiss.config.choice import OneOf
@@ -24,6 +30,14 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 """At most what JSON and databases of every kind hold."""
 
 
+def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    check(value)
+    return value
+
+
+Number = Annotated[float, WrapValidator(_as_written)]
+"""A number of JSON; 3 stays 3 rather than 3.0."""
+
 Score = Annotated[str, OneOf(names.scores)]
 """The name of a score."""
 
@@ -32,8 +46,26 @@ class Record(BaseModel):
     """A record or a part of one: what is named has its type, what is not is kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
+    _order: tuple[str, ...] = ()
+    """The keys as they were given."""
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _notes_order(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        record = handler(data)
+        if isinstance(data, dict):
+            record._order = tuple(data)
+        return record
 
-def plain(record: Record) -> dict[str, Any]:
-    """A record as JSON has it: with what was said, and without what was not."""
-    return record.model_dump(mode="python", exclude_unset=True)
+    @model_serializer(mode="wrap")
+    def _in_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: values[key] for key in (*self._order, *values) if key in values}
+
+    def plain(self) -> dict[str, Any]:
+        """What was read, as plain data: no defaults, and every key that has no name here."""
+        return self.model_dump(exclude_unset=True)
+
+    def updated(self, **values: Any) -> Self:
+        """The same record with other values."""
+        return type(self).model_validate(self.plain() | values)

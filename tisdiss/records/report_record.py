@@ -9,66 +9,99 @@ from pydantic import (
 )
 
 from tisdiss.records.plan_record import ClaimPart, StudyFile
-from tisdiss.records.record import Count, Digits, Record
+from tisdiss.records.record import Count, Digits, Number, Record
+
+Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
+Kind = Literal["paper", "ours", "construction"]
+"""Whose sentence a claim is; "construction": decided by what the models are, before training."""
 
 
-class ReportRun(Record):
-    """A planned run as a report knows it."""
+class RunLine(Record):
+    """A planned run: what the plan and its own files say of it."""
 
     row: str
+    label: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    corpus: str | None = None
+    params: int | None = None
     seed: int
     identity: Digits
     evaluation: Digits
     status: str
+    reason: str | None = None
     scored: bool
     steps: Count | None = None
     epochs: Count | None = None
-    seconds: float | None = None
-    params: int | None = None
-    dirty: bool | None = None
-    commit: str | None = None
-    commit_in_history: bool | None = None
-    later_commits: str | None = None
+    seconds: Number | None = None
+    test_manifest: str | None = None
     code_hash: str | None = None
     code_scope: int | None = None
+    commit: str | None = None
+    later_commits: str | None = None
+    dirty: bool | None = None
     config: dict[str, Any] | None = None
+
+
+class ReportRun(RunLine):
+    """A planned run as a report knows it."""
+
+    planned_steps: int | None = None
+    """The updates of a training that goes through all its epochs."""
+    commit_in_history: bool | None = None
 
 
 class ReportClaim(ClaimPart):
     """A claim as it was decided; None where nothing could be computed."""
 
     study: str
-    status: Literal[
-        "PASS",
-        "FAIL",
-        "ONE TRAINING",
-        "UNDECIDED",
-        "NOT TESTABLE HERE",
-        "MISSING",
-        "NOT SIGNIFICANT",  # UNDECIDED, in reports of earlier versions
-    ]
+    status: Literal[Status, "NOT SIGNIFICANT"]
+    """The last is UNDECIDED, in reports of earlier versions."""
     reason: str = ""
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
+    difference: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    unit: str = "dB"
+    n_mixtures: Count = 0
+    n_speakers: Count = 0
+    n_seeds: Count = 0
+    says: str = ""
+    most_seeds: Count = 0
+    p: Number | None = None
+    p_holm: Number | None = None
+    kind: Kind = "paper"
+    same_as: str = ""
 
 
 class ReportCell(Record):
     """A number of a report."""
 
-    mean: float | None
-    interval: Annotated[list[float | None], Field(min_length=2, max_length=2)]
+    mean: Number | None
+    interval: Annotated[list[Number | None], Field(min_length=2, max_length=2)]
+    seed_sd: Number | None = None
     n_mixtures: Count
     n_speakers: Count
+    n_missing: Count = 0
     seeds: list[int]
+    evaluations: list[str] = Field(default=[])
     runs: list[str]
+
+
+class Interval(Record):
+    """How the intervals of a report were made."""
+
+    level: Number | None = None
+    method: str | None = None
+    over: str | None = None
 
 
 class ReportFile(Record):
     """provenance.json: where every number of a report comes from."""
 
-    plan: StudyFile
-    runs: list[ReportRun]
+    interval: Interval
+    undefined_scores: dict[str, int] = Field(default={})
+    analysis_hash: str | None = None
     cells: dict[str, ReportCell]
     claims: list[ReportClaim]
-    interval: dict[str, Any]
+    plan: StudyFile
+    runs: list[ReportRun]

@@ -25,7 +25,7 @@ from tisdiss.machine.mounts import flush
 from tisdiss.records.files import DamagedError, read_whole, write_atomic
 from tisdiss.records.identity import SHORT, short
 from tisdiss.records.reading import Shape, checked, read_if_there
-from tisdiss.records.record import Record, plain
+from tisdiss.records.record import Record
 from tisdiss.records.run_record import (
     BROKEN,
     FINAL,
@@ -120,11 +120,11 @@ class RunFolder:
         train = self._there("config.json", RunConfig).train
         if train is None:
             raise DamagedError(f"{path}: holds no 'train'; {RUN_WAY_OUT}")
-        return checked(plain(train), TrainConfig, where=f"{path}: train", way_out=RUN_WAY_OUT)
+        return checked(train.plain(), TrainConfig, where=f"{path}: train", way_out=RUN_WAY_OUT)
 
     def write(self, name: str, data: Record | Mapping[str, object]) -> None:
         """Replace a JSON file of the folder."""
-        whole = plain(data) if isinstance(data, Record) else data
+        whole = data.plain() if isinstance(data, Record) else data
         write_atomic(self.path / name, json_text(whole))
 
     def check(self) -> None:

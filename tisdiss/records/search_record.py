@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tisdiss.records.record import Count, Record
+from tisdiss.records.record import Count, Number, Record
 
 
 class TrialPart(Record):
@@ -13,7 +13,7 @@ class TrialPart(Record):
     number: Count
     state: str
     params: dict[str, Any]
-    values: list[float] | None
+    values: list[Number] | None
     identity: str
 
 

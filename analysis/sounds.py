@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from tisdiss.analysis.frames import StudyFrames, corpora
+from tisdiss.analysis.frames import StudyFrames
 from tisdiss.records.files import DamagedError
 from tisdiss.records.licence import Licence, licences
 
@@ -57,9 +57,9 @@ def heard(
     place = Path(runs_dir) / run["identity"][:10] / "evaluations" / run["evaluation"][:10] / "audio"
     scores = frames.scores[frames.scores["identity"] == run["identity"]]
     scores = scores[scores["row"] == row]
-    known = set(scores["mixture_id"])
-    kept = {path.name: path for path in sorted(place.glob("*")) if path.name in known}
-    found: list[Heard] = []
+    mixtures = set(scores["mixture_id"])
+    kept = {path.name: path for path in sorted(place.glob("*")) if path.name in mixtures}
+    players: list[Heard] = []
     sounds: dict[str, str] = {}
     for mixture, folder in sorted(kept.items(), key=_shortness):
         paths = {path.stem: path for path in sorted(folder.glob("*.wav"))}
@@ -69,8 +69,8 @@ def heard(
         keys = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in files.items()}
         sounds |= {keys[name]: base64.b64encode(data).decode() for name, data in files.items()}
         part = scores[scores["mixture_id"] == mixture]
-        found.append(_heard(len(found) + 1, folder / "mixture.wav", keys, part, metric))
-    return found, sounds
+        players.append(_heard(len(players) + 1, folder / "mixture.wav", keys, part, metric))
+    return players, sounds
 
 
 def _shortness(kept: tuple[str, Path]) -> tuple[int, str]:
@@ -85,14 +85,12 @@ def _is_wanted(name: str, depths: Collection[int] | None) -> bool:
 
 def licences_of(frames: StudyFrames) -> list[Licence]:
     """Of the mixtures that are scored, each once: only they are heard, whatever was trained on."""
-    found = [
+    of_corpora = [
         licence
-        for _, corpus in corpora(frames.plan)
-        for licence in licences(
-            corpus.get("data_source"), corpus.get("data_condition"), corpus.get("data_noise")
-        )
+        for corpus in frames.plan.scored_on.values()
+        for licence in licences(corpus.data_source, corpus.data_condition, corpus.data_noise)
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(of_corpora))
 
 
 def _heard(

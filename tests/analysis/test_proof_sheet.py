@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tisdiss.analysis.proof import check_tex_pdf, log_problems, proof_source
+from tisdiss.analysis.proof_sheet import check_tex_pdf, log_problems, proof_source
 from tisdiss.analysis.report import report
 
 

@@ -2,7 +2,6 @@
 
 import string
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from tisdiss.analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
 from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
 from tisdiss.analysis.places import PANELS
+from tisdiss.records.plan_record import StudyFile
 
 COLUMNS = 4
 _WIDTH, _ROW = 7.0, 1.95
@@ -18,14 +18,16 @@ _SMALL = 5.5
 _GREY = "0.5"
 
 
-def fig2(
-    panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]], *, metric: str = "si_snri"
-) -> Figure:
+Panel = tuple[pd.DataFrame, StudyFile]
+"""A study's curve and its plan."""
+
+
+def fig2(panels: Mapping[str, Panel], *, metric: str = "si_snri") -> Figure:
     """The curves of every study fig2a to fig2h that is given, as (curve, plan) by name.
 
     A panel that was not run is left out and named below; the others keep their letters.
     """
-    with style([in_figures(plan) for _, plan in panels.values()]):
+    with style("".join(in_figures(plan) for _, plan in panels.values())):
         there = [(at, study) for at, study in enumerate(PANELS) if study in panels]
         columns = min(COLUMNS, len(there))
         rows = -(-len(there) // columns)
@@ -48,7 +50,7 @@ def fig2(
     return figure
 
 
-def _panel(axes: Axes, curve: pd.DataFrame, plan: dict[str, Any], *, metric: str) -> None:
+def _panel(axes: Axes, curve: pd.DataFrame, plan: StudyFile, *, metric: str) -> None:
     curve = without_bands(curve[curve["metric"] == metric])  # as in the paper; reports have them
     draw_depths(axes, curve, plan, metric=metric)
     axes.tick_params(labelsize=6.5)
@@ -65,17 +67,17 @@ def _make_room(axes: Axes) -> None:
         axes.set_ylim(low, low + (high - low) / (0.97 - share))
 
 
-def _rests_on(panels: Mapping[str, tuple[pd.DataFrame, dict[str, Any]]]) -> str:
+def _rests_on(panels: Mapping[str, Panel]) -> str:
     """What the numbers rest on: once where all panels agree, else panel by panel."""
-    said: dict[str, list[str]] = {}
+    bases: dict[str, list[str]] = {}
     for study, (curve, plan) in panels.items():
-        said.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
-    lines = [f"({', '.join(names)}) {line}" for line, names in said.items()]
+        bases.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
+    lines = [f"({', '.join(names)}) {line}" for line, names in bases.items()]
     marks = ["large filled marker: N_re of training"]
     if any(curve["low"].notna().any() for curve, _ in panels.values()):
         marks.append("intervals: in each panel's own report")
-    if any((plan.get("show") or {}).get("equal_cost") for _, plan in panels.values()):
+    if any(plan.show.equal_cost for _, plan in panels.values()):
         marks.append("dashed: equal cost")
     if absent := [f"({study[-1]})" for study in PANELS if study not in panels]:
         marks.append(f"not run: {', '.join(absent)}")
-    return escape_figure("\n".join([" · ".join(marks), *(lines if len(said) > 1 else said)]))
+    return escape_figure("\n".join([" · ".join(marks), *(lines if len(bases) > 1 else bases)]))

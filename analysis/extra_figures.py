@@ -4,7 +4,6 @@ Drawn like `figures.py`, from the frames of `stats.py` and `breakdown.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tisdiss.analysis.captions import METRIC_LABELS, timed_on
 from tisdiss.analysis.figures import (
+    Look,
     band,
     in_figures,
     key_lines,
@@ -28,30 +28,32 @@ from tisdiss.analysis.figures import (
     trained_mark,
     uncluttered,
 )
+from tisdiss.records.plan_record import CostName, ShownRow, StudyFile
 
-COSTS = {"macs": ("GMAC per second of audio", 1e-9), "rtf": ("real-time factor", 1.0)}
+COSTS: dict[CostName, tuple[str, float]] = {
+    "macs": ("GMAC per second of audio", 1e-9),
+    "rtf": ("real-time factor", 1.0),
+}
 """What a plan may say of a row at each depth: heading and unit."""
 
 _WIDE = (7.0, 2.3)
 
 
-def cost_figure(
-    curve: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri"
-) -> Figure | None:
+def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Figure | None:
     """Score against multiply-adds and real-time factor, a point per depth; None if both unknown.
 
     Every variant is a line from its first to its last depth: the line above and to the left of
     the others is the one to use.
     """
     curve = curve[curve["metric"] == metric]
-    known = [name for name in COSTS if any(row.get(name) for row in plan["rows"])]
-    if not known:
+    costs = [name for name in COSTS if any(row.cost(name) for row in plan.rows)]
+    if not costs:
         return None
     with style(in_figures(plan)):
-        figure, panels = _figure(len(known))
-        drawn = uncluttered(curve)
-        for axes, name in zip(panels, known, strict=True):
-            handles = [_cost_line(axes, drawn, row, name, look) for row, look in looks(plan)]
+        figure, panels = _figure(len(costs))
+        curves = uncluttered(curve)
+        for axes, name in zip(panels, costs, strict=True):
+            handles = [_cost_line(axes, curves, row, name, look) for row, look in looks(plan)]
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
@@ -59,8 +61,8 @@ def cost_figure(
             _label_at_least_two(axes)
             axes.set_xlabel(_cost_label(name, plan))
         panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
-        made = [handle for handle in handles if handle] + keys(curve, plan)
-        _finish(figure, plan, curve, made, told=key_lines(curve, plan))
+        shown = [handle for handle in handles if handle] + keys(curve, plan)
+        _finish(figure, plan, curve, shown, above=key_lines(curve, plan))
     return figure
 
 
@@ -72,7 +74,7 @@ def _label_at_least_two(axes: Axes) -> None:
 
 
 def difficulty_figure(
-    by_level: pd.DataFrame, by_sex: pd.DataFrame, plan: dict[str, Any], *, metric: str = "si_snri"
+    by_level: pd.DataFrame, by_sex: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri"
 ) -> Figure | None:
     """Score at the trained depth by input level, and by the sexes in a mixture where known."""
     parts = [part for part in (by_level, by_sex) if not part.empty]
@@ -82,7 +84,7 @@ def difficulty_figure(
         figure, panels = _figure(len(parts))
         handles = []
         for row, look in looks(plan):
-            line = by_level[by_level["row"] == row["id"]]
+            line = by_level[by_level["row"] == row.id]
             if not line.empty:
                 handles.append(_line(panels[0], line["level"], line, row, look))
         panels[0].set_xlabel("SI-SNR in the mixture [dB]")
@@ -93,22 +95,22 @@ def difficulty_figure(
     return figure
 
 
-def change_figure(change: pd.DataFrame, plan: dict[str, Any], curve: pd.DataFrame) -> Figure | None:
+def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) -> Figure | None:
     """What one further pass does to single mixtures: the middle half, and how many get worse."""
     if change.empty:
         return None
     with style(in_figures(plan)):
         figure, panels = _figure(2)
         handles: list[Artist] = []
-        lines = [(change[change["row"] == row["id"]], row, look) for row, look in looks(plan)]
-        lines = [found for found in lines if not found[0].empty]
+        lines = [(change[change["row"] == row.id], row, look) for row, look in looks(plan)]
+        lines = [(line, row, look) for line, row, look in lines if not line.empty]
         for at, (line, row, look) in enumerate(lines):
             x = line["n_re"] + 0.12 * (at - (len(lines) - 1) / 2)
             ends = line["q50"] - line["q25"], line["q75"] - line["q50"]
             panels[0].errorbar(x, line["q50"], ends, ls="none", color=look["color"], lw=0.9)
             panels[0].plot(x, line["q50"], ls="none", mfc="white", **look)
             share = 100 * line["worse"]
-            label = legend_label(row["label"])
+            label = legend_label(row.label)
             handles += panels[1].plot(line["n_re"], share, mfc="white", label=label, **look)
         panels[0].axhline(0, color="0.5", lw=0.6)
         panels[0].set_ylabel("change by the last pass [dB]")
@@ -129,28 +131,28 @@ def _figure(panels: int) -> tuple[Figure, list[Axes]]:
 
 def _finish(
     figure: Figure,
-    plan: dict[str, Any],
+    plan: StudyFile,
     curve: pd.DataFrame,
     handles: list[Artist],
     *,
-    told: Sequence[str] = (),
+    above: Sequence[str] = (),
 ) -> None:
-    note(figure, plan, curve, told=told)
+    note(figure, plan, curve, above=above)
     legend(figure, handles)
     settle(figure)
 
 
-def _cost_label(name: str, plan: dict[str, Any]) -> str:
+def _cost_label(name: CostName, plan: StudyFile) -> str:
     """What a cost is, and of which device where it was measured."""
-    where = f", {timed_on(plan)}" if name == "rtf" else ""
+    where = f", {timed_on(plan.timing.environment)}" if name == "rtf" and plan.timing else ""
     return f"{COSTS[name][0]}{where}"
 
 
 def _cost_line(
-    axes: Axes, curve: pd.DataFrame, row: dict[str, Any], name: str, look: dict[str, Any]
+    axes: Axes, curve: pd.DataFrame, row: ShownRow, name: CostName, look: Look
 ) -> Artist | None:
-    costs = {int(n_re): cost * COSTS[name][1] for n_re, cost in (row.get(name) or {}).items()}
-    line = curve[(curve["row"] == row["id"]) & curve["n_re"].isin(costs)].sort_values("n_re")
+    costs = {n_re: cost * COSTS[name][1] for n_re, cost in row.cost(name).items()}
+    line = curve[(curve["row"] == row.id) & curve["n_re"].isin(costs)].sort_values("n_re")
     if line.empty:
         return None
     x = line["n_re"].map(costs)
@@ -160,21 +162,19 @@ def _cost_line(
     return handle
 
 
-def _line(
-    axes: Axes, x: pd.Series, line: pd.DataFrame, row: dict[str, Any], look: dict[str, Any]
-) -> Artist:
+def _line(axes: Axes, x: pd.Series, line: pd.DataFrame, row: ShownRow, look: Look) -> Artist:
     band(axes, x, line, look["color"])
-    label = legend_label(row["label"])
+    label = legend_label(row.label)
     return axes.plot(x, line["mean"], mfc="white", label=label, **look)[0]
 
 
-def _sexes(axes: Axes, by_sex: pd.DataFrame, plan: dict[str, Any]) -> None:
+def _sexes(axes: Axes, by_sex: pd.DataFrame, plan: StudyFile) -> None:
     """A point with its interval per variant and kind of mixture."""
     kinds = sorted(by_sex["group"].unique())
-    drawn = [(row, look) for row, look in looks(plan) if (by_sex["row"] == row["id"]).any()]
-    for at, (row, look) in enumerate(drawn):
-        line = by_sex[by_sex["row"] == row["id"]]
-        x = line["group"].map(kinds.index) + 0.5 * ((at + 0.5) / len(drawn) - 0.5)
+    variants = [(row, look) for row, look in looks(plan) if (by_sex["row"] == row.id).any()]
+    for at, (row, look) in enumerate(variants):
+        line = by_sex[by_sex["row"] == row.id]
+        x = line["group"].map(kinds.index) + 0.5 * ((at + 0.5) / len(variants) - 0.5)
         if line["low"].notna().any():
             ends = line["mean"] - line["low"], line["high"] - line["mean"]
             axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.9)

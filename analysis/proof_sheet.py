@@ -71,9 +71,9 @@ def proof_source(reports: Path) -> str:
 
 def log_problems(log: str) -> list[str]:
     """What matters in the log of a compilation; each message once."""
-    found = [line.strip() for line in log.splitlines() if _MATTERS.match(line)]
-    found = [line for line in found if not _HARMLESS.search(line)]
-    wide = (line for line in found if not _is_narrow(line))
+    lines = [line.strip() for line in log.splitlines() if _MATTERS.match(line)]
+    lines = [line for line in lines if not _HARMLESS.search(line)]
+    wide = (line for line in lines if not _is_narrow(line))
     return list(dict.fromkeys(wide))
 
 
@@ -123,6 +123,6 @@ def _run(work: Path) -> None:
 
 
 def _path() -> str:
-    found = shutil.which("pdflatex")
-    assert found is not None
-    return f"{Path(found).parent}:/usr/bin:/bin"
+    program = shutil.which("pdflatex")
+    assert program is not None
+    return f"{Path(program).parent}:/usr/bin:/bin"
