@@ -33,8 +33,11 @@ _LOGITS = np.linspace(-12, 12, 97)
 """Of the speakers' share: where its posterior is evaluated."""
 _NEGLIGIBLE = 1e-5
 """Of the posterior: what is left out."""
-_NOISE_POINTS = 200
-"""Equally probable points that stand for the noise of training."""
+_LEVELS = expit(np.linspace(-18, 18, 145))
+"""Of a distribution function: points that stand for one of two distributions that add up."""
+_MASSES = _LEVELS * (1 - _LEVELS) / (_LEVELS * (1 - _LEVELS)).sum()
+_SMOOTH = 0.3
+"""Scales of the one that are as wide as its points lie apart."""
 _NO_NOISE = 1e-300
 _ZERO = 1e-10
 """Relative size below which a variance is rounding."""
@@ -131,16 +134,14 @@ class Spread:
         """The probability of a deviation below x."""
         if not self.scales.any():
             return float(t.cdf(x / max(self.noise_scale, _NO_NOISE), self.noise_df))
-        shifted = x - self._noise_points
-        each = t.cdf(shifted[:, None] / self.scales, self.df) @ self.weights
-        return float(each.mean())
-
-    @property
-    def _noise_points(self) -> np.ndarray:
         if not self.noise_scale:
-            return np.zeros(1)
-        levels = (np.arange(_NOISE_POINTS) + 0.5) / _NOISE_POINTS
-        return self.noise_scale * t.ppf(levels, self.noise_df)
+            return float(t.cdf(x / self.scales, self.df) @ self.weights)
+        # the one with light tails in points, if the other is wide enough to be smooth between them
+        if self.noise_scale > _SMOOTH * (self.weights @ self.scales):
+            rest = x - self.scales[:, None] * t.ppf(_LEVELS, self.df)
+            return float(self.weights @ t.cdf(rest / self.noise_scale, self.noise_df) @ _MASSES)
+        rest = x - self.noise_scale * t.ppf(_LEVELS, self.noise_df)
+        return float(_MASSES @ t.cdf(rest[:, None] / self.scales, self.df) @ self.weights)
 
     def half_width(self, level: float) -> float:
         """Of the interval that holds the truth with probability `level`; 0 without any variance."""

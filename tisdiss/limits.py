@@ -36,6 +36,8 @@ MAX_NOISE = 100.0
 """dB, between trainings."""
 
 MAX_SEEDS = 1000
+MAX_LOOKS = 50
+"""Seeds of a test that looks after each."""
 MAX_CHOICES = 100
 MAX_TRIALS = 10_000
 MAX_JOBS = 256

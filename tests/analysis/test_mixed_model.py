@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import quad
 
-from tisdiss.analysis.mixed_model import Design
+from tisdiss.analysis.mixed_model import Design, Spread
 
 
 def casts(n_speakers: int, n_mixtures: int, rng: np.random.Generator) -> list[list[str]]:
@@ -90,6 +91,19 @@ def test_seeds_widen_the_interval_as_independent_noise_does() -> None:
     test, seeds = stats.sem(values), stats.sem(means)
     width = design.spread(values).with_noise(seeds, 49).half_width(0.95)
     assert width == pytest.approx(1.96 * np.hypot(test, seeds), rel=0.02)
+
+
+@pytest.mark.parametrize(("test", "noise", "df"), [(1, 2, 3), (1, 1, 1), (3, 1, 3), (1, 9, 2)])
+@pytest.mark.parametrize("x", [2, 10, 40])
+def test_the_sum_of_both_parts_is_exact_far_into_its_tail(test, noise, df, x) -> None:
+    """Looks at few seeds have levels of 1e-6: intervals of 95 % need nothing of that."""
+    spread = Spread(np.ones(1), np.array([float(test)]), 299.0).with_noise(float(noise), df)
+
+    def density(shift: float) -> float:
+        return stats.t.sf((x - shift) / noise, df) * stats.t.pdf(shift / test, 299) / test
+
+    expected, _ = quad(density, -14 * test, 14 * test, points=[0], limit=500)
+    assert 1 - spread.below(x) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("n_mixtures", [1, 2, 9])

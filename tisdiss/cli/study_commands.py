@@ -22,9 +22,10 @@ from tisdiss.cli.options import (
     Speech,
     Studies,
     Threads,
+    above_zero,
     new_reports,
 )
-from tisdiss.limits import MAX_JOBS, MAX_ROUNDS, MAX_TRIALS
+from tisdiss.limits import MAX_JOBS, MAX_LOOKS, MAX_ROUNDS, MAX_TRIALS
 
 if TYPE_CHECKING:
     from tisdiss.harness.plan import Plan
@@ -104,6 +105,19 @@ def run(
         Path | None,
         typer.Option(help="Slurm jobs with the partition, account and limits of this YAML file."),
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds until claims are decided, or futile."),
+    ] = False,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(
+            callback=above_zero, help="Stop --until-decided after so long.", show_default=False
+        ),
+    ] = None,
+    max_seeds: Annotated[
+        int, typer.Option(min=2, max=MAX_LOOKS, help="Of every row, for --until-decided.")
+    ] = 10,
 ) -> None:
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
 
@@ -113,9 +127,14 @@ def run(
     cluster.yaml has lines such as `partition: gpu`, `account: speech`,
     `minutes: 1440`, `memory_gb: 32`, `cpus: 8`, `gpus: 1`, `at_once: 16`.
     Runs that need more time are requeued and resume.
+
+    Seeds as claims need them: tisdiss run fig2e --until-decided --max-hours 8
+    tests after each seed, at levels that keep all looks together at 5 %, and stops for claims that
+    more seeds would hardly decide. runs/until_decided/ keeps the path; a stopped command goes on.
     """
     from rich.console import Console
 
+    from tisdiss.cli.until_decided import check_options
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import outcome_lines, watching
     from tisdiss.harness.launch import launch
@@ -123,7 +142,9 @@ def run(
     from tisdiss.machine.device import check_device
 
     console = Console()
-    if engine == "local" and slurm is None:
+    here = engine == "local" and slurm is None
+    check_options(max_hours, until_decided=until_decided, engine="local" if here else "slurm")
+    if here:
         check_device(device)  # before a corpus is opened
     made = planned(studies, profile, runs_dir, cache, speech, seed, row)
     for note in made.notes:
@@ -140,7 +161,25 @@ def run(
             say=watcher.say,
             watch=watcher,
         )
-        if engine == "local" and slurm is None:
+        if max_hours is not None:
+            from tisdiss.cli.until_decided import run_until_decided
+            from tisdiss.harness.until_decided import Deadline
+
+            files = dict(zip((each.study for each in made.studies), studies, strict=True))
+            outcomes = run_until_decided(
+                made,
+                runner=runner,
+                plan_at=lambda study, seed, rows: planned(
+                    *([files[study]], profile, runs_dir, cache, speech, [seed], list(rows)),
+                ),
+                launch=lambda plan, runner: launch(
+                    plan, runner=runner, jobs=jobs, processes=processes, track=track
+                ),
+                deadline=Deadline(max_hours),
+                max_seeds=max_seeds,
+                console=console,
+            )
+        elif here:
             outcomes = launch(made, runner=runner, jobs=jobs, processes=processes, track=track)
         else:
             from tisdiss.harness.slurm import launch_on_slurm

@@ -162,6 +162,9 @@ class _Pool:
         with termination_as_exit():
             try:
                 while self.waiting or self.working:
+                    if self.runner.stop():
+                        self._leave()
+                        break
                     self._start_ready()
                     self._collect()
                     time.sleep(POLL_SECONDS)
@@ -171,6 +174,15 @@ class _Pool:
                     worker.code_file.unlink(missing_ok=True)
                 self.queue.unlink(missing_ok=True)
         return self.outcomes
+
+    def _leave(self) -> None:
+        """Let the rest be for later; workers save and end."""
+        self.outcomes |= dict.fromkeys((run.identity for run in self.waiting), "stopped")
+        for identity, worker in self.working.items():
+            stop_group(worker.process)
+            code = worker.code()
+            outcome = None if code is None else outcome_of(code)
+            self.outcomes[identity] = outcome or "stopped"
 
     def _start_ready(self) -> None:
         open_runs = {run.identity for run in self.waiting} | set(self.working)
