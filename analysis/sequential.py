@@ -27,7 +27,7 @@ from scipy.stats import norm, t
 from tisdiss.analysis.claims import decide, evidence
 from tisdiss.analysis.compare import Comparison
 from tisdiss.analysis.detectable import Precision
-from tisdiss.analysis.frames import StudyFrames, load_study, planned_seeds
+from tisdiss.analysis.frames import StudyFrames, load_study
 from tisdiss.analysis.stats import Estimate
 from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.expression import Cell, leaves
@@ -165,13 +165,13 @@ def seed_path(
 def path_of(frames: StudyFrames, before: SeedPath | None, most: int) -> SeedPath:
     """The same of frames. ValueError where earlier looks counted on another number of seeds."""
     plan = frames.plan
-    if not plan.get("claims"):
-        raise ValueError(f"study {plan['study']!r} has no claims: there is nothing to decide")
-    if before and before.study_hash != plan["study_hash"]:
+    if not plan.claims:
+        raise ValueError(f"study {plan.study!r} has no claims: there is nothing to decide")
+    if before and before.study_hash != plan.study_hash:
         before = None  # another study by the same name
     if before and before.max_seeds != most:
         raise ValueError(
-            f"--max-seeds {most}: the test of {plan['study']} at profile {plan['profile']} began "
+            f"--max-seeds {most}: the test of {plan.study} at profile {plan.profile} began "
             f"with {before.max_seeds}, which its levels count on; go on with that"
         )
     known = {claim.claim: claim for claim in before.claims} if before else {}
@@ -179,9 +179,9 @@ def path_of(frames: StudyFrames, before: SeedPath | None, most: int) -> SeedPath
     claims = [_claim(frames, verdict, held, known.get(verdict.id), most) for verdict, held in pairs]
     return SeedPath(
         schema=1,
-        study=plan["study"],
-        profile=plan["profile"],
-        study_hash=plan["study_hash"],
+        study=plan.study,
+        profile=plan.profile,
+        study_hash=plan.study_hash,
         max_seeds=most,
         claims=claims,
     )
@@ -199,7 +199,7 @@ def _claim(
     if before and before.outcome in ("PASS", "FAIL"):
         return before
     looks = list(before.looks) if before else []
-    own = {row["id"]: row for row in frames.plan["rows"]}
+    own = {row.id: row for row in frames.plan.rows}
     named = (leaf.row for one in held for leaf in leaves(one.part) if isinstance(leaf, Cell))
     rows = [row for row in dict.fromkeys(named) if row in own]
     path = ClaimPath(claim=verdict.id, expr=verdict.expr, rows=rows, outcome="NOT ASKED")
@@ -211,7 +211,7 @@ def _claim(
         outcome = test.outcome
         if not looks or looks[-1].seeds < test.seeds:
             looks.append(test.look())
-    seed = _next_seed([planned_seeds(own[row]) for row in rows]) if outcome == "OPEN" else None
+    seed = _next_seed([own[row].planned_seeds for row in rows]) if outcome == "OPEN" else None
     return path.model_copy(
         update={"outcome": outcome, "looks": looks, "next_seed": seed, "begun": True}
     )

@@ -47,7 +47,7 @@ def run_until_decided(
     from tisdiss.records.seed_path import read_seed_path, write_seed_path
 
     studies = [study.study for study in first.studies]
-    without = [study.study for study in first.studies if not study.content["claims"]]
+    without = [study.study for study in first.studies if not study.content.claims]
     if without:
         raise ValueError(f"{', '.join(without)}: no claims, so there is nothing to decide")
     outcomes = dict(launch(first, deadline.heeded_by(runner)))
