@@ -45,6 +45,7 @@ from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
 from tisdiss.analysis.verdict import Kind, Status, Verdict, holm
+from tisdiss.paper_names import read_name
 from tisdiss.records.expression import (
     Cell,
     Combined,
@@ -246,16 +247,23 @@ class _Claim:
             )
 
     def _of_depth(self, part: Greater) -> list[str]:
-        """The rows of a comparison between different N_re; none of rows at the same N_re."""
+        """The rows of a comparison between different depths; none of rows of equal depth.
+
+        The depth is what the reconstructor runs: blocks (m_re) times repetitions (N_re).
+        """
         weights = depth_weights(part, self._depths)
         by_depth: dict[int, float] = defaultdict(float)
-        for (_, n_re), weight in weights.items():
-            by_depth[n_re] += weight
+        for (row, n_re), weight in weights.items():
+            by_depth[self._blocks(row) * n_re] += weight
         turned = {row for (row, _), weight in weights.items() if weight < 0}
         both = turned & {row for (row, _), weight in weights.items() if weight > 0}
         across = any(abs(weight) > 1e-9 for weight in by_depth.values())
         ours = dict.fromkeys(row for row, _ in weights if row in self.rows)
         return list(ours) if both or across else []
+
+    def _blocks(self, row: str) -> int:
+        """m_re, 1 without early split and for what others reported."""
+        return (read_name(self.rows[row].name)["m_re"] if row in self.rows else 0) or 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'

@@ -58,15 +58,15 @@ def entries(reports: Path) -> list[Entry]:
     return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
 
 
-def sentences(study: str) -> dict[tuple[str, str], str | None]:
-    """What the claims of a study say, by id and expression; nothing where it cannot be read."""
+def words(study: str) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    """`says` and `same_as` of a study's claims by id and expression; {} if it cannot be read."""
     from tisdiss.study.load import load_study  # pydantic is slow to load
 
     try:
         claims = load_study(STUDIES / f"{study}.yaml").claims
     except (OSError, ValueError):
         return {}
-    return {(claim.id, claim.expr): claim.says for claim in claims}
+    return {(claim.id, claim.expr): (claim.says, claim.same_as) for claim in claims}
 
 
 def all_studies(runs_dir: Path, profile: str) -> list[str]:

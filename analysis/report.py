@@ -26,7 +26,7 @@ from tisdiss.analysis.comparison import comparison_table
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
-from tisdiss.analysis.index import sentences, write_index
+from tisdiss.analysis.index import words, write_index
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
@@ -97,12 +97,15 @@ def again(
 
 def _reworded(results: Results) -> Results:
     plan = results.plan
-    says = sentences(plan.study)
+    by_claim = words(plan.study)
     claims = list(plan.claims)
     for at, claim in enumerate(claims):
-        if sentence := says.get((claim.id, claim.expr)):
-            claims[at] = claim.updated(says=sentence)
-    return Results(replace(results.frames, plan=plan.updated(claims=claims))) if says else results
+        says, same_as = by_claim.get((claim.id, claim.expr), (None, None))
+        if says or same_as:
+            claims[at] = claim.updated(says=says or claim.says, same_as=same_as)
+    if not by_claim:
+        return results
+    return Results(replace(results.frames, plan=plan.updated(claims=claims)))
 
 
 def write_study(

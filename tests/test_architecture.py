@@ -135,7 +135,7 @@ def test_the_model_knows_nothing_of_trackers_and_plots(name: str) -> None:
 @pytest.mark.parametrize("name", ANALYSIS)
 def test_analysis_stands_on_records_and_the_study_language(name: str) -> None:
     rooms = {room_of(module) for module in imports(name) if within(module, "tisdiss")}
-    assert rooms <= {"analysis", "records", "study", "machine", ""}
+    assert rooms <= {"analysis", "records", "study", "settings", "machine", ""}
     heavy = ("torch", "torchaudio", "torchmetrics", "mlflow")
     assert not [module for module in imports(name) | reached(name) if within(module, *heavy)]
 
