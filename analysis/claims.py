@@ -30,6 +30,8 @@ import numpy as np
 
 from tisdiss.analysis.captions import pretty
 from tisdiss.analysis.compare import (
+    LEAST_GAIN,
+    MOST_WORSE,
     Comparison,
     Score,
     combined,
@@ -37,6 +39,7 @@ from tisdiss.analysis.compare import (
     depth_weights,
     has_tolerance,
     is_level,
+    kind_of,
     seeds,
 )
 from tisdiss.analysis.frames import StudyFrames, load_study
@@ -44,7 +47,7 @@ from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
-from tisdiss.analysis.verdict import Kind, Status, Verdict, holm
+from tisdiss.analysis.verdict import Status, Verdict, holm
 from tisdiss.paper_names import read_name
 from tisdiss.records.expression import (
     Cell,
@@ -63,10 +66,6 @@ from tisdiss.records.plan_record import ClaimPart, ShownRow
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
 
-LEAST_GAIN = 0.5
-"""dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
-MOST_WORSE = 0.05
-"""Share of mixtures that the trained depth may make worse than one repetition."""
 
 _Key = tuple[str, int, str]
 _ByRole = dict[str, tuple[Paired, dict[_Key, Estimate]]]
@@ -391,13 +390,6 @@ class _Claim:
                 share = f"{cells.n_left_out} of {cells.n_utterances} utterances left out"
                 texts.append(f"{share}, undefined in {', '.join(rows)}")
         return texts
-
-
-def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
-    """Whose sentence a claim is; what compares no scores is true by construction, or not."""
-    if not any(isinstance(leaf, Cell) for part in parts for leaf in leaves(part)):
-        return "construction"
-    return "ours" if source.startswith("ours") else "paper"
 
 
 def cost(row: ShownRow, name: str, n_re: int) -> float | None:

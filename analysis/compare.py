@@ -1,17 +1,22 @@
 """Comparisons of a claim: what must be above 0, how sure it is, and what several say together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tisdiss.analysis.detectable import detectable
 from tisdiss.analysis.stats import LEVEL, Estimate
-from tisdiss.analysis.verdict import Status
-from tisdiss.records.expression import Cell, Combined, Greater, Number, Value
+from tisdiss.analysis.verdict import Kind, Status
+from tisdiss.records.expression import Cell, Combined, Greater, Number, Value, leaves
 
 Score = Estimate | float
+
+LEAST_GAIN = 0.5
+"""dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
+MOST_WORSE = 0.05
+"""Share of mixtures that the trained depth may make worse than one repetition."""
 
 
 @dataclass(frozen=True)
@@ -144,3 +149,10 @@ def _linear(value: Value) -> tuple[float, float]:
         other = parts[1] if isinstance(value.values[0], Number) else parts[0]
         return factor * other[0], factor * other[1]
     return parts[0]
+
+
+def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
+    """Whose sentence a claim is; what compares no scores is true by construction, or not."""
+    if not any(isinstance(leaf, Cell) for part in parts for leaf in leaves(part)):
+        return "construction"
+    return "ours" if source.startswith("ours") else "paper"
