@@ -20,7 +20,7 @@ from tisdiss.config import ModelConfig
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import brief, write_atomic
-from tisdiss.sound.outputs import check_weights
+from tisdiss.shipped import check_weights
 
 KEPT_STATES = 2
 

@@ -1,4 +1,4 @@
-"""The weights that come with the project."""
+"""Files of weights: whether there is one, and the one that comes with the project."""
 
 from pathlib import Path
 
@@ -14,3 +14,14 @@ def base_model() -> Path:
     raise ValueError(
         f"{BASE}: the shipped model is not here; run from the project folder or pass --model"
     )
+
+
+def is_weights(model: str | Path) -> bool:
+    """Whether a model is given by its file, not by its paper name."""
+    return Path(model).suffix == ".safetensors" or Path(model).is_file()
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a model file that is not there."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")

@@ -61,8 +61,8 @@ def separate(
 
     Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
-    from tisdiss.shipped import base_model
-    from tisdiss.sound.outputs import check_folder, check_sources, check_targets, check_weights
+    from tisdiss.shipped import base_model, check_weights
+    from tisdiss.sound.outputs import check_folder, check_sources, check_targets
 
     check_sources(files)
     check_folder(out)
@@ -118,7 +118,7 @@ def profile(
     Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
     """
     from tisdiss.config import ModelConfig
-    from tisdiss.sound.outputs import check_weights, is_weights
+    from tisdiss.shipped import check_weights, is_weights
 
     if is_weights(model):
         check_weights(Path(model))

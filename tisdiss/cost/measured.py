@@ -18,7 +18,7 @@ from tisdiss.limits import MAX_MEASURED
 from tisdiss.machine.device import check_device
 from tisdiss.machine.memory import peak_growth
 from tisdiss.model import TISDiSS
-from tisdiss.sound.outputs import is_weights
+from tisdiss.shipped import is_weights
 
 PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
 

@@ -17,17 +17,6 @@ def check_file(source: Path) -> None:
         raise ValueError(f"{source}: no such sound file")
 
 
-def is_weights(model: str | Path) -> bool:
-    """Whether a model is given by its file, not by its paper name."""
-    return Path(model).suffix == ".safetensors" or Path(model).is_file()
-
-
-def check_weights(path: Path) -> None:
-    """Refuse a model file that is not there."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
-
-
 def check_sources(sources: Sequence[Path]) -> None:
     """Refuse what is no file, and files whose outputs would have the same names."""
     for source in sources:
