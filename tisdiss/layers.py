@@ -16,7 +16,7 @@ from tisdiss.config import BlockConfig
 from tisdiss.kernels import conv_swiglu
 from tisdiss.kernels.attention import attend, rotated, whole_vectors
 from tisdiss.kernels.fused import rms_group_norm
-from tisdiss.kernels.modes import again, in_bf16, rows_at_a_time
+from tisdiss.kernels.modes import in_bf16, recomputed, rows_at_a_time
 from tisdiss.kernels.products import product
 
 Work = Callable[[Tensor], Tensor]
@@ -122,7 +122,7 @@ class LocoformerPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return self._by_rows(x)
-        return again(self.recompute, self._whole, x)
+        return recomputed(self._whole, x, on=self.recompute)
 
     def _whole(self, x: Tensor) -> Tensor:
         return self._run(self._steps(x.shape[1]), x)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tisdiss.codec import ConvEncoder, JointConvDecoder
 from tisdiss.config import BlockConfig, CodecConfig, GridConfig, ModelConfig
-from tisdiss.kernels.modes import again
+from tisdiss.kernels.modes import recomputed
 from tisdiss.parts import Parts
 from tisdiss.separator import DualPath, Separator
 from tisdiss.splitter import NoSplit
@@ -66,7 +66,7 @@ class GridPath(nn.Module):
         self.windows = windows
 
     def forward(self, x: Tensor) -> Tensor:
-        return again(self.recompute, self._whole, x)
+        return recomputed(self._whole, x, on=self.recompute)
 
     def _whole(self, x: Tensor) -> Tensor:
         steps, _ = self.lstm(self.windows.cut(self.norm(x)))
@@ -127,7 +127,7 @@ class FrameAttention(nn.Module):
         self.out = project(n_heads=1, width=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return again(self.recompute, self._whole, x)
+        return recomputed(self._whole, x, on=self.recompute)
 
     def _whole(self, x: Tensor) -> Tensor:
         query, key, value = self.query(x), self.key(x), self.value(x)

@@ -173,7 +173,7 @@ def _alive(trial: FrozenTrial, runs_dir: Path) -> bool:
 
 
 def _is_there(pid: int, born: float | None) -> bool:
-    """Whether a process lives; its number may have been given anew to another one."""
+    """Whether a process lives; `born` guards against a recycled process id."""
     try:
         now = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:

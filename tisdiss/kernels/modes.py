@@ -18,8 +18,8 @@ def set_recompute(model: nn.Module, on: bool) -> None:
             module.recompute = on  # type: ignore[assignment]
 
 
-def again(on: bool, work: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`work(x)`; `on` keeps only x for the gradient and does the work a second time."""
+def recomputed(work: Callable[[Tensor], Tensor], x: Tensor, *, on: bool) -> Tensor:
+    """`work(x)`; `on` keeps only x for the gradient and repeats the work in the backward pass."""
     if on and torch.is_grad_enabled():
         return checkpoint(work, x, use_reentrant=False, preserve_rng_state=False)
     return work(x)
