@@ -207,7 +207,7 @@ def test_the_time_left_leaves_out_the_slow_first_mixture(
     model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, took = [0.0], iter([100.0, 2.0, 4.0])
-    rows = [{"mixture_id": "m", "n_re": 1, "si_snri": 0.0}]
+    rows = [{"mixture_id": "m", "n_re": 1, "si_snri": 0.0, "samples": 8000, "speaker": "a"}]
 
     def score(*_: object) -> list[dict]:
         now[0] += next(took)
