@@ -302,7 +302,7 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
         os._exit(0)
     short_run, long_run = (RunFolder.of(runner.runs_dir, run.identity) for run in planned.runs)
     end = time.monotonic() + 600
-    while short_run.result().get("status") != "done" or not holder(long_run.lock_file):
+    while short_run.result().status != "done" or not holder(long_run.lock_file):
         assert time.monotonic() < end
         time.sleep(0.1)
     pids = [json.loads(folder.lock_file.read_text())["pid"] for folder in (short_run, long_run)]
