@@ -9,7 +9,7 @@ reads them again: whoever has the report needs no run folders.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,15 +26,14 @@ from tisdiss.records.plan_record import (
     read_study,
     saved_plan,
 )
-from tisdiss.records.reading import checked, read_as
-from tisdiss.records.record import Record
+from tisdiss.records.reading import checked, read_as, read_if_there
 from tisdiss.records.report_record import ReportFile, RunLine
+from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import (
     RUN_WAY_OUT,
     Environment,
     Evaluation,
     Revision,
-    RunConfig,
     RunResult,
 )
 from tisdiss.records.scores import read_scores
@@ -51,7 +50,6 @@ _TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
     "seconds": "Float64",
     "dirty": "boolean",
 }
-_Shape = TypeVar("_Shape", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -224,7 +222,7 @@ def _read_run(
         status="missing",
         scored=False,
     )
-    folder = runs_dir / planned.identity[:10]
+    folder = RunFolder.of(runs_dir, planned.identity)
     try:
         whole = _with_files(line, folder)
         return whole, _read_scores(folder, row, planned) if whole.scored else None
@@ -234,14 +232,14 @@ def _read_run(
         return line.updated(status="damaged", reason=reason), None
 
 
-def _with_files(line: RunLine, folder: Path) -> RunLine:
+def _with_files(line: RunLine, folder: RunFolder) -> RunLine:
     """The line with what the run's own files say; as it is where the run was never begun."""
-    config = _read(folder / "config.json", RunConfig)
+    config = folder.config()
     if config is None:
         return line
-    _check_identity(folder / "config.json", config.identity, line.identity)
-    environment = _read(folder / "environment.json", Environment) or Environment()
-    outcome = _read(folder / "result.json", RunResult)
+    _check_identity(folder.path / "config.json", config.identity, line.identity)
+    environment = folder.environment() or Environment()
+    outcome = read_if_there(folder.path / "result.json", RunResult, way_out=RUN_WAY_OUT)
     result = outcome or RunResult()
     first, *later = [part.git for part in (environment, *environment.resumed)]
     commits = dict.fromkeys(git.commit for git in later)
@@ -261,10 +259,12 @@ def _with_files(line: RunLine, folder: Path) -> RunLine:
     return _with_evaluation(line, folder) if line.status in USABLE else line
 
 
-def _with_evaluation(line: RunLine, folder: Path) -> RunLine:
+def _with_evaluation(line: RunLine, folder: RunFolder) -> RunLine:
     """The line of a finished run, with what was scored."""
-    path = folder / "evaluations" / line.evaluation[:10] / "evaluation.json"
-    evaluation = _read(path, Evaluation, "identity", "test_manifest")
+    path = folder.evaluation(line.evaluation) / "evaluation.json"
+    evaluation = read_if_there(
+        path, Evaluation, way_out=RUN_WAY_OUT, needs=("identity", "test_manifest")
+    )
     if evaluation is None:
         return line.updated(status="not evaluated")
     _check_identity(path, evaluation.identity, line.evaluation)
@@ -277,16 +277,8 @@ def _any_dirty(revisions: list[Revision]) -> bool | None:
     return True if True in flags else None if None in flags else False
 
 
-def _read(path: Path, shape: type[_Shape], *needs: str) -> _Shape | None:
-    """A record of a run, None where it is absent."""
-    try:
-        return read_as(path, shape, way_out=RUN_WAY_OUT, needs=needs)
-    except FileNotFoundError:
-        return None
-
-
-def _read_scores(folder: Path, row: ShownRow, planned: PlanRun) -> pd.DataFrame:
-    path = folder / "evaluations" / planned.evaluation[:10] / SCORES
+def _read_scores(folder: RunFolder, row: ShownRow, planned: PlanRun) -> pd.DataFrame:
+    path = folder.evaluation(planned.evaluation) / SCORES
     scores = read_scores(path, _SCORED)
     repeated = scores.duplicated(["mixture_id", "slot", "n_re"])
     if repeated.any():

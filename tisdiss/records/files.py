@@ -48,7 +48,7 @@ def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dic
     if not isinstance(value, dict):
         raise DamagedError(f"{path}: holds a {type(value).__name__}, not an object; {way_out}")
     for key in needs:
-        if key not in value:
+        if value.get(key) is None:
             raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
     return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,38 +18,23 @@ from tisdiss.records.record import Digits
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-def read_if_there(path: Path, shape: type[Shape], *, way_out: str) -> Shape | None:
+def read_if_there(
+    path: Path, shape: type[Shape], *, way_out: str, needs: tuple[str, ...] = ()
+) -> Shape | None:
     """A record, None where there is no file."""
     try:
-        return read_as(path, shape, way_out=way_out)
+        return read_as(path, shape, way_out=way_out, needs=needs)
     except FileNotFoundError:
         return None
 
 
-def read_record(
-    path: Path, shape: type[BaseModel], *, way_out: str, needs: Sequence[str] = ()
-) -> dict[str, Any]:
-    """A record as plain data, with the keys that it `needs` beyond those of its shape.
+def read_as(path: Path, shape: type[Shape], *, way_out: str, needs: tuple[str, ...] = ()) -> Shape:
+    """A record with the keys that it `needs` beyond those of its shape.
 
     DamagedError where it is not of that shape; FileNotFoundError where there is no file.
     """
-    return _read(path, shape, way_out, needs)[0]
-
-
-def read_as(path: Path, shape: type[Shape], *, way_out: str, needs: Sequence[str] = ()) -> Shape:
-    """The same as an object of its shape."""
-    return _read(path, shape, way_out, needs)[1]
-
-
-def _read(
-    path: Path, shape: type[Shape], way_out: str, needs: Sequence[str]
-) -> tuple[dict[str, Any], Shape]:
-    content = read_object(path, way_out=way_out)
-    record = checked(content, shape, where=str(path), way_out=way_out)
-    for key in needs:
-        if content.get(key) is None:
-            raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
-    return content, record
+    content = read_object(path, way_out=way_out, needs=needs)
+    return checked(content, shape, where=str(path), way_out=way_out)
 
 
 def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:

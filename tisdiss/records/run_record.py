@@ -134,10 +134,3 @@ class Event(Record):
 
 
 RUN_WAY_OUT = "delete that file, or the whole run folder, and run the study again"
-
-RUN_FILES: dict[str, type[Record]] = {
-    "config.json": RunConfig,
-    "environment.json": Environment,
-    "result.json": RunResult,
-    "evaluation.json": Evaluation,
-}

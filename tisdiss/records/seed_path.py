@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from tisdiss.records.files import write_atomic
-from tisdiss.records.reading import checked, read_record
+from tisdiss.records.reading import read_if_there
 from tisdiss.records.record import Count, Record
 
 SEED_PATH_SCHEMA = 1
@@ -74,11 +74,7 @@ def read_seed_path(runs_dir: Path, study: str, profile: str) -> SeedPath | None:
     """What an earlier command left; DamagedError if it cannot be read."""
     path = seed_path_file(runs_dir, study, profile)
     way_out = "delete it: the claims are then tested as if nobody had looked at them"
-    try:
-        found = read_record(path, SeedPath, way_out=way_out)
-    except FileNotFoundError:
-        return None
-    return checked(found, SeedPath, where=str(path), way_out=way_out)
+    return read_if_there(path, SeedPath, way_out=way_out)
 
 
 def write_seed_path(runs_dir: Path, path: SeedPath) -> Path:
