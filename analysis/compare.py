@@ -48,19 +48,13 @@ class Comparison:
         spread = self.value.spread if isinstance(self.value, Estimate) else None
         return detectable(spread) if spread else float("nan")
 
-    def low(self, level: float) -> float:
-        """The lower end; what needs no score is simply above 0 or not."""
-        if isinstance(self.value, Estimate):
-            low = self.value.interval(level)[0]
-            return -np.inf if np.isnan(low) else low
-        return self.value if self.value > 0 else -np.inf
-
-    def high(self, level: float) -> float:
-        """The upper end, likewise."""
-        if isinstance(self.value, Estimate):
-            high = self.value.interval(level)[1]
-            return np.inf if np.isnan(high) else high
-        return self.value if self.value > 0 else -np.inf
+    def ends(self, level: float) -> tuple[float, float]:
+        """For a decision: what needs no score is above 0 or not, what has no interval is open."""
+        if not isinstance(self.value, Estimate):
+            exact = self.value if self.value > 0 else -np.inf
+            return exact, exact
+        low, high = self.value.interval(level)
+        return (-np.inf, np.inf) if np.isnan(low) else (low, high)
 
 
 def seeds(comparisons: list[Comparison]) -> list[int]:
@@ -90,10 +84,10 @@ def _mean(value: Score) -> float:
 def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
     """The status, and which comparison decided it: the one that is least above 0."""
     narrow = 1 - (1 - LEVEL) / len(comparisons)
-    highs = [comparison.high(narrow) for comparison in comparisons]
+    highs = [comparison.ends(narrow)[1] for comparison in comparisons]
     if min(highs) < 0:
         return "FAIL", comparisons[highs.index(min(highs))]
-    lows = {at: one.low(LEVEL) for at, one in enumerate(comparisons)}
+    lows = {at: one.ends(LEVEL)[0] for at, one in enumerate(comparisons)}
     least = min(lows, key=lambda at: (lows[at], comparisons[at].mean))
     return ("PASS" if lows[least] > 0 else "UNDECIDED"), comparisons[least]
 

@@ -11,6 +11,7 @@ Scores that are not finite are missing: they are left out and counted in `n_miss
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ class Estimate:
     def __rsub__(self, other: float) -> "Estimate":
         return -self + other
 
-    @property
+    @cached_property
     def spread(self) -> Spread | None:
         """How far the truth may be from the mean; None where speakers are too few."""
         if self.design is None:
