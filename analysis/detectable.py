@@ -36,9 +36,7 @@ class Precision:
         One seed shows no noise: what counts there is the noise that is known otherwise.
         """
         if seeds == 1 or not self.noise:  # as if it were known
-            known = Spread(
-                np.ones(1), np.array([math.hypot(self._width, self.noise)]), self.test.df
-            )
+            known = Spread.one(math.hypot(self._width, self.noise), self.test.df)
             return _found(np.array([known.half_width(_LEVEL)]), math.hypot(self._sd, self.noise))
         return self._detectable(self.noise / math.sqrt(seeds), seeds - 1)
 
@@ -58,7 +56,7 @@ class Precision:
     @property
     def _flat(self) -> Spread:
         """One t distribution for the test material."""
-        return Spread(np.ones(1), np.array([self._width]), self.test.df)
+        return Spread.one(self._width, self.test.df)
 
     @property
     def _sd(self) -> float:

@@ -89,15 +89,15 @@ class Design:
         centred = values - values.mean()
         total = float(centred @ centred)
         vectors, variances = self._directions
-        if n < 2 or total <= _ZERO * max(1.0, float(values @ values)) * _ZERO:
-            return Spread(np.ones(1), np.zeros(1), 1.0)
+        if n < 2 or total <= _ZERO**2 * max(1.0, float(values @ values)):
+            return Spread.one(0.0, 1.0)
         within = (vectors.T @ centred) ** 2
         rest = max(0.0, total - float(within.sum()))
         if len(variances) == 0:
-            return Spread(np.ones(1), np.array([np.sqrt(total / (n - 1) / mixtures)]), mixtures - 1)
+            return Spread.one(np.sqrt(total / (n - 1) / mixtures), mixtures - 1)
         if rest <= _ZERO * total:  # the speakers explain all
             scale = np.sqrt((within / variances).mean() * self._mean_variance)
-            return Spread(np.ones(1), np.array([scale]), len(variances))
+            return Spread.one(scale, len(variances))
         share = expit(_LOGITS)[:, None]
         each = share * variances + (1 - share)
         squares = (within / each).sum(axis=1) + rest / (1 - share[:, 0])
@@ -125,6 +125,11 @@ class Spread:
     df: float
     noise_scale: float = 0.0
     noise_df: float = 1.0
+
+    @classmethod
+    def one(cls, scale: float, df: float) -> "Spread":
+        """A single t distribution."""
+        return cls(np.ones(1), np.array([scale]), df)
 
     def with_noise(self, scale: float, df: float) -> "Spread":
         """The same and what trainings differ by: a t distribution of its own."""
