@@ -42,16 +42,17 @@ class PairDecoder(nn.Module):
 def pairs(monkeypatch):
     """A codec of pairs of bins, added in its table alone."""
     made_up = ModuleType("made_up")
-    made_up.pair_codec = lambda config, *, channels, bands, eps: (
-        PairEncoder(channels),
-        PairDecoder(channels),
+    made_up.pair_codec = lambda size, *, eps: (
+        PairEncoder(size.channels),
+        PairDecoder(size.channels),
     )
     monkeypatch.setitem(sys.modules, "made_up", made_up)
     layers = CodecLayers(
         "made_up:pair_codec",
-        parameters=lambda size: 2 * 4 * size.channels,
+        encoder_parameters=lambda size: 4 * size.channels,
+        decoder_parameters=lambda size: 4 * size.channels,
         encoder_macs=lambda size: len(size.bands) * 4 * size.channels,
-        decoder_macs=lambda size: size.n_src * len(size.bands) * 4 * size.channels,
+        decoder_macs=lambda size: len(size.bands) * 4 * size.channels,
     )
 
     def layout(grid):

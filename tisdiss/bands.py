@@ -221,8 +221,28 @@ class TigerDecoder(nn.Module):
         _xavier(self.weight, self.map.per_row(4 * self.map.widths), self.weight.shape[2])
 
     def forward(self, features: Tensor, spec: Tensor) -> Tensor:
+        return spec[:, None] * _summing_to_one(self.masks(features))
+
+    def masks(self, features: Tensor) -> Tensor:
+        """Complex masks (batch, n_src, frames, bins), before they are made to sum to one."""
         x = functional.prelu(features.flatten(0, 2), self.slope).view_as(features)
         x = torch.einsum("bstnc,nigc->gbstni", x, self.map.pad(self.weight))
         value, gate = x + self.map.pad(self.bias).movedim(-1, 0)[:, None, None, None]
-        masks = self.map.merge(value * gate.sigmoid())
-        return spec[:, None] * (masks + (1 - masks.sum(1, keepdim=True)) / masks.shape[1])
+        return self.map.merge(value * gate.sigmoid())
+
+
+class JointTigerDecoder(nn.Module):
+    """As `TigerDecoder`, but with weights of its own for each source, all out of one map."""
+
+    def __init__(self, decoders: list[TigerDecoder]) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList(decoders)
+
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
+        masks = torch.cat([decoder.masks(features) for decoder in self.decoders], dim=1)
+        return spec[:, None] * _summing_to_one(masks)
+
+
+def _summing_to_one(masks: Tensor) -> Tensor:
+    """Spread over the masks of a bin what their sum lacks of 1 + 0j."""
+    return masks + (1 - masks.sum(1, keepdim=True)) / masks.shape[1]

@@ -5,20 +5,23 @@ decoders turn features (batch, n_src, frames, bins or bands, channels), with the
 at hand, into spectra (batch, n_src, frames, bins). Band-split codecs are in `bands.py`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
 
-from tisdiss.band_layouts import Bands
 from tisdiss.bands import (
     ConvBandDecoder,
     ConvBandEncoder,
+    JointTigerDecoder,
     LinearBandDecoder,
     LinearBandEncoder,
     TigerDecoder,
 )
-from tisdiss.config import CodecConfig
+from tisdiss.codec_kinds import CodecSize
+from tisdiss.config import ModelConfig
 
 
 class ConvEncoder(nn.Module):
@@ -48,7 +51,7 @@ class ConvDecoder(nn.Module):
 
 
 class JointConvDecoder(nn.Module):
-    """As `ConvDecoder`, but makes all speakers out of one feature map (TF-Locoformer)."""
+    """As `ConvDecoder`, but makes all sources out of one feature map (TF-Locoformer)."""
 
     def __init__(self, *, channels: int, n_src: int) -> None:
         super().__init__()
@@ -58,6 +61,17 @@ class JointConvDecoder(nn.Module):
     def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         parts = self.deconv(features.squeeze(1).permute(0, 3, 1, 2))
         return _complex(parts.unflatten(1, (self.n_src, 2)))
+
+
+class JointDecoder(nn.Module):
+    """A decoder of its own for each source, all out of one feature map."""
+
+    def __init__(self, decoders: list[nn.Module]) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList(decoders)
+
+    def forward(self, features: Tensor, spec: Tensor) -> Tensor:
+        return torch.cat([decoder(features, spec) for decoder in self.decoders], dim=1)
 
 
 class MaskDecoder(nn.Module):
@@ -71,40 +85,51 @@ class MaskDecoder(nn.Module):
         return self.inner(features, spec) * spec.unsqueeze(1)
 
 
-def build_codec(
-    config: CodecConfig, *, channels: int, mask: bool, eps: float
-) -> tuple[nn.Module, nn.Module]:
+Codec = tuple[nn.Module, nn.Module]
+"""An encoder and the decoder that belongs to it."""
+
+
+def build_codec(config: ModelConfig) -> Codec:
     """Encoder and decoder of the config's kind, which `codec_kinds.py` lists."""
-    build = resolve_name(config.entry.layers.builder)
-    encoder, decoder = build(config, channels=channels, bands=config.entry.layout(config), eps=eps)
-    return encoder, MaskDecoder(decoder) if mask else decoder
+    layers = config.codec.entry.layers
+    encoder, decoder = resolve_name(layers.builder)(config.codec_size, eps=config.block.eps)
+    return encoder, MaskDecoder(decoder) if config.mask and not layers.masks else decoder
 
 
-def conv2d_codec(
-    config: CodecConfig, *, channels: int, bands: Bands, eps: float
-) -> tuple[nn.Module, nn.Module]:
-    return ConvEncoder(channels=channels, eps=eps), ConvDecoder(channels=channels)
+def conv2d_codec(size: CodecSize, *, eps: float) -> Codec:
+    encoder = ConvEncoder(channels=size.channels, eps=eps)
+    if size.joint:
+        return encoder, JointConvDecoder(channels=size.channels, n_src=size.n_src)
+    return encoder, ConvDecoder(channels=size.channels)
 
 
-def linear_codec(
-    config: CodecConfig, *, channels: int, bands: Bands, eps: float
-) -> tuple[nn.Module, nn.Module]:
-    decoder = LinearBandDecoder(channels=channels, bands=bands, expansion=config.expansion)
-    return LinearBandEncoder(channels=channels, bands=bands), decoder
+def linear_codec(size: CodecSize, *, eps: float) -> Codec:
+    encoder = LinearBandEncoder(channels=size.channels, bands=size.bands)
+    return encoder, _for_sources(
+        size,
+        partial(
+            LinearBandDecoder, channels=size.channels, bands=size.bands, expansion=size.expansion
+        ),
+    )
 
 
-def conv1d_codec(
-    config: CodecConfig, *, channels: int, bands: Bands, eps: float
-) -> tuple[nn.Module, nn.Module]:
-    encoder = ConvBandEncoder(channels=channels, bands=bands)
-    return encoder, ConvBandDecoder(channels=channels, bands=bands)
+def conv1d_codec(size: CodecSize, *, eps: float) -> Codec:
+    encoder = ConvBandEncoder(channels=size.channels, bands=size.bands)
+    make = partial(ConvBandDecoder, channels=size.channels, bands=size.bands)
+    return encoder, _for_sources(size, make)
 
 
-def tiger_codec(
-    config: CodecConfig, *, channels: int, bands: Bands, eps: float
-) -> tuple[nn.Module, nn.Module]:
-    encoder = ConvBandEncoder(channels=channels, bands=bands, kernel_size=1)
-    return encoder, TigerDecoder(channels=channels, bands=bands)
+def tiger_codec(size: CodecSize, *, eps: float) -> Codec:
+    encoder = ConvBandEncoder(channels=size.channels, bands=size.bands, kernel_size=1)
+    make = partial(TigerDecoder, channels=size.channels, bands=size.bands)
+    if size.joint:
+        return encoder, JointTigerDecoder([make() for _ in range(size.n_src)])
+    return encoder, make()
+
+
+def _for_sources(size: CodecSize, make: Callable[[], nn.Module]) -> nn.Module:
+    """One decoder for all sources or, where they share one feature map, one for each."""
+    return JointDecoder([make() for _ in range(size.n_src)]) if size.joint else make()
 
 
 def _complex(parts: Tensor) -> Tensor:

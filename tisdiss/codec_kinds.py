@@ -10,8 +10,6 @@ from typing import Protocol
 
 from tisdiss.band_layouts import Bands, mel_bands, tiger_bands
 
-PLAIN = "conv2d"
-"""The kind without bands, the only one of models that split no features by speaker."""
 _TAPS_2D = 9
 """Taps of a 3x3 convolution."""
 _TAPS = 3
@@ -37,7 +35,7 @@ class CodecSize:
     """The bins of each band; empty where the network sees every bin."""
     expansion: int
     joint: bool
-    """Whether the decoder makes all speakers out of one feature map."""
+    """Whether all sources are decoded out of one feature map, each by a decoder of its own."""
 
     @property
     def rows(self) -> int:
@@ -45,17 +43,29 @@ class CodecSize:
         return 2 * sum(map(len, self.bands))
 
 
+Count = Callable[[CodecSize], int]
+
+
 @dataclass(frozen=True)
 class CodecLayers:
     """The layers of an encoder and its decoder."""
 
     builder: str
-    """"module:function"; called with `CodecConfig`, channels, bands and eps it returns both."""
-    parameters: Callable[[CodecSize], int]
-    encoder_macs: Callable[[CodecSize], int]
+    """"module:function"; called with a `CodecSize` and eps it returns both."""
+    encoder_parameters: Count
+    decoder_parameters: Count
+    """Parameters of one decoder, which serves every source or, out of one map, one of them."""
+    encoder_macs: Count
     """Multiply-adds of a frame."""
-    decoder_macs: Callable[[CodecSize], int]
-    """Multiply-adds of a frame of all speakers."""
+    decoder_macs: Count
+    """Multiply-adds of a frame of one source."""
+    masks: bool = False
+    """Its decoder multiplies the mixture by masks itself, so that `mask` changes nothing."""
+
+    def parameters(self, size: CodecSize) -> int:
+        """Parameters of the encoder and of all decoders."""
+        decoders = size.n_src if size.joint else 1
+        return self.encoder_parameters(size) + decoders * self.decoder_parameters(size)
 
 
 @dataclass(frozen=True)
@@ -83,25 +93,26 @@ def tiger_layout(grid: Grid) -> Bands:
     return tiger_bands(n_fft=grid.n_fft)
 
 
-def _conv2d_parameters(size: CodecSize) -> int:
-    outputs = 2 * (size.n_src if size.joint else 1)
-    encoder = _TAPS_2D * 2 * size.channels + size.channels + 2 * size.channels
-    return encoder + _TAPS_2D * size.channels * outputs + outputs
+def _conv2d_encoder_parameters(size: CodecSize) -> int:
+    return _TAPS_2D * 2 * size.channels + size.channels + 2 * size.channels
 
 
-def _conv2d_encoder_macs(size: CodecSize) -> int:
+def _conv2d_decoder_parameters(size: CodecSize) -> int:
+    return _TAPS_2D * size.channels * 2 + 2
+
+
+def _conv2d_macs(size: CodecSize) -> int:
     return size.bins * _TAPS_2D * 2 * size.channels
 
 
-def _conv2d_decoder_macs(size: CodecSize) -> int:
-    return size.n_src * _conv2d_encoder_macs(size)
+def _linear_encoder_parameters(size: CodecSize) -> int:
+    return size.rows + size.rows * size.channels + len(size.bands) * size.channels
 
 
-def _linear_parameters(size: CodecSize) -> int:
+def _linear_decoder_parameters(size: CodecSize) -> int:
     bands, hidden = len(size.bands), size.expansion * size.channels
-    encoder = size.rows + size.rows * size.channels + bands * size.channels
     deep = bands * (size.channels * hidden + hidden + hidden**2 + hidden)
-    return encoder + deep + size.rows * 2 * hidden + size.rows * 2
+    return deep + size.rows * 2 * hidden + size.rows * 2
 
 
 def _linear_encoder_macs(size: CodecSize) -> int:
@@ -110,30 +121,32 @@ def _linear_encoder_macs(size: CodecSize) -> int:
 
 def _linear_decoder_macs(size: CodecSize) -> int:
     hidden = size.expansion * size.channels
-    deep = len(size.bands) * hidden * (size.channels + hidden)
-    return size.n_src * (deep + size.rows * 2 * hidden)
+    return len(size.bands) * hidden * (size.channels + hidden) + size.rows * 2 * hidden
 
 
-def _conv1d_parameters(size: CodecSize) -> int:
-    encoder = _normed_parameters(size, _TAPS)
-    return encoder + size.rows * size.channels * _TAPS + size.rows
+def _conv1d_encoder_parameters(size: CodecSize) -> int:
+    return _normed_parameters(size, _TAPS)
 
 
-def _conv1d_encoder_macs(size: CodecSize) -> int:
+def _conv1d_decoder_parameters(size: CodecSize) -> int:
+    return size.rows * size.channels * _TAPS + size.rows
+
+
+def _conv1d_macs(size: CodecSize) -> int:
     return size.rows * size.channels * _TAPS
 
 
-def _conv1d_decoder_macs(size: CodecSize) -> int:
-    return size.n_src * size.rows * _TAPS * size.channels
+def _tiger_encoder_parameters(size: CodecSize) -> int:
+    return _normed_parameters(size, 1)
 
 
-def _tiger_parameters(size: CodecSize) -> int:
+def _tiger_decoder_parameters(size: CodecSize) -> int:
     slopes = len(size.bands)
-    return _normed_parameters(size, 1) + slopes + size.rows * 2 * size.channels + size.rows * 2
+    return slopes + size.rows * 2 * size.channels + size.rows * 2
 
 
 def _tiger_decoder_macs(size: CodecSize) -> int:
-    return size.n_src * size.rows * 2 * size.channels
+    return size.rows * 2 * size.channels
 
 
 def _normed_parameters(size: CodecSize, taps: int) -> int:
@@ -142,20 +155,37 @@ def _normed_parameters(size: CodecSize, taps: int) -> int:
 
 
 CONV2D = CodecLayers(
-    "tisdiss.codec:conv2d_codec", _conv2d_parameters, _conv2d_encoder_macs, _conv2d_decoder_macs
+    "tisdiss.codec:conv2d_codec",
+    _conv2d_encoder_parameters,
+    _conv2d_decoder_parameters,
+    encoder_macs=_conv2d_macs,
+    decoder_macs=_conv2d_macs,
 )
 LINEAR = CodecLayers(
-    "tisdiss.codec:linear_codec", _linear_parameters, _linear_encoder_macs, _linear_decoder_macs
+    "tisdiss.codec:linear_codec",
+    _linear_encoder_parameters,
+    _linear_decoder_parameters,
+    encoder_macs=_linear_encoder_macs,
+    decoder_macs=_linear_decoder_macs,
 )
 CONV1D = CodecLayers(
-    "tisdiss.codec:conv1d_codec", _conv1d_parameters, _conv1d_encoder_macs, _conv1d_decoder_macs
+    "tisdiss.codec:conv1d_codec",
+    _conv1d_encoder_parameters,
+    _conv1d_decoder_parameters,
+    encoder_macs=_conv1d_macs,
+    decoder_macs=_conv1d_macs,
 )
 TIGER = CodecLayers(
-    "tisdiss.codec:tiger_codec", _tiger_parameters, _linear_encoder_macs, _tiger_decoder_macs
+    "tisdiss.codec:tiger_codec",
+    _tiger_encoder_parameters,
+    _tiger_decoder_parameters,
+    encoder_macs=_linear_encoder_macs,
+    decoder_macs=_tiger_decoder_macs,
+    masks=True,
 )
 
 CODEC_KINDS = {
-    PLAIN: CodecKind(("",), no_bands, CONV2D),
+    "conv2d": CodecKind(("",), no_bands, CONV2D),
     "mel-linear": CodecKind(("-melbandsplit", "-melbandsplit-linear"), mel_layout, LINEAR),
     "mel-conv1d": CodecKind(("-melbandsplit-conv1d",), mel_layout, CONV1D),
     "bands-linear": CodecKind(("-bandsplit-linear",), tiger_layout, LINEAR),

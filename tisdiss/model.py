@@ -166,9 +166,7 @@ class TISDiSS(nn.Module):
 def tisdiss_parts(config: ModelConfig) -> Parts:
     """The five parts of TISDiSS; what a variant does not use is not built."""
     block = config.block
-    encoder, decoder = build_codec(
-        config.codec, channels=block.channels, mask=config.mask, eps=block.eps
-    )
+    encoder, decoder = build_codec(config)
     residual = Residual(block.channels) if config.has_residual else None
     separator = Separator(
         blocks=config.m_sep,

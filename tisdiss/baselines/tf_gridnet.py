@@ -1,7 +1,7 @@
 """TF-GridNet (Wang et al., "TF-GridNet", TASLP 2023), versions 1 and 2 as ESPnet has them.
 
-The shell is TF-Locoformer's: the same codec, the separator alone, one transposed convolution for
-all speakers. So it runs at any n_sep, shares its blocks and is supervised at every depth like it.
+The shell is TF-Locoformer's: the same codecs, the separator alone, all sources decoded out of one
+feature map. So it runs at any n_sep, shares its blocks and is supervised at every depth like it.
 Norms start at gain 1 and bias 0; the public recipes draw most of theirs around 0 instead, as
 Xavier-uniform takes their 4-dimensional tensors for weights.
 """
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tisdiss.codec import ConvEncoder, JointConvDecoder
+from tisdiss.codec import build_codec
 from tisdiss.config import BlockConfig, CodecConfig, GridConfig, ModelConfig
 from tisdiss.kernels.modes import recomputed
 from tisdiss.parts import Parts
@@ -185,16 +185,16 @@ def _path(block: BlockConfig, grid: GridConfig) -> GridPath:
 
 def tf_gridnet_parts(config: ModelConfig) -> Parts:
     """The parts for `TISDiSS`, which runs them like its own."""
-    channels, bins = config.block.channels, config.codec.bins
+    encoder, decoder = build_codec(config)
     return Parts(
-        encoder=ConvEncoder(channels=channels, eps=config.block.eps),
+        encoder=encoder,
         separator=Separator(
             blocks=config.m_sep,
-            block=partial(grid_block, config.block, config.grid, bins=bins),
+            block=partial(grid_block, config.block, config.grid, bins=config.codec.positions),
             residual=None,
         ),
         splitter=NoSplit(),
-        decoder=JointConvDecoder(channels=channels, n_src=config.n_src),
+        decoder=decoder,
     )
 
 

@@ -1,13 +1,14 @@
 """TF-Locoformer (Saijo et al., IWAENC 2024), the non-early-split baseline of Tables 1-3.
 
-The separator alone, without residual module and splitter; one transposed convolution makes all
-speakers. Its shared-parameter and every-depth-loss variants (Table 3) are settings: the passes
-n_sep and the loss terms.
+The separator alone, without residual module and splitter; the decoder makes all sources out of one
+feature map. With the plain codec it is the published model; every other codec serves it, too.
+Its shared-parameter and every-depth-loss variants (Table 3) are settings: the passes n_sep and the
+loss terms.
 """
 
 from functools import partial
 
-from tisdiss.codec import ConvEncoder, JointConvDecoder
+from tisdiss.codec import build_codec
 from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
 from tisdiss.parts import Parts
 from tisdiss.separator import Separator, dual_path
@@ -16,14 +17,14 @@ from tisdiss.splitter import NoSplit
 
 def tf_locoformer_parts(config: ModelConfig) -> Parts:
     """The parts for `TISDiSS`, which runs them like its own."""
-    channels = config.block.channels
+    encoder, decoder = build_codec(config)
     return Parts(
-        encoder=ConvEncoder(channels=channels, eps=config.block.eps),
+        encoder=encoder,
         separator=Separator(
             blocks=config.m_sep, block=partial(dual_path, config.block), residual=None
         ),
         splitter=NoSplit(),
-        decoder=JointConvDecoder(channels=channels, n_src=config.n_src),
+        decoder=decoder,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tisdiss.architectures import ARCHITECTURES, OURS, Architecture
-from tisdiss.codec_kinds import CODEC_KINDS, PLAIN, CodecKind
+from tisdiss.band_layouts import Bands
+from tisdiss.codec_kinds import CODEC_KINDS, CodecKind, CodecSize
 from tisdiss.config.choice import OneOf
 from tisdiss.config.numbers import Blocks, Config, Guard, Kernel, Passes, Rate, Width, later
 from tisdiss.depths import (
@@ -112,7 +113,7 @@ class GridConfig(Config):
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
-    kind: Annotated[str, OneOf(lambda: CODEC_KINDS)] = PLAIN
+    kind: Annotated[str, OneOf(lambda: CODEC_KINDS)] = "conv2d"
     n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
     hop: Width = 64
     sample_rate: Rate = 8000
@@ -132,6 +133,16 @@ class CodecConfig(Config):
     def bins(self) -> int:
         """F: one-sided STFT bins."""
         return self.n_fft // 2 + 1
+
+    @property
+    def bands(self) -> Bands:
+        """The bins of each band; empty where the network sees every bin."""
+        return self.entry.layout(self)
+
+    @property
+    def positions(self) -> int:
+        """Bands or, without them, bins that the network sees in a frame."""
+        return len(self.bands) or self.bins
 
     @property
     def entry(self) -> CodecKind:
@@ -162,7 +173,9 @@ class ModelConfig(Config):
     decode_re: Decode = "auto"
     splitter: SplitterKind = "swiglu"
     mask: bool = False
-    """Multiply the mixture's spectrum by the decoder's output instead of taking it directly."""
+    """Multiply the mixture's spectrum by the decoder's output instead of taking it directly.
+
+    TIGER's decoder does so by itself."""
     sep_residual: bool = True
     """Add the encoder's features before every Sep-Block but the first."""
     re_residual: bool = False
@@ -185,13 +198,10 @@ class ModelConfig(Config):
             raise ValueError(
                 f"losses={list(self.losses)}: 'split' and 're' need a reconstructor (m_re >= 1)"
             )
-        if not self.has_splitter and (
-            self.m_re or self.sep_residual or self.codec.kind != PLAIN or self.mask
-        ):
+        if not self.has_splitter and (self.m_re or self.sep_residual):
             raise ValueError(
-                f"{self.architecture} has no reconstructor, no residual module, no mask and the "
-                f"{PLAIN} codec: set m_re=0, n_re=0, sep_residual=false, mask=false, "
-                f"codec.kind={PLAIN}"
+                f"{self.architecture} has no reconstructor and no residual module: set m_re=0, "
+                "n_re=0, sep_residual=false"
             )
         channels, heads = self.block.channels, self.grid.n_heads
         if self.has_grid and channels % heads:
@@ -205,6 +215,18 @@ class ModelConfig(Config):
     def has_splitter(self) -> bool:
         """Whether features are split by speaker; the baselines decode all out of one map."""
         return self.entry.splits
+
+    @property
+    def codec_size(self) -> CodecSize:
+        """What decides how much the codec holds and computes."""
+        return CodecSize(
+            channels=self.block.channels,
+            n_src=self.n_src,
+            bins=self.codec.bins,
+            bands=self.codec.bands,
+            expansion=self.codec.expansion,
+            joint=not self.has_splitter,
+        )
 
     @property
     def has_grid(self) -> bool:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from tisdiss.codec_kinds import CodecSize
 from tisdiss.config import ModelConfig
 from tisdiss.cost.locoformer_formulas import path_kept, path_macs, path_parameters, stretch
 
@@ -40,8 +39,7 @@ class Shape:
 def shape(model: ModelConfig, seconds: float) -> Shape:
     """Frames and bins (or bands) of a signal."""
     samples = round(seconds * model.codec.sample_rate)
-    bands = model.codec.entry.layout(model.codec)
-    return Shape(samples // model.codec.hop + 1, len(bands) if bands else model.codec.bins)
+    return Shape(samples // model.codec.hop + 1, model.codec.positions)
 
 
 def macs(
@@ -74,7 +72,7 @@ def parameters(model: ModelConfig) -> int:
     """Trainable numbers; what a variant does not use is not built."""
     block = model.block
     sep_block = _block_cost(model).parameters(model)
-    total = model.m_sep * sep_block + model.codec.entry.layers.parameters(_codec_size(model))
+    total = model.m_sep * sep_block + model.codec.entry.layers.parameters(model.codec_size)
     total += model.m_re * (sep_block + path_parameters(block, block.ffn_hidden[-1:]))
     if model.has_splitter:
         total += _splitter_parameters(model)
@@ -107,25 +105,13 @@ def _block_cost(model: ModelConfig) -> Any:
     return import_module(model.entry.block_cost)
 
 
-def _codec_size(model: ModelConfig) -> CodecSize:
-    codec = model.codec
-    return CodecSize(
-        channels=model.block.channels,
-        n_src=model.n_src,
-        bins=codec.bins,
-        bands=codec.entry.layout(codec),
-        expansion=codec.expansion,
-        joint=not model.has_splitter,
-    )
-
-
 def _encoder(model: ModelConfig, grid: Shape) -> int:
-    return grid.frames * model.codec.entry.layers.encoder_macs(_codec_size(model))
+    return grid.frames * model.codec.entry.layers.encoder_macs(model.codec_size)
 
 
 def _decoder(model: ModelConfig, grid: Shape) -> int:
     """All speakers at one depth."""
-    return grid.frames * model.codec.entry.layers.decoder_macs(_codec_size(model))
+    return grid.frames * model.n_src * model.codec.entry.layers.decoder_macs(model.codec_size)
 
 
 def _re_block(model: ModelConfig, grid: Shape) -> int:

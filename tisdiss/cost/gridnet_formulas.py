@@ -7,7 +7,7 @@ from tisdiss.config import GridConfig, ModelConfig
 
 def parameters(model: ModelConfig) -> int:
     """Trainable numbers of a block; its frame norms have some for every bin."""
-    channels, bins, heads = model.block.channels, model.codec.bins, model.grid.n_heads
+    channels, bins, heads = model.block.channels, model.codec.positions, model.grid.n_heads
     keys = heads * _key_width(model)
     maps = 2 * (channels + 1) * keys + 2 * (channels + 1) * channels
     slopes, norms = 3 * heads + 1, 4 * bins * (keys + channels)
@@ -53,7 +53,7 @@ def _lstm(model: ModelConfig) -> int:
 
 def _key_width(model: ModelConfig) -> int:
     """E: channels of a query or key in each head."""
-    return -(-model.grid.qk_size // model.codec.bins)
+    return -(-model.grid.qk_size // model.codec.positions)
 
 
 def _steps(grid: GridConfig, frames: int, bins: int) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tisdiss.codec import ConvDecoder, JointConvDecoder
+from tisdiss.bands import JointTigerDecoder
+from tisdiss.codec import ConvDecoder, JointConvDecoder, JointDecoder
 from tisdiss.config import BlockConfig, ModelConfig
 from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import LocoformerPath
@@ -80,6 +81,11 @@ def _slots(model: TISDiSS) -> Slots:
         return ((f"separator.{name}", slot) for name, slot in gridnet.slots(model))
     config, decoder = model.config, getattr(model.decoder, "inner", model.decoder)
     joint = not config.has_splitter
+    if isinstance(decoder, JointDecoder | JointTigerDecoder):
+        raise ValueError(
+            f"{config.name}: no such model was released, so its weights have no released names; "
+            "codec.kind=conv2d has them"
+        )
     parts = [
         codec_slots(model.encoder, decoder),
         _block_slots("blocks" if joint else "encoder_blocks", model.separator, config),
