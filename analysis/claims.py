@@ -49,7 +49,9 @@ from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
 from tisdiss.analysis.verdict import Status, Verdict, holm
 from tisdiss.paper_names import read_name
+from tisdiss.records import names
 from tisdiss.records.expression import (
+    TIMED,
     Cell,
     Combined,
     Fact,
@@ -356,6 +358,12 @@ class _Claim:
             amount = self.published[fact.row].published.get(f"{fact.name}_m")
         else:
             amount = cost(self.rows[fact.row], fact.name, self._depths(fact)[-1])
+        if amount is None and fact.name in TIMED:
+            plan = self.frames.plan
+            raise _Undecidable(
+                f"{self._name(fact.row)} is not measured; run `tisdiss time {plan.study} "
+                f"--profile {plan.profile}` first"
+            )
         if amount is None:
             raise _Undecidable(f"{fact.name} of {self._name(fact.row)} are not known")
         return amount
@@ -393,8 +401,13 @@ class _Claim:
 
 
 def cost(row: ShownRow, name: str, n_re: int) -> float | None:
-    """Millions of parameters, or of multiply-adds per second of audio at a depth, if planned."""
-    if name == "params":
-        return None if row.params is None else row.params / 1e6
-    macs = row.cost("macs").get(n_re)
-    return None if macs is None else macs / 1e6
+    """What a row costs at a depth as claims count it, or None where that is not known.
+
+    Parameters, multiply-adds per second of audio and bytes in millions; `rtf` as it is.
+    """
+    amount: float | None
+    if name in (names.PARAMS, names.MEMORY):
+        amount = getattr(row, name)
+    else:
+        amount = row.cost("rtf" if name == names.RTF else "macs").get(n_re)
+    return amount if amount is None or name == names.RTF else amount / 1e6

@@ -9,7 +9,7 @@ import numpy as np
 from tisdiss.analysis.detectable import detectable
 from tisdiss.analysis.stats import LEVEL, Estimate
 from tisdiss.analysis.verdict import Kind, Status
-from tisdiss.records.expression import Cell, Combined, Greater, Number, Value, leaves
+from tisdiss.records.expression import TIMED, Cell, Combined, Fact, Greater, Number, Value, leaves
 
 Score = Estimate | float
 
@@ -146,7 +146,9 @@ def _linear(value: Value) -> tuple[float, float]:
 
 
 def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
-    """Whose sentence a claim is; what compares no scores is true by construction, or not."""
-    if not any(isinstance(leaf, Cell) for part in parts for leaf in leaves(part)):
-        return "construction"
+    """Whose sentence a claim is, and what decides it where it compares no scores."""
+    named = [leaf for part in parts for leaf in leaves(part)]
+    if not any(isinstance(leaf, Cell) for leaf in named):
+        timed = any(isinstance(leaf, Fact) and leaf.name in TIMED for leaf in named)
+        return "measured" if timed else "construction"
     return "ours" if source.startswith("ours") else "paper"

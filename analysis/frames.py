@@ -191,7 +191,7 @@ def _with_factors(row: ShownRow, timed: TimedRow | None) -> ShownRow:
     """The row as it is where it had another run when it was timed."""
     if timed is None or timed.identity not in [run.identity for run in row.runs]:
         return row
-    return row.updated(rtf=timed.rtf)
+    return row.updated(rtf=timed.rtf, memory=timed.memory)
 
 
 def _marked(plan: StudyFile, runs: pd.DataFrame) -> StudyFile:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tisdiss.analysis.captions import METRIC_LABELS, cited, on_corpus, pretty, row_label
 from tisdiss.analysis.units import Unit, unit_of
+from tisdiss.records import names
 from tisdiss.records.expression import (
+    COUNTED,
     Cell,
     Combined,
     Compared,
@@ -29,7 +31,12 @@ Labels = Mapping[str, str]
 Score = Cell | Fact
 """What a row has."""
 
-_COSTS = {"params": "parameters", "macs": "multiply-adds"}
+_COSTS = {
+    names.PARAMS: "parameters",
+    names.MACS: "multiply-adds",
+    names.RTF: "processing time",
+    names.MEMORY: "peak memory",
+}
 
 
 def labels(plan: StudyFile) -> dict[str, str]:
@@ -100,12 +107,11 @@ class _Words:
 
     def _against(self, subjects: Sequence[Score], sign: str, objects: Sequence[Score]) -> str:
         """Rows against rows, in one measure."""
-        more = ("higher", "lower") if isinstance(subjects[0], Cell) else ("more", "fewer")
-        article = "a " if isinstance(subjects[0], Cell) else ""
-        how = f"has {article}{more[sign == '<']} {_measure(subjects[0])} than"
-        names, depth = self._named([*subjects, *objects])
+        more = ("more", "fewer") if _is_counted(subjects[0]) else ("a higher", "a lower")
+        how = f"has {more[sign == '<']} {_measure(subjects[0])} than"
+        rows, depth = self._named([*subjects, *objects])
         cut = len(subjects)
-        return f"{_each(names[:cut])} {how} {_each(names[cut:])}{depth}"
+        return f"{_each(rows[:cut])} {how} {_each(rows[cut:])}{depth}"
 
     def _gained(self, statement: Compared) -> str:
         """What further passes do to a row."""
@@ -150,14 +156,14 @@ class _Words:
         """Several values as one noun, as short as what they share allows."""
         listed = _each if each else _listed
         if alike := _alike(values):
-            names, depth = self._named(alike)
-            return f"the {which}{_noun(alike[0])} of {listed(names)}{depth}"
+            rows, depth = self._named(alike)
+            return f"the {which}{_noun(alike[0])} of {listed(rows)}{depth}"
         gains = [gain for gain in map(_gain, values) if gain]
         if len(gains) == len(values) and len({(g.measure, g.span) for g in gains}) == 1:
-            names = [self._name(gain.row) for gain in gains]
-            return f"the {which}gain in {gains[0].measure} of {listed(names)} {gains[0].span}"
-        names = [self._value(value) for value in values]
-        return f"the {which}of {_listed(names)}" if which else listed(names)
+            rows = [self._name(gain.row) for gain in gains]
+            return f"the {which}gain in {gains[0].measure} of {listed(rows)} {gains[0].span}"
+        nouns = [self._value(value) for value in values]
+        return f"the {which}of {_listed(nouns)}" if which else listed(nouns)
 
     def _named(self, cells: Sequence[Score]) -> tuple[list[str], str]:
         """The rows of cells, and the depth that they share; else each row with its own."""
@@ -192,7 +198,12 @@ def _measure(value: Score) -> str:
 
 
 def _noun(value: Score) -> str:
-    return _measure(value) if isinstance(value, Cell) else f"number of {_measure(value)}"
+    return f"number of {_measure(value)}" if _is_counted(value) else _measure(value)
+
+
+def _is_counted(value: Score) -> bool:
+    """Whether there are more or fewer of it, rather than a higher or lower one."""
+    return isinstance(value, Fact) and value.name in COUNTED
 
 
 @dataclass(frozen=True)

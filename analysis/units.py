@@ -1,8 +1,9 @@
-"""Units of what claims compare: of scores, of parameters and of multiply-adds."""
+"""Units of what claims compare: of scores, parameters, multiply-adds, time and memory."""
 
 import math
 from dataclasses import dataclass
 
+from tisdiss.records import names
 from tisdiss.records.expression import Cell, Fact, Greater, leaves
 
 _ROUNDING = 1e-9
@@ -27,8 +28,15 @@ class Unit:
 DECIBELS = Unit("dB")
 PARAMETERS = Unit("M parameters", digits=3)
 MULTIPLY_ADDS = Unit("GMAC/s", per_value=1e-3, digits=3)
-_OF_FACTS = {"params": PARAMETERS, "macs": MULTIPLY_ADDS}
-_BY_NAME = {unit.name: unit for unit in (DECIBELS, PARAMETERS, MULTIPLY_ADDS)}
+TIMES_REAL_TIME = Unit("s per s of sound", digits=3)
+MEGABYTES = Unit("MB", digits=3)
+_OF_FACTS = {
+    names.PARAMS: PARAMETERS,
+    names.MACS: MULTIPLY_ADDS,
+    names.RTF: TIMES_REAL_TIME,
+    names.MEMORY: MEGABYTES,
+}
+_BY_NAME = {unit.name: unit for unit in (DECIBELS, *_OF_FACTS.values())}
 
 
 def unit_of(part: Greater) -> Unit:

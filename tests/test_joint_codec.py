@@ -87,5 +87,5 @@ def test_a_mask_changes_nothing_where_the_decoder_masks_by_itself(tiny, name):
 
 def test_one_that_was_never_released_has_no_released_names(tiny):
     model = TISDiSS.from_config(_with_codec(tiny("tf-locoformer-sep2x1"), "mel-linear"))
-    with pytest.raises(ValueError, match="no released names; codec.kind=conv2d has them"):
+    with pytest.raises(ValueError, match=r"no released names; codec\.kind=conv2d has them"):
         export(model)

@@ -9,6 +9,9 @@ bands in order. `BandMap` pads rows and spectra to the widest band, and one batc
 serves all bands at once. Bins that lie in two bands are summed at decode, as in the released code.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -239,7 +242,8 @@ class JointTigerDecoder(nn.Module):
         self.decoders = nn.ModuleList(decoders)
 
     def forward(self, features: Tensor, spec: Tensor) -> Tensor:
-        masks = torch.cat([decoder.masks(features) for decoder in self.decoders], dim=1)
+        decoders = cast(Iterable[TigerDecoder], self.decoders)
+        masks = torch.cat([decoder.masks(features) for decoder in decoders], dim=1)
         return spec[:, None] * _summing_to_one(masks)
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tisdiss.cost import formulas
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan
 from tisdiss.harness.planner import plan
@@ -199,12 +200,25 @@ def test_a_model_without_early_split_is_scored_at_its_trained_depth_alone(make_p
     assert (row.at, list(row.macs)) == ((0,), [0])
 
 
-def test_baseline_takes_its_codec_from_the_row_where_the_profile_has_another(make_plan):
-    row = "{id: a, model: tf-locoformer-sep3x2-l1x2, set: {model.codec.kind: conv2d, %s}}"
-    (run,) = make_plan([row % "model.mask: false"], profile="mini").runs
-    assert (run.config.model.codec.kind, run.config.model.codec.n_fft) == ("conv2d", 256)
-    with pytest.raises(ValueError, match=r"tf-locoformer has no .* mask .*at profile mini, cpu"):
-        make_plan(["{id: a, model: tf-locoformer-sep3x2-l1x2}"], profile="mini")
+def test_a_baseline_has_the_codec_of_its_profile_or_of_its_row(make_plan):
+    row = "{id: a, model: tf-locoformer-sep3x2-l1x2%s}"
+    (profiles,) = make_plan([row % ""], profile="mini").runs
+    (own,) = make_plan([row % ", set: {model.codec.kind: conv2d, model.mask: false}"]).runs
+    assert (profiles.config.model.codec.kind, profiles.config.model.mask) == ("bands-conv1d", True)
+    assert (own.config.model.codec.kind, own.config.model.mask) == ("conv2d", False)
+
+
+def test_a_row_at_another_n_sep_is_the_same_run_scored_again(make_plan):
+    planned = make_plan(["{id: a}", "{id: once, n_sep: 1}", "{id: same, n_sep: 2}"])
+    (run,) = planned.runs
+    assert [evaluation.config.n_sep for evaluation in run.evaluations] == [None, 1]
+    a, once, same = rows_of(planned).values()
+    assert (a.n_sep, once.n_sep, same.n_sep) == (None, 1, None)
+    assert a.runs == same.runs and a.runs[0].identity == once.runs[0].identity
+    assert a.macs == same.macs
+    model = run.config.model
+    block = formulas.macs(model, 4, n_sep=2) - formulas.macs(model, 4, n_sep=1)
+    assert all(abs(a.macs[n] - once.macs[n] - block / 4) <= 1 for n in a.macs)
 
 
 def test_row_says_its_cost_and_its_marks(make_plan):

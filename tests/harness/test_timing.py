@@ -6,7 +6,7 @@ import pytest
 
 from tisdiss.harness import timing
 from tisdiss.harness.planner import plan
-from tisdiss.harness.timing import Timing, time_plan, time_points, timing_path
+from tisdiss.harness.timing import Timing, peak_memories, time_plan, time_points, timing_path
 from tisdiss.study.load import load_study
 
 
@@ -33,7 +33,11 @@ def passes(monkeypatch):
         made.append((model.config, n_re))
         return float(n_re + 1)
 
+    def wide(models, timing):
+        return {model: 1000 * model.m_sep * model.n_sep for model in models}
+
     monkeypatch.setattr(timing, "seconds_of", pretend)
+    monkeypatch.setattr(timing, "peak_memories", wide)
     return made
 
 
@@ -43,6 +47,7 @@ def test_factor_is_processing_time_over_audio_time(planned, passes, tmp_path):
     rows = json.loads(path.read_text())["rows"]
     assert rows["a"]["rtf"] == {"1": 4.0, "2": 6.0, "3": 8.0, "4": 10.0}
     assert rows["tfl"]["rtf"] == {"0": 2.0}
+    assert (rows["a"]["memory"], rows["tfl"]["memory"]) == (2000, 2000)
     assert rows["a"]["identity"] == planned.studies[0].rows[0].runs[0].identity
 
 
@@ -62,6 +67,22 @@ def test_a_real_pass_takes_longer_at_a_larger_depth(planned):
     model = planned.runs[0].config.model
     found = time_points([(model, 1), (model, 12)], Timing(seconds=0.5), lambda done, of: None)
     assert 0 < min(found[model, 1]) < min(found[model, 12])
+
+
+def test_a_row_is_timed_at_the_n_sep_it_is_scored_at(write_study, corpora, tmp_path, passes):
+    study = load_study(write_study(["{id: a}", "{id: once, n_sep: 1}"]))
+    planned = plan([study], "smoke", runs_dir=tmp_path, corpora=corpora, root=tmp_path)
+    (path,) = time_plan(planned, tmp_path, Timing(seconds=0.5, rounds=1))
+    assert {config.n_sep for config, _ in passes} == {1, 2}
+    rows = json.loads(path.read_text())["rows"]
+    assert (rows["a"]["memory"], rows["once"]["memory"]) == (2000, 1000)
+
+
+def test_memory_is_that_of_a_pass_in_a_fresh_process(planned):
+    model = planned.runs[0].config.model
+    wide = model.model_copy(update={"block": model.block.model_copy(update={"channels": 128})})
+    peaks = peak_memories([model, wide], Timing(seconds=1.0))
+    assert 0 < peaks[model] < peaks[wide]
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"rounds": 0}])

@@ -79,6 +79,17 @@ def profile(
     )
 
 
+def peak_memory(config: ModelConfig, seconds: float, device: str = "cpu") -> int:
+    """Peak bytes of one pass of a fresh model at its N_sep and N_re, beyond model and input.
+
+    Allocated on a GPU; resident on a CPU, where only a fresh process gives a number that does not
+    depend on what ran before.
+    """
+    model = TISDiSS.from_config(config).to(device).eval()
+    samples = round(seconds * config.codec.sample_rate)
+    return _peak_growth(model, torch.randn(1, samples, device=device))
+
+
 def macs_by_part(model: TISDiSS, seconds: float) -> dict[str, int]:
     """Multiply-accumulates of each part in one pass at the trained depth."""
     counter = _count(model, seconds, None)

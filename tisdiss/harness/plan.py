@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from tisdiss.config import DataConfig, EvalConfig, TrainConfig
+from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.run_folder import State
 from tisdiss.study.profiles import FilePart
@@ -88,14 +88,20 @@ class PlannedRow(FilePart):
     """The role of what it hears; scores of different roles are never compared."""
     n_re_train: int
     n_sep_train: int
+    n_sep: int | None = None
+    """N_sep at which it is scored, where that is not the trained one."""
     at: tuple[int, ...]
     """N_re of its lines in a table; 0 without early split."""
     params: int | None
-    macs: dict[int, int]
+    macs: dict[int, int] = Field(default={})
     """Multiply-adds for a second of sound, by N_re."""
     marks: Marks | None
     paper: dict[str, float] | None
     runs: tuple[RowRun, ...]
+
+    def at_its_n_sep(self, model: ModelConfig) -> ModelConfig:
+        """The model of its runs as it is scored, for what does not depend on weights."""
+        return model.model_copy(update={"n_sep": self.n_sep or model.n_sep})
 
 
 class ScoredCorpus(FilePart):

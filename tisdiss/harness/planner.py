@@ -140,14 +140,14 @@ class _Planner:
         for seed in seeds:
             with _told_at(study, row):
                 run = self._run(study, row, seed)
-                evaluation = self._evaluation(run, view, corpus)
+                evaluation = self._evaluation(run, view, corpus, row.n_sep)
             member = Member(study=study.study, row=row.id, profile=self.profile)
             self._note(run.identity, evaluation, member)
             own = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
             runs.setdefault(run.identity, own)  # shipped weights are one run, whatever the seed
         model = run.config.model
         scored = evaluation.config.n_re or (model.n_re,)
-        return PlannedRow(
+        planned = PlannedRow(
             id=row.id,
             label=row.label or model.name,
             name=model.name,
@@ -155,13 +155,16 @@ class _Planner:
             corpus=corpus,
             n_re_train=model.n_re,
             n_sep_train=model.n_sep,
+            n_sep=evaluation.config.n_sep,
             at=row.at or _depths_in(row.paper) or (model.n_re,),
             params=parameters(model),
-            macs={n_re: macs_per_second(model, n_re) for n_re in scored},
             marks=row.marks,
             paper=row.paper or None,
             runs=tuple(runs.values()),
         )
+        as_scored = planned.at_its_n_sep(model)
+        macs = {n_re: macs_per_second(as_scored, n_re) for n_re in scored}
+        return planned.model_copy(update={"macs": macs})
 
     def _run(self, study: Study, row: Row, seed: int) -> PlannedRun:
         study, row = study.origin(row)
@@ -221,8 +224,10 @@ class _Planner:
                 self.missing[key] = f"corpus '{data.source}' cannot be opened: {error}"
         return None, self.missing[key]
 
-    def _evaluation(self, run: PlannedRun, view: Profile, role: str) -> PlannedEvaluation:
-        config = resolve_evaluation(view, run.config.model)
+    def _evaluation(
+        self, run: PlannedRun, view: Profile, role: str, n_sep: int | None
+    ) -> PlannedEvaluation:
+        config = resolve_evaluation(view, run.config.model, n_sep)
         data = run.config.data if run.kind != "weights" else resolve_data(view, role)
         check_rate(run.config.model, data)
         corpus, missing = self._open(data, run.config.model.n_src)

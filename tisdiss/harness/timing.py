@@ -2,12 +2,15 @@
 
 Weights do not change a model's speed, so nothing has to be trained first. All rows are timed in
 one process, round by round, so that a machine that slows down meanwhile slows all of them, and
-their factors can be compared; a file holds what was timed together and nothing else.
+their factors can be compared; a file holds what was timed together and nothing else. Peak memory
+is measured in a process of its own for each model, as an allocator keeps what it once had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tisdiss.config import ModelConfig
-from tisdiss.cost.measured import seconds_of
+from tisdiss.cost.measured import peak_memory, seconds_of
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
 from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
@@ -70,9 +73,10 @@ def time_plan(
     about = describe_environment(device=timing.device, threads=timing.threads)
     points = {row_point for study in plan.studies for row_point in _points(plan, study)}
     factors = time_points(sorted(points, key=str), timing, on_pass)
+    memory = peak_memories({model for model, _ in points}, timing)
     paths = []
     for study in plan.studies:
-        rows = {row.id: _factors(plan, row, factors).plain() for row in study.rows}
+        rows = {row.id: _timed(plan, row, factors, memory).plain() for row in study.rows}
         document = {
             "schema": SCHEMA,
             "study": study.study,
@@ -108,23 +112,41 @@ def time_points(
     return measured
 
 
+def peak_memories(models: Iterable[ModelConfig], timing: Timing) -> dict[ModelConfig, int]:
+    """Peak bytes of a pass of each model, beyond model and input."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as fresh:
+        pending = {
+            model: fresh.submit(peak_memory, model, timing.seconds, timing.device)
+            for model in models
+        }
+        return {model: future.result() for model, future in pending.items()}
+
+
 def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
     for row in study.rows:
         yield from _row_points(plan, row)
 
 
 def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
-    model = _at_inference(plan.run(row.runs[0].identity).config.model)
+    model = _at_inference(row.at_its_n_sep(plan.run(row.runs[0].identity).config.model))
     return [(model, n_re) for n_re in row.macs]
 
 
-def _factors(plan: Plan, row: PlannedRow, factors: dict[Point, list[float]]) -> TimedRow:
-    """Median and range by N_re."""
+def _timed(
+    plan: Plan,
+    row: PlannedRow,
+    factors: dict[Point, list[float]],
+    memory: dict[ModelConfig, int],
+) -> TimedRow:
+    """Median and range by N_re, and the memory."""
     by_depth = {point[1]: factors[point] for point in _row_points(plan, row)}
+    model, _ = _row_points(plan, row)[0]
     return TimedRow(
         identity=row.runs[0].identity,
         rtf={str(n_re): median(values) for n_re, values in by_depth.items()},
         range={str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
+        memory=memory[model],
     )
 
 

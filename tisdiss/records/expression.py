@@ -10,6 +10,8 @@
     row('a') > max(row('b'), row('c'))                    above each of them; also min(...)
     spread(row('a'), row('b'), row('c')) < 0.1            best minus worst
     params(row('a')) < 0.5 * params(row('b'))             in millions; also macs(row('a'), n_re=3)
+    rtf(row('a'), n_re=3) < rtf(row('b'), n_re=3)         as `tisdiss time` measured; also memory,
+                                                          in MB
 
 Several may be joined by `and`. `analysis/claims.py` decides them; this file needs no scores, so
 that a study file can be checked without any.
@@ -27,7 +29,10 @@ from typing import Literal
 from tisdiss.records import names
 from tisdiss.records.problems import shown
 
-FACTS = (names.PARAMS, names.MACS)
+COUNTED = (names.PARAMS, names.MACS)
+"""What a model costs by its settings."""
+TIMED = (names.RTF, names.MEMORY)
+"""What `tisdiss time` measures on a machine."""
 MAX_CHARACTERS = 1000
 MAX_NUMBER = 1e9
 MAX_LEVELS = 40
@@ -53,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fact:
-    """What a model costs, in millions: known without any score."""
+    """What a model costs, in millions or, for `rtf`, as a factor: known without any score."""
 
     name: str
     row: str
@@ -282,8 +287,7 @@ _FUNCTIONS: dict[str | None, Callable[[ast.expr], Value]] = {
     "approx": _misplaced,
     "mono": _misplaced,
     "gain": _gain,
-    "params": _fact,
-    "macs": _fact,
+    **dict.fromkeys((*COUNTED, *TIMED), _fact),
 }
 
 

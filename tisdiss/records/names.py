@@ -72,6 +72,10 @@ SDRI = gain("sdr")
 MACS = "macs"
 """What a pass costs, as claims and searches name it."""
 PARAMS = "params"
+RTF = "rtf"
+"""Processing time over audio time."""
+MEMORY = "memory"
+"""Peak memory of a pass beyond model and input; bytes in files, megabytes in claims."""
 
 # --- metrics of training, step = optimiser step -------------------------------------------------
 TRAIN_LOSS = "train/loss"

@@ -76,6 +76,8 @@ class ShownRow(PlanRow):
     kind: str | None = None
     n_re_train: int
     n_sep_train: int | None = None
+    n_sep: int | None = None
+    """N_sep at which it is scored, where that is not the trained one."""
     at: list[int] = Field(default=[])
     """N_re of its lines in a table, where the study says."""
     params: int | None = None
@@ -83,6 +85,8 @@ class ShownRow(PlanRow):
     """Multiply-adds for a second of sound, by N_re."""
     rtf: dict[str, Number] | None = None
     """Real-time factors by N_re, where they were measured."""
+    memory: Count | None = None
+    """Peak bytes of a pass beyond model and input, where they were measured."""
     paper: dict[str, Number] | None = None
     scored_seeds: list[int] | None = None
     """Where runs are missing: the seeds that are scored."""
@@ -221,6 +225,8 @@ class TimedRow(Record):
     rtf: dict[str, Number]
     range: dict[str, list[Number]] = Field(default={})
     """The shortest and the longest."""
+    memory: Count | None = None
+    """Peak bytes of a pass beyond model and input."""
 
 
 class Timing(AboutTiming):

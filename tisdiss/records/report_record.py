@@ -12,8 +12,9 @@ from tisdiss.records.plan_record import ClaimPart, StudyFile
 from tisdiss.records.record import Count, Digits, Number, Record
 
 Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
-Kind = Literal["paper", "ours", "construction"]
-"""Whose sentence a claim is; "construction": decided by what the models are, before training."""
+Kind = Literal["paper", "ours", "construction", "measured"]
+"""Whose sentence a claim is; "construction": decided by what the models are, before training;
+"measured": by the time or memory that they take on one machine."""
 
 
 class RunLine(Record):

@@ -23,7 +23,7 @@ MAX_ANCESTORS = 20
 _ALONE = {
     "use": ("model", "set", "init_from", "weights", "published", "corpus"),
     "weights": ("model", "set", "init_from", "published"),
-    "published": ("model", "set", "init_from", "paper", "at"),
+    "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
 }
 """A row with the key is as elsewhere, only evaluates or only quotes: these keys have no effect."""
 

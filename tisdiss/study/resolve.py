@@ -82,13 +82,20 @@ def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | 
     return _named(_default(profile), meaning.train, seed) if meaning.train else None
 
 
-def resolve_evaluation(profile: Profile, model: ModelConfig | None = None) -> EvalConfig:
+def resolve_evaluation(
+    profile: Profile, model: ModelConfig | None = None, n_sep: int | None = None
+) -> EvalConfig:
     """The depths and mixtures of a study at a profile, `study.at(name)`.
 
-    A model without early split is scored at its trained depth only: it has no N_re.
+    A model without early split is scored at its trained depth only: it has no N_re. `n_sep` is
+    what a row says; that of training is not written down.
     """
     asked = override(AskedEvaluation(), profile.evaluate).model_dump()
-    return EvalConfig(**asked | ({} if model is None or model.m_re else {"n_re": ()}))
+    if model is not None and not model.m_re:
+        asked["n_re"] = ()
+    if model is not None and n_sep is not None:
+        asked["n_sep"] = n_sep if n_sep != model.n_sep else None
+    return EvalConfig(**asked)
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:

@@ -19,7 +19,9 @@ from pydantic import (
     AfterValidator,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
+    model_serializer,
 )
 
 from tisdiss.config import ModelConfig, Passes
@@ -96,6 +98,9 @@ class Row(FilePart):
         "is then the parent's, with what `model` and `set` change",
     )
     weights: str | None = Field(default=None, description="only evaluate these shipped weights")
+    n_sep: Passes | None = Field(
+        default=None, description="score at this N_sep in place of the trained one"
+    )
     paper: Values = Field(default={}, description="what the paper reports for this row")
     published: Values = Field(
         default={}, description="numbers that others reported; such a row is not trained"
@@ -105,6 +110,12 @@ class Row(FilePart):
         default=None, description="N_re at which a table shows the row, a line each"
     )
     marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
+
+    @model_serializer(mode="wrap")
+    def _with_its_n_sep(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `n_sep` there is no such key, so that the hash of a study stays what it was."""
+        whole: dict[str, Any] = dump(self)
+        return {key: value for key, value in whole.items() if key != "n_sep" or value}
 
     @property
     def parent(self) -> str | None:
@@ -117,7 +128,8 @@ class Row(FilePart):
         return self.model_copy(update=looks)
 
 
-_LOOKS = ("label", "paper", "source", "at", "marks")
+_LOOKS = ("label", "paper", "source", "at", "marks", "n_sep")
+"""What a row that uses another takes from it where it says nothing."""
 
 
 class Claim(FilePart):
