@@ -1,5 +1,6 @@
 """Words that tables, figures and reports share: labels, units, and what the numbers rest on."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -89,6 +90,20 @@ def by_others(plan: StudyFile) -> str:
 def escape_markdown(text: str) -> str:
     """Text that Markdown prints as it stands, also in a table cell."""
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
+
+
+def prose_markdown(text: str) -> str:
+    """Paragraphs for Markdown: all that stands between backticks stays code."""
+    parts = text.strip().split("`")
+    shown = (part if at % 2 else escape_markdown(part) for at, part in enumerate(parts))
+    return "`".join(shown).replace("\n", "\n\n")
+
+
+def prose_html(text: str) -> str:
+    """Paragraphs for HTML, with code in backticks."""
+    parts = html.escape(text.strip()).split("`")
+    marked = "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
+    return "".join(f"<p>{paragraph}</p>" for paragraph in marked.split("\n") if paragraph)
 
 
 def escape_figure(text: str) -> str:

@@ -125,6 +125,8 @@ def unplanned(study: "Study", reason: str) -> list[Verdict]:
             "MISSING",
             reason,
             says=sentence(claim.says, claim.expr, names),
+            kind=kind_of(claim.source, parse(claim.expr)),
+            same_as=claim.same_as or "",
         )
         for claim in study.claims
     ]

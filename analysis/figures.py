@@ -55,6 +55,11 @@ _GREY = "0.35"
 _EQUAL_COST: dict[str, Any] = {"color": "0.4", "ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
 """A line that joins points of equal cost, below the curves and their markers."""
 _NOTE_SIZE = 6
+_SUBTITLE_SIZE = 7
+_PAIRED_HEIGHT = 3.4
+"""Inches of a figure with a panel of differences."""
+_ASIDE = 0.36
+"""Depths over which the points of one depth are spread."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
@@ -73,24 +78,64 @@ class Look(TypedDict):
     lw: NotRequired[float]
 
 
-def depth_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Figure:
+def depth_figure(
+    curve: pd.DataFrame,
+    plan: StudyFile,
+    differences: pd.DataFrame | None = None,
+    *,
+    against: str = "",
+    metric: str = "si_snri",
+) -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the interval, of more than two variants told in the legend; the large
     filled marker is the depth a variant was trained at. Below the axes are named the variants
-    that are not in `curve`, and the seeds of those that miss some.
+    that are not in `curve`, and the seeds of those that miss some. `differences` from the row
+    `against`, of `stats.difference_curve`, have a second panel: they are paired by mixture, so that
+    their intervals decide what those of the levels leave open.
     """
     curve = curve[curve["metric"] == metric]
     with style(in_figures(plan)):
         figure = Figure()
-        axes = figure.add_subplot()
+        paired = differences is not None and not differences.empty
+        axes, *below = _panels(figure, paired=paired)
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
-        axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        for panel in below:
+            _draw_differences(panel, differences, plan, against)
+        (below or [axes])[-1].set_xlabel(r"$N_\mathrm{re}$ (inference)")
         note(figure, plan, curve, absent, above=key_lines(curve, plan))
         legend(figure, handles + keys(curve, plan) + _cost_key(plan))
         settle(figure)
     return figure
+
+
+def _panels(figure: Figure, *, paired: bool) -> list[Axes]:
+    """One panel, or that of the levels above that of the differences."""
+    if not paired:
+        return [figure.add_subplot()]
+    figure.set_figheight(_PAIRED_HEIGHT)
+    return list(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)))
+
+
+def _draw_differences(
+    axes: Axes, differences: pd.DataFrame | None, plan: StudyFile, against: str
+) -> None:
+    """Each variant minus one, a point with its interval at every depth, beside one another."""
+    assert differences is not None
+    axes.axhline(0, color="0.5", lw=0.6)
+    shown = [(row, look) for row, look in looks(plan) if (differences["row"] == row.id).any()]
+    for at, (row, look) in enumerate(shown):
+        line = differences[differences["row"] == row.id]
+        x = line["n_re"] + _ASIDE * (at - (len(shown) - 1) / 2) / max(1, len(shown) - 1)
+        if line["low"].notna().any():
+            ends = line["mean"] - line["low"], line["high"] - line["mean"]
+            axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.8)
+        thin: Look = {**look, "lw": 0.5}
+        axes.plot(x, line["mean"], mfc="white", **thin)
+    label = next((row.label for row, _ in looks(plan) if row.id == against), against)
+    axes.set_title(f"minus {legend_label(label)}", loc="left", fontsize=_SUBTITLE_SIZE, pad=3)
+    axes.set_ylabel("difference [dB]")
 
 
 def draw_depths(

@@ -252,6 +252,7 @@ def _with_files(line: RunLine, folder: RunFolder) -> RunLine:
         config=config.train.plain() if config.train else None,
         code_hash=environment.code_hash,
         code_scope=environment.code_scope,
+        code_files=environment.code_files,
         commit=first.commit,
         dirty=_any_dirty([first, *later]),
         later_commits=", ".join(c for c in commits if c and c != first.commit),

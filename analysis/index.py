@@ -15,7 +15,7 @@ from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, PROVENANCE, reported
 from tisdiss.analysis.sentence import labels, sentence
 from tisdiss.analysis.verdict import Verdict
-from tisdiss.records.plan_record import StudyFile
+from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -58,15 +58,24 @@ def entries(reports: Path) -> list[Entry]:
     return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
 
 
-def words(study: str) -> dict[tuple[str, str], tuple[str | None, str | None]]:
-    """`says` and `same_as` of a study's claims by id and expression; {} if it cannot be read."""
+def as_written_now(plan: StudyFile) -> StudyFile:
+    """The plan with claims and words as its study has them now; as it is where that is not read.
+
+    No run depends on them, so that a claim may be added or repaired when all runs are done.
+    """
     from tisdiss.study.load import load_study  # pydantic is slow to load
 
     try:
-        claims = load_study(STUDIES / f"{study}.yaml").claims
+        study = load_study(STUDIES / f"{plan.study}.yaml")
     except (OSError, ValueError):
-        return {}
-    return {(claim.id, claim.expr): (claim.says, claim.same_as) for claim in claims}
+        return plan
+    return plan.updated(
+        title=study.title,
+        claim=study.claim,
+        how_to_read=study.how_to_read,
+        claims=[ClaimPart.model_validate(claim.model_dump()) for claim in study.claims],
+        show=Show.model_validate(study.show.model_dump()),
+    )
 
 
 def all_studies(runs_dir: Path, profile: str) -> list[str]:

@@ -14,13 +14,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tisdiss.analysis.captions import METRIC_LABELS, basis, caveats, fill, pretty, row_label
+from tisdiss.analysis.captions import (
+    METRIC_LABELS,
+    basis,
+    caveats,
+    fill,
+    pretty,
+    prose_html,
+    row_label,
+)
 from tisdiss.analysis.claims_text import counts, headline, meaning
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
+from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
@@ -142,7 +151,7 @@ def page(
     verdicts = all_verdicts(listed)
     return fill(
         "report.html",
-        {"html": html.escape, "css": _css_class},
+        {"html": html.escape, "prose": prose_html, "css": _css_class},
         counts=counts(verdicts),
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_shown(section, say) for section in sections],
@@ -167,6 +176,8 @@ def _shown(section: Section, say: Say) -> dict[str, Any]:
         "study": plan.study,
         "title": plan.title,
         "claim": plan.claim or "",
+        "how_to_read": plan.how_to_read,
+        "recipe": recipe(results.frames),
         "verdicts": results.verdicts,
         "counts": counts(results.verdicts),
         "basis": basis(plan, results.curve),

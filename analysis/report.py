@@ -17,6 +17,7 @@ from tisdiss.analysis.captions import (
     covered,
     escape_markdown,
     fill,
+    prose_markdown,
     timed_how,
 )
 from tisdiss.analysis.cell import METRICS
@@ -26,12 +27,13 @@ from tisdiss.analysis.comparison import comparison_table
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
-from tisdiss.analysis.index import words, write_index
+from tisdiss.analysis.index import as_written_now, write_index
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
 from tisdiss.analysis.places import PANELS, PROVENANCE, SCORES, check_panels
 from tisdiss.analysis.provenance import provenance
+from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.records.files import DamagedError
@@ -88,24 +90,12 @@ def again(
 ) -> list[Path]:
     """Make a report anew from the frames it holds, without run folders, there or in `out`.
 
-    Claims take the sentences that their study has for them by now.
+    Claims and words are those that the study has by now (`as_written_now`).
     """
     say(f"{Path(folder).name}: scores")
-    results = _reworded(results_in(folder))
+    frames = results_in(folder).frames
+    results = Results(replace(frames, plan=as_written_now(frames.plan)))
     return write_study(results, out or folder, notebook=notebook, force=force, say=say)
-
-
-def _reworded(results: Results) -> Results:
-    plan = results.plan
-    by_claim = words(plan.study)
-    claims = list(plan.claims)
-    for at, claim in enumerate(claims):
-        says, same_as = by_claim.get((claim.id, claim.expr), (None, None))
-        if says or same_as:
-            claims[at] = claim.updated(says=says or claim.says, same_as=same_as)
-    if not by_claim:
-        return results
-    return Results(replace(results.frames, plan=plan.updated(claims=claims)))
 
 
 def write_study(
@@ -227,7 +217,9 @@ def figures_of(results: Results) -> dict[str, Figure]:
     """Every figure that the scores allow, by what follows the study in its file's name."""
     plan, lead = results.plan, results.metrics[0]
     made = {
-        "" if metric == lead else f"-{metric}": depth_figure(curve, plan, metric=metric)
+        "" if metric == lead else f"-{metric}": depth_figure(
+            curve, plan, results.differences[metric], against=results.against, metric=metric
+        )
         for metric, curve in results.curves.items()
     }
     further = (
@@ -250,7 +242,7 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
     curve, metrics, plan = results.curve, results.metrics, results.plan
     return fill(
         "README.md",
-        {"md": escape_markdown},
+        {"md": escape_markdown, "prose": prose_markdown},
         plan=plan,
         basis=basis(plan, curve),
         table=to_markdown(table),
@@ -265,6 +257,7 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         meaning=meaning(plan.profile),
         figures=figures,
         timed=timed_how(plan.timing) if plan.timing else "",
+        recipe=recipe(results.frames),
     )
 
 

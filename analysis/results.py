@@ -13,7 +13,7 @@ import pandas as pd
 from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
-from tisdiss.analysis.stats import depth_curve
+from tisdiss.analysis.stats import depth_curve, difference_curve
 from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.plan_record import StudyFile
 
@@ -45,6 +45,19 @@ class Results:
     def curves(self) -> dict[str, pd.DataFrame]:
         """`stats.depth_curve` of each score, over the runs that are there."""
         return {m: depth_curve(self.frames.scores, rng=_rng(), metric=m) for m in self.metrics}
+
+    @property
+    def against(self) -> str:
+        """The row from which differences are drawn: the study's, or the first that has depths."""
+        there = list(self.curve.loc[self.curve["n_re"] > 0, "row"].unique())
+        named = self.plan.show.against
+        return named if named and named in there else str(next(iter(there), ""))
+
+    @cached_property
+    def differences(self) -> dict[str, pd.DataFrame]:
+        """`stats.difference_curve` of each score from the row `against`."""
+        scores = self.frames.scores
+        return {m: difference_curve(scores, self.against, metric=m) for m in self.metrics}
 
     @property
     def curve(self) -> pd.DataFrame:

@@ -127,6 +127,43 @@ def depth_curve(
     return pd.concat(parts, ignore_index=True)[columns]
 
 
+def difference_curve(
+    scores: pd.DataFrame, against: str, *, metric: str = "si_snri"
+) -> pd.DataFrame:
+    """Every row minus `against` at each depth that both are scored at, paired by mixture, in dB.
+
+    Columns: row, label, n_re_train, n_re, mean, low, high, n_seeds (of the row that has fewer).
+    Rows on another corpus, and rows without a depth to choose, are left out; where no row is left
+    the frame is empty.
+    """
+    reference = scores[scores["row"] == against]
+    corpora = set(reference["corpus"]) if "corpus" in scores else set()
+    lines = []
+    for row in scores["row"].unique():
+        own = scores[scores["row"] == row]
+        if row == against or (corpora and set(own["corpus"]) != corpora):
+            continue
+        both = pd.concat([own, reference])
+        for n_re in sorted({*own["n_re"]} & {*reference["n_re"]} - {0}):
+            cells = paired(both, [(row, n_re, metric), (against, n_re, metric)])
+            difference = cells.estimates[0] - cells.estimates[1]
+            low, high = difference.interval()
+            first = own.iloc[0]
+            lines.append(
+                {
+                    "row": row,
+                    "label": first["label"],
+                    "n_re_train": int(first["n_re_train"]),
+                    "n_re": int(n_re),
+                    "mean": difference.mean,
+                    "low": low,
+                    "high": high,
+                    "n_seeds": min(cells.n_seeds),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
 @dataclass(frozen=True)
 class Paired:
     """Estimates of some cells over the utterances that are defined in all of them."""

@@ -8,6 +8,7 @@ import pytest
 
 from tisdiss.analysis.figures import COLOURS, MARKERS, _wrapped, depth_figure, render
 from tisdiss.analysis.frames import load_study
+from tisdiss.analysis.results import results_of
 from tisdiss.analysis.stats import depth_curve
 
 SOTA = {"id": "sota", "label": "SepReformer-L", "source": "Table 1, from [6]"} | {
@@ -43,6 +44,20 @@ def test_figure_is_the_same_bytes_twice(study, figure, files):
     assert set(files) == {"pdf", "png", "svg"}
     assert render(depth_figure(*study)) == files
     assert render(figure) == files
+
+
+def test_differences_have_a_panel_of_their_own(study_folder):
+    folder = study_folder().row("a", {1: 3.0, 2: 5.0}).row("b", {1: 2.0, 2: 5.5})
+    results = results_of("fig2e", "mini", folder.row("c", {1: 4.0, 2: 4.0}).runs_dir)
+    differences = results.differences["si_snri"]
+    figure = depth_figure(results.curve, results.plan, differences, against=results.against)
+    levels, below = figure.axes
+    assert levels.get_ylabel() == "SI-SNRi [dB]" and below.get_ylabel() == "difference [dB]"
+    assert below.get_title(loc="left") == "minus a"
+    drawn = [line for line in below.lines if line.get_marker() in MARKERS]
+    assert [line.get_color() for line in drawn] == list(COLOURS[1:3])
+    assert [line.get_ydata().round(9).tolist() for line in drawn] == [[-1.0, 0.5], [1.0, -1.0]]
+    assert len(below.collections) == 2  # an interval at every point
 
 
 def test_png_is_one_column_wide_at_300_dpi(files):

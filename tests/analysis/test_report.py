@@ -54,8 +54,9 @@ def test_report_is_whole(made):
     assert {path.name for path in made.iterdir()} == FILES | figures
 
 
-def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
+def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path, monkeypatch):
     """Also where an earlier version kept no list: the names of a report are ours, no others."""
+    monkeypatch.chdir(tmp_path)  # away from our studies, whose fig2e has other claims
     folder = tmp_path / "fig2e"
     folder.mkdir()
     known = json.loads((made / "provenance.json").read_text())
@@ -75,19 +76,28 @@ def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path):
     assert set(folder.iterdir()) == {*written, folder / "notes.pdf", folder / "files.sha256"}
 
 
-def test_report_again_says_claims_as_the_study_does_by_now(made, tmp_path, monkeypatch):
+def test_report_again_decides_the_claims_that_the_study_has_by_now(made, tmp_path, monkeypatch):
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "fig2e.yaml").write_text(
-        "{study: fig2e, title: t, claim: c, base: sep1x2-re1x3-l1+3, rows: [{id: a}, {id: b}],\n"
-        "evaluate: {n_re: 1..10}, show: {figure: depth_curve}, claims: [\n"
-        "{id: deeper, expr: \"gain(row('a'), n_re=1..3) > 1\", source: s, says: Depth pays.},\n"
-        "{id: torn, expr: \"row('b') > 2 * row('a')\", source: s, says: Of another claim.}]}\n"
+        "{study: fig2e, title: t, claim: c, how_to_read: '`a` before _b_.',\n"
+        "base: sep1x2-re1x3-l1+3, rows: [{id: a}, {id: b}, {id: c}],\n"
+        "evaluate: {n_re: 1..10}, show: {figure: depth_curve, against: b}, claims: [\n"
+        "{id: deeper, expr: \"gain(row('a'), n_re=1..3) > 1\", source: ours, says: Depth pays.},\n"
+        "{id: new, expr: \"row('a') > 2\", source: ours},\n"
+        "{id: later, expr: \"row('c') > row('a')\", source: ours}]}\n"
     )
     monkeypatch.chdir(tmp_path)
     again(made, tmp_path / "fig2e")
     text = (tmp_path / "fig2e" / "README.md").read_text()
-    assert "| **PASS** | Depth pays.<br>" in text and "another claim" not in text
-    assert results_in(tmp_path / "fig2e").verdicts[0].says == "Depth pays."
+    assert "| **PASS** | Depth pays.<br>" in text and "\n`a` before \\_b\\_.\n" in text
+    results = results_in(tmp_path / "fig2e")
+    assert [(v.id, v.status) for v in results.verdicts] == [
+        ("deeper", "PASS"),
+        ("new", "NOT TESTABLE HERE"),
+        ("later", "MISSING"),
+    ]
+    assert results.verdicts[2].reason == "1 of its 2 rows are not planned"
+    assert results.against == "b"
 
 
 def test_report_again_of_a_copy_leaves_the_original(made, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.stats import depth_curve, paired, paired_difference
+from tisdiss.analysis.stats import depth_curve, difference_curve, paired, paired_difference
 
 
 def rng():
@@ -174,3 +174,19 @@ def test_four_rows_of_ten_depths_are_quick(scores):
     start = time.process_time()
     depth_curve(frame, rng=rng())
     assert time.process_time() - start < 2
+
+
+def test_differences_are_paired_at_every_depth_that_both_rows_have(scores):
+    frame = scores(a={1: 3.0, 2: 5.0, 3: 6.0}, b={1: 2.0, 2: 5.5}, c={0: 1.0})
+    curve = difference_curve(frame, "b")
+    assert curve["row"].tolist() == ["a", "a"] and curve["n_re"].tolist() == [1, 2]
+    assert curve["mean"].round(9).tolist() == [1.0, -0.5]
+    for line in curve.to_dict("records"):
+        estimate = paired_difference(frame, "a", "b", line["n_re"])
+        assert (line["low"], line["high"]) == estimate.interval()
+
+
+def test_a_row_on_another_corpus_has_no_difference(scores):
+    frame = scores(a={1: 3.0}, b={1: 2.0})
+    frame["corpus"] = frame["row"].map({"a": "noisy", "b": "clean"})
+    assert difference_curve(frame, "b").empty

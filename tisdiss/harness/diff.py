@@ -22,7 +22,7 @@ from tisdiss.records.run_record import Environment, Evaluation, Event
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
 
-_CODE = ("code_hash", "code_scope", "git")
+_CODE = ("code_hash", "code_scope", "code_files", "git")
 _NO_DIFFERENCE = ("resumed",)
 
 Facts = dict[str, Any]

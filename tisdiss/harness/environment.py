@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tisdiss.machine.device import check_device, cpus
-from tisdiss.records.revision import CODE_SCOPE, code_hash, git_revision
+from tisdiss.records.revision import CODE_SCOPE, code_hash, file_hashes, git_revision
 from tisdiss.records.run_record import Environment
 
 
@@ -28,6 +28,7 @@ def describe_environment(*, device: str, threads: int | None) -> Environment:
         git=git_revision(),
         code_hash=code_hash(),
         code_scope=CODE_SCOPE,
+        code_files=file_hashes(),
     )
 
 

@@ -140,6 +140,7 @@ class StudyContent(FilePart):
 
     title: str
     claim: str
+    how_to_read: str
     base: str
     corpus: ScoredCorpus
     corpora: dict[str, ScoredCorpus]

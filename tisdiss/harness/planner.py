@@ -258,11 +258,17 @@ class _Planner:
         used = [study.origin(row) for row in study.rows if row.use]
         elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
         but_words = study.model_dump(
-            mode="json", exclude={"claims": {"__all__": {"says", "same_as"}}}
+            mode="json",
+            exclude={
+                "claims": {"__all__": {"says", "same_as"}},
+                "how_to_read": True,
+                "show": {"against"},
+            },
         )
         return StudyContent(
             title=study.title,
             claim=study.claim,
+            how_to_read=study.how_to_read,
             base=study.base,
             corpus=corpora[rows[0].corpus] if rows else ScoredCorpus(),
             corpora=corpora,

@@ -83,7 +83,7 @@ def time_plan(
             "profile": study.profile,
             "seconds": timing.seconds,
             "rounds": timing.rounds,
-            "environment": about.model_dump(exclude_unset=True, exclude={"platform"}),
+            "environment": about.model_dump(exclude_unset=True, exclude={"platform", "code_files"}),
             "rows": rows,
         }
         path = timing_path(runs_dir, study.study, study.profile)

@@ -143,6 +143,8 @@ class Show(Record):
     y: Score = names.SI_SNRI
     marks: bool = False
     equal_cost: bool = False
+    against: str | None = None
+    """The row from which differences are drawn; None: the first."""
 
 
 class Depths(Record):
@@ -189,6 +191,7 @@ class StudyFile(PlanFile):
     study: str
     profile: str
     title: str
+    how_to_read: str = ""
     rows: Sequence[ShownRow]
     corpus: Corpus
     evaluate: Depths

@@ -38,6 +38,7 @@ class RunLine(Record):
     test_manifest: str | None = None
     code_hash: str | None = None
     code_scope: int | None = None
+    code_files: dict[str, str] | None = None
     commit: str | None = None
     later_commits: str | None = None
     dirty: bool | None = None

@@ -25,6 +25,9 @@ CODE_SCOPE = 2
 of different scopes cannot be compared."""
 
 
+_SHORT = 12
+"""Digits that tell versions of one file apart."""
+
 _BUILDER = re.compile(r"[\w.]+:\w+")
 """How a table names a function that is imported when it is needed: module:function."""
 
@@ -62,6 +65,14 @@ def code_hash(package: Path = PACKAGE) -> str:
     for name in code_files(package):
         digest.update(f"{name}\0".encode() + (package / name).read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def file_hashes(package: Path = PACKAGE) -> dict[str, str]:
+    """The beginning of the SHA-256 of each file that the hash of the code covers."""
+    return {
+        name: hashlib.sha256((package / name).read_bytes()).hexdigest()[:_SHORT]
+        for name in code_files(package)
+    }
 
 
 def code_files(package: Path = PACKAGE) -> list[str]:

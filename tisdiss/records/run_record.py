@@ -71,6 +71,8 @@ class Environment(Record):
     git: Revision = Revision()
     code_hash: str | None = None
     code_scope: int | None = None
+    code_files: dict[str, str] | None = None
+    """The files that `code_hash` covers, each with the beginning of its own hash."""
     resumed: list[Environment] = Field(default=[])
     """Where it went on since, with what code."""
 

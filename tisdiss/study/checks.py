@@ -38,7 +38,7 @@ def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
         *_check_corpus(data.get("corpus"), ("corpus",)),
         *_check_profiles(a_dict(data.get("profiles"))),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
-        *_check_show(a_dict(data.get("show"))),
+        *_check_show(a_dict(data.get("show")), {str(row.get("id")) for _, row in rows}),
         *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
     ]
     for i, row in rows:
@@ -145,7 +145,10 @@ def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
                 yield Problem(at, name, "no such row", nearest(name, ids))
 
 
-def _check_show(show: dict[str, Any]) -> Iterator[Problem]:
+def _check_show(show: dict[str, Any], ids: set[str]) -> Iterator[Problem]:
+    against = show.get("against")
+    if isinstance(against, str) and against not in ids:
+        yield Problem(("show", "against"), against, "no such row", nearest(against, ids))
     by, valid = show.get("by"), ("row", *settable(TrainConfig))
     if isinstance(by, str) and by not in valid:
         yield Problem(("show", "by"), by, "lines differ in `row` or a setting", nearest(by, valid))

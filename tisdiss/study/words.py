@@ -1,6 +1,7 @@
 """The words a study file may use. One file = one table or figure; data only.
 
     study, title, claim   name (that of the file), question, the sentence it tests
+    how_to_read           what a reader must know; the report and the page show it
     base, corpus          the paper's name of the model from which rows differ; what it hears
     rows                  one line of the table or curve of the figure each (`Row`)
     evaluate, seeds       at which depths; how often
@@ -157,6 +158,9 @@ class Show(FilePart):
     by: str = Field(default="row", description="what the lines differ in: row or a dotted setting")
     marks: bool = Field(default=False, description="a column of ES/SP/ML marks")
     equal_cost: bool = Field(default=False, description="join the points of equal cost")
+    against: RowId | None = Field(
+        default=None, description="the row from which differences are drawn; else the first"
+    )
 
 
 class Study(FilePart):
@@ -165,6 +169,10 @@ class Study(FilePart):
     study: StudyName = Field(description="the name of this file, without .yaml")
     title: str = Field(min_length=1)
     claim: str = Field(min_length=1, description="what the paper says, in one sentence")
+    how_to_read: str = Field(
+        default="",
+        description="what a reader must know, in paragraphs with `code` in backticks",
+    )
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
     corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]

@@ -1,0 +1,162 @@
+"""How the rows of a study were made, in words: training, data, codec, runs and code.
+
+A fact that all rows share is told once; where rows differ, each value is told with its rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tisdiss.analysis.captions import row_label
+from tisdiss.analysis.frames import StudyFrames, run_records
+from tisdiss.analysis.provenance import planned_steps
+from tisdiss.config import TrainConfig
+from tisdiss.records.report_record import RunLine
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What one line of a recipe says."""
+
+    name: str
+    text: str
+
+
+def recipe(frames: StudyFrames) -> list[Fact]:
+    """Every fact of a study's runs, and how many of its rows and seeds are reported."""
+    lines = [line for line in run_records(frames) if line.config]
+    told = [Fact(name, _by_row(frames, lines, say)) for name, say in _FACTS.items()]
+    facts = [fact for fact in told if fact.text]
+    return [*facts, Fact("rows", _rows(frames)), Fact("seeds", _seeds(frames)), _code(frames)]
+
+
+def _by_row(frames: StudyFrames, lines: list[RunLine], say: Callable[[RunLine], str]) -> str:
+    """Each value once, with its rows where there are several."""
+    rows: dict[str, dict[str, None]] = {}
+    for line in lines:
+        rows.setdefault(say(line), {})[line.row] = None
+    if len(rows) < 2:
+        return next(iter(rows), "")
+    named = _labels(frames)
+    return "; ".join(
+        f"{value} ({', '.join(named[row] for row in of)})" for value, of in rows.items()
+    )
+
+
+def _labels(frames: StudyFrames) -> dict[str, str]:
+    return {row.id: row_label(row, frames.plan, marked=False) for row in frames.plan.rows}
+
+
+def _training(line: RunLine) -> str:
+    if line.kind == "weights":
+        return "shipped weights, not trained here"
+    steps, planned = line.steps, planned_steps(line.config)
+    early = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
+    how = "fine-tuned for " if line.kind == "finetune" else ""
+    return f"{how}{steps:,}{early} updates" if steps is not None else ""
+
+
+def _batch(line: RunLine) -> str:
+    seconds = _setting(line, "data.segment_seconds")
+    return f"{_setting(line, 'batch_size')} crops of {seconds:g} s"
+
+
+def _codec(line: RunLine) -> str:
+    codec = _setting(line, "model.codec")
+    mask = ", complex mask" if _setting(line, "model.mask") else ", no mask"
+    return f"{codec['kind']}, STFT {codec['n_fft']}/{codec['hop']}{mask}"
+
+
+def _mixing(line: RunLine) -> str:
+    count = _setting(line, "data.train_mixtures")
+    pairs = {"different-sexes": ", a woman and a man each"}.get(_setting(line, "data.pairs"), "")
+    if _setting(line, "data.dynamic"):
+        return f"dynamic: new pairs, gains and offsets for every crop{pairs}"
+    return f"{count:,} fixed mixtures{pairs}"
+
+
+def _loss(line: RunLine) -> str:
+    averages = {
+        "flat": "plain mean over all decoded outputs",
+        "eq1": "each term averaged over its own outputs first (Eq. 1)",
+    }
+    return averages[_setting(line, "loss.average")]
+
+
+def _optimiser(line: RunLine) -> str:
+    optim = _setting(line, "optim")
+    kind = {"adamw": "AdamW", "muon": f"Muon at {optim['muon_lr']:g}, AdamW for the rest"}
+    after = {
+        "plateau": "halved on a plateau",
+        "constant": "then constant",
+        "decay": f"to zero over the last {optim['decay_share']:.0%}",
+    }
+    ema = f", weights averaged by {optim['ema']:g}" if optim["ema"] else ""
+    return (
+        f"{kind[optim['kind']]}, rate {optim['lr']:g} after {optim['warmup_steps']} updates, "
+        f"{after[optim['schedule']]}{ema}"
+    )
+
+
+_FACTS: Mapping[str, Callable[[RunLine], str]] = {
+    "training": _training,
+    "batch": _batch,
+    "mixing": _mixing,
+    "codec": _codec,
+    "loss average": _loss,
+    "optimiser": _optimiser,
+}
+
+
+def _setting(line: RunLine, path: str) -> Any:
+    """A setting of a training; what an early version did not write has its default."""
+    given: Any = line.config
+    default: Any = _DEFAULTS
+    for key in path.split("."):
+        default = default[key]
+        given = given.get(key, default) if isinstance(given, dict) else default
+    return {**default, **given} if isinstance(default, dict) else given
+
+
+_DEFAULTS = TrainConfig().model_dump()
+
+
+def _rows(frames: StudyFrames) -> str:
+    plan = frames.plan
+    own = len(plan.order) - len(plan.published) if plan.order else len(plan.rows)
+    scored = frames.runs.loc[frames.runs["scored"].astype(bool), "row"].nunique()
+    return f"{scored} of {own} rows of the study are reported"
+
+
+def _seeds(frames: StudyFrames) -> str:
+    planned, done = len(frames.runs), int(frames.runs["scored"].sum())
+    by_row = {len(row.planned_seeds) for row in frames.plan.rows}
+    each = " to ".join(map(str, sorted({min(by_row), max(by_row)}))) if by_row else "0"
+    return f"{each} a row planned; {done} of {planned} runs are finished"
+
+
+def _code(frames: StudyFrames) -> Fact:
+    """The versions of the code that made weights and scores, and the files in which they differ."""
+    rows: dict[str, dict[str, None]] = {}
+    files: dict[str, Mapping[str, str]] = {}
+    for line in run_records(frames):
+        if line.code_hash:
+            rows.setdefault(line.code_hash, {})[line.row] = None
+            files[line.code_hash] = line.code_files or {}
+    named = _labels(frames)
+    if len(rows) < 2:
+        version = next(iter(rows), "")
+        return Fact("code", f"one version, {version[:8]}" if version else "not recorded")
+    versions = "; ".join(
+        f"{version[:8]} ({', '.join(named[row] for row in of)})" for version, of in rows.items()
+    )
+    return Fact("code", f"{len(rows)} versions: {versions}. {_between(list(files.values()))}")
+
+
+def _between(versions: list[Mapping[str, str]]) -> str:
+    """Which files are not the same in all versions."""
+    if not all(versions):
+        return "Which files differ was not recorded"
+    names = sorted(set().union(*versions))
+    differ = [name for name in names if len({version.get(name) for version in versions}) > 1]
+    return f"Between them differ {', '.join(differ)}"
