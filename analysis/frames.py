@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.cell import METRICS
-from tisdiss.analysis.places import PROVENANCE, SCORES, check_planned, check_report, plan_path
+from tisdiss.analysis.places import check_planned, check_report, plan_path
 from tisdiss.records.files import DamagedError, read_object
+from tisdiss.records.names import PROVENANCE, SCORES
 from tisdiss.records.plan_record import (
     PlanRun,
     ShownRow,

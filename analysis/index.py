@@ -12,9 +12,10 @@ from tisdiss.analysis.claims_text import counts, headline
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.frames import read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
-from tisdiss.analysis.places import PAPER, PROVENANCE, reported
+from tisdiss.analysis.places import PAPER, reported
 from tisdiss.analysis.sentence import labels, sentence
 from tisdiss.analysis.verdict import Verdict
+from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 
 STUDIES = Path("studies")

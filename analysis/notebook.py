@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tisdiss.analysis.places import PROVENANCE, SCORES
 from tisdiss.records.files import write_atomic
+from tisdiss.records.names import PROVENANCE, SCORES
 from tisdiss.records.plan_record import StudyFile
 
 TIMEOUT_S = 300

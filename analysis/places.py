@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-PROVENANCE, SCORES = "provenance.json", "scores.parquet"
-"""Files of a report: the plan, the runs and where every number comes from; and all scores."""
+from tisdiss.records.names import PROVENANCE
 
 PANELS = ("fig2a", "fig2b", "fig2c", "fig2d", "fig2e", "fig2f", "fig2g", "fig2h")
 """The studies of Fig. 2, a panel each."""

@@ -16,11 +16,12 @@ import pandas as pd
 from tisdiss.analysis.captions import METRIC_LABELS, covered, source_of
 from tisdiss.analysis.cell import split_cell
 from tisdiss.analysis.frames import PROVENANCE_SCHEMA, read_provenance, run_records
-from tisdiss.analysis.places import PROVENANCE, check_reported
+from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
     ReportCell,

@@ -31,12 +31,13 @@ from tisdiss.analysis.index import as_written_now, write_index
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
-from tisdiss.analysis.places import PANELS, PROVENANCE, SCORES, check_panels
+from tisdiss.analysis.places import PANELS, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.records.files import DamagedError
+from tisdiss.records.names import PROVENANCE, SCORES
 
 FURTHER = ("-cost", "-difficulty", "-change")
 """What follows the study in the names of the figures beside the curves."""

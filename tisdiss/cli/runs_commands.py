@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tisdiss.cli.options import RunsDir
+from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
 
 app = typer.Typer()
 
@@ -87,6 +87,41 @@ def ui(
         typer.echo(f"{links.study} charts: {links.charts}")
         typer.echo(f"{links.study} table:  {links.table}")
     raise typer.Exit(serve(port, runs_dir=runs_dir))
+
+
+@app.command()
+def restore(
+    studies: Studies,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = Path("runs"),
+    cache: Cache = Path("cache"),
+    speech: Speech = None,
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
+) -> None:
+    """Take finished runs over from reports: settings and scores, without weights.
+
+    Where a report of another machine has runs that the plan of today asks for, they are not trained
+    again: add seeds to them, and decide claims on all.
+
+    Example: tisdiss restore fig2a --profile cpu --speech /path/to/speakers
+    """
+    from tisdiss.analysis.places import check_reports
+    from tisdiss.cli.study_commands import planned
+    from tisdiss.harness.restore import restore as take_over
+    from tisdiss.harness.restore import runs_of
+
+    names = [Path(study).stem for study in studies]
+    check_reports(reports, names)
+    for study, name in zip(studies, names, strict=True):
+        scored = runs_of(reports / name)
+        seeds = sorted({run.seed for run in scored.values()})
+        made = planned([study], profile, runs_dir, cache, speech, seeds, None)
+        for run in take_over(made, reports / name, runs_dir):
+            typer.echo(f"{run}: restored, without weights")
+        others = len(scored.keys() - {run.identity for run in made.runs})
+        typer.echo(
+            f"{name}: {others} of {len(scored)} runs of the report are of other settings or data"
+        )
 
 
 @app.command()

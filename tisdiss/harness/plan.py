@@ -68,6 +68,18 @@ class PlannedRun(FilePart):
         rows = ", ".join(sorted({f"{m.study}/{m.row}" for m in self.members})) or "parent only"
         return f"{self.code} {self.name} seed {self.seed} ({rows})"
 
+    def asked(self) -> dict[str, object]:
+        """What its config.json says."""
+        return {
+            "schema": SCHEMA,
+            "identity": self.identity,
+            "parent": self.config.parent,
+            "data_manifest": self.data_manifest,
+            "name": self.name,
+            "kind": self.kind,
+            "train": self.config.model_dump(mode="json"),
+        }
+
 
 class RowRun(FilePart):
     """A seed of a row: which run, and which of its evaluations."""

@@ -73,7 +73,9 @@ def plan(
         check_seed(seed)
     planner = _Planner(profile, Path(root), corpora or Corpora())
     planned = [planner.add(study, seeds=seeds, rows=rows) for study in studies]
-    runs = tuple(_with_state(run, Path(runs_dir)) for run in planner.runs.values())
+    runs = _with_weights(
+        [_with_state(run, Path(runs_dir)) for run in planner.runs.values()], runs_dir
+    )
     return Plan(
         profile=profile,
         runs=runs,
@@ -106,6 +108,18 @@ def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
     except DamagedError:  # its Runner says what is wrong
         state = "damaged"
     return run.model_copy(update={"state": state})
+
+
+def _with_weights(runs: list[PlannedRun], runs_dir: Path) -> tuple[PlannedRun, ...]:
+    """Runs out of a report have no weights: one from which another has to start is not done."""
+    made = {run.identity: run for run in runs}
+    for run in reversed(runs):  # children before their parents
+        parent = made.get(run.parent or "")
+        if parent is None or parent.state != "done" or made[run.identity].state == "done":
+            continue
+        if not RunFolder.of(runs_dir, parent.identity).model_file.is_file():
+            made[parent.identity] = parent.model_copy(update={"state": "partial"})
+    return tuple(made.values())
 
 
 @dataclass

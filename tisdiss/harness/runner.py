@@ -24,7 +24,7 @@ from tisdiss.machine.device import memory_of
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
-from tisdiss.records.identity import SCHEMA, short, training_manifest
+from tisdiss.records.identity import short, training_manifest
 from tisdiss.records.reading import read_if_there
 from tisdiss.records.run_folder import Journal, RunFolder, json_text
 from tisdiss.records.run_record import (
@@ -100,7 +100,7 @@ class Runner:
         asked = tuple(evaluation.identity for evaluation in planned.evaluations)
         try:
             with folder.lease(self.lease_seconds):
-                if folder.state(asked) == "done":
+                if folder.state(asked) == "done" and not _lacks_weights(planned, folder):
                     self.say(f"{planned}: done before, nothing to do")
                     return "skipped"
                 return self._run(planned, folder)
@@ -143,7 +143,7 @@ class Runner:
         self, planned: PlannedRun, folder: RunFolder, parent: Path | None, journal: Journal
     ) -> Outcome:
         on_log = self._logger(planned, journal)
-        if folder.result().status not in FINAL:
+        if folder.result().status not in FINAL or not folder.model_file.is_file():
             if planned.kind == "weights":
                 self._import(planned, folder)
             else:
@@ -176,18 +176,7 @@ class Runner:
             folder.write("environment.json", first.model_copy(update={"resumed": resumed}))
         if folder.config():
             return  # also where shipped weights are those of a run that was trained here
-        folder.write(
-            "config.json",
-            {
-                "schema": SCHEMA,
-                "identity": planned.identity,
-                "parent": planned.config.parent,
-                "data_manifest": planned.data_manifest,
-                "name": planned.name,
-                "kind": planned.kind,
-                "train": planned.config.model_dump(mode="json"),
-            },
-        )
+        folder.write("config.json", planned.asked())
 
     def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[Logged], None]:
         def on_log(event: Logged) -> None:
@@ -332,6 +321,11 @@ def _check_manifest(what: str, found: str, planned: str) -> None:
             f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
             "now): `tisdiss run` with the study plans again"
         )
+
+
+def _lacks_weights(planned: PlannedRun, folder: RunFolder) -> bool:
+    """Whether a run whose scores are there, out of a report, has to be trained for its weights."""
+    return planned.state == "partial" and not folder.model_file.is_file()
 
 
 def _same_place(a: Environment, b: Environment) -> bool:

@@ -130,6 +130,12 @@ EVENT_DEPTH = "depth"
 EVENT_SCORED = "eval"
 """One mixture has been scored; for progress displays only."""
 
+# --- files of a report ---------------------------------------------------------------------------
+PROVENANCE = "provenance.json"
+"""The plan, the runs, and where every number comes from."""
+SCORES = "scores.parquet"
+"""Every score of all runs; also of one evaluation, in its folder."""
+
 # --- MLflow -------------------------------------------------------------------------------------
 EXPERIMENT = "tisdiss"
 EXPERIMENT_KIND_TAG = "mlflow.experimentKind"

@@ -1,0 +1,97 @@
+"""Finished runs out of a report: their settings and scores as if they had been run here.
+
+A report holds every score of its runs. Runs of the same identity that a plan asks for are not
+trained again: more seeds are added to them, and claims are decided on all. A report holds no
+weights; a run whose weights are needed, to fine-tune or for another evaluation, is trained then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.records.files import read_object, write_atomic
+from tisdiss.records.names import PROVENANCE, SCORES
+from tisdiss.records.reading import checked
+from tisdiss.records.report_record import ReportFile, ReportRun
+from tisdiss.records.run_folder import RunFolder, json_text
+from tisdiss.records.run_record import Environment, Evaluation, Revision, RunResult
+from tisdiss.records.scores import read_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
+"""Columns that a report adds to the scores of a run."""
+
+
+def runs_of(report: Path) -> dict[str, ReportRun]:
+    """The scored runs of a report by identity; a ValueError where there is none to be read."""
+    path, way_out = report / PROVENANCE, f"run `tisdiss again {report.name}`"
+    content = read_object(path, way_out=way_out)
+    runs = checked(content, ReportFile, where=str(path), way_out=way_out).runs
+    return {run.identity: run for run in runs if run.scored}
+
+
+def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
+    """Write the folders of planned runs that a report has scores of; returns those runs.
+
+    A run that was begun here is left as it is. Raises ValueError where the report cannot be read.
+    """
+    scored, scores = runs_of(report), read_scores(report / SCORES, _ADDED)
+    made = []
+    for planned, evaluation in _absent(plan, runs_dir):
+        run = scored.get(planned.identity)
+        if run is not None and run.evaluation == evaluation.identity:
+            _write(planned, evaluation, run, _own(scores, run), runs_dir)
+            made.append(planned)
+    return made
+
+
+def _absent(plan: Plan, runs_dir: Path) -> Iterator[tuple[PlannedRun, PlannedEvaluation]]:
+    """Runs that were never begun here, with each of their evaluations."""
+    for planned in plan.runs:
+        if RunFolder.of(runs_dir, planned.identity).config() is None:
+            yield from ((planned, evaluation) for evaluation in planned.evaluations)
+
+
+def _own(scores: pd.DataFrame, run: ReportRun) -> pd.DataFrame:
+    """The scores of a run, once where several rows show it."""
+    own = scores[(scores["identity"] == run.identity) & (scores["row"] == run.row)]
+    return own.drop(columns=list(_ADDED))
+
+
+def _write(
+    planned: PlannedRun,
+    evaluation: PlannedEvaluation,
+    run: ReportRun,
+    scores: pd.DataFrame,
+    runs_dir: Path,
+) -> None:
+    """The result comes last: a kill before it leaves a run that is not finished."""
+    folder = RunFolder.of(runs_dir, planned.identity)
+    place = folder.evaluation(evaluation.identity)
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomic(place / SCORES, scores.to_parquet(index=False))
+    about = Evaluation(
+        identity=evaluation.identity,
+        test_manifest=evaluation.test_manifest,
+        mixtures=int(scores["mixture_id"].nunique()),
+    )
+    write_atomic(place / "evaluation.json", json_text(about.plain()))
+    folder.write("environment.json", _environment(run))
+    folder.write("config.json", planned.asked())
+    kept = {name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")}
+    folder.write("result.json", RunResult.model_validate(kept))
+
+
+def _environment(run: ReportRun) -> Environment:
+    """As far as the report says with which code the run was made."""
+    return Environment(
+        git=Revision(commit=run.commit, dirty=run.dirty),
+        code_hash=run.code_hash,
+        code_scope=run.code_scope,
+        code_files=run.code_files,
+    )
