@@ -59,8 +59,8 @@ def test_at_its_own_rate_the_estimates_are_the_models(model: TISDiSS) -> None:
 @pytest.mark.parametrize(
     ("rate", "note"),
     [
-        (44100, "the model works at 8000 Hz: nothing above 4000 Hz is kept of 44100 Hz"),
-        (6000, "the model works at 8000 Hz: 6000 Hz lack what it knows above 3000 Hz"),
+        (44100, "the model works at 8000 Hz: estimates have nothing above 4000 Hz"),
+        (6000, "the model works at 8000 Hz: audio at 6000 Hz has nothing above 3000 Hz for it"),
         (8000, ""),
     ],
 )

@@ -1,7 +1,7 @@
-"""The kinds of codec, in one table: name, bands, parameters, multiply-adds, and what builds one.
+"""The table of codec kinds: name, bands, parameters, multiply-adds and builder of each.
 
-A new kind is an entry of `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
-costs and the model read it here. No torch here: planning counts with the table, too.
+To add one, add an entry to `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
+costs and the model read the table. No torch here, because planning counts with it.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from typing import Protocol
 from tisdiss.band_layouts import Bands, mel_bands, tiger_bands
 
 PLAIN = "conv2d"
-"""The kind without bands, the only one of models that split no features by speaker."""
+"""The kind without bands; models that do not split features by speaker need it."""
 _TAPS_2D = 9
 """Taps of a 3x3 convolution."""
 _TAPS = 3
-"""Taps along the frames of the band codecs that convolve."""
+"""Taps along the frames of a convolutional band codec."""
 
 
 class Grid(Protocol):
-    """The settings of a codec that decide its bands."""
+    """The settings of a codec that determine its bands."""
 
     n_fft: int
     n_bands: int
@@ -28,7 +28,7 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class CodecSize:
-    """What decides how much a codec holds and computes."""
+    """What determines the parameters and multiply-adds of a codec."""
 
     channels: int
     n_src: int
@@ -37,11 +37,11 @@ class CodecSize:
     """The bins of each band; empty where the network sees every bin."""
     expansion: int
     joint: bool
-    """Whether the decoder makes all speakers out of one feature map."""
+    """Whether the decoder makes all speakers from one feature map."""
 
     @property
     def rows(self) -> int:
-        """Real and imaginary values of all bands together."""
+        """Number of real and imaginary values of all bands."""
         return 2 * sum(map(len, self.bands))
 
 
@@ -53,17 +53,17 @@ class CodecLayers:
     """"module:function"; called with `CodecConfig`, channels, bands and eps it returns both."""
     parameters: Callable[[CodecSize], int]
     encoder_macs: Callable[[CodecSize], int]
-    """Multiply-adds of a frame."""
+    """Multiply-adds per frame."""
     decoder_macs: Callable[[CodecSize], int]
-    """Multiply-adds of a frame of all speakers."""
+    """Multiply-adds per frame, for all speakers."""
 
 
 @dataclass(frozen=True)
 class CodecKind:
-    """A layout of bands with layers on it."""
+    """A layout of bands and the layers for it."""
 
     suffixes: tuple[str, ...]
-    """What a model's name ends with: the first is written, all are read."""
+    """Endings of a model's name: the first is written, all are read."""
     layout: Callable[[Grid], Bands]
     layers: CodecLayers
 
@@ -137,7 +137,7 @@ def _tiger_decoder_macs(size: CodecSize) -> int:
 
 
 def _normed_parameters(size: CodecSize, taps: int) -> int:
-    """An encoder with a norm over each band, then a convolution along its frames."""
+    """Parameters of an encoder: a norm over each band, then a convolution along the frames."""
     return 2 * size.rows + size.rows * size.channels * taps + len(size.bands) * size.channels
 
 
