@@ -151,7 +151,7 @@ def test_truncated_file_is_left_out_of_training_and_an_error_elsewhere(corpus, t
         (row,) = opened.source.report["refused"].values()
         assert row == {"count": 1, "example": f"tr/s1/{path.name}"}
         return
-    with pytest.raises(ValueError, match=r"1 of 3 test mixtures .*[\s\S]*ends before its header"):
+    with pytest.raises(ValueError, match=r"1 of 3 test mixtures .*[\s\S]*ends earlier than"):
         open_it(corpus, tmp_path)
 
 

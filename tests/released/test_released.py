@@ -288,7 +288,7 @@ def test_released_tf_gridnets_are_what_is_exported(version: int) -> None:
         (_meta(band_split=True, band_split_encoder_type="conv1d"), "same kind on both sides"),
         (_meta(band_split=True, split_type="tiger", sample_rate=16000), "band widths"),
         (_meta(band_split=True, stft_n_fft=256), "stft_n_fft=256 must equal the STFT's 128"),
-        (_meta() | {"normalize_variance": False}, "always divide by the deviation"),
+        (_meta() | {"normalize_variance": False}, "our models always normalise; set it to True"),
     ],
 )
 def test_what_cannot_be_expressed_is_refused_by_name(meta: dict[str, Any], message: str) -> None:

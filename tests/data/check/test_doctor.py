@@ -98,7 +98,7 @@ def test_truncated_file_is_named(corpus):
     finding = of(check("wsj0-2mix", corpus), "cv files")
     assert finding.level == "FAIL"
     assert finding.message == (
-        f"cv/mix/{path.name}: corrupt or no audio: ends before its header says"
+        f"cv/mix/{path.name}: corrupt or no audio: ends earlier than its header says"
     )
 
 
