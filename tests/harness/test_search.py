@@ -186,7 +186,7 @@ def test_a_wait_for_a_lock_is_said_with_its_holder(tmp_path):
         pass
     os.waitpid(child, 0)
     (line,) = said
-    assert line.startswith(f"waits for the journal, which process {child} on ")
+    assert line.startswith(f"waiting for the journal, held by process {child} on ")
 
 
 def test_a_damaged_journal_is_told_with_its_line(go, tmp_path):
