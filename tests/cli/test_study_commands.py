@@ -81,7 +81,7 @@ def test_a_long_seed_is_refused_before_anything_starts(tisdiss: Run, tmp_path, s
     words = ("run", "fig2a", "--profile", "smoke", "--runs-dir", tmp_path / "runs", "--seed", seed)
     code, out, errors = tisdiss(*words)
     assert (code, out) == (2, "") and not (tmp_path / "runs").exists()
-    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, for generators keep")
+    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, because generators")
 
 
 @pytest.mark.parametrize("device", ["meta", "mps", "cpu:1"])

@@ -372,7 +372,7 @@ def spoilt(weights: dict[str, Tensor], flag: Path) -> dict[str, tuple[Any, str]]
         "half": ({k: v for k, v in weights.items() if "blocks" in k}, "missing separator.conv.0."),
         "others": ({f"x{k}.w": torch.ones(1) for k in range(2000)}, "and 2"),
         "long names": ({"x" * 100_000: torch.ones(1)}, "unexpected xxx"),
-        "integers": ({**weights, name: torch.ones(8).byte()}, "no plain numbers but torch.uint8"),
+        "integers": ({**weights, name: torch.ones(8).byte()}, "float tensor but torch.uint8"),
         "NaN": ({**weights, name: torch.full((8,), torch.nan)}, "values that are not finite"),
         "collapsing": ({**weights, f"module.{name}": torch.ones(8)}, f"unexpected module.{name}"),
         "foreign": ({**weights, "trainer": Foreign(flag)}, "nothing of it was read or executed"),

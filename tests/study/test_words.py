@@ -143,7 +143,7 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
         (
             "{id: a, set: {model.block.n_heads: 3, model.block.channels: 24}}",
             "6:65: 24: model.block.channels: attention_dim=8 must be a multiple of twice "
-            "n_heads=3: rotary positions turn channels in pairs (at profile smoke)",
+            "n_heads=3: rotary positions rotate channels in pairs (at profile smoke)",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_fine_tune_that_needs_other_parameters_is_refused(write_study):
 def test_a_fine_tune_that_needs_the_residual_module_is_refused(write_study):
     rows = ["{id: a, model: sep1x1-re1x3}", "{id: b, init_from: a, model: sep1x2-re1x3}"]
     line, *_ = mistakes(write_study(rows))
-    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: where one Sep-Block" in line
+    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: a single run of" in line
 
 
 def test_study_is_called_like_its_file(write_study):
