@@ -19,7 +19,7 @@ def test_study_outside_of_the_project_says_where_it_was_sought(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="studies/ holds none here: go to"):
+    with pytest.raises(ValueError, match="studies/ has no studies here: go to"):
         find_studies(["fig2a"])
 
 

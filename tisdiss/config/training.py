@@ -136,7 +136,7 @@ class EvalConfig(Config):
     """The depths and the mixtures to score; never a reason to train."""
 
     n_re: Annotated[tuple[Passes, ...], Field(max_length=MAX_PASSES)] = tuple(range(1, 11))
-    """Not used for a model without early split, which has one depth."""
+    """Empty for a model without early split, which has one depth."""
     n_sep: Passes | None = None
     split: Literal["test", "val"] = "test"
     mixtures: Count | None = None

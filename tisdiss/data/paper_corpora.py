@@ -99,7 +99,7 @@ def _listed(
         if len(speakers) != len(roles.sources):
             raise ValueError(
                 f"{home / part.folder / roles.mixture / stem}.wav: the name has {len(speakers)}"
-                f" speakers, not {len(roles.sources)}, so it is no {layout.title} mixture; remove it"
+                f" speakers, not {len(roles.sources)}; remove it, it is not from {layout.title}"
             )
 
         def path(role: str, stem: str = stem) -> str:
