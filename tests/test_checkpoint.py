@@ -80,14 +80,14 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path: Path, capfd) -> None:
 
 def test_weights_of_another_program_are_refused(tmp_path: Path) -> None:
     path, tensors = tmp_path / "other.safetensors", {"weight": torch.zeros(2)}
-    refused(path, save(tensors), r"no TISDiSS model \(metadata format is None, 'tisdiss-1' is")
+    refused(path, save(tensors), r"not a TISDiSS model \(metadata format is None, 'tisdiss-1' is")
     refused(path, save(tensors, {"format": "pt"}), "metadata format is 'pt'")
 
 
 def test_metadata_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path, tensors = tmp_path / "m.safetensors", {"weight": torch.zeros(2)}
     ours = {"format": "tisdiss-1", "about": "{}"}
-    message = "metadata that cannot be read"
+    message = "the metadata cannot be read"
     refused(path, save(tensors, ours), message)
     refused(path, save(tensors, {**ours, "model": "{"}), message)
     refused(path, save(tensors, {**ours, "model": '{"n_src": 1}'}), message)

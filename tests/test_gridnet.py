@@ -61,7 +61,7 @@ def test_tf_gridnet_comes_in_its_known_sizes(size: str, channels: int, grid: Gri
 
 
 def test_an_unknown_size_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="TF-GridNet size 'm': there are article, espnet"):
+    with pytest.raises(ValueError, match="TF-GridNet size 'm': choose from article, espnet"):
         tf_gridnet("m")
 
 

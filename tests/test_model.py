@@ -237,5 +237,5 @@ def test_tf_locoformer_comes_in_its_published_sizes(size: str, blocks: int, grid
 
 
 def test_an_unknown_size_names_the_published_ones() -> None:
-    with pytest.raises(ValueError, match="TF-Locoformer size 'xl': there are s, m, l"):
+    with pytest.raises(ValueError, match="TF-Locoformer size 'xl': choose from s, m, l"):
         tf_locoformer("xl")

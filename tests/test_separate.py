@@ -59,8 +59,8 @@ def test_at_its_own_rate_the_estimates_are_the_models(model: TISDiSS) -> None:
 @pytest.mark.parametrize(
     ("rate", "note"),
     [
-        (44100, "the model works at 8000 Hz: nothing above 4000 Hz is kept of 44100 Hz"),
-        (6000, "the model works at 8000 Hz: 6000 Hz lack what it knows above 3000 Hz"),
+        (44100, "the model works at 8000 Hz: estimates have nothing above 4000 Hz"),
+        (6000, "the model works at 8000 Hz: audio at 6000 Hz has nothing above 3000 Hz for it"),
         (8000, ""),
     ],
 )
@@ -194,12 +194,12 @@ def test_sources_are_files_that_are_there(sound, tmp_path: Path) -> None:
 
 def test_a_result_never_replaces_an_input(model: TISDiSS, sound, tmp_path: Path) -> None:
     mixture, headset = sound("meeting.wav", 900), sound("meeting_speaker1.wav", 800)
-    with pytest.raises(ValueError, match=r"meeting_speaker1\.wav is to be separated itself"):
+    with pytest.raises(ValueError, match=r"meeting_speaker1\.wav is an input"):
         check_targets([mixture, headset], tmp_path, 2, force=True)
     link = tmp_path / "out" / "meeting_speaker2.wav"
     link.parent.mkdir()
     link.symlink_to(mixture)
-    with pytest.raises(ValueError, match=r"meeting_speaker2\.wav is to be separated itself"):
+    with pytest.raises(ValueError, match=r"meeting_speaker2\.wav is an input"):
         check_targets([mixture], link.parent, 2, force=True)
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(
     source, mine = sound("talk.wav", 900), tmp_path / "out" / "talk_speaker2.wav"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(ValueError, match=r"talk_speaker2\.wav is there already; .* --force"):
+    with pytest.raises(ValueError, match=r"talk_speaker2\.wav exists; .* --force"):
         separate_file(model, source, tmp_path / "out")
     assert mine.read_text() == "mine"
     assert [path.name for path in mine.parent.iterdir()] == ["talk_speaker2.wav"]
@@ -220,7 +220,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(
 def test_a_file_that_cannot_be_read_leaves_nothing(model: TISDiSS, sound, tmp_path: Path) -> None:
     source = sound("talk.wav", 9000)
     source.write_bytes(source.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="ends before its header says"):
+    with pytest.raises(ValueError, match="ends earlier than its header says"):
         separate_file(model, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -36,10 +36,10 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("absent.wav", None, "no such sound file"),
-        ("text.wav", b"hello", "cannot be decoded; WAV, FLAC, OGG and MP3 can"),
+        ("text.wav", b"hello", "cannot be decoded; use WAV, FLAC, OGG or MP3"),
         ("empty.wav", b"", "empty"),
-        ("samples.raw", b"\0\0\0\0", "cannot be decoded; WAV, FLAC, OGG and MP3 can"),
-        (".", None, "a folder; name the sound files in it"),
+        ("samples.raw", b"\0\0\0\0", "cannot be decoded; use WAV, FLAC, OGG or MP3"),
+        (".", None, "is a folder; name the sound files in it"),
     ],
 )
 def test_what_is_no_sound_file_is_named(

@@ -1,27 +1,27 @@
-"""The architectures, in one table: what builds one, what it costs, and what it cannot do.
+"""The table of architectures: what builds each, what counts its cost, and how its models differ.
 
-A new architecture is an entry of `ARCHITECTURES`, the function that makes its parts and, where its
-block is new, the module that counts it. No torch here: planning reads the table, too.
+To add one, add an entry to `ARCHITECTURES`, a function that makes its parts and, for a new block, a
+module that counts its cost. No torch here, because planning reads the table.
 """
 
 from dataclasses import dataclass
 
 OURS = "tisdiss"
-"""The architecture of the paper; its models are named without a prefix."""
+"""The architecture of the paper; the names of its models have no prefix."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a separator is built and counted."""
+    """How a model is built and its cost counted."""
 
     parts: str
     """"module:function"; called with a `ModelConfig` it returns `parts.Parts`."""
     block_cost: str = "tisdiss.cost.locoformer_formulas"
     """The module with `parameters`, `macs` and `kept` of one Sep-Block."""
     splits: bool = False
-    """Features are split by speaker; else one decoder makes all speakers out of one map."""
+    """Whether features are split by speaker; if not, the decoder makes all speakers of one map."""
     has_grid: bool = False
-    """Its block is that of `GridConfig`, whose LSTMs run in float32."""
+    """Whether `GridConfig` sizes its block, whose LSTMs run in float32."""
 
 
 ARCHITECTURES = {

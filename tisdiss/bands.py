@@ -5,8 +5,8 @@ spectrum (batch, frames, bins) into features (batch, frames, bands, channels); e
 features (batch, n_src, frames, bands, channels) into complex spectra (batch, n_src, frames, bins).
 
 Bands differ in width, so a weight is kept as *rows*: two rows (real, imaginary) per bin of a band,
-bands in order. `BandMap` pads rows and spectra to the widest band, and one batched product then
-serves all bands at once. Bins that lie in two bands are summed at decode, as in the released code.
+bands in order. `BandMap` pads rows and spectra to the widest band, so that one batched product
+serves all bands. The decoder sums the outputs of all bands of a bin, as in the released code.
 """
 
 from collections.abc import Iterable
@@ -22,8 +22,8 @@ from tisdiss.band_layouts import Bands
 class BandMap(nn.Module):
     """Moves spectra, weights and outputs between bins, rows and padded bands.
 
-    `rows` is the number of real values of all bands together, 2 x the sum of the widths; `padded`
-    is 2 x the widest width. Padding reads from, and writes to, one spare entry that is zero.
+    `rows` is the number of real values of all bands, 2 x the sum of the widths; `padded` is 2 x the
+    largest width. Padding reads from one spare entry, which is zero.
     """
 
     bins: Tensor
@@ -58,7 +58,7 @@ class BandMap(nn.Module):
         self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def per_row(self, per_band: Tensor) -> Tensor:
-        """(bands,) -> (rows,): each row's value of its band."""
+        """(bands,) -> (rows,): each row gets the value of its band."""
         return per_band.repeat_interleave(2 * self.widths, output_size=self.rows)
 
     def split(self, spec: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class BandMap(nn.Module):
         return weight.index_select(0, self.row_index).unflatten(0, (self.n_bands, self.padded))
 
     def merge(self, bands: Tensor) -> Tensor:
-        """(..., bands, padded) -> complex (..., bins); bins of several bands are summed."""
+        """(..., bands, padded) -> complex (..., bins); overlapping bands are summed."""
         parts = bands.reshape(*bands.shape[:-2], -1, 2)
         if self.overlap > 1:
             parts = functional.pad(parts, (0, 0, 0, 1))
@@ -81,7 +81,7 @@ class BandMap(nn.Module):
 
 
 def _xavier(weight: Tensor, fan_in: Tensor | int, fan_out: int) -> None:
-    """Fill in place; `fan_in` may differ along the first axis."""
+    """Fill in place, Xavier-uniform; `fan_in` may differ along the first axis."""
     bound = (6 / (torch.as_tensor(fan_in, dtype=torch.float32) + fan_out)).sqrt()
     with torch.no_grad():
         weight.uniform_(-1, 1).mul_(bound.view(-1, *[1] * (weight.ndim - 1)))
@@ -169,7 +169,7 @@ class ConvBandEncoder(nn.Module):
         return torch.einsum("btni,nio->btno", x, weight) + self.bias
 
     def _norm(self, x: Tensor) -> Tensor:
-        """Padding holds zeros; it is kept out of mean and variance and stays zero."""
+        """Group norm of each band; the zero padding has no effect on it and stays zero."""
         count = x.shape[1] * 2 * self.map.widths[:, None]
         inside = self.map.row_index.view(x.shape[2:]) < self.map.rows
         x = (x - x.sum((1, 3), keepdim=True) / count) * inside
@@ -195,7 +195,7 @@ class ConvBandDecoder(nn.Module):
 
     def forward(self, features: Tensor, spec: Tensor) -> Tensor:
         taps = torch.einsum("bstnc,nick->kbstni", features, self.map.pad(self.weight)).unbind(0)
-        # tap k of the transposed kernel carries frame t to frame t + k - centre
+        # tap k of the transposed kernel adds frame t to frame t + k - centre
         centre = len(taps) // 2
         x = sum(
             functional.pad(tap, (0, 0, 0, 0, k - centre, centre - k)) for k, tap in enumerate(taps)
@@ -207,9 +207,9 @@ class TigerDecoder(nn.Module):
     """TIGER's complex masks: per band PReLU, a gated linear map, then the mixture times the mask.
 
     The masks of an utterance's streams sum to 1 + 0j in every bin. The released code normalises
-    over a single stream, which makes each mask 1, and pairs streams with other utterances; both
-    are repaired here, so no released output exists to compare with. The encoder that belongs to it
-    is `ConvBandEncoder` with kernel_size=1.
+    over a single stream, which makes each mask 1, and pairs streams with other utterances. Both
+    are fixed here, so no released output exists to compare with. The matching encoder is
+    `ConvBandEncoder` with kernel_size=1.
     """
 
     def __init__(self, *, channels: int, bands: Bands) -> None:

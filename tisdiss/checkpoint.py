@@ -1,8 +1,8 @@
 """Weights on disk: whole or absent, checked by hash, never executable.
 
-A model file is safetensors whose metadata rebuilds the model alone: `load_model(path)`. A training
-state is a weights-only torch file beside its SHA-256; a damaged one is passed over for the one
-before it.
+A model file is safetensors; its metadata suffices to rebuild the model: `load_model(path)`. A
+training state is a weights-only torch file beside its SHA-256; if it is damaged, the one before it
+is loaded.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ KEPT_STATES = 2
 
 def save_model(path: Path, model: TISDiSS, about: dict[str, Any]) -> None:
     """Write weights, settings and `about` (what it was trained on) as one safetensors file."""
-    # Copies, for the format refuses tensors that two parts share, as residual modules may.
+    # Copies, because safetensors refuses the weights that two parts share (`Residual`).
     tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {
         "format": "tisdiss-1",
@@ -47,21 +47,23 @@ def load_model(path: Path, device: str = "cpu") -> TISDiSS:
 
 
 def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None:
-    """Fill a model with the weights of a file; ValueError unless all names and shapes are equal."""
-    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    if wrong:
+    """Load the weights of a file into a model; ValueError unless names and shapes are equal."""
+    in_model = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    in_file = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    names = in_model.keys() | in_file.keys()
+    differences = sorted(n for n in names if in_model.get(n) != in_file.get(n))
+    if differences:
+        name = differences[0]
         raise ValueError(
-            f"{path}: {len(wrong)} tensors do not fit {model.config.name}, such as {wrong[0]}: "
-            f"{theirs.get(wrong[0], 'absent')} in the file, {ours.get(wrong[0], 'absent')} in the "
-            "model; take a file of the same structure"
+            f"{path}: {len(differences)} tensors do not fit {model.config.name}, such as {name}: "
+            f"{in_file.get(name, 'absent')} in the file, {in_model.get(name, 'absent')} in the "
+            "model; use weights of a model with the same structure"
         )
     model.load_state_dict(tensors)
 
 
 def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
-    """Weights, settings and notes of a model file; ValueError where it is not one."""
+    """Weights, settings and `about` of a model file; ValueError if it is not one."""
     path = Path(path)
     check_weights(path)
     try:
@@ -72,18 +74,18 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[st
         raise ValueError(f"{path}: not a readable safetensors file ({brief(error)})") from error
     if metadata.get("format") != "tisdiss-1":
         raise ValueError(
-            f"{path}: no TISDiSS model (metadata format is {metadata.get('format')!r:.60}, "
+            f"{path}: not a TISDiSS model (metadata format is {metadata.get('format')!r:.60}, "
             "'tisdiss-1' is needed)"
         )
     try:
         config = ModelConfig.model_validate_json(metadata["model"])
         return tensors, config, json.loads(metadata["about"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: metadata that cannot be read ({brief(error)})") from error
+        raise ValueError(f"{path}: the metadata cannot be read ({brief(error)})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write a training state and its hash; the last two are kept."""
+    """Write a training state and its hash; keep only the last `KEPT_STATES`."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
@@ -95,19 +97,19 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest intact training state, None without one, and what was wrong with newer ones.
+    """The newest intact training state (None without one), and a warning for each damaged one.
 
-    Those are removed, lest they count as states that are kept.
+    Damaged states are removed, so that they do not count among the `KEPT_STATES`.
     """
-    complaints: list[str] = []
+    warnings: list[str] = []
     for path in _states(folder):
         data = path.read_bytes()
-        mark = path.with_suffix(".sha256")
-        if mark.is_file() and mark.read_text().strip() == hashlib.sha256(data).hexdigest():
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), complaints
-        complaints.append(f"{path.name} does not match its hash; using the state before it")
+        sha_file = path.with_suffix(".sha256")
+        if sha_file.is_file() and sha_file.read_text().strip() == hashlib.sha256(data).hexdigest():
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), warnings
+        warnings.append(f"{path.name} does not match its hash; using the state before it")
         _discard(path)
-    return None, complaints
+    return None, warnings
 
 
 def _discard(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Encoder and decoder: between the complex spectrum and the features (Sec. 2.1).
+"""Encoders and decoders: from the complex spectrum to features and back (Sec. 2.1).
 
 Encoders turn spectra (batch, frames, bins) into features (batch, frames, bins or bands, channels);
-decoders turn features (batch, n_src, frames, bins or bands, channels), with the mixture's spectrum
-at hand, into spectra (batch, n_src, frames, bins). Band-split codecs are in `bands.py`.
+decoders turn features (batch, n_src, frames, bins or bands, channels) and the mixture's spectrum
+into spectra (batch, n_src, frames, bins). Band-split codecs are in `bands.py`.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, spec: Tensor) -> Tensor:
         parts = torch.view_as_real(spec).permute(0, 3, 1, 2)  # batch, re|im, frames, bins
-        mapped = self.conv(parts).contiguous()  # channels-last, its norm rounds twice as coarsely
+        mapped = self.conv(parts).contiguous()  # a channels-last norm has twice the rounding error
         return self.norm(mapped).permute(0, 2, 3, 1).contiguous()
 
 
@@ -51,7 +51,7 @@ class ConvDecoder(nn.Module):
 
 
 class JointConvDecoder(nn.Module):
-    """As `ConvDecoder`, but makes all sources out of one feature map (TF-Locoformer)."""
+    """As `ConvDecoder`, but makes all sources from one feature map (TF-Locoformer)."""
 
     def __init__(self, *, channels: int, n_src: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class JointDecoder(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Multiplies the mixture's spectrum by what the inner decoder makes: a complex mask."""
+    """Multiplies the mixture's spectrum by the inner decoder's output, a complex mask."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ Codec = tuple[nn.Module, nn.Module]
 
 
 def build_codec(config: ModelConfig) -> Codec:
-    """Encoder and decoder of the config's kind, which `codec_kinds.py` lists."""
+    """Encoder and decoder of the config's kind; `codec_kinds.py` lists the kinds."""
     layers = config.codec.entry.layers
     encoder, decoder = resolve_name(layers.builder)(config.codec_size, eps=config.block.eps)
     return encoder, MaskDecoder(decoder) if config.mask and not layers.masks else decoder

@@ -1,7 +1,7 @@
-"""The kinds of codec, in one table: name, bands, parameters, multiply-adds, and what builds one.
+"""The table of codec kinds: name, bands, parameters, multiply-adds and builder of each.
 
-A new kind is an entry of `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
-costs and the model read it here. No torch here: planning counts with the table, too.
+To add one, add an entry to `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
+costs and the model read the table. No torch here, because planning counts with it.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from tisdiss.band_layouts import Bands, mel_bands, tiger_bands
 _TAPS_2D = 9
 """Taps of a 3x3 convolution."""
 _TAPS = 3
-"""Taps along the frames of the band codecs that convolve."""
+"""Taps along the frames of a convolutional band codec."""
 
 
 class Grid(Protocol):
-    """The settings of a codec that decide its bands."""
+    """The settings of a codec that determine its bands."""
 
     n_fft: int
     n_bands: int
@@ -26,7 +26,7 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class CodecSize:
-    """What decides how much a codec holds and computes."""
+    """What determines the parameters and multiply-adds of a codec."""
 
     channels: int
     n_src: int
@@ -39,7 +39,7 @@ class CodecSize:
 
     @property
     def rows(self) -> int:
-        """Real and imaginary values of all bands together."""
+        """Number of real and imaginary values of all bands."""
         return 2 * sum(map(len, self.bands))
 
 
@@ -70,10 +70,10 @@ class CodecLayers:
 
 @dataclass(frozen=True)
 class CodecKind:
-    """A layout of bands with layers on it."""
+    """A layout of bands and the layers for it."""
 
     suffixes: tuple[str, ...]
-    """What a model's name ends with: the first is written, all are read."""
+    """Endings of a model's name: the first is written, all are read."""
     layout: Callable[[Grid], Bands]
     layers: CodecLayers
 
@@ -150,7 +150,7 @@ def _tiger_decoder_macs(size: CodecSize) -> int:
 
 
 def _normed_parameters(size: CodecSize, taps: int) -> int:
-    """An encoder with a norm over each band, then a convolution along its frames."""
+    """Parameters of an encoder: a norm over each band, then a convolution along the frames."""
     return 2 * size.rows + size.rows * size.channels * taps + len(size.bands) * size.channels
 
 

@@ -1,7 +1,7 @@
-"""How deep a model runs: blocks, repetitions, and which outputs training decodes (Sec. 2.1, 2.2).
+"""Depths of a model: blocks, repetitions, and which outputs training decodes (Sec. 2.1, 2.2).
 
-A stage has m blocks and runs them n times with the same weights: m * n blocks in a row. This is the
-only place that turns one count into the other.
+A stage has m blocks and runs them n times with the same weights: m * n blocks in a row. Only this
+module converts between blocks and repetitions.
 """
 
 from typing import Literal, NamedTuple
@@ -16,9 +16,9 @@ class Depth(NamedTuple):
 
     stage: Stage
     n_sep: int
-    """Pass of the separator that it is in, from 1; behind the separator, all of its passes."""
+    """Number of the separator's pass, from 1; after the separator, the number of its passes."""
     n_re: int
-    """Pass of the reconstructor that it is in, from 1; 0 before the reconstructor."""
+    """Number of the reconstructor's pass, from 1; 0 before the reconstructor."""
     block: int
     """Blocks of the stage that ran before this one, over all passes: 0 for the first."""
 
@@ -29,12 +29,12 @@ class Depth(NamedTuple):
 
 
 def sep_depths(m_sep: int, n_sep: int) -> list[Depth]:
-    """After every block of the separator, in the order of execution."""
+    """The depths after each block of the separator, in the order of execution."""
     return [Depth("sep", block // m_sep + 1, 0, block) for block in range(m_sep * n_sep)]
 
 
 def re_depths(m_re: int, n_sep: int, n_re: int) -> list[Depth]:
-    """After every block of the reconstructor, behind `n_sep` passes of the separator."""
+    """The depths after each block of the reconstructor, which follows `n_sep` separator passes."""
     return [Depth("re", n_sep, block // m_re + 1, block) for block in range(m_re * n_re)]
 
 
@@ -44,7 +44,7 @@ def ends_pass(depth: Depth, m: int) -> bool:
 
 
 def selected(depths: list[Depth], decode: Decode, m: int) -> list[Depth]:
-    """The depths of a stage with `m` blocks that `decode` selects; always ends with the last."""
+    """The depths of a stage with `m` blocks that `decode` selects; always includes the last."""
     match decode:
         case "layers":
             return depths
@@ -54,12 +54,12 @@ def selected(depths: list[Depth], decode: Decode, m: int) -> list[Depth]:
 
 
 def resolved(decode: Decode, passes: int) -> Decode:
-    """What "auto" means for so many passes: every block of one pass, else the end of each."""
+    """`decode` without "auto", which means every block of a single pass, else the end of each."""
     if decode != "auto":
         return decode
     return "layers" if passes == 1 else "repetitions"
 
 
 def count(m: int, passes: int, decode: Decode) -> int:
-    """How many depths `decode` selects of a stage."""
+    """How many depths of a stage `decode` selects."""
     return len(selected(sep_depths(m, passes), resolved(decode, passes), m))

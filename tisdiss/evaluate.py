@@ -1,7 +1,7 @@
-"""Scores of one model at many depths on the same mixtures, out of one deepest pass each.
+"""Scores of one model at many depths, from one pass per mixture.
 
 The output at N_re = n is the n-th repetition of any deeper pass, so a whole curve of Fig. 2 costs
-what its deepest point costs.
+as much as its deepest point.
 """
 
 import json
@@ -26,13 +26,13 @@ from tisdiss.records.run_record import Logged
 from tisdiss.wave import write_wav
 
 HEARD_DEPTHS = range(11)
-"""Depths whose estimates are kept as audio, where they were scored; 0: of a model without any."""
+"""Depths whose estimates are kept as audio if evaluated; 0 is a model without reconstructor."""
 
 HEARD_MIXTURES = 3
 """How many mixtures are kept as audio."""
 
 JOURNAL = "scores.jsonl"
-"""Scores mixture by mixture, from which an interrupted evaluation goes on."""
+"""The file with a line of scores per mixture, from which an interrupted evaluation resumes."""
 
 Row = dict[str, Any]
 
@@ -47,14 +47,14 @@ def evaluate(
     on_log: Callable[[Logged], None] = lambda record: None,
     audio: int = HEARD_MIXTURES,
 ) -> None:
-    """Write scores.parquet and evaluation.json into `folder`, and `audio` mixtures as sound.
+    """Write scores.parquet, evaluation.json and the audio of `audio` mixtures into `folder`.
 
-    One row per mixture, depth and speaker, in dB. Whole utterances, one at a time. Mixtures whose
-    scores are in the folder's journal from an earlier, interrupted call are not computed again;
-    the caller removes the journal when all is kept.
-    The mixtures to hear are the same for every model that is scored on the corpus (`to_hear`).
+    The table has one row per mixture, depth and speaker; scores are in dB. Mixtures are evaluated
+    whole, one at a time. Those in the journal of an earlier, interrupted call are not computed
+    again; the caller removes the journal when all is kept. The mixtures kept as audio are the same
+    for every model on the corpus (`to_hear`).
     """
-    set_precision("float32")  # whatever was trained in this process before
+    set_precision("float32")  # a training in this process may have set another
     model = load_model(model_file, device)
     corpus.check_rate(model.config)
     mixtures = getattr(corpus, config.split)
@@ -75,8 +75,8 @@ def evaluate(
             pace.mixture_done()
             on_log(_progress(i + 1, count, rows, pace.seconds))
     rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
-    heard = to_hear(rows, audio)
-    for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in heard):
+    audio_ids = to_hear(rows, audio)
+    for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in audio_ids):
         estimates = estimate(model, example, config)
         write_audio(folder / "audio" / example.id, example, estimates, corpus)
     write_table(folder / "scores.parquet", rows)
@@ -115,24 +115,24 @@ def estimate(model: TISDiSS, example: Example, config: EvalConfig) -> dict[int, 
 
 
 def to_hear(rows: Sequence[Row], count: int) -> set[str]:
-    """Ids of the `count` longest mixtures, each cast of voices once as far as there are enough.
+    """Ids of the `count` longest mixtures, one per set of speakers while there are enough sets.
 
-    They follow from the test set alone, so that whatever is scored on it can be compared by ear.
+    The choice depends only on the test set, so that all models on it can be compared by ear.
     """
     samples = {row["mixture_id"]: row["samples"] for row in rows}
-    casts: dict[str, set[str]] = {mixture: set() for mixture in samples}
+    speakers: dict[str, set[str]] = {mixture: set() for mixture in samples}
     for row in rows:
-        casts[row["mixture_id"]].add(row["speaker"])
-    longest = sorted(samples, key=lambda mixture: -samples[mixture])
-    first_of_cast = {frozenset(casts[mixture]): mixture for mixture in reversed(longest)}
-    fresh = sorted(first_of_cast.values(), key=longest.index)
-    return set([*fresh, *(m for m in longest if m not in fresh)][:count])
+        speakers[row["mixture_id"]].add(row["speaker"])
+    by_length = sorted(samples, key=lambda mixture: -samples[mixture])
+    longest_of_set = {frozenset(speakers[mixture]): mixture for mixture in reversed(by_length)}
+    first = sorted(longest_of_set.values(), key=by_length.index)
+    return set([*first, *(m for m in by_length if m not in first)][:count])
 
 
 def outputs(
     model: TISDiSS, mixture: Tensor, config: EvalConfig
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """(n_sep, n_re, estimates) at each depth asked for; a model without early split has one."""
+    """(n_sep, n_re, estimates) at each depth of `config`; only one without early split."""
     n_sep = config.n_sep or model.config.n_sep
     if not model.config.m_re:
         yield n_sep, 0, model(mixture, n_sep=n_sep)
@@ -149,7 +149,7 @@ def outputs(
 def write_audio(
     folder: Path, example: Example, estimates: dict[int, Tensor], corpus: Corpus
 ) -> None:
-    """The mixture, its sources and the estimates of a few depths, as WAV files."""
+    """Write the mixture, its sources and the estimates at `HEARD_DEPTHS` as WAV files."""
     rate = corpus.source.sample_rate
     write_wav(folder / "mixture.wav", example.mixture, rate)
     for j, source in enumerate(example.sources, start=1):
@@ -160,7 +160,7 @@ def write_audio(
 
 
 def write_table(path: Path, rows: list[Row]) -> None:
-    """Rows as one Parquet file, whole or absent."""
+    """Write rows as one Parquet file, whole or not at all."""
     import pyarrow
     import pyarrow.parquet
 
@@ -170,7 +170,7 @@ def write_table(path: Path, rows: list[Row]) -> None:
 
 
 def _read_journal(path: Path) -> dict[str, list[Row]]:
-    """Rows by mixture; a last line that a kill cut short is dropped from the file."""
+    """Rows by mixture; also removes a last line that an interruption cut short from the file."""
     if not path.is_file():
         return {}
     whole = path.read_bytes().rpartition(b"\n")[0]
@@ -180,7 +180,7 @@ def _read_journal(path: Path) -> dict[str, list[Row]]:
 
 
 class _Pace:
-    """Seconds a mixture, without the first: that one also loads libraries and lays out memory."""
+    """Seconds per mixture, without the first, which also loads libraries and allocates memory."""
 
     def __init__(self) -> None:
         self.since, self.done = 0.0, -1
@@ -196,7 +196,7 @@ class _Pace:
 
 
 def _progress(done: int, count: int, rows: list[Row], pace: float | None) -> Logged:
-    """What is logged after a mixture; `pace` is in seconds a mixture, where it is known."""
+    """The log record after a mixture; `pace` is in seconds per mixture, None if unknown."""
     time_left = {} if pace is None else {names.SECONDS_LEFT: pace * (count - done)}
     last = [row[names.SI_SNRI] for row in rows if row["n_re"] == rows[-1]["n_re"]]
     return {

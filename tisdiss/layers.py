@@ -1,8 +1,8 @@
 """The Locoformer path: attention between two convolutional feed-forwards, along one axis.
 
-Features are channels-last throughout: a path sees (rows, length, channels), where `rows` gathers
-every axis that it does not look along. Each layer states its formula; `kernels/` says how it is
-computed fast. Saijo et al., "TF-Locoformer", IWAENC 2024; Sec. 2.1.
+Features are channels-last: a path takes (rows, length, channels), where `rows` flattens all axes
+but the one it runs along. Each layer states its formula; `kernels/` computes it fast. Saijo et al.,
+"TF-Locoformer", IWAENC 2024; Sec. 2.1.
 """
 
 import math
@@ -22,7 +22,7 @@ from tisdiss.kernels.products import product
 Work = Callable[[Tensor], Tensor]
 
 WEIGHTED = nn.Linear | nn.LSTM | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
-"""Layers whose parameters of two and more axes are the weights of products."""
+"""Layers whose parameters with two or more axes are the weights of matrix products."""
 
 
 class RMSGroupNorm(nn.Module):
@@ -44,8 +44,8 @@ class RMSGroupNorm(nn.Module):
 class Attention(nn.Module):
     """Self-attention, for each head: out(softmax(R(q) R(k)^T / sqrt(head_dim)) v).
 
-    q, k, v are linear in x; R turns the channels of a position by angles that grow with it (rotary
-    positions). No bias and no mask.
+    q, k, v are linear in x; R rotates the channels of each position by angles proportional to the
+    position (rotary embedding). No bias, no mask.
     """
 
     def __init__(self, channels: int, *, attention_dim: int, n_heads: int) -> None:
@@ -60,7 +60,7 @@ class Attention(nn.Module):
         return product(heads, self.out.weight)
 
     def prepared(self, length: int) -> Work:
-        """The work on rows of this length; no weights to lay out."""
+        """The function for rows of this length; it has no weights to lay out."""
         return self
 
 
@@ -79,7 +79,7 @@ class FeedForward(nn.Module):
         return self.prepared(x.shape[1])(x)
 
     def prepared(self, length: int) -> Work:
-        """The work on rows of this length, with its weights laid out once for many of them."""
+        """The function for rows of this length, with weights laid out once for many calls."""
         return conv_swiglu.prepared(self.conv, self.deconv, length)
 
 
@@ -91,7 +91,7 @@ class LocoformerPath(nn.Module):
     """
 
     recompute = False
-    """Keep only the input for the gradient and compute the rest again (`set_recompute`)."""
+    """Keep only the input for the gradient and recompute the rest (`set_recompute`)."""
     bf16 = False
     """Matrix products in bfloat16; norms, rotations and sums stay in float32 (`set_bf16`)."""
 
@@ -128,7 +128,7 @@ class LocoformerPath(nn.Module):
         return self._run(self._steps(x.shape[1]), x)
 
     def _by_rows(self, x: Tensor) -> Tensor:
-        """The same, some rows at a time: what lies between input and output stays small."""
+        """As `_whole`, some rows at a time, so that intermediate results stay small."""
         rows = rows_at_a_time(x)
         if len(x) <= rows:
             return self._whole(x)
@@ -139,13 +139,13 @@ class LocoformerPath(nn.Module):
         return out
 
     def _steps(self, length: int) -> list[tuple[Work, Work]]:
-        """A norm and the work on its output, for each part that the path has."""
+        """The norm and the function after it, for each part of the path."""
         parts = [part for part in (self.before, self.attention, self.after) if part is not None]
         pairs = [cast("tuple[nn.Module, Attention | FeedForward]", part) for part in parts]
         return [(norm, work.prepared(length)) for norm, work in pairs]
 
     def _run(self, steps: list[tuple[Work, Work]], x: Tensor, into: Tensor | None = None) -> Tensor:
-        """x = x + work(norm(x)) for each step; the last sum goes into `into` where it is given."""
+        """x = x + work(norm(x)) for each step; `into`, if given, receives the last sum."""
         for i, (norm, work) in enumerate(steps, start=1):
             scaled = norm(x)
             with in_bf16(self.bf16, x):
@@ -170,7 +170,7 @@ class Residual(nn.Module):
 
 
 def build_path(config: BlockConfig, *, ffn_hidden: tuple[int, ...] | None = None) -> LocoformerPath:
-    """A path as `config` sizes it, with `ffn_hidden` in place of its own where given."""
+    """A path sized by `config`; `ffn_hidden`, if given, replaces the config's own."""
     return LocoformerPath(
         config.channels,
         attention_dim=config.attention_dim,

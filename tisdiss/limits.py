@@ -1,11 +1,11 @@
-"""The ends of numbers that decide how much is computed or kept, for settings and options alike.
+"""Limits of the settings and options that determine how much is computed or kept.
 
-Far above what anybody needs, and far below what stops a machine. Plain numbers, without pydantic,
-so that `--help` stays instant.
+They are far above practical use and far below what stops a machine. No pydantic here, so that
+`--help` stays instant.
 """
 
 MAX_SEED = 2**32 - 1
-"""Generators keep 32 bits of a seed: a longer one would give the very weights of a shorter one."""
+"""Generators keep 32 bits of a seed: a larger one would give the same weights as a smaller one."""
 
 MAX_PASSES = 1000
 """Passes through a part of the network, in training and at inference."""
@@ -18,11 +18,11 @@ MAX_PARAMETERS = 10**9
 MIN_RATE, MAX_RATE = 1000, 48_000
 """Hz."""
 MAX_SECONDS = 3600.0
-"""Of one sound of a corpus."""
+"""Length of one recording of a corpus."""
 MAX_MEASURED = 60.0
-"""Of a sound that a model takes at once, to be timed."""
+"""Seconds of audio that a model is timed on."""
 MAX_SAMPLES = 2**30
-"""Of one batch, and of the responses of all rooms: 4 GiB as they are computed with."""
+"""Samples of one batch, or of all room responses: 4 GiB in float32."""
 MAX_BATCH = 4096
 MAX_AVERAGED = 1000
 MAX_ROOMS = 20_000
@@ -30,14 +30,14 @@ MAX_COUNT = 1_000_000
 """Mixtures, steps and epochs."""
 
 MAX_FINITE = 1e30
-"""Of rates and weights, which size nothing: a training says itself where they lead."""
+"""Limit of rates and weights, which affect no size; the training reports if they are too large."""
 
 MAX_NOISE = 100.0
-"""dB, between trainings."""
+"""Standard deviation between trainings, in dB."""
 
 MAX_SEEDS = 1000
 MAX_LOOKS = 50
-"""Seeds of a test that looks after each."""
+"""Seeds of a sequential test, which looks at the claim after each."""
 MAX_CHOICES = 100
 MAX_TRIALS = 10_000
 MAX_JOBS = 256

@@ -18,8 +18,8 @@ def pair_losses(estimates: Tensor, sources: Tensor, *, clamp: float) -> Tensor:
     """Negative SI-SNR of every source against every estimate, in dB.
 
     estimates (..., n_src, samples), sources (batch, n_src, samples) -> (..., source, estimate).
-    The squared correlation is held in [clamp, 1 - clamp]; outside the gradient is zero, and a
-    silent signal gives the upper bound.
+    The squared correlation is clamped to [clamp, 1 - clamp]; outside that range the gradient is
+    zero. A silent signal gives the largest loss.
     """
     estimates, sources = _unit(estimates), _unit(sources)
     correlation = (sources @ estimates.transpose(-1, -2)).square()
@@ -28,7 +28,7 @@ def pair_losses(estimates: Tensor, sources: Tensor, *, clamp: float) -> Tensor:
 
 
 def pit_loss(pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """The best permutation's mean of (..., source, estimate) pair losses, and that permutation.
+    """The mean of (..., source, estimate) pair losses under the best permutation, and that one.
 
     Returns losses (...) and indices (..., n_src): source j is paired with estimate index[j].
     """
@@ -36,16 +36,16 @@ def pit_loss(pairs: Tensor) -> tuple[Tensor, Tensor]:
     orders = _permutations(n_src).to(pairs.device)
     rows = torch.arange(n_src, device=pairs.device)
     means = pairs[..., rows, orders].mean(dim=-1)  # ..., permutation
-    best, which = means.min(dim=-1)
-    return best, orders[which]
+    best, index = means.min(dim=-1)
+    return best, orders[index]
 
 
 def multi_depth_loss(
     estimates: Tensor, sources: Tensor, depths: Sequence[Depth], config: LossConfig
 ) -> tuple[Tensor, Tensor]:
-    """The number to minimise, and the PIT loss of every depth (Eq. 1).
+    """The total loss, and the PIT loss of every depth (Eq. 1).
 
-    estimates (depth, batch, n_src, samples). Each depth and utterance finds its own permutation.
+    estimates (depth, batch, n_src, samples). Each depth and utterance has its own permutation.
     """
     pairs = pair_losses(estimates, sources, clamp=config.clamp)
     by_depth = pit_loss(pairs)[0].mean(dim=-1)
@@ -74,6 +74,6 @@ def _unit(signals: Tensor) -> Tensor:
 
 
 @lru_cache
-@torch.inference_mode(False)  # kept for trainings, also where an evaluation asks first
+@torch.inference_mode(False)  # a training may use the cached tensor of an earlier evaluation
 def _permutations(n_src: int) -> Tensor:
     return torch.tensor(list(itertools.permutations(range(n_src))))

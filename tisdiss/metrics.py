@@ -17,9 +17,8 @@ def si_snr(estimates: Tensor, sources: Tensor) -> Tensor:
     """Scale-invariant signal-to-noise ratio of each estimate, in dB.
 
     Both are (..., samples) and already in the same source order (see `best_permutation`).
-    Returns (...). Means are removed; rescaling an estimate changes nothing. A silent source has no
-    defined value: NaN, so that an average cannot hide it. A silent estimate gives -inf, a perfect
-    one +inf.
+    Returns (...). Means are removed; rescaling an estimate changes nothing. A silent source gives
+    NaN, so that an average cannot hide it. A silent estimate gives -inf, a perfect one +inf.
 
     Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
     """
@@ -36,24 +35,24 @@ def si_snr(estimates: Tensor, sources: Tensor) -> Tensor:
 def best_permutation(estimates: Tensor, sources: Tensor) -> Tensor:
     """Indices (batch, n_src): source j is best matched by estimate index[j], by mean SI-SNR.
 
-    Both are (batch, n_src, samples). Undefined pairs count as very bad.
+    Both are (batch, n_src, samples). Undefined pairs rank last.
     """
     pairs = -si_snr(estimates.unsqueeze(-3), sources.unsqueeze(-2))  # batch, source, estimate
     return pit_loss(pairs.nan_to_num(nan=1e4, posinf=1e4, neginf=-1e4))[1]
 
 
 def reorder(estimates: Tensor, order: Tensor) -> Tensor:
-    """Estimates (batch, n_src, samples) put into the order of the sources."""
+    """Estimates (batch, n_src, samples) in the order of the sources."""
     return estimates.gather(-2, order.unsqueeze(-1).expand_as(estimates))
 
 
 def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
     """Signal-to-distortion ratio of BSS-eval v3 (512-tap filter), in dB.
 
-    Sources are (..., samples), estimates the same, in the same source order, or with further axes
-    before, such as depths. Returns the estimates' (...). A silent source, and a sample that is not
-    finite, give NaN, a silent estimate -inf. Values above about 100 dB are rounding, up to +inf for
-    a perfect estimate.
+    Sources are (..., samples). Estimates have the same shape and source order, and may have further
+    leading axes, such as depths. Returns one value per estimate. A silent source or a non-finite
+    sample gives NaN, a silent estimate -inf. Values above about 100 dB are rounding error, up to
+    +inf for a perfect estimate.
 
     Vincent et al., "Performance measurement in blind audio source separation", 2006.
     """
@@ -68,16 +67,16 @@ def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
         torch.where(defined.unsqueeze(-1), sources, 1.0),
         filter_length=FILTER_TAPS,
     )
-    value = torch.where(value.isnan(), torch.inf, value)  # rounding took the coherence above 1
+    value = torch.where(value.isnan(), torch.inf, value)  # rounding pushed the coherence above 1
     return torch.where(defined, value, torch.nan)
 
 
 def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[str, Tensor]:
     """All scores of (batch, n_src, samples) estimates, each (batch, n_src) in dB.
 
-    Estimates may have a first axis of depths, which the scores then have too. The permutation is
-    fixed by SI-SNR, depth by depth, and used for every measure. A gain is the score less that of
-    the unprocessed mixture (batch, samples) taken as every estimate.
+    Estimates may have a leading axis of depths, which the scores then have too. SI-SNR determines
+    the permutation at each depth, for all measures. A gain is the score minus that of the mixture
+    (batch, samples) used as every estimate.
     """
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
@@ -86,18 +85,18 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
         name: resolve_name(measure.function)(signals, sources)
         for name, measure in names.MEASURES.items()
     }
-    reached = {name: score[:-1].reshape(ordered.shape[:-1]) for name, score in scores.items()}
-    before = {name: score[-1].expand_as(reached[name]) for name, score in scores.items()}
+    after = {name: score[:-1].reshape(ordered.shape[:-1]) for name, score in scores.items()}
+    before = {name: score[-1].expand_as(after[name]) for name, score in scores.items()}
     values: dict[str, Tensor] = {}
     for name in scores:
-        values |= {name: reached[name], names.gain(name): reached[name] - before[name]}
+        values |= {name: after[name], names.gain(name): after[name] - before[name]}
     return values | {names.of_mixture(name): before[name] for name in scores}
 
 
 def _at_full_scale(signals: Tensor) -> Tensor:
-    """In float64 with a peak of 1, silence added up to the filter's length.
+    """Signals in float64 with a peak of 1, zero-padded to at least the filter's length.
 
-    torchmetrics takes a norm below 1e-6 for silence, and wraps the lags of shorter signals around.
+    torchmetrics treats a norm below 1e-6 as silence and wraps around the lags of shorter signals.
     """
     signals = signals.double()
     signals = F.pad(signals, (0, max(0, FILTER_TAPS - signals.shape[-1])))

@@ -2,7 +2,7 @@
 
 Start reading here (paper Sec. 2). One set of weights serves every depth: `n_sep` and `n_re` are
 arguments of the forward pass, and the output at N_re = n is that of the n-th repetition in any
-deeper pass. Parts are chosen in `tisdiss_parts`, once, and handed in ready made.
+deeper pass. `tisdiss_parts` builds the parts that the settings ask for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ class TISDiSS(nn.Module):
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> "TISDiSS":
-        """A freshly initialised model; seed torch before for repeatable weights."""
+        """A freshly initialised model; seed torch first for reproducible weights."""
         return cls(config, resolve_name(config.entry.parts)(config))
 
     def forward(
@@ -71,9 +71,9 @@ class TISDiSS(nn.Module):
         lengths: Tensor | None = None,
         n_sep: int | None = None,
     ) -> Iterator[Tensor]:
-        """Outputs at each ascending N_re of `n_re`, out of one pass, as soon as each is ready."""
+        """The output at each N_re of `n_re` (ascending) from one pass, as soon as it is ready."""
         if not n_re or list(n_re) != sorted(set(n_re)):
-            raise ValueError(f"n_re={list(n_re)}: give depths, each once and in ascending order")
+            raise ValueError(f"n_re={list(n_re)}: give distinct depths in ascending order")
         ends = [self.config.decoded(n_sep, n)[-1] for n in n_re]
         return self.outputs(mixture, ends, lengths)
 
@@ -85,10 +85,9 @@ class TISDiSS(nn.Module):
     ) -> Iterator[Tensor]:
         """Waveforms (batch, n_src, samples) at the given depths, which are in execution order.
 
-        The last of them says how often the separator and the reconstructor run.
-
-        The mixture is divided by its standard deviation first and the outputs are multiplied by
-        it. Frames past `lengths` are silenced; nothing else is masked.
+        The last depth determines how often the separator and the reconstructor run. The mixture is
+        divided by its standard deviation first, and the outputs are multiplied by it. Frames past
+        `lengths` are set to zero; nothing else is masked.
         """
         spectrum, waves = self._analysed(mixture, lengths)
         for features in self._features(self.encoder(spectrum), depths):
@@ -101,9 +100,10 @@ class TISDiSS(nn.Module):
         n_re: Sequence[int],
         lengths: Tensor | None = None,
     ) -> Iterator[tuple[int, int, Tensor]]:
-        """(n_sep, n_re, output) for all pairs of depths, each repetition computed once.
+        """(n_sep, n_re, output) for all pairs of depths; each repetition is computed once.
 
-        The separator runs to the deepest `n_sep`; from each asked one branches a reconstructor.
+        The separator runs once, to the largest `n_sep`; after each pass in `n_sep`, the
+        reconstructor runs to the largest `n_re`.
         """
         if self.reconstructor is None or not n_sep or not n_re or min(*n_sep, *n_re) < 1:
             raise ValueError(
@@ -114,24 +114,24 @@ class TISDiSS(nn.Module):
         encoded = self.encoder(spectrum)
         m_sep, m_re = self.config.m_sep, self.config.m_re
         passes = sep_depths(m_sep, max(n_sep))
-        for depth, mixed in zip(passes, self.separator(encoded, max(n_sep)), strict=True):
+        for depth, features in zip(passes, self.separator(encoded, max(n_sep)), strict=True):
             if not ends_pass(depth, m_sep) or depth.n_sep not in n_sep:
                 continue
-            branch = self.reconstructor(encoded, self.splitter(mixed), max(n_re))
+            branch = self.reconstructor(encoded, self.splitter(features), max(n_re))
             repetitions = re_depths(m_re, depth.n_sep, max(n_re))
-            for end, refined in zip(repetitions, branch, strict=True):
+            for end, re_features in zip(repetitions, branch, strict=True):
                 if ends_pass(end, m_re) and end.n_re in n_re:
-                    yield end.n_sep, end.n_re, waves(refined)
+                    yield end.n_sep, end.n_re, waves(re_features)
 
     def _analysed(
         self, mixture: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The mixture's spectrum at unit deviation, and what makes waveforms of features."""
+        """The spectrum of the mixture at unit deviation, and a function: features to waveforms."""
         if mixture.dim() != 2:
             raise ValueError(f"mixture of shape {tuple(mixture.shape)}: give (batch, samples)")
-        own = next(self.parameters()).dtype
-        if mixture.dtype != own:
-            raise ValueError(f"mixture of type {mixture.dtype}: this model takes {own}")
+        dtype = next(self.parameters()).dtype
+        if mixture.dtype != dtype:
+            raise ValueError(f"mixture of type {mixture.dtype}: this model takes {dtype}")
         scale = _deviation(mixture)
         spectrum = self.stft(mixture / scale, lengths)
 
@@ -144,27 +144,27 @@ class TISDiSS(nn.Module):
     def _features(self, encoded: Tensor, depths: Sequence[Depth]) -> Iterator[Tensor]:
         """Per-speaker features (batch, n_src, frames, bins, channels) at each of `depths`.
 
-        A Sep depth passes the splitter on its own; the last one feeds the reconstructor.
+        The splitter follows each separator depth; its last output feeds the reconstructor.
         """
         config, deepest = self.config, depths[-1]
         passes = sep_depths(config.m_sep, deepest.n_sep)
-        for depth, mixed in zip(passes, self.separator(encoded, deepest.n_sep), strict=True):
+        for depth, sep_features in zip(passes, self.separator(encoded, deepest.n_sep), strict=True):
             if depth in depths:
-                yield self.splitter(mixed)
-        features = self.splitter(mixed)
+                yield self.splitter(sep_features)
+        features = self.splitter(sep_features)
         if any(depth.stage == "split" for depth in depths):
             yield features
         if self.reconstructor is None or not deepest.n_re:
             return
         repetitions = re_depths(config.m_re, deepest.n_sep, deepest.n_re)
         branch = self.reconstructor(encoded, features, deepest.n_re)
-        for depth, refined in zip(repetitions, branch, strict=True):
+        for depth, re_features in zip(repetitions, branch, strict=True):
             if depth in depths:
-                yield refined
+                yield re_features
 
 
 def tisdiss_parts(config: ModelConfig) -> Parts:
-    """The five parts of TISDiSS; what a variant does not use is not built."""
+    """The five parts of TISDiSS; parts that a variant does not use are not built."""
     block = config.block
     encoder, decoder = build_codec(config)
     residual = Residual(block.channels) if config.has_residual else None
@@ -185,13 +185,13 @@ def tisdiss_parts(config: ModelConfig) -> Parts:
 
 
 def _deviation(mixture: Tensor) -> Tensor:
-    """Standard deviation of each row, (batch, 1); 1 for a silent one."""
+    """Standard deviation of each row, (batch, 1); 1 for a silent row."""
     scale = mixture.std(dim=-1, keepdim=True)
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
 def _initialise(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases; scales, slopes and band codecs keep their own."""
+    """Xavier-uniform weights, zero biases; scales, slopes and band codecs keep their own values."""
     if isinstance(module, WEIGHTED):
         for parameter in module.parameters():
             if parameter.dim() > 1:

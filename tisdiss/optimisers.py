@@ -1,4 +1,4 @@
-"""What turns gradients into updates: AdamW, or Muon for hidden matrices and AdamW for the rest."""
+"""Optimisers: AdamW, or Muon for hidden matrices and AdamW for the rest; the moving average."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ class MuonAdamW:
     """Muon and AdamW with the interface of one optimiser.
 
     Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024) makes all
-    singular values of a matrix's update about equal. Kernels of convolutions are matrices here,
-    with a row for each entry of their first axis, as in the authors' code.
+    singular values of a matrix's update about equal. A convolution kernel is treated as a matrix
+    with one row per entry of its first axis, as in the authors' code.
     """
 
     def __init__(self, model: TISDiSS, optim: OptimConfig) -> None:
@@ -24,7 +24,7 @@ class MuonAdamW:
         self.matrices = [nn.Parameter(k.detach().view(len(k), -1)) for k in self.kernels]
         hidden = set(self.kernels)
         self.adamw = adamw([p for p in model.parameters() if p not in hidden], optim)
-        # `lr_scale` keeps the two rates in proportion while the schedule moves both.
+        # `lr_scale` keeps the two rates in proportion while the schedule changes both.
         group = {"params": self.matrices, "lr_scale": optim.muon_lr / optim.lr}
         self.muon = torch.optim.Muon([group], optim.muon_lr, optim.weight_decay)
 
@@ -68,7 +68,7 @@ def adamw(parameters: list[nn.Parameter], optim: OptimConfig) -> torch.optim.Ada
 
 
 def set_rate(optimiser: Optimiser, lr: float) -> None:
-    """Give AdamW this rate, and Muon its own in proportion."""
+    """Set AdamW's rate to `lr`, and Muon's in proportion."""
     for group in optimiser.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
 
@@ -87,9 +87,10 @@ def hidden_kernels(model: TISDiSS) -> list[nn.Parameter]:
 
 
 def moving_average(model: TISDiSS, decay: float) -> AveragedModel:
-    """A model whose weights follow those of `model` as their exponential moving average.
+    """A model whose weights are the exponential moving average of those of `model`.
 
-    (1 + n) / (10 + n) after n updates until that reaches `decay`, lest it dwell on the first ones.
+    After n updates its decay is (1 + n) / (10 + n), at most `decay`, so that the first weights do
+    not dominate.
     """
 
     def follow(averages: Any, weights: Any, updates: Any) -> None:

@@ -1,10 +1,10 @@
-"""The paper's names, such as "sep1x2-re1x3-l1+3", to settings and back (Sec. 3.1, Table 3).
+"""From the paper's names, such as "sep1x2-re1x3-l1+3", to settings and back (Sec. 3.1, Table 3).
 
     sep1x2   M_sep = 1 block, run N_sep = 2 times
     re1x3    M_re = 1 block, run N_re = 3 times; absent without early split
     l1+3     supervised outputs: 1 up to the splitter, then 3 of the reconstructor
 
-Settings are those of `config.ModelConfig`, by name. Nothing here imports it.
+Settings are fields of `config.ModelConfig`, which this module does not import.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STRUCTURE = (
 
 
 class Named(Protocol):
-    """What of a model shows in its name."""
+    """The settings of a model that its name shows."""
 
     architecture: str
     m_sep: int
@@ -54,7 +54,7 @@ def paper_name(model: Named, codec_kind: str) -> str:
 
 
 def _loss_label(model: Named) -> str:
-    """How many outputs are supervised: before the "+" up to the splitter's, then the rest."""
+    """How many outputs are supervised: before the "+" up to the splitter, after it the rest."""
     decode = resolved(model.decode_sep, model.n_sep)
     ends = count(model.m_sep, model.n_sep, decode) if "sep" in model.losses else 1
     last_only = decode == "last-layers" and model.n_sep > 1
@@ -82,8 +82,8 @@ def _re_label(model: Named) -> str:
 def read_name(name: str) -> dict[str, Any]:
     """The settings that a name states: architecture, counts, losses and decoding.
 
-    "splitter" and "codec_kind" are there only where the name has a suffix for them. Raises
-    ValueError with an example, or with the counts that fit.
+    "splitter" and "codec_kind" are present only if the name has a suffix for them. Raises
+    ValueError with an example name, or with the counts that fit.
     """
     kinds = {suffix: kind for kind, codec in CODEC_KINDS.items() for suffix in codec.suffixes}
     match = re.fullmatch(
@@ -137,7 +137,7 @@ def _read_losses(name: str, label: str | None, shape: dict[str, Any]) -> dict[st
 
 
 def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:
-    """Which decoding a count such as "3", "1x3" or "6x1" states for `blocks` x `passes`."""
+    """The decoding that a count such as "3", "1x3" or "6x1" means for `blocks` x `passes`."""
     per_pass, _, times = label.partition("x")
     decoded = int(per_pass) * int(times) if times else int(per_pass)
     if decoded == blocks * passes and (not times or int(times) == passes):

@@ -1,4 +1,4 @@
-"""What a model is made of: the five parts of Fig. 1a, handed to `TISDiSS` ready made."""
+"""The five parts of a model (Fig. 1a), which `TISDiSS` takes."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,7 @@ class TriplePath(nn.Module):
     """Frequency and time paths within each speaker, then a path across the speakers.
 
     (batch, n_src, frames, bins, channels) -> the same shape. The speaker path has a single
-    feed-forward, and positions: the order of the speakers matters to it.
+    feed-forward and rotary positions, so its output depends on the order of the speakers.
     """
 
     def __init__(self, *, dual_path: DualPath, speaker: LocoformerPath) -> None:
@@ -25,7 +25,7 @@ class TriplePath(nn.Module):
         features = self.dual_path(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         turned = features.permute(0, 2, 3, 1, 4)  # batch, frames, bins, n_src, channels
         crossed = self.speaker(turned.flatten(0, 2)).unflatten(0, turned.shape[:3])
-        return crossed.permute(0, 3, 1, 2, 4).contiguous()  # once for all that read it
+        return crossed.permute(0, 3, 1, 2, 4).contiguous()  # one copy instead of one per reader
 
 
 def triple_path(config: BlockConfig) -> TriplePath:
@@ -35,7 +35,7 @@ def triple_path(config: BlockConfig) -> TriplePath:
 
 
 class Reconstructor(nn.Module):
-    """Repeats its blocks; with a residual, adds the encoder's features before every one."""
+    """Repeats its blocks; with a residual, adds the encoder's features before every block."""
 
     def __init__(
         self, *, blocks: int, block: Callable[[], TriplePath], residual: Residual | None

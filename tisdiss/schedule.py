@@ -1,19 +1,19 @@
-"""What changes from update to update: the learning rate, and how deep the model is trained."""
+"""The learning rate and the trained depth of each update."""
 
 from tisdiss.config import OptimConfig, TrainConfig
 
 
 def rate_share(step: int, config: TrainConfig) -> float:
-    """Share of the base rate at update number `step`, counted from 0."""
+    """The learning rate of update `step`, counted from 0, as a share of the base rate."""
     share = warm_up(step, config.optim)
     if config.optim.schedule == "decay":
-        falling = config.optim.decay_share * config.total_steps
-        share *= min(1.0, (config.total_steps - step) / falling)
+        decay_steps = config.optim.decay_share * config.total_steps
+        share *= min(1.0, (config.total_steps - step) / decay_steps)
     return share
 
 
 def warm_up(step: int, optim: OptimConfig) -> float:
-    """Rises linearly over `warmup_steps`, then stays at 1."""
+    """The warm-up factor: rises linearly over `warmup_steps`, then stays at 1."""
     if optim.first_step == "full":
         if step == 0:
             return 1.0
@@ -22,7 +22,7 @@ def warm_up(step: int, optim: OptimConfig) -> float:
 
 
 def trained_n_re(step: int, config: TrainConfig) -> int:
-    """Passes of the reconstructor at an update; those of the model once the curriculum is over."""
+    """N_re of update `step`: it grows during the curriculum, then it is the model's."""
     full = config.model.n_re
-    growing = config.curriculum * config.total_steps if config.curriculum else 0
-    return full if step >= growing else 1 + int((full - 1) * step / growing)
+    curriculum_steps = config.curriculum * config.total_steps if config.curriculum else 0
+    return full if step >= curriculum_steps else 1 + int((full - 1) * step / curriculum_steps)

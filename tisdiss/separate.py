@@ -1,8 +1,8 @@
-"""Audio in, one file per speaker out: the depth dial for a practitioner.
+"""Separates recordings into one signal or file per speaker, at any depth of the dial.
 
-What goes in at any rate and channel count comes out mono, at the rate it came in and at the level
-that each speaker has in the mixture (`level.py`). A long file is read, separated and written in
-overlapping parts (`stitch.py`), so that memory does not grow with its length.
+The input has any rate and channel count. The estimates are mono, at the input's rate and at the
+level that each speaker has in the mixture (`level.py`). A long file is read, separated and written
+in overlapping parts (`stitch.py`), so that memory does not grow with its length.
 """
 
 import os
@@ -26,36 +26,37 @@ from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import PEAK, as_mono, measure, mono_blocks, resample, wav_file
 
 PART_SECONDS = 60.0
-"""Files up to this length are separated in one pass, longer ones in such parts."""
+"""Audio up to this length is separated whole, longer audio in parts of this length."""
 OVERLAP_SECONDS = 4.0
-"""What two parts share, to tell which estimate goes on as which."""
+"""Overlap of two parts, in which their estimates are matched."""
 WARM_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Separated:
-    """What `separate_file` wrote, and how deep the model went."""
+    """The files that `separate_file` wrote, the depth, and the time it took."""
 
     files: tuple[Path, ...]
     n_re: int
-    """The deepest N_re of its parts."""
+    """The largest N_re of all parts."""
     seconds: float
     """Length of the audio."""
     rate: int
-    """Of the files, in Hz: that of the audio."""
+    """Sample rate of the audio and the files, in Hz."""
     took: float
-    """Seconds of separating, without what the first pass of a process sets up."""
+    """Seconds of separating; includes the set-up of a process's first pass (see `warm_up`)."""
     lowered_db: float
-    """By how much all speakers were lowered, in dB, so that no sample clips; 0 as a rule."""
+    """Attenuation of all speakers against clipping, in dB; usually 0."""
 
 
 def rate_note(rate: int, model: TISDiSS) -> str:
-    """What the model's own rate means for audio of `rate` (Hz); "" where they are equal."""
-    own = model.config.codec.sample_rate
-    if rate > own:
-        return f"the model works at {own} Hz: nothing above {own / 2:g} Hz is kept of {rate} Hz"
-    if rate < own:
-        return f"the model works at {own} Hz: {rate} Hz lack what it knows above {rate / 2:g} Hz"
+    """What the model's sample rate means for audio at `rate` (Hz); "" if they are equal."""
+    model_rate = model.config.codec.sample_rate
+    works = f"the model works at {model_rate} Hz"
+    if rate > model_rate:
+        return f"{works}: estimates have nothing above {model_rate / 2:g} Hz"
+    if rate < model_rate:
+        return f"{works}: audio at {rate} Hz has nothing above {rate / 2:g} Hz for it"
     return ""
 
 
@@ -69,9 +70,9 @@ def separate(
 ) -> Tensor:
     """Estimates (n_src, samples) of a mixture, at its rate in Hz and at their level in it.
 
-    `mixture` is a tensor or an array, (samples,) or with a few channels, of which the mean is
-    taken; integers count as full scale at the end of their range. `n_re` is the depth; the trained
-    one where None. ValueError for what is empty, not finite or of another shape.
+    `mixture` is a tensor or an array, (samples,) or with up to 32 channels, which are averaged; the
+    range of an integer type is full scale. `n_re` is the depth, the trained one if None. Raises
+    ValueError for a mixture that is empty, not finite or of another shape.
     """
     return separate_with(model, mixture, rate, Dial(n_re=n_re), part_seconds=part_seconds)[0]
 
@@ -86,9 +87,9 @@ def separate_with(
     part_seconds: float = PART_SECONDS,
     on_part: Progress = silent,
 ) -> tuple[Tensor, int]:
-    """As `separate`, with any setting of the dial; also returns the deepest N_re that ran.
+    """As `separate`, with any setting of the dial; also returns the largest N_re that ran.
 
-    `on_part` hears how many parts are done, of how many.
+    `on_part` is called after each part with the number of parts done and of all parts.
     """
     wave = as_mono(mixture, rate)
     parts = _Parts(model, rate, dial, len(wave), part_seconds, on_part)
@@ -100,19 +101,19 @@ def separate_with(
 def separate_depths(
     model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int]
 ) -> Iterator[tuple[int, Tensor]]:
-    """(N_re, estimates) at each ascending depth, out of one pass and as soon as each is ready.
+    """(N_re, estimates) at each depth of `n_re` (ascending) from one pass, as soon as it is ready.
 
-    Mixture, rate and estimates as of `separate`; the mixture is separated in one part.
+    Mixture, rate and estimates are those of `separate`; the mixture is not cut into parts.
     """
     wave = as_mono(mixture, rate)
-    own = model.config.codec.sample_rate
-    inner = _as_batch(model, resample(wave, rate, own))
-    for depth, output in zip(n_re, model.repetitions(inner, n_re), strict=True):
-        yield depth, in_level(wave, _back(output[0], own, rate, len(wave)))
+    model_rate = model.config.codec.sample_rate
+    batch = _as_batch(model, resample(wave, rate, model_rate))
+    for depth, output in zip(n_re, model.repetitions(batch, n_re), strict=True):
+        yield depth, in_level(wave, _back(output[0], model_rate, rate, len(wave)))
 
 
 class _Parts:
-    """A signal of `samples` at `rate`, separated part by part."""
+    """Separates a signal of `samples` at `rate` part by part."""
 
     def __init__(
         self,
@@ -131,33 +132,33 @@ class _Parts:
         self.n_re, self.done = 0, 0
 
     def of(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Pieces (n_src, samples) of the estimates, in the model's own level."""
+        """Pieces (n_src, samples) of the estimates, at the level of the model's output."""
         return stitched(self._separated, blocks, part=self.part, overlap=self.overlap)
 
     def _separated(self, wave: Tensor) -> Tensor:
-        own = self.model.config.codec.sample_rate
-        inner = resample(wave, self.rate, own)
-        output, n_re = self.dial.run(self.model, _as_batch(self.model, inner))
+        model_rate = self.model.config.codec.sample_rate
+        batch = _as_batch(self.model, resample(wave, self.rate, model_rate))
+        output, n_re = self.dial.run(self.model, batch)
         self.n_re, self.done = max(self.n_re, n_re), self.done + 1
         self.on_part(self.done, self.count)
-        return _back(output[0], own, self.rate, len(wave))
+        return _back(output[0], model_rate, self.rate, len(wave))
 
 
 def _as_batch(model: TISDiSS, wave: Tensor) -> Tensor:
-    """(1, samples) on the model's device; a short wave is padded."""
+    """(1, samples) on the model's device; a short wave is padded with silence."""
     padded = torch.nn.functional.pad(wave, (0, max(0, model.config.codec.n_fft - len(wave))))
     return padded.to(next(model.parameters()).device)[None]
 
 
-def _back(estimates: Tensor, own: int, rate: int, samples: int) -> Tensor:
+def _back(estimates: Tensor, model_rate: int, rate: int, samples: int) -> Tensor:
     """(n_src, samples) at the mixture's rate and length."""
-    back = resample(estimates.cpu(), own, rate)[:, :samples]
+    back = resample(estimates.cpu(), model_rate, rate)[:, :samples]
     return torch.nn.functional.pad(back, (0, samples - back.shape[1]))
 
 
 @torch.inference_mode()
 def warm_up(model: TISDiSS) -> None:
-    """Run once on noise: the first pass of a process loads libraries and lays out memory."""
+    """Run once on noise, because a process's first pass also loads libraries and sets up memory."""
     rate = model.config.codec.sample_rate
     noise = torch.randn(2 * round(WARM_SECONDS * rate))
     model(_as_batch(model, resample(noise, 2 * rate, rate)))
@@ -176,32 +177,32 @@ def separate_file(
 ) -> Separated:
     """Separate one sound file into `folder`/<name>_speaker1.wav and so on, 16-bit WAV.
 
-    Each speaker is as loud as in the mixture; with `peak` each file has its peak at 0.9 of full
-    scale. Where a sample would clip, all speakers are lowered alike. ValueError for a file that
-    cannot be read to its end, and where a result would replace a file without `force`.
+    Each speaker is as loud as in the mixture; with `peak` each file peaks at 0.9 of full scale. If
+    a sample would clip, all speakers are attenuated equally. Raises ValueError for a file that
+    cannot be read to its end, and for a result that would replace a file without `force`.
     """
     source, folder = Path(source), Path(folder)
     n_src = model.config.n_src
     check_targets([source], folder, n_src, force=force)
     samples, rate = measure(source)
     parts = _Parts(model, rate, dial or Dial(), samples, PART_SECONDS, on_part)
-    began = time.monotonic()
+    start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".separating-") as aside:
-        raw = [Path(aside, f"{j}.raw") for j in range(n_src)]
-        heard, mixture = tee(mono_blocks(source))
-        levels = _collected(parts.of(heard), mixture, raw, n_src)
-        took = time.monotonic() - began
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".separating-") as temporary:
+        raw = [Path(temporary, f"{j}.raw") for j in range(n_src)]
+        blocks, mixture = tee(mono_blocks(source))
+        levels = _collected(parts.of(blocks), mixture, raw, n_src)
+        took = time.monotonic() - start
         factors = levels.peak_factors(PEAK) if peak else levels.factors()
         fit = levels.fitting(factors)
         files = []
         for j, factor in enumerate((fit * factors).tolist()):
-            written = Path(aside, f"{j}.wav")
-            with wav_file(written, rate) as file:
+            wav = Path(temporary, f"{j}.wav")
+            with wav_file(wav, rate) as file:
                 for block in _raw_blocks(raw[j]):
                     file.write((factor * block).numpy())
             files.append(speaker_file(source, folder, j + 1))
-            os.replace(written, files[-1])
+            os.replace(wav, files[-1])
     lowered = -20 * torch.log10(torch.tensor(fit)).item()
     return Separated(tuple(files), parts.n_re, samples / rate, rate, took, lowered)
 
@@ -209,16 +210,16 @@ def separate_file(
 def _collected(
     pieces: Iterable[Tensor], mixture: Iterable[Tensor], raw: Sequence[Path], n_src: int
 ) -> Levels:
-    """Write the pieces as raw float32, a file per speaker; returns what decides their levels."""
-    levels, heard = Levels(n_src), torch.empty(0)
+    """Write the pieces as raw float32, one file per speaker; returns what sets their levels."""
+    levels, buffer = Levels(n_src), torch.empty(0)
     blocks = iter(mixture)
     files = [path.open("wb") for path in raw]
     try:
         for piece in pieces:
-            while len(heard) < piece.shape[-1]:
-                heard = torch.cat([heard, next(blocks)])
-            levels.add(heard[: piece.shape[-1]], piece)
-            heard = heard[piece.shape[-1] :]
+            while len(buffer) < piece.shape[-1]:
+                buffer = torch.cat([buffer, next(blocks)])
+            levels.add(buffer[: piece.shape[-1]], piece)
+            buffer = buffer[piece.shape[-1] :]
             for file, estimate in zip(files, piece, strict=True):
                 file.write(estimate.contiguous().numpy().tobytes())
     finally:

@@ -40,7 +40,7 @@ def dual_path(config: BlockConfig) -> DualPath:
 
 
 class Separator(nn.Module):
-    """Repeats its blocks, adding the encoder's features before every block but the first."""
+    """Repeats its blocks; with a residual, adds the encoder's features before all but the first."""
 
     def __init__(
         self, *, blocks: int, block: Callable[[], nn.Module], residual: Residual | None

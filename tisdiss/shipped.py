@@ -1,4 +1,4 @@
-"""Files of weights: whether there is one, and the one that comes with the project."""
+"""Weight files: recognising and checking one, and finding the shipped one."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ def base_model() -> Path:
         if path.is_file():
             return path
     raise ValueError(
-        f"{BASE}: the shipped model is not here; run from the project folder or pass --model"
+        f"{BASE}: the shipped model is missing; run from the project folder or pass --model"
     )
 
 
 def is_weights(model: str | Path) -> bool:
-    """Whether a model is given by its file, not by its paper name."""
+    """Whether `model` is a weight file, not a paper name."""
     return Path(model).suffix == ".safetensors" or Path(model).is_file()
 
 
 def check_weights(path: Path) -> None:
-    """Refuse a model file that is not there."""
+    """Raise ValueError if the model file does not exist."""
     if not path.is_file():
         raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")

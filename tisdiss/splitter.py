@@ -10,7 +10,7 @@ from tisdiss.kernels.fused import gated
 from tisdiss.kernels.modes import in_bf16
 
 CHUNK = 2**20
-"""Features (frame x bin x channel) that are split at a time where no gradient is asked for."""
+"""Features (frame x bin x channel) that are split at a time without gradients on a CPU."""
 REACH = 2
 """Frames on either side that two 3x3 convolutions see."""
 
@@ -43,7 +43,7 @@ class SwiGLUSplitter(nn.Module):
         return _by_speaker(split.to(features.dtype), self.n_src)
 
     def _by_frames(self, features: Tensor) -> Tensor:
-        """The same, some frames at a time: the hidden features, eight times as wide, stay small."""
+        """As `_whole`, some frames at a time, so that the much wider hidden features stay small."""
         batch, frames, bins, channels = features.shape
         step = max(REACH, CHUNK // (batch * bins * channels))
         if frames <= step:
@@ -51,13 +51,16 @@ class SwiGLUSplitter(nn.Module):
         out = features.new_empty(batch, self.n_src, frames, bins, channels)
         for start in range(0, frames, step):
             first, end = max(0, start - REACH), min(frames, start + step)
-            seen = self._whole(features[:, first : end + REACH])
-            out[:, :, start:end] = seen[:, :, start - first : end - first]
+            piece = self._whole(features[:, first : end + REACH])
+            out[:, :, start:end] = piece[:, :, start - first : end - first]
         return out
 
 
 class ConvSplitter(nn.Module):
-    """A single convolution: an eighth of the parameters. Shapes as `SwiGLUSplitter`."""
+    """A single convolution; for two speakers, an eighth of the parameters of `SwiGLUSplitter`.
+
+    (batch, frames, bins, channels) -> (batch, n_src, frames, bins, channels).
+    """
 
     def __init__(self, channels: int, *, n_src: int) -> None:
         super().__init__()
@@ -69,7 +72,7 @@ class ConvSplitter(nn.Module):
 
 
 class NoSplit(nn.Module):
-    """Hands the one feature map on, for a decoder that makes all speakers of it."""
+    """Passes the feature map on, for a decoder that makes all speakers from it."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features.unsqueeze(1)

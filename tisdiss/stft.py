@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class STFT(nn.Module):
-    """Short-time Fourier transform with `n_fft` equal to the window, and its inverse.
+    """Short-time Fourier transform with a window of `n_fft` samples, and its inverse.
 
     Spectra are (batch, frames, bins) complex with frames = samples // hop + 1.
     """
@@ -22,7 +22,7 @@ class STFT(nn.Module):
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Spectrum of (batch, samples); frames past a row's own length are zero.
 
-        Raises ValueError when the signal is too short to be reflected at its ends.
+        Raises ValueError if the signal is too short for reflect padding.
         """
         shortest = self.n_fft // 2 + 1
         if wave.shape[-1] < shortest:

@@ -1,9 +1,8 @@
-"""Long signals, separated part by part and put together again, with the memory of two parts.
+"""Separates a long signal in overlapping parts and joins them, with the memory of two parts.
 
-A model gives its estimates in no particular order and polarity. Two neighbouring parts share some
-seconds: there the order of the later part that correlates best with the earlier one is taken, signs
-are made equal, and the two are cross-faded. A speaker who is silent in a whole overlap cannot be
-followed across it.
+A model's estimates have no fixed order or polarity. In the overlap of two parts, the estimates of
+the later one are reordered and their signs flipped to correlate best with the earlier one; then the
+two are cross-faded. A speaker who is silent in a whole overlap cannot be followed across it.
 """
 
 import math
@@ -18,28 +17,28 @@ from tisdiss.losses import pit_loss
 def stitched(
     separate: Callable[[Tensor], Tensor], blocks: Iterable[Tensor], *, part: int, overlap: int
 ) -> Iterator[Tensor]:
-    """Estimates (n_src, samples) of a signal of any length, in finished pieces.
+    """Estimates of a signal of any length, in pieces (n_src, samples) that follow one another.
 
-    `blocks` are the signal, (samples,) each and of any length. `separate` maps (samples,) to
-    (n_src, samples) and is called on parts of `part` samples, each sharing `overlap` with the one
-    before it; the last part is moved back to be as long as the others. A signal of up to `part`
-    samples is separated whole.
+    `blocks` make up the signal, (samples,) each and of any length. `separate` maps (samples,) to
+    (n_src, samples) and is called on parts of `part` samples. Each part shares `overlap` samples
+    with the one before it, the last one more if that makes it as long as the others. A signal of up
+    to `part` samples is separated whole. Raises ValueError for an overlap that does not fit.
     """
     if not 0 < overlap <= part // 2:
         raise ValueError(
-            f"overlap={overlap}, part={part}: parts share at least one sample and at most half of "
-            "their length; choose longer parts"
+            f"overlap={overlap}, part={part}: parts must share at least one sample and at most "
+            "half of their length; use longer parts"
         )
-    begin, pending = 0, None
+    begin, previous = 0, None
     for start, wave in _parts(blocks, part, overlap):
         estimates = separate(wave)
-        if pending is not None:
-            done, tail = pending.tensor_split([start - begin], dim=-1)
-            yield done
+        if previous is not None:
+            head, tail = previous.tensor_split([start - begin], dim=-1)
+            yield head
             estimates = _joined(tail, estimates)
-        begin, pending = start, estimates
-    if pending is not None:
-        yield pending
+        begin, previous = start, estimates
+    if previous is not None:
+        yield previous
 
 
 def n_parts(samples: int, *, part: int, overlap: int) -> int:
@@ -48,21 +47,21 @@ def n_parts(samples: int, *, part: int, overlap: int) -> int:
 
 
 def _parts(blocks: Iterable[Tensor], part: int, overlap: int) -> Iterator[tuple[int, Tensor]]:
-    """The parts of a signal, each with its first sample; of an empty one none."""
+    """(index of the first sample, part) for each part of a signal; none for an empty one."""
     source, step = iter(blocks), part - overlap
-    start, held = 0, _at_least(part, torch.empty(0), source)
-    if len(held):
-        yield start, held[:part]
-    while len(held := _at_least(part + step, held, source)) >= part + step:
-        start, held = start + step, held[step:]
-        yield start, held[:part]
-    if len(held) > part:
-        yield start + len(held) - part, held[-part:]
+    start, buffer = 0, _at_least(part, torch.empty(0), source)
+    if len(buffer):
+        yield start, buffer[:part]
+    while len(buffer := _at_least(part + step, buffer, source)) >= part + step:
+        start, buffer = start + step, buffer[step:]
+        yield start, buffer[:part]
+    if len(buffer) > part:
+        yield start + len(buffer) - part, buffer[-part:]
 
 
-def _at_least(samples: int, held: Tensor, source: Iterator[Tensor]) -> Tensor:
-    """What is held with as many further blocks as it takes; less at the end of the signal."""
-    blocks, length = [held], len(held)
+def _at_least(samples: int, buffer: Tensor, source: Iterator[Tensor]) -> Tensor:
+    """`buffer`, extended by blocks to at least `samples`; shorter at the end of the signal."""
+    blocks, length = [buffer], len(buffer)
     while length < samples and (block := next(source, None)) is not None:
         blocks.append(block)
         length += len(block)
@@ -70,12 +69,12 @@ def _at_least(samples: int, held: Tensor, source: Iterator[Tensor]) -> Tensor:
 
 
 def _joined(before: Tensor, after: Tensor) -> Tensor:
-    """Both (n_src, samples); the samples of one are the first of the other, and are faded."""
-    shared = before.shape[-1]
-    alike = before @ after[:, :shared].T
-    order = pit_loss(-alike.abs())[1]
-    sign = torch.where(alike.gather(1, order[:, None]) < 0, -1.0, 1.0)
+    """Cross-fade two (n_src, samples); `before` covers the first samples of `after`."""
+    overlap = before.shape[-1]
+    correlation = before @ after[:, :overlap].T
+    order = pit_loss(-correlation.abs())[1]
+    sign = torch.where(correlation.gather(1, order[:, None]) < 0, -1.0, 1.0)
     after = sign * after[order]
-    fade = torch.linspace(0, 1, shared)
-    faded = before + fade * (after[:, :shared] - before)
-    return torch.cat([faded, after[:, shared:]], dim=-1)
+    fade = torch.linspace(0, 1, overlap)
+    crossfade = before + fade * (after[:, :overlap] - before)
+    return torch.cat([crossfade, after[:, overlap:]], dim=-1)

@@ -1,10 +1,9 @@
 """The training loop of the paper (Sec. 3.1), from top to bottom.
 
 AdamW, linear warm-up, halving on a plateau, early stop, gradient clipping, and the mean of the best
-checkpoints as the result; `OptimConfig` names alternatives. A training resumes from its folder by
-itself and then ends with the very same weights (on the same machine, torch and thread count):
-everything that decides the next step is in `State`, and every example follows from (seed, epoch,
-index) alone.
+checkpoints as the result; `OptimConfig` has alternatives. An interrupted training resumes from its
+folder and ends with exactly the same weights (on the same machine, torch and thread count): `State`
+holds everything that determines the next step, and (seed, epoch, index) determine each example.
 """
 
 import math
@@ -46,7 +45,7 @@ Log = Callable[[Logged], None]
 
 
 class Diverged(RuntimeError):
-    """The loss or the gradient is not finite any more; repeating the run would not help."""
+    """The loss or the gradient is no longer finite; repeating the run would not help."""
 
 
 @dataclass
@@ -69,7 +68,7 @@ class State:
 
     @property
     def result(self) -> TISDiSS:
-        """What is validated and kept: the model, or its moving average where there is one."""
+        """The model that is validated and kept: the moving average if there is one."""
         return self.model if self.ema is None else cast(TISDiSS, self.ema.module)
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,13 +110,13 @@ def train(
     about: dict[str, Any] | None = None,
     recompute: bool = False,
 ) -> TrainResult:
-    """Train into `folder`, going on where an earlier call was stopped; writes model.safetensors.
+    """Train into `folder`, resuming an earlier call; writes model.safetensors at the end.
 
-    `parent` is the model file whose weights start a fine-tuning. `stop` is asked after each step
-    whether to save and return. `recompute` keeps about a fifteenth for the gradient, for a third
-    more products and equal results. `about` goes into the metadata of the result. Raises `Diverged`
-    when the loss stays non-finite, ValueError where the saved state is not of this training.
-    Processes that torchrun started each call this with the same values.
+    `parent` is the model file whose weights start a fine-tuning. `stop` is called after each step;
+    if it returns true, the state is saved and the call returns. `recompute` keeps about a fifteenth
+    of the memory for the gradient at a third more computation, with equal results. `about` goes
+    into the metadata of the result. Raises `Diverged` if the loss stays non-finite, ValueError if
+    the saved state belongs to another training. Under torchrun, each process makes the same call.
     """
     corpus.check_rate(config.model)
     peers = ranks()
@@ -158,12 +157,12 @@ def train(
 
 
 def _check_place(state: State, steps: int, checkpoints: Path) -> None:
-    """Refuse the state of a training with longer or shorter epochs: it would end at other steps."""
+    """Refuse a state from epochs of another length, with which training would end elsewhere."""
     if not state.epoch * steps <= state.step <= (state.epoch + 1) * steps:
         raise ValueError(
             f"{checkpoints}: its last state is at step {state.step} in epoch {state.epoch + 1}, "
             f"where an epoch has {steps} steps: another training wrote it; delete that folder to "
-            "begin anew"
+            "start over"
         )
 
 
@@ -174,7 +173,7 @@ def _save(state: State, checkpoints: Path, clock: "_Clock", peers: Ranks) -> Non
 
 
 def start(config: TrainConfig, parent: Path | None, device: str) -> State:
-    """A fresh state: seeded weights, or the parent's where one is given."""
+    """A fresh state, with seeded weights or those of the parent."""
     torch.manual_seed(config.seed)
     model = TISDiSS.from_config(config.model)
     if parent is not None:
@@ -198,7 +197,7 @@ def training_batch(
 ) -> tuple[Tensor, Tensor]:
     """Mixtures (batch, samples) and sources (batch, n_src, samples) of one step of one epoch.
 
-    Of several ranks each gets its share of the batch.
+    With several ranks, each gets its share of the batch.
     """
     order = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     shuffled = torch.randperm(len(corpus.train), generator=order)
@@ -270,9 +269,9 @@ def finish_epoch(state: State, val_loss: float, config: TrainConfig) -> None:
 
 
 def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
-    """Halve the base rate when more than `plateau_patience` epochs in a row were not better.
+    """Multiply the base rate by `plateau_factor` after more than `plateau_patience` bad epochs.
 
-    A cut that falls into the warm-up has no effect: the ramp goes on to the full rate.
+    During warm-up the rate is not cut.
     """
     if val_loss < state.plateau_best * (1 - optim.plateau_threshold):
         state.plateau_best, state.bad_epochs = val_loss, 0
@@ -285,7 +284,7 @@ def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
 
 
 def stalled(state: State, optim: OptimConfig) -> bool:
-    """Whether the best epoch lies so far back that training stops early."""
+    """Whether the best epoch is so long ago that training stops early."""
     if optim.schedule != "plateau" or not state.best:
         return False
     return state.epoch - state.best[0][1] > optim.early_stop
@@ -357,7 +356,7 @@ def _event(kind: str, state: State, metrics: dict[str, float]) -> Logged:
 
 
 class _Clock:
-    """Wall time: what is due, how fast it goes, whether the time is up."""
+    """Wall time: what is due, the speed, and whether the time is up."""
 
     def __init__(self, state: State, max_seconds: float) -> None:
         self.state, self.max_seconds = state, max_seconds
@@ -374,7 +373,7 @@ class _Clock:
         return True
 
     def step_done(self) -> None:
-        """Leave the first step out of the pace: it also opens sounds and lays out memory."""
+        """Leave the first step out of the pace, because it also opens files and sets up memory."""
         if self.first_step_took is None:
             now = time.monotonic()
             self.first_step_took = now - self.began
@@ -393,7 +392,7 @@ class _Clock:
         audio = config.batch_size * config.data.segment_seconds
         since, step = self.paced_from
         done = self.state.step - step
-        if done == 0:  # too slow to tell by it when the training ends
+        if done == 0:  # the first step is too slow to predict the end of the training
             return {names.SPEED: audio / max(self.first_step_took or 0, 1e-9)}
         pace = (time.monotonic() - since) / done
         left = config.epochs * steps_per_epoch - self.state.step

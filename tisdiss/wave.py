@@ -1,4 +1,4 @@
-"""Sound files in and out. Samples are float32 in [-1, 1]."""
+"""Reads, converts and writes sound. Samples are float32 in [-1, 1]."""
 
 import io
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tisdiss.sound.decode import blocks, named
 
 MAX_CHANNELS = 32
 PEAK = 0.9
-"""Files are written at this peak where the signal would not fit, as in the released code."""
+"""Peak of the file of a signal that exceeds full scale, as in the released code."""
 
 
 def read_wave(path: Path) -> tuple[Tensor, int]:
@@ -29,24 +29,24 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
 
 
 def measure(path: Path) -> tuple[int, int]:
-    """Samples and rate in Hz of a file that was read to its end; ValueError as of `read_wave`."""
+    """Number of samples and rate in Hz of a file, read to its end; errors as in `read_wave`."""
     with named(path) as file:
         return sum(len(block) for block in blocks(file, "float32")), file.samplerate
 
 
 def mono_blocks(path: Path) -> Iterator[Tensor]:
-    """The mean of a file's channels, (samples,) at a time; ValueError as of `read_wave`."""
+    """The mean of a file's channels, in blocks (samples,); errors as in `read_wave`."""
     with named(path) as file:
         for block in blocks(file, "float32"):
             yield torch.from_numpy(block.mean(axis=1))
 
 
 def as_mono(mixture: Any, rate: int) -> Tensor:
-    """A mixture from anywhere as float32 (samples,) on the CPU.
+    """A mixture as float32 (samples,) on the CPU.
 
-    Tensors and arrays of any number type, (samples,) or with a few channels on either side, whose
-    mean is taken. Integers are read as sound files do: full scale is the end of their range.
-    ValueError where the meaning is not certain, for no samples and for NaN or infinity.
+    `mixture` is a tensor or an array of real numbers, (samples,) or with up to 32 channels as first
+    or last axis, which are averaged. Full scale of integers is the range of their type, as in sound
+    files. Raises ValueError for an ambiguous shape or type, no samples, NaN or infinity.
     """
     wave = torch.as_tensor(mixture).detach().cpu()
     if rate < 1:
@@ -71,7 +71,7 @@ def _from_integers(wave: Tensor) -> Tensor:
 
 
 def _mean_of_channels(wave: Tensor) -> Tensor:
-    """(samples,) of itself, or of at most 32 channels, before or after the samples."""
+    """(samples,), of a mono wave or of at most 32 channels as first or last axis."""
     if wave.dim() == 1:
         return wave
     if wave.dim() == 2:
@@ -84,19 +84,19 @@ def _mean_of_channels(wave: Tensor) -> Tensor:
     )
 
 
-def resample(wave: Tensor, rate: int, wanted: int) -> Tensor:
-    """(..., samples) at another rate, by polyphase filtering."""
-    if rate == wanted:
+def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
+    """(..., samples) at `new_rate` instead of `rate` (Hz), by polyphase filtering."""
+    if rate == new_rate:
         return wave
     from scipy.signal import resample_poly
 
-    common = gcd(rate, wanted)
-    turned = resample_poly(wave.numpy(), wanted // common, rate // common, axis=-1)
-    return torch.from_numpy(np.ascontiguousarray(turned, dtype=np.float32))
+    common = gcd(rate, new_rate)
+    result = resample_poly(wave.numpy(), new_rate // common, rate // common, axis=-1)
+    return torch.from_numpy(np.ascontiguousarray(result, dtype=np.float32))
 
 
 def write_wav(path: Path, wave: Tensor, rate: int) -> None:
-    """Write (samples,) as 16-bit WAV; what exceeds full scale is scaled down as a whole."""
+    """Write (samples,) as 16-bit WAV; a signal that exceeds full scale is scaled down to `PEAK`."""
     peak = float(wave.abs().max()) if wave.numel() else 0.0
     scaled = wave * (PEAK / peak) if peak > 1 else wave
     buffer = io.BytesIO()

@@ -116,9 +116,9 @@ def words_for_numbers(scores):
     ("change", "told"),
     [
         (lambda scores: scores.drop(columns="sdri"), "lacks sdri: delete"),
-        (lambda scores: scores.head(0), "holds no scores: delete"),
-        (words_for_numbers, "holds si_snri that is no number: delete"),
-        (lambda scores: scores.assign(n_re=None), "does not say what was scored in every line"),
+        (lambda scores: scores.head(0), "has no scores: delete"),
+        (words_for_numbers, "has si_snri that is not a number: delete"),
+        (lambda scores: scores.assign(n_re=None), "has lines without mixture or depth"),
     ],
 )
 def test_scores_that_lack_something_are_damaged(two_rows, change, told):
@@ -136,7 +136,7 @@ def test_scores_that_cannot_be_read_say_how_to_get_them_anew(two_rows):
     path.unlink()
     assert "scores.parquet is missing: delete" in damaged(load(two_rows))
     path.mkdir()
-    assert "scores.parquet is no file: delete" in damaged(load(two_rows))
+    assert "scores.parquet is not a file: delete" in damaged(load(two_rows))
 
 
 def test_torn_result_names_the_file(two_rows):

@@ -19,7 +19,7 @@ def test_study_outside_of_the_project_says_where_it_was_sought(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="studies/ holds none here: go to"):
+    with pytest.raises(ValueError, match="studies/ has no studies here: go to"):
         find_studies(["fig2a"])
 
 
@@ -81,7 +81,7 @@ def test_a_long_seed_is_refused_before_anything_starts(tisdiss: Run, tmp_path, s
     words = ("run", "fig2a", "--profile", "smoke", "--runs-dir", tmp_path / "runs", "--seed", seed)
     code, out, errors = tisdiss(*words)
     assert (code, out) == (2, "") and not (tmp_path / "runs").exists()
-    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, for generators keep")
+    assert errors.startswith(f"error: {seed}: a seed is from 0 to 4294967295, because generators")
 
 
 @pytest.mark.parametrize("device", ["meta", "mps", "cpu:1"])

@@ -133,9 +133,9 @@ def test_speakers_of_unknown_sex_are_in_no_pair(voices):
 @pytest.mark.parametrize(
     ("sexes", "n_src", "message"),
     [
-        (("f", ""), 2, r"has 2 women, 0 men and 2 speakers of unknown sex; say who is who in"),
+        (("f", ""), 2, r"has 2 women, 0 men and 2 speakers of unknown sex; fill the column"),
         (("",), 2, r"has 0 women, 0 men and 4 speakers of unknown sex"),
-        (("f", "m"), 3, "n_src=3 speakers are no pair; set data.pairs: any"),
+        (("f", "m"), 3, "n_src=3 speakers are not a pair; set data.pairs: any"),
     ],
 )
 def test_pairs_that_cannot_be_chosen_are_refused(voices, sexes, n_src, message):

@@ -94,7 +94,7 @@ def test_all_possible_mixtures_can_be_asked_for_but_no_more(voices):
     possible = 4 * 4 * 6  # four training speakers of four utterances
     everything = make(voices, n_mixtures=possible)
     assert len({frozenset(m.utterances) for m in everything.mixtures}) == possible
-    with pytest.raises(ValueError, match="yields 96 different mixtures; 97 were asked for"):
+    with pytest.raises(ValueError, match="yields 96 different mixtures, not 97; request fewer"):
         make(voices, n_mixtures=97)
 
 

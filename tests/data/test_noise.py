@@ -53,7 +53,7 @@ def test_babble_is_of_speakers_outside_the_mixture(crowd, monkeypatch):
 
 
 def test_babble_without_others_names_the_way_out(voices):
-    message = r"needs 3 speakers beside the 2 .* 'test' of synthetic has 2\. Choose noise: speech-"
+    message = r"needs 3 speakers beside the 2 .* 'test' of synthetic has 2\. Set noise: speech-"
     with pytest.raises(ValueError, match=message):
         Babble(voices, "test", 2)
 

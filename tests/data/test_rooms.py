@@ -69,5 +69,5 @@ def test_splits_have_other_rooms(tmp_path):
 
 
 def test_impossible_reverberation_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"t60_seconds=\(0\.0, 0\.3\): give \(least, most\)"):
+    with pytest.raises(ValueError, match=r"t60_seconds=\(0\.0, 0\.3\): give \(lowest, highest\)"):
         open_rooms("test", 2, **(OPTIONS | {"t60_seconds": (0.0, 0.3)}), cache=tmp_path)

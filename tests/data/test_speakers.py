@@ -58,7 +58,7 @@ def test_utterances_csv_decides_which_files(speakers, open_folder):
         ("b/0.wav", "bob", "test"),
     ]
     assert source.report["refused"] == {
-        "listed in utterances.csv but not there, or no audio": {"count": 1, "example": "b/9.wav"},
+        "listed in utterances.csv but missing or not audio": {"count": 1, "example": "b/9.wav"},
         "not listed in utterances.csv": {"count": 12, "example": "a/1.wav"},
     }
 
@@ -77,11 +77,11 @@ def test_path_that_leaves_the_folder_is_an_error_with_its_row(speakers, open_fol
         (
             "speakers.csv",
             "speaker,split\na,dev\n",
-            "row 2: split 'dev' is none of train, val, test",
+            "row 2: split 'dev' is not one of train, val, test",
         ),
-        ("speakers.csv", "speaker\na\na\n", "row 3: speaker 'a' is there twice"),
+        ("speakers.csv", "speaker\na\na\n", "row 3: speaker 'a' appears twice"),
         ("speakers.csv", "speaker,split\na,train\nb,\n", "b/0.wav has no split while others have"),
-        ("utterances.csv", "file\na/0.wav\n./a/0.wav\n", "row 3: file './a/0.wav' is there twice"),
+        ("utterances.csv", "file\na/0.wav\n./a/0.wav\n", "row 3: file './a/0.wav' appears twice"),
         ("utterances.csv", "file,split\n,train\n", "row 2: column 'file' is empty"),
         ("utterances.csv", "file\nd\xe9j\xe0\n", "not UTF-8"),
     ],
@@ -147,7 +147,7 @@ def test_folder_without_recordings_says_what_one_looks_like(tmp_path):
 
 def test_only_unusable_files_names_their_rules(open_folder, write):
     write("a/silent.wav", np.zeros(8000))
-    with pytest.raises(ValueError, match=r"not one file can be used.*peak is below"):
+    with pytest.raises(ValueError, match=r"no file can be used.*peak is below"):
         open_folder()
 
 

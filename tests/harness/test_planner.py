@@ -91,7 +91,7 @@ def test_shipped_weights_do_not_hear_data_of_another_rate(make_plan, repository,
 
 def test_weights_that_no_profile_names_are_refused(make_plan):
     more = "profiles: {mini: {weights: {tiny: {train: sep1x2-re1x3}}}}\n"
-    with pytest.raises(ValueError, match="'weights:tiny': this profile does not say what they are"):
+    with pytest.raises(ValueError, match="'weights:tiny': this profile does not define them"):
         make_plan(["{id: a, weights: tiny}"], more=more)
 
 

@@ -186,7 +186,7 @@ def test_a_wait_for_a_lock_is_said_with_its_holder(tmp_path):
         pass
     os.waitpid(child, 0)
     (line,) = said
-    assert line.startswith(f"waits for the journal, which process {child} on ")
+    assert line.startswith(f"waiting for the journal, held by process {child} on ")
 
 
 def test_a_damaged_journal_is_told_with_its_line(go, tmp_path):
@@ -327,9 +327,9 @@ def test_the_front_is_what_nothing_beats():
     [
         ("optim.lr: {low", "optim.lrr: {low", "unknown setting.*'optim.lr'"),
         ("low: 1e-4, high: 1e-2", "low: 1e-2, high: 1e-4", "low=0.01 must be less than"),
-        ("optim.lr: 1e-3}", "optim.lr: 1}", "outside of its span"),
-        (", optim.lr: 1e-3}", "}", "gives every setting"),
-        ("search: search_demo", "search: other", "called like its file, search_demo"),
+        ("optim.lr: 1e-3}", "optim.lr: 1}", "outside its range"),
+        (", optim.lr: 1e-3}", "}", "must give every setting"),
+        ("search: search_demo", "search: other", "has the name of its file, search_demo"),
         ("objectives: [si_snri]", "objectives: [loss]", "must be 'si_snri' or 'macs'"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_target_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
         (b'{"status": "do', r"not JSON \(Unterminated string.*\)"),
         (b"\xff\xfe", r"not JSON \(.*\)"),
         (b"[1]", "holds a list, not an object"),
-        (b"{}", "holds no 'status'"),
+        (b"{}", "the key 'status' is missing"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_way_out(

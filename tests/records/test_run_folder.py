@@ -108,5 +108,5 @@ def test_run_folders_are_found_and_other_folders_are_not(folder, tmp_path):
     assert run_folders(tmp_path) == [folder.path]
     assert RunFolder.at(folder.path) == folder
     folder.write("config.json", {})
-    with pytest.raises(DamagedError, match=r"config\.json: holds no 'identity'"):
+    with pytest.raises(DamagedError, match=r"config\.json: the key 'identity' is missing"):
         RunFolder.at(folder.path)

@@ -288,7 +288,7 @@ def test_released_tf_gridnets_are_what_is_exported(version: int) -> None:
         (_meta(band_split=True, band_split_encoder_type="conv1d"), "same kind on both sides"),
         (_meta(band_split=True, split_type="tiger", sample_rate=16000), "band widths"),
         (_meta(band_split=True, stft_n_fft=256), "stft_n_fft=256 must equal the STFT's 128"),
-        (_meta() | {"normalize_variance": False}, "always divide by the deviation"),
+        (_meta() | {"normalize_variance": False}, "our models always normalise; set it to True"),
     ],
 )
 def test_what_cannot_be_expressed_is_refused_by_name(meta: dict[str, Any], message: str) -> None:
@@ -372,7 +372,7 @@ def spoilt(weights: dict[str, Tensor], flag: Path) -> dict[str, tuple[Any, str]]
         "half": ({k: v for k, v in weights.items() if "blocks" in k}, "missing separator.conv.0."),
         "others": ({f"x{k}.w": torch.ones(1) for k in range(2000)}, "and 2"),
         "long names": ({"x" * 100_000: torch.ones(1)}, "unexpected xxx"),
-        "integers": ({**weights, name: torch.ones(8).byte()}, "no plain numbers but torch.uint8"),
+        "integers": ({**weights, name: torch.ones(8).byte()}, "float tensor but torch.uint8"),
         "NaN": ({**weights, name: torch.full((8,), torch.nan)}, "values that are not finite"),
         "collapsing": ({**weights, f"module.{name}": torch.ones(8)}, f"unexpected module.{name}"),
         "foreign": ({**weights, "trainer": Foreign(flag)}, "nothing of it was read or executed"),

@@ -14,7 +14,7 @@ from tisdiss.sound.decode import Refused, blocks, opened, read_sound
 from tisdiss.sound.mpeg import frames_of
 
 RATE = 8000
-CUT_SHORT = "ends before its header says"
+CUT_SHORT = "ends earlier than its header says"
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE)
 FORMATS = {
     "wav": ("WAV", "PCM_16"),

@@ -103,7 +103,7 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
         ),
         (
             "{id: a, weights: basis}",
-            "6:22: 'basis': no profile says what these weights are; nearest valid name: 'base'",
+            "6:22: 'basis': no profile defines these weights; nearest valid name: 'base'",
         ),
         (
             "{id: a, weights: base, set: {epochs: 1}}",
@@ -120,7 +120,7 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
         ("{id: a, use: re6}", "6:18: 're6': must match pattern"),
         (
             "{id: a, corpus: large-cleen}",
-            "6:21: 'large-cleen': no profile says what plays this corpus' role; "
+            "6:21: 'large-cleen': no profile defines this corpus; "
             "nearest valid name: 'large-clean'",
         ),
         (
@@ -143,7 +143,7 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
         (
             "{id: a, set: {model.block.n_heads: 3, model.block.channels: 24}}",
             "6:65: 24: model.block.channels: attention_dim=8 must be a multiple of twice "
-            "n_heads=3: rotary positions turn channels in pairs (at profile smoke)",
+            "n_heads=3: rotary positions rotate channels in pairs (at profile smoke)",
         ),
     ],
 )
@@ -205,14 +205,14 @@ def test_a_fine_tune_that_needs_other_parameters_is_refused(write_study):
 def test_a_fine_tune_that_needs_the_residual_module_is_refused(write_study):
     rows = ["{id: a, model: sep1x1-re1x3}", "{id: b, init_from: a, model: sep1x2-re1x3}"]
     line, *_ = mistakes(write_study(rows))
-    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: where one Sep-Block" in line
+    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: a single run of" in line
 
 
 def test_study_is_called_like_its_file(write_study):
     path = write_study(["{id: a}"], name="demo")
     other = path.rename(path.with_name("other.yaml"))
     assert mistakes(other) == [
-        "1:8: 'demo': a study is called like its file; write 'other' or rename the file"
+        "1:8: 'demo': a study has the name of its file; write 'other' or rename the file"
     ]
 
 
@@ -276,7 +276,7 @@ def test_a_claim_may_be_about_depths_that_one_profile_scores(write_study):
 @pytest.mark.parametrize("column", ["si_sdr", "si_snri.re0", "params", "params_m.re2", "x"])
 def test_numbers_of_others_have_a_known_column(write_study, column):
     (line,) = mistakes(write_study([f"{{id: a, paper: {{{column}: 20.1}}}}"]))
-    assert f"'{column}': numbers of others are params_m, si_snri" in line
+    assert f"'{column}': reported numbers are params_m, si_snri" in line
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(write_study):

@@ -1,1 +1,1 @@
-"""Other architectures behind the same forward pass, one file each."""
+"""Other architectures with the same forward pass, one file each."""

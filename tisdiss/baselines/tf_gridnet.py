@@ -1,9 +1,9 @@
 """TF-GridNet (Wang et al., "TF-GridNet", TASLP 2023), versions 1 and 2 as ESPnet has them.
 
-The shell is TF-Locoformer's: the same codecs, the separator alone, all sources decoded out of one
-feature map. So it runs at any n_sep, shares its blocks and is supervised at every depth like it.
-Norms start at gain 1 and bias 0; the public recipes draw most of theirs around 0 instead, as
-Xavier-uniform takes their 4-dimensional tensors for weights.
+As in TF-Locoformer, there is only a separator, and the decoder makes all sources from one feature
+map. The model therefore runs at any n_sep, shares its blocks and is supervised at every depth. Norms
+start at gain 1 and bias 0. The public recipes draw most gains around 0 instead, because their
+Xavier-uniform initialisation treats 4-dimensional gains as weights.
 """
 
 import math
@@ -25,8 +25,8 @@ from tisdiss.splitter import NoSplit
 class GridBlock(nn.Module):
     """LSTMs along the bins of each frame and the frames of each bin, then attention over frames.
 
-    (batch, frames, bins, channels) -> the same shape. `margins` says how many zeros a length gets
-    before and after while the LSTMs run.
+    (batch, frames, bins, channels) -> the same shape. `margins` gives the zeros before and after a
+    length with which the LSTMs run.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class GridPath(nn.Module):
     """
 
     recompute = False
-    """Keep only the input for the gradient and compute the rest again (`layers.set_recompute`)."""
+    """Keep only the input for the gradient and recompute the rest (`modes.set_recompute`)."""
 
     def __init__(
         self, channels: int, *, hidden: int, windows: "Overlapping | Adjoining", eps: float
@@ -100,7 +100,7 @@ class Adjoining(nn.Module):
         self.linear = nn.Linear(2 * hidden, size * channels)
 
     def cut(self, x: Tensor) -> Tensor:
-        """Position by position."""
+        """(rows, length, channels) -> (rows, steps, size * channels), position by position."""
         return x.unflatten(1, (-1, self.size)).flatten(2)
 
     def joined(self, steps: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Adjoining(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """Self-attention of whole frames, all their bins at once, with a residual; no positions.
+    """Self-attention over frames, each with all its bins, with a residual, without positions.
 
     (batch, frames, bins, channels) -> the same shape.
     """
@@ -137,7 +137,7 @@ class FrameAttention(nn.Module):
 
 
 class FrameProjection(nn.Module):
-    """A linear map at each point, PReLU, and layer norm of each frame; all of it by head.
+    """For each head: a linear map at each point, PReLU, and layer norm of each frame.
 
     (batch, frames, bins, channels) -> (batch, heads, frames, bins, width). A head has one slope,
     and a gain and bias for each bin and channel.
@@ -160,7 +160,7 @@ class FrameProjection(nn.Module):
 
 
 def grid_block(block: BlockConfig, grid: GridConfig, *, bins: int) -> GridBlock:
-    """A block as the settings size it."""
+    """A block of the size in the settings."""
     return GridBlock(
         paths=DualPath(path=partial(_path, block, grid), tf_order="ft"),
         attention=FrameAttention(
@@ -199,9 +199,9 @@ def tf_gridnet_parts(config: ModelConfig) -> Parts:
 
 
 def tf_gridnet(size: str, **changes: object) -> ModelConfig:
-    """The known sizes: "article" (14.4 M parameters), ESPnet's "espnet" and "espnet-v2".
+    """A model of a known size: "article" (14.4 M parameters), ESPnet's "espnet" or "espnet-v2".
 
-    The article's count is met with n_fft = 128; whether its n_fft was 128 or 256 is not known.
+    n_fft = 128 gives the article's count; whether its n_fft was 128 or 256 is not known.
     """
     sizes = {
         "article": (64, GridConfig(hidden=256)),
@@ -209,7 +209,7 @@ def tf_gridnet(size: str, **changes: object) -> ModelConfig:
         "espnet-v2": (128, GridConfig(window=1, version=2)),
     }
     if size not in sizes:
-        raise ValueError(f"TF-GridNet size {size!r}: there are {', '.join(sizes)}")
+        raise ValueError(f"TF-GridNet size {size!r}: choose from {', '.join(sizes)}")
     channels, grid = sizes[size]
     base = ModelConfig.from_name("tf-gridnet-sep6x1-l1").model_dump()
     block, codec = BlockConfig(channels=channels).model_dump(), CodecConfig().model_dump()

@@ -1,7 +1,7 @@
-"""What a model, a training and an evaluation are: frozen settings, each with its paper symbol.
+"""Frozen settings of a model, a training and an evaluation, with their symbols in the paper.
 
-`model.py`, `data.py` and `training.py` have them, `numbers.py` what a number may be. Nothing here
-imports torch, so that planning and `--help` stay instant.
+`model.py`, `data.py` and `training.py` define them, `numbers.py` the types of their numbers.
+Nothing here imports torch, so that planning and `--help` stay instant.
 """
 
 from tisdiss.config.data import DataConfig

@@ -7,7 +7,7 @@ from pydantic_core import PydanticKnownError, core_schema
 
 
 class OneOf:
-    """`Annotated[str, OneOf(names)]` is a Literal of the names that there are when it is asked."""
+    """`Annotated[str, OneOf(names)]` is a Literal whose names are read at validation."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""Which mixtures a model is trained and tested on."""
+"""Settings of the mixtures that a model is trained and tested on."""
 
 from typing import Annotated, Literal
 
@@ -19,20 +19,20 @@ from tisdiss.limits import MAX_ROOMS, MAX_SAMPLES
 
 
 class DataConfig(Config):
-    """Which mixtures a model is trained and tested on."""
+    """The mixtures that a model is trained and tested on."""
 
     source: Literal[
         "folder", "prompts", "synthetic", "librispeech", "wsj0-2mix", "libri2mix", "whamr"
     ] = "folder"
-    """The last three are stored corpora: gains, seconds and noise are theirs, and the numbers of
-    mixtures say how many are used at most."""
+    """The last three are stored corpora: they determine gains, lengths and noise, and the numbers
+    of mixtures are upper limits."""
     sample_rate: Rate = 8000
     gain_db: Annotated[Decibels, Field(ge=0)] = 2.5
     """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
     segment_seconds: Length = 4.0
     """Length of a training crop."""
     min_seconds: Length = 1.0
-    """Shorter utterances are not used for validation and test mixtures."""
+    """Validation and test mixtures use no shorter utterances."""
     max_seconds: Length | None = None
     """Validation and test mixtures are cut to this length."""
     dynamic: bool = False
@@ -41,31 +41,31 @@ class DataConfig(Config):
     val_mixtures: Count = 5000
     test_mixtures: Count = 3000
     seed: Seed = 0
-    """Fixes the mixtures; the training seed does not change them."""
+    """Determines the mixtures, which the training seed does not."""
     condition: Condition | None = later(None)
-    """What is heard beside the clean speech; the references stay clean and anechoic. None: what
-    the corpus is for (noisy and reverberant in WHAMR!, clean elsewhere)."""
+    """What is added to the clean speech; the references stay clean and anechoic. None: the default
+    of the corpus (noisy and reverberant for WHAMR!, clean otherwise)."""
     noise: Literal["mixed", "speech-shaped", "babble", "folder"] = later("mixed")
-    """Which noise; "mixed": speech-shaped or babble, "folder": recordings (environment NOISE)."""
+    """Kind of noise; "mixed": speech-shaped or babble, "folder": recordings (environment NOISE)."""
     snr_db: tuple[Decibels, Decibels] = later((-6.0, 3.0))
-    """Range of the loudest clean source's active level over the noise, as in WHAM!."""
+    """Range of the loudest clean source's active level above the noise, as in WHAM!."""
     t60_seconds: tuple[T60, T60] = later((0.1, 1.0))
     """Range of the reverberation time of the simulated rooms, as in WHAMR!."""
     rooms: Annotated[int, Field(ge=1, le=MAX_ROOMS)] = later(200)
-    """How many rooms training mixtures are heard in; validation and test have a quarter each."""
+    """Number of rooms for training mixtures; validation and test have a quarter as many each."""
     train_set: Literal["train-360", "train-100"] = later("train-360")
     """Training part of Libri2Mix."""
     speed: Annotated[float, Field(ge=0, le=0.3, json_schema_extra={"since": 0.0})] = 0.0
-    """Each source of a dynamic mixture is played faster or slower by up to this share, and higher
-    or lower with it: more voices out of few. No part of the paper's recipe."""
+    """Each source of a dynamic mixture is played faster or slower by up to this share, which also
+    shifts its pitch and so adds voices. Not part of the paper's recipe."""
     pairs: Literal["any", "different-sexes"] = later("any")
-    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to tell apart;
-    speakers of unknown sex are not heard. Validation and test mixtures stay of any speakers. No
+    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to separate;
+    speakers of unknown sex are not used. Validation and test mixtures still have any speakers. Not
     part of the paper's recipe."""
 
     @model_validator(mode="after")
-    def _drawn_anew(self) -> "DataConfig":
-        """Refuse settings of dynamic mixing where recordings are not drawn one by one."""
+    def _dynamic_settings_apply(self) -> "DataConfig":
+        """Refuse settings of dynamic mixing where single recordings are not mixed."""
         stored = self.source in ("wsj0-2mix", "libri2mix", "whamr")
         if self.speed and (stored or not self.dynamic):
             raise ValueError(
@@ -84,7 +84,7 @@ class DataConfig(Config):
         for name in ("snr_db", "t60_seconds"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name}=({low:g}, {high:g}): give (least, most)")
+                raise ValueError(f"{name}=({low:g}, {high:g}): give (lowest, highest)")
         return self
 
     @model_validator(mode="after")
@@ -92,7 +92,7 @@ class DataConfig(Config):
         samples = self.rooms * self.t60_seconds[1] * self.sample_rate
         if samples > MAX_SAMPLES:
             raise ValueError(
-                f"rooms={self.rooms}: their responses would be {samples:.1e} samples; at most "
-                f"{MAX_SAMPLES:.1e} are kept, so set fewer rooms or a smaller t60_seconds"
+                f"rooms={self.rooms}: their responses would have {samples:.1e} samples, at most "
+                f"{MAX_SAMPLES:.1e} fit; set fewer rooms or a smaller t60_seconds"
             )
         return self

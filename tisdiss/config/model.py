@@ -1,4 +1,4 @@
-"""What a model is: blocks, codec, passes through separator and reconstructor."""
+"""Settings of a model: blocks, codec, passes through separator and reconstructor."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ from tisdiss.paper_names import SplitterKind, paper_name, read_name
 class BlockConfig(Config):
     """One Locoformer path; Sep-Blocks have two of them (time, frequency), Re-Blocks three.
 
-    Of a TF-GridNet these are only `channels` and `eps`; the rest is in `GridConfig`.
+    A TF-GridNet uses only `channels` and `eps`; its other settings are in `GridConfig`.
     """
 
     channels: Width = 128
@@ -37,20 +37,20 @@ class BlockConfig(Config):
     norm: Literal["rmsgroupnorm", "layernorm"] = "rmsgroupnorm"
     norm_groups: Width = 4
     ffn_hidden: tuple[Width, ...] = (384, 384)
-    """Hidden width of the feed-forward before and after the attention; one entry: after only."""
+    """Hidden widths of the feed-forwards before and after the attention; one entry: after only."""
     ffn_kernel: Kernel = 4
     ffn_stride: Kernel = 1
     tf_order: Literal["ft", "tf"] = "ft"
     """Which path comes first: frequency ("ft") or time ("tf")."""
     eps: Guard = 1e-5
-    """Guard of every normalisation in the network."""
+    """Epsilon of every normalisation in the network."""
 
     @model_validator(mode="after")
     def _widths_fit(self) -> "BlockConfig":
         if self.attention_dim % (2 * self.n_heads):
             raise ValueError(
                 f"attention_dim={self.attention_dim} must be a multiple of twice n_heads="
-                f"{self.n_heads}: rotary positions turn channels in pairs"
+                f"{self.n_heads}: rotary positions rotate channels in pairs"
             )
         if self.norm == "rmsgroupnorm" and self.channels % self.norm_groups:
             raise ValueError(
@@ -76,7 +76,7 @@ class GridConfig(Config):
     """
 
     window: Kernel = 4
-    """I: neighbouring positions that an LSTM sees in one step."""
+    """I: neighbouring positions that an LSTM takes in one step."""
     hop: Kernel = 1
     """J: positions from one step to the next."""
     hidden: Width = 192
@@ -84,17 +84,17 @@ class GridConfig(Config):
     n_heads: Width = 4
     """L: heads of the attention over frames."""
     qk_size: Width = 512
-    """Numbers in a frame's query or key, at least: E = ceil(qk_size / F) for each of F bins."""
+    """Least size of a frame's query or key per head: E = ceil(qk_size / F) for each of F bins."""
     version: Literal[1, 2] = 1
-    """1, as published, pads an axis at its end, 2 at both ends by I - J; where I = J, 2 maps what
-    the LSTM gives by a linear layer instead of a transposed convolution."""
+    """Version 1, as published, pads an axis at its end, version 2 at both ends by I - J. If I = J,
+    version 2 maps the LSTM's output by a linear layer instead of a transposed convolution."""
 
     @model_validator(mode="after")
     def _windows_meet(self) -> "GridConfig":
         if self.hop > self.window:
             raise ValueError(
-                f"hop={self.hop} must be at most window={self.window}: positions in between would "
-                "not be seen"
+                f"hop={self.hop} must be at most window={self.window}: the LSTM would skip the "
+                "positions in between"
             )
         return self
 
@@ -104,7 +104,7 @@ class GridConfig(Config):
         return self.version == 2 and self.hop == self.window
 
     def padding(self, length: int) -> tuple[int, int]:
-        """Zeros before and after an axis of bins or frames, so that windows fill it."""
+        """Numbers of zeros before and after an axis of this length, so that windows fill it."""
         edge = self.window - self.hop if self.version == 2 else 0
         hops = max(0, -(-(length + 2 * edge - self.window) // self.hop))
         return edge, self.window + hops * self.hop - length - edge
@@ -119,7 +119,7 @@ class CodecConfig(Config):
     sample_rate: Rate = 8000
     """Hz. The mel layout depends on it; audio at another rate is resampled before the model."""
     n_bands: Width = 32
-    """Bands of the mel layout; the others follow from n_fft."""
+    """Bands of the mel layout; n_fft determines the other layouts."""
     expansion: Blocks = 4
     """Hidden width of the linear band decoders, in units of D."""
 
@@ -146,7 +146,7 @@ class CodecConfig(Config):
 
     @property
     def entry(self) -> CodecKind:
-        """What the table of codecs says of this kind."""
+        """The entry of this kind in the table of codecs."""
         return CODEC_KINDS[self.kind]
 
 
@@ -181,7 +181,7 @@ class ModelConfig(Config):
     re_residual: bool = False
     block: BlockConfig = BlockConfig()
     grid: GridConfig = later(GridConfig())
-    """The block of a TF-GridNet; other architectures have none."""
+    """The block of a TF-GridNet; other architectures do not use it."""
     codec: CodecConfig = CodecConfig()
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class ModelConfig(Config):
 
     @property
     def has_splitter(self) -> bool:
-        """Whether features are split by speaker; the baselines decode all out of one map."""
+        """Whether features are split by speaker; the baselines decode all speakers from one map."""
         return self.entry.splits
 
     @property
@@ -235,14 +235,14 @@ class ModelConfig(Config):
 
     @property
     def entry(self) -> Architecture:
-        """What the table of architectures says of this one."""
+        """The entry of this architecture in the table."""
         return ARCHITECTURES[self.architecture]
 
     def decoded(self, n_sep: int | None = None, n_re: int | None = None) -> tuple[Depth, ...]:
         """Every depth that training supervises, in the order of execution, the last output last.
 
-        Sec. 2.2; the separator's final depth is the split term, or the output itself when there
-        is no early split.
+        Sec. 2.2; the separator's final depth is the split term, or without early split the output
+        itself.
         """
         n_sep, n_re = self.check_depth(n_sep, n_re)
         sep = sep_depths(self.m_sep, n_sep)
@@ -260,7 +260,7 @@ class ModelConfig(Config):
         return (*depths, re[-1])
 
     def check_depth(self, n_sep: int | None, n_re: int | None) -> tuple[int, int]:
-        """The depth to run at, the trained one where None is given."""
+        """(n_sep, n_re) with the trained depth for None; ValueError for a depth it cannot run."""
         n_sep = self.n_sep if n_sep is None else n_sep
         n_re = self.n_re if n_re is None else n_re
         if n_sep < 1:
@@ -277,26 +277,26 @@ class ModelConfig(Config):
 
     @property
     def has_residual(self) -> bool:
-        """Whether anything repeats that a residual module leads into; one serves both sides."""
+        """Whether the model uses a residual module; separator and reconstructor share one."""
         repeats = self.m_sep * self.n_sep > 1
         return (self.sep_residual and repeats) or (self.re_residual and self.m_re > 0)
 
     def check_fine_tune(self, parent: "ModelConfig") -> None:
-        """Refuse to start from a parent that has other weights: passes and losses have none."""
+        """Refuse a parent with other weights; passes and losses may differ, as they have none."""
         free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
         ours, theirs = (
             dict(_leaves(model.model_dump() | free, "model.")) for model in (self, parent)
         )
-        differ = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
-        if differ:
+        diffs = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
+        if diffs:
             raise ValueError(
-                f"{self.name} cannot start from {parent.name}: they differ in {', '.join(differ)}; "
+                f"{self.name} cannot start from {parent.name}: they differ in {', '.join(diffs)}; "
                 "only passes and losses may change in a fine-tune, so train it from scratch"
             )
         if self.has_residual != parent.has_residual:
             raise ValueError(
-                f"{self.name} cannot start from {parent.name}: where one Sep-Block runs once there "
-                "is no residual module, and more passes need one; train it from scratch"
+                f"{self.name} cannot start from {parent.name}: a single run of one Sep-Block has "
+                "no residual module, and more runs need one; train it from scratch"
             )
 
     @property
@@ -306,13 +306,13 @@ class ModelConfig(Config):
 
     @classmethod
     def from_name(cls, name: str, base: "ModelConfig | None" = None) -> "ModelConfig":
-        """The model that a paper name means; what the name does not say is taken from `base`."""
+        """The model that a paper name means; settings that it does not state are from `base`."""
         return (base or cls()).renamed(name)
 
     def renamed(self, name: str) -> "ModelConfig":
         """This model with the structure that `name` states and everything else unchanged.
 
-        But for what only a TF-GridNet has, which other models keep at its default.
+        Only `grid` returns to its default unless `name` is a TF-GridNet.
         """
         update = read_name(name)
         entry = ARCHITECTURES[update["architecture"]]

@@ -1,4 +1,4 @@
-"""What numbers of settings may be: every one that sizes something has an end (`limits.py`)."""
+"""Types of the numbers in settings; every number that sizes something has a limit (`limits.py`)."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,16 +18,15 @@ from tisdiss.limits import (
 
 
 def check_seed(seed: int) -> int:
-    """The seed, where it is one; ValueError otherwise."""
+    """The seed if it is valid; ValueError otherwise."""
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(
-            f"{seed}: a seed is from 0 to {MAX_SEED}, for generators keep 32 bits: a longer one "
-            "would give the very weights of a shorter one"
+            f"{seed}: a seed is from 0 to {MAX_SEED}, because generators keep 32 bits of it: a "
+            "larger one would give the same weights as a smaller one"
         )
     return seed
 
 
-# What a number may be: every one that decides how much is computed or kept has an end.
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Passes = Annotated[int, Field(ge=1, le=MAX_PASSES)]
 Blocks = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
@@ -54,7 +53,7 @@ class Config(BaseModel):
 
 
 def later(value: Any) -> Any:
-    """A field that was added after runs existed, with the value that all of those had."""
+    """A field that was added after runs existed; `value`, its default, is what all of them had."""
     plain = list(value) if isinstance(value, tuple) else value
     if isinstance(value, BaseModel):
         plain = value.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""How a model is trained, and at which depths it is scored."""
+"""Settings of a training and of an evaluation."""
 
 from typing import Annotated, Literal
 
@@ -19,26 +19,26 @@ from tisdiss.limits import (
 
 
 class LossConfig(Config):
-    """How the supervised outputs are averaged into one number (Eq. 1)."""
+    """How the losses of the supervised outputs are averaged into one number (Eq. 1)."""
 
     average: Literal["flat", "eq1"] = "flat"
     """"flat": the plain mean over all decoded outputs, as the released code trains. "eq1": the
     paper's Eq. 1, where each term is first averaged over its own depths."""
     weights: dict[LossTerm, Annotated[float, Field(ge=0, le=MAX_FINITE)]] = Field(default={})
-    """λ of each term; 1 where nothing is given."""
+    """λ of each term; 1 if absent."""
     clamp: float = Field(default=1e-7, ge=0, lt=0.5)
-    """The squared correlation is held in [clamp, 1 - clamp]: 1e-7 bounds the loss at 70 dB."""
+    """The squared correlation is clamped to [clamp, 1 - clamp]: 1e-7 bounds the loss at 70 dB."""
 
 
 class OptimConfig(Config):
-    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1), and levers that are not the
-    paper's: Muon, other schedules, averaged weights."""
+    """AdamW, warm-up, plateau halving and early stop (Sec. 3.1), and options beyond the paper:
+    Muon, other schedules, averaged weights."""
 
     kind: Literal["adamw", "muon"] = later("adamw")
     """"muon": Muon for the weights of products and convolutions between encoder and decoder, AdamW
     for all others (Jordan et al., "Muon", 2024)."""
     muon_lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = later(0.02)
-    """Rate of Muon, moved by the schedule as `lr` is, which stays that of AdamW."""
+    """Rate of Muon; `lr` is the rate of AdamW, and the schedule scales both alike."""
     lr: Annotated[float, Field(gt=0, le=MAX_FINITE)] = 1e-3
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: Guard = 1e-8
@@ -50,27 +50,28 @@ class OptimConfig(Config):
     code does; "warm": the ramp starts with the first update, as the paper says."""
     plateau_factor: float = Field(default=0.5, gt=0, le=1)
     plateau_patience: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 3
-    """Halve when more than this many epochs in a row did not improve."""
+    """The rate is cut when more than this many epochs in a row did not improve."""
     plateau_threshold: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    """Relative improvement that counts. Validation losses are negative decibels, for which the
-    released rule `loss < best * (1 - threshold)` also accepts slightly worse values; kept."""
+    """Least relative improvement that counts. Validation losses are negative decibels, for which
+    the released rule `loss < best * (1 - threshold)` also accepts slightly worse values; we keep
+    it."""
     early_stop: Count = 10
-    """Stop when the best epoch lies more than this many epochs back."""
+    """Stop when the best epoch is more than this many epochs ago."""
     schedule: Literal["plateau", "constant", "decay"] = later("plateau")
     """What follows the warm-up. "plateau": halving and early stop; "constant": the full rate to the
     end; "decay": the full rate, then linearly to zero (Hu et al., "MiniCPM", 2024, call it
     warm-up-stable-decay; Hägele et al., "Scaling laws and compute-optimal training beyond fixed
-    training durations", 2024). The last two go on to the last epoch."""
+    training durations", 2024). The last two never stop early."""
     decay_share: Annotated[float, Field(gt=0, le=1)] = later(0.3)
     """Share of all updates over which the rate falls to zero."""
     ema: Momentum = later(0.0)
-    """Validated and kept is an exponential moving average of the weights, of which each update
-    keeps this share (Polyak and Juditsky, 1992, average alike); 0: the weights themselves. With
-    `average_best` at 1 the result is one such average."""
+    """Decay of an exponential moving average of the weights, which is validated and kept in their
+    place (compare Polyak and Juditsky, 1992); 0: no average. With `average_best` at 1 the result
+    is one such average."""
 
 
 class TrainConfig(Config):
-    """Everything that decides the weights of a run; its resolved form is the run's identity."""
+    """All settings that determine the weights of a run; its identity hashes them."""
 
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
@@ -83,23 +84,23 @@ class TrainConfig(Config):
     average_best: Annotated[int, Field(ge=1, le=MAX_AVERAGED)] = 5
     """The final model is the mean of this many checkpoints with the lowest validation loss."""
     curriculum: Annotated[float, Field(ge=0, le=1)] = later(0.0)
-    """Over this share of all updates N_re grows from 1 to its trained value, in equal stages, so
+    """N_re grows from 1 to its trained value over this share of all updates, in equal stages, so
     that early updates cost less (after Gong et al., "Efficient training of BERT by progressively
-    stacking", 2019). 0: the trained value from the first update, as the paper trains."""
+    stacking", 2019). 0: the trained value from the first update, as in the paper."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
-    "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
-    weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs are no products
-    of their own, has no "bf16"."""
+    """"tf32" lets a GPU round the inputs of matrix products to 10 bits; it has no effect on a CPU.
+    "bf16" runs the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
+    weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs run in float32,
+    has no "bf16"."""
     seed: Seed = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""
 
     @property
     def total_steps(self) -> int:
-        """Updates from the first epoch to the last, where `steps_per_epoch` is known."""
+        """Updates of all epochs; ValueError unless `steps_per_epoch` is set."""
         if self.steps_per_epoch is None:
-            raise ValueError("steps_per_epoch is not set: one pass, as long as a corpus says")
+            raise ValueError("steps_per_epoch is not set, so only the corpus tells the total")
         return self.epochs * self.steps_per_epoch
 
     @model_validator(mode="after")
@@ -132,11 +133,11 @@ class TrainConfig(Config):
 
 
 class EvalConfig(Config):
-    """Which depths are scored on which mixtures; never a reason to train."""
+    """The depths and the mixtures to score; never a reason to train."""
 
     n_re: Annotated[tuple[Passes, ...], Field(max_length=MAX_PASSES)] = tuple(range(1, 11))
-    """None for a model without early split, which has one depth."""
+    """Empty for a model without early split, which has one depth."""
     n_sep: Passes | None = None
     split: Literal["test", "val"] = "test"
     mixtures: Count | None = None
-    """Only the first so many mixtures of the split."""
+    """Score only this many mixtures, the first of the split."""

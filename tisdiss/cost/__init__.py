@@ -1,1 +1,1 @@
-"""What a model costs: parameters and multiply-adds by formula, time and memory measured."""
+"""Cost of a model: parameters and multiply-adds by formula; time and memory measured."""

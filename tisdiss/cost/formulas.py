@@ -1,9 +1,9 @@
-"""What a model costs, from its settings alone: parameters, multiply-adds, memory. No torch here.
+"""Cost of a model from its settings alone: parameters, multiply-adds, memory. No torch here.
 
-Counted are the products of convolutions, linear maps, LSTMs and attention, one multiply-add each;
-not the Fourier transform, norms and element-wise work. A convolution counts every tap at every
-position, padding included, as the literature does; our speaker path skips taps that only meet
-padding, so a measurement (`tisdiss.cost.measured`) finds fewer there.
+The products of convolutions, linear maps, LSTMs and attention count, one multiply-add each; the
+Fourier transform, norms and element-wise operations do not. A convolution counts every tap at every
+position, padding included, as in the literature. Our speaker path skips taps that only meet
+padding, so a measurement (`tisdiss.cost.measured`) is lower there.
 
 At the paper's size, 4 s: 87.8 G per Sep-Block, 276.0 G per Re-Block, 77.1 G for the rest.
 """
@@ -26,7 +26,7 @@ _COPIES = 4
 
 @dataclass(frozen=True)
 class Shape:
-    """The grid that one signal has inside the network."""
+    """The frames and bins of one signal inside the network."""
 
     frames: int
     bins: int
@@ -45,7 +45,7 @@ def shape(model: ModelConfig, seconds: float) -> Shape:
 def macs(
     model: ModelConfig, seconds: float, *, n_sep: int | None = None, n_re: int | None = None
 ) -> int:
-    """Multiply-adds of one inference pass; only its last output is decoded."""
+    """Multiply-adds of one inference pass, which decodes only its last output."""
     n_sep, n_re = model.check_depth(n_sep, n_re)
     grid = shape(model, seconds)
     blocks = model.m_sep * n_sep * _block_cost(model).macs(model, grid.frames, grid.bins)
@@ -54,13 +54,13 @@ def macs(
 
 
 def macs_per_second(model: ModelConfig, n_re: int | None = None) -> int:
-    """Multiply-adds for each second of a long signal, where the last frame no longer counts."""
+    """Multiply-adds per second of audio, the mean over a signal of 4 s."""
     seconds = 4
     return round(macs(model, seconds, n_re=n_re) / seconds)
 
 
 def training_macs(model: ModelConfig, seconds: float) -> int:
-    """Multiply-adds of one example in training: all decoded depths, forward and twice back."""
+    """Multiply-adds of one training example: all decoded depths; backward costs two forwards."""
     grid = shape(model, seconds)
     depths = model.decoded()
     sep_side = sum(depth.stage == "sep" for depth in depths)
@@ -69,7 +69,7 @@ def training_macs(model: ModelConfig, seconds: float) -> int:
 
 
 def parameters(model: ModelConfig) -> int:
-    """Trainable numbers; what a variant does not use is not built."""
+    """Number of trainable parameters; parts that a variant does not use have none."""
     block = model.block
     sep_block = _block_cost(model).parameters(model)
     total = model.m_sep * sep_block + model.codec.entry.layers.parameters(model.codec_size)
@@ -82,10 +82,10 @@ def parameters(model: ModelConfig) -> int:
 
 
 def training_bytes(model: ModelConfig, seconds: float, batch_size: int) -> int:
-    """Memory of a training step: parameters with their moments, and features kept for the way back.
+    """Bytes of a training step: parameters, gradients, moments, and features kept for backward.
 
-    Counted are the tensors that the backward pass reads, within a tenth of what autograd keeps; an
-    allocator and its workspaces come on top.
+    The result is within a tenth of what autograd keeps; the overhead and workspaces of an allocator
+    are not counted.
     """
     grid, block = shape(model, seconds), model.block
     per_pass = _block_cost(model).kept(model, grid.frames, grid.bins)
@@ -110,12 +110,12 @@ def _encoder(model: ModelConfig, grid: Shape) -> int:
 
 
 def _decoder(model: ModelConfig, grid: Shape) -> int:
-    """All speakers at one depth."""
+    """Multiply-adds of all speakers at one depth."""
     return grid.frames * model.n_src * model.codec.entry.layers.decoder_macs(model.codec_size)
 
 
 def _re_block(model: ModelConfig, grid: Shape) -> int:
-    """A Sep-Block for each speaker, and a path over the speakers of each point."""
+    """Multiply-adds of a Sep-Block per speaker and of a path over the speakers per point."""
     across = grid.points * path_macs(model.block, model.block.ffn_hidden[-1:], model.n_src)
     return model.n_src * _block_cost(model).macs(model, grid.frames, grid.bins) + across
 

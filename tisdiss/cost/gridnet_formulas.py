@@ -1,4 +1,4 @@
-"""What one TF-GridNet block costs, from its settings: see `formulas.py`. No torch here."""
+"""Cost of one TF-GridNet block from its settings: see `formulas.py`. No torch here."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def macs(model: ModelConfig, frames: int, bins: int) -> int:
 
 
 def kept(model: ModelConfig, frames: int, bins: int) -> float:
-    """Numbers that a block keeps for the gradient, for each point of frames and bins.
+    """Numbers that a block keeps for the gradient, per point of frames and bins, on a CPU.
 
-    As a CPU has it, whose LSTM (oneDNN) keeps two to three times its gates and states; what a GPU's
-    (cuDNN) keeps is not known here and should be less.
+    A CPU's LSTM (oneDNN) keeps two to three times its gates and states. What a GPU's (cuDNN) keeps
+    has not been measured and should be less.
     """
     channels, heads, hidden = model.block.channels, model.grid.n_heads, model.grid.hidden
     seen = model.grid.window * channels
@@ -46,7 +46,7 @@ def _path_parameters(model: ModelConfig) -> int:
 
 
 def _lstm(model: ModelConfig) -> int:
-    """Weights of an LSTM, all of which multiply at each step: 2 directions of 4H (I D + H)."""
+    """Weights of an LSTM and its multiply-adds per step: 2 directions of 4H (I D + H)."""
     hidden = model.grid.hidden
     return 2 * 4 * hidden * (model.grid.window * model.block.channels + hidden)
 
@@ -57,7 +57,7 @@ def _key_width(model: ModelConfig) -> int:
 
 
 def _steps(grid: GridConfig, frames: int, bins: int) -> tuple[int, int]:
-    """Steps of the LSTM along bins, over all frames, and of the one along frames."""
+    """Steps of the LSTM along bins, over all frames, and of the one along frames, over all bins."""
     tall, wide = (length + sum(grid.padding(length)) for length in (frames, bins))
     along_bins, along_frames = ((n - grid.window) // grid.hop + 1 for n in (wide, tall))
     return tall * along_bins, wide * along_frames

@@ -1,4 +1,4 @@
-"""What one Locoformer block and one of its paths cost: see `formulas.py`. No torch here."""
+"""Cost of one Locoformer block and of one of its paths: see `formulas.py`. No torch here."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from tisdiss.config import BlockConfig, ModelConfig
 
 
 def parameters(model: ModelConfig) -> int:
-    """Trainable numbers of a Sep-Block."""
+    """Number of trainable parameters of a Sep-Block."""
     return 2 * path_parameters(model.block, model.block.ffn_hidden)
 
 
 def macs(model: ModelConfig, frames: int, bins: int) -> int:
-    """Multiply-adds of a Sep-Block: a path over the bins of each frame, one over frames."""
+    """Multiply-adds of a Sep-Block: a path over the bins of each frame, one over the frames."""
     block = model.block
     along_bins = frames * path_macs(block, block.ffn_hidden, bins)
     return along_bins + bins * path_macs(block, block.ffn_hidden, frames)
 
 
 def kept(model: ModelConfig, frames: int, bins: int) -> float:
-    """Numbers that a Sep-Block keeps for the gradient, for each point of frames and bins."""
+    """Numbers that a Sep-Block keeps for the gradient, per point of frames and bins."""
     return 2 * path_kept(model.block, model.block.ffn_hidden, 1.0)
 
 
 def path_macs(block: BlockConfig, ffn_hidden: Sequence[int], length: int) -> int:
-    """One row of a path: attention and its feed-forwards."""
+    """Multiply-adds of one row of a path: attention and feed-forwards."""
     channels, width = block.channels, block.attention_dim
     attention = 4 * channels * width * length + 2 * width * length**2
     per_position = 3 * block.ffn_kernel * channels * sum(ffn_hidden)
@@ -33,7 +33,7 @@ def path_macs(block: BlockConfig, ffn_hidden: Sequence[int], length: int) -> int
 
 
 def _positions(block: BlockConfig, length: int) -> int:
-    """Outputs of the feed-forward's convolution over a row, both ends padded."""
+    """Output positions of the feed-forward's convolution over a row padded at both ends."""
     edge = block.ffn_kernel - block.ffn_stride
     return -(-(length + 2 * edge - block.ffn_kernel) // block.ffn_stride) + 1
 
@@ -47,7 +47,7 @@ def path_parameters(block: BlockConfig, ffn_hidden: Sequence[int]) -> int:
 
 
 def stretch(block: BlockConfig, length: int) -> float:
-    """Positions of the feed-forward's convolution for each position of a short row."""
+    """Output positions of the feed-forward's convolution per position of a short row."""
     return _positions(block, length) / length
 
 

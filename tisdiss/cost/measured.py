@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-accumulates by part and depth, time and memory here."""
+"""Measured cost: parameters, multiply-accumulates by part and depth, time and memory here."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
 
 @dataclass(frozen=True)
 class Profile:
-    """Costs of one model on `seconds` of audio; MACs are counted, times are of this machine."""
+    """Cost of one model on `seconds` of audio: counted MACs, and times of this machine."""
 
     name: str
     parameters: int
@@ -33,9 +33,9 @@ class Profile:
     device: str
     threads: int
     macs_by_part: dict[str, int]
-    """Multiply-accumulates of the matrix products at the trained depth, part by part."""
+    """Multiply-accumulates of each part's matrix products at the trained depth."""
     macs_by_n_re: dict[int, int]
-    """Of the whole model at each N_re asked for; empty without a reconstructor."""
+    """Multiply-accumulates of the whole model by N_re; empty without a reconstructor."""
     real_time_factor: float
     """Processing time over audio time, at the trained depth; median."""
     peak_memory: int
@@ -54,12 +54,9 @@ def profile(
     device: str = "cpu",
     repeats: int = 3,
 ) -> Profile:
-    """Costs of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
+    """Cost of a model file, or of a paper name ("sep1x2-re1x3-l1+3") at the paper's size."""
     if not 0 < seconds <= MAX_MEASURED:
-        raise ValueError(
-            f"{seconds:g} s of audio: give more than 0, for there is nothing to measure, and at "
-            f"most {MAX_MEASURED:g}"
-        )
+        raise ValueError(f"{seconds:g} s of audio: give more than 0 and at most {MAX_MEASURED:g} s")
     check_device(device)
     built = _build(model).to(device).eval()
     config = built.config
@@ -101,7 +98,7 @@ def macs_by_part(model: TISDiSS, seconds: float) -> dict[str, int]:
     if model.reconstructor is not None:
         one, two = (_macs(model, seconds, n_re) for n_re in (1, 2))
         parts["reconstructor"] = model.config.n_re * (two - one)
-    # the counter sees calls, and a separator hands its blocks' features on as it goes
+    # the counter goes by calls, and the separator yields features between calls of its blocks
     parts["separator"] = counter.get_total_flops() // 2 - sum(parts.values())
     return {part: parts[part] for part in PARTS if parts.get(part)}
 
@@ -117,7 +114,7 @@ def _macs(model: TISDiSS, seconds: float, n_re: int | None) -> int:
 
 
 def _count(model: TISDiSS, seconds: float, n_re: int | None) -> FlopCounterMode:
-    """Count on the meta device: nothing is computed, so that any size takes milliseconds."""
+    """Count on the meta device, which computes nothing: any size takes milliseconds."""
     samples = round(seconds * model.config.codec.sample_rate)
     shadow = TISDiSS.from_config(model.config).to("meta")
     shadow.stft.inverse = _no_inverse  # type: ignore[method-assign]  # it has no meta form
@@ -135,7 +132,7 @@ def _no_inverse(spectrum: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def _lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
-    """What an LSTM of one layer multiplies, all steps at once: step by step it takes minutes."""
+    """The products of a one-layer LSTM, all steps at once; counting step by step takes minutes."""
     directions = []
     for end in ("", "_reverse"):
         gates = F.linear(x, getattr(lstm, f"weight_ih_l0{end}"))
@@ -146,7 +143,7 @@ def _lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
 
 
 def seconds_of(work: Callable[[], object], device: str) -> float:
-    """Wall seconds of one call, until the device has done it."""
+    """Wall seconds of one call, until the device has finished."""
     began = time.perf_counter()
     work()
     if device != "cpu":

@@ -1,10 +1,9 @@
-"""One audio file -> mono samples at one rate, or a stated reason why not.
+"""Decodes one audio file to mono samples at one rate, or refuses it with the rule that it breaks.
 
-What may be wrong with a recording is decided here and in `sound.py`, by the same rules for every
-source.
-Decoded samples are kept as 16-bit integers with one power of two per file, so that a 16-bit
-recording survives unchanged, a faint or hot one loses nothing audible, and digests do not hang
-on the last bit of a machine's floating point. Next: `store.py`.
+The rules are here and in `sound/decode.py`, the same for every source. Decoded samples are 16-bit
+integers with one power of two per file: a 16-bit recording stays unchanged, a faint or loud one
+loses nothing audible, and digests do not depend on a machine's floating-point rounding. Next:
+`decoded.py`.
 """
 
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ ACTIVE_RANGE_DB = 40.0
 
 @dataclass(frozen=True)
 class Decoded:
-    """16-bit samples; the signal is `pcm * 2**exponent / 32768`. `converted` says what was done."""
+    """16-bit samples; the signal is `pcm * 2**exponent / 32768`. `converted` lists conversions."""
 
     pcm: np.ndarray
     exponent: int
@@ -37,7 +36,7 @@ def decode(
 ) -> Decoded:
     """The file as mono at `sample_rate`; raises `Refused` with the rule that it breaks.
 
-    `channel` is the one to take of several; None takes their mean.
+    `channel` is the one to take, or the last if there are fewer; None takes the mean of all.
     """
     signal, rate = read_sound(path, "float64")
     converted = []
@@ -63,7 +62,7 @@ def decode(
 
 
 def quantise(signal: np.ndarray) -> tuple[np.ndarray, int]:
-    """16-bit samples and the smallest exponent that holds the peak; exact for 16-bit input."""
+    """16-bit samples and the smallest exponent for their peak; exact for 16-bit input."""
     peak = float(np.abs(signal).max())
     mantissa, exponent = frexp(peak)
     if mantissa == 0.5 and signal.max() < peak:
@@ -73,7 +72,7 @@ def quantise(signal: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def active_rms(signal: np.ndarray, sample_rate: int) -> float:
-    """Root mean square over the 20 ms frames within 40 dB of the loudest: no pauses."""
+    """Root mean square over the 20 ms frames within 40 dB of the loudest, so without pauses."""
     frame = max(1, round(FRAME_SECONDS * sample_rate))
     frames = np.asarray(signal[: len(signal) // frame * frame], np.float64).reshape(-1, frame)
     power = np.einsum("fs,fs->f", frames, frames) / frame
@@ -83,5 +82,5 @@ def active_rms(signal: np.ndarray, sample_rate: int) -> float:
 
 
 def is_silent(signal: np.ndarray, sample_rate: int) -> bool:
-    """Whether the active level lies below -60 dBFS."""
+    """Whether the active level is below -60 dBFS."""
     return active_rms(signal, sample_rate) < 10 ** (SILENT_DBFS / 20)

@@ -1,8 +1,8 @@
-"""Noisy and reverberant conditions of any source: what is done to a mixture's clean sources.
+"""Noisy and reverberant conditions: adds a room and noise to the clean sources of a mixture.
 
-The clean sources stay the references. Each is heard through the response of its place in a room
-(`rooms.py`), and noise (`noise.py`) is added at a drawn SNR: the active level of the loudest clean
-source over the level of the noise, as in WHAM!.
+The clean sources stay the references. Each is convolved with a response of a room (`rooms.py`), and
+noise (`noise.py`) is added at a random SNR: the active level of the loudest clean source above the
+level of the noise, as in WHAM!.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tisdiss.data.draw import Draw
 from tisdiss.data.noise import Noise
 from tisdiss.data.rooms import Rooms
 
-FORMAT = 2  # of the sound that these recipes make
+FORMAT = 2  # version of the sound that these recipes produce
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Acoustics:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mixture (samples,) and its anechoic sources (n_src, samples), float32.
 
-        Where the mixture's peak exceeds 1, all are divided by it.
+        If the mixture's peak exceeds 1, all are divided by it.
         """
         samples = sources.shape[1]
-        heard = sources
+        images = sources
         if self.rooms:
             responses = self.rooms.responses(draw.integer(len(self.rooms)))
-            heard = convolved(sources, responses)[:, :samples].astype(np.float32)
-        mixture = heard.sum(axis=0, dtype=np.float32)
+            images = convolved(sources, responses)[:, :samples].astype(np.float32)
+        mixture = images.sum(axis=0, dtype=np.float32)
         if self.noise:
             snr_db = draw.uniform(*self.snr_db)
             noise = self.noise.samples(draw, samples, speakers)
@@ -52,7 +52,7 @@ class Acoustics:
         return mixture / peak, sources / peak
 
     def manifest(self) -> dict[str, Any]:
-        """All that decides what is heard."""
+        """Everything that determines the sound."""
         plain: dict[str, Any] = {"format": FORMAT}
         if self.rooms:
             plain["rooms"] = self.rooms.manifest()

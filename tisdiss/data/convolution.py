@@ -1,13 +1,13 @@
 """Convolution that gives the same bits on every machine.
 
-A processor's vector width changes the last bits of a Fourier transform. So what is convolved here
-are whole numbers: their result is whole too, and rounding to it removes every such difference.
+The last bits of a Fourier transform depend on a processor's vector width. Here integers are
+convolved: the exact result is an integer too, and rounding to it removes the difference.
 """
 
 import numpy as np
 
 STEP = 2.0**-20
-"""To which signals and filters are rounded; a 32nd of the step of 16 bits."""
+"""Signals and filters are rounded to this step; a 32nd of the step of 16 bits."""
 
 
 def convolved(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -18,8 +18,8 @@ def convolved(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     """
     from scipy.signal import fftconvolve
 
-    return np.rint(fftconvolve(_whole(signal), _whole(response), axes=-1)) * STEP**2
+    return np.rint(fftconvolve(_integers(signal), _integers(response), axes=-1)) * STEP**2
 
 
-def _whole(values: np.ndarray) -> np.ndarray:
+def _integers(values: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(values, np.float64) / STEP)

@@ -1,4 +1,4 @@
-"""A corpus: one source and its training, validation and test mixtures, as a config asks."""
+"""A corpus: one source and its training, validation and test mixtures, opened from a config."""
 
 import os
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from tisdiss.machine.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a model is trained, chosen and tested on."""
+    """The mixtures that a model is trained, selected and tested on."""
 
     source: Source
     train: MixtureSet | DynamicMixtures | StoredMixtures | DynamicStored
@@ -48,7 +48,7 @@ class Corpus:
         )
 
     def check_rate(self, model: ModelConfig) -> None:
-        """Refuse a model of another rate: speech would be too slow or too fast for it."""
+        """Raise ValueError for a model of another sample rate."""
         if model.codec.sample_rate != self.source.sample_rate:
             raise ValueError(
                 f"{self.source.name} is at {self.source.sample_rate} Hz, {model.name} works at "
@@ -57,7 +57,7 @@ class Corpus:
 
 
 def _settings(config: DataConfig) -> dict:
-    """Plain data without the settings that were added later and have the value of all before."""
+    """Settings as plain data, without later ones that have the value of all earlier corpora."""
     fields = type(config).model_fields
     since = {
         name: extra["since"]
@@ -73,15 +73,15 @@ def open_corpus(
 ) -> Corpus:
     """The corpus of a config.
 
-    `speech` is where it lies: a folder of speakers, or a stored corpus. None: the environment's
-    WSJ0_2MIX, LIBRI2MIX, WHAMR or LIBRISPEECH for these, else SPEECH. `noise` is a folder of
-    recordings, None: the environment's NOISE.
+    `speech` is a folder of speakers or a stored corpus; None: the environment variable WSJ0_2MIX,
+    LIBRI2MIX, WHAMR or LIBRISPEECH for these, else SPEECH. `noise` is a folder of recordings; None:
+    the environment variable NOISE.
     """
     if config.source in LAYOUTS:
         return _open_stored(config, n_src, root_of(config, speech), cache)
     source = open_source(config, speech=speech, cache=cache)
     if config.condition not in (None, "clean"):
-        source = replace(source, note="; ".join(filter(None, (source.note, _spoken(config)))))
+        source = replace(source, note="; ".join(filter(None, (source.note, _note(config)))))
     noise = noise or (Path(os.environ["NOISE"]) if os.environ.get("NOISE") else None)
 
     def acoustics(split: str) -> Acoustics | None:
@@ -143,11 +143,11 @@ def _open_stored(config: DataConfig, n_src: int, root: Path, cache: Path) -> Cor
 def _acoustics(
     config: DataConfig, source: Source, split: str, n_src: int, noise: Path | None, cache: Path
 ) -> Acoustics | None:
-    """Rooms and noise of a split, as the condition asks; None where all is clean."""
+    """Rooms and noise of a split for the condition; None if it is clean."""
     condition = config.condition or "clean"
     if condition == "clean":
         return None
-    rooms = added = None
+    rooms = background = None
     if condition.endswith("reverberant"):
         rooms = open_rooms(
             split,
@@ -159,12 +159,12 @@ def _acoustics(
             cache=cache,
         )
     if condition.startswith("noisy"):
-        added = open_noise(config.noise, source, split, n_src=n_src, folder=noise, cache=cache)
-    return Acoustics(config.sample_rate, rooms, added, config.snr_db)
+        background = open_noise(config.noise, source, split, n_src=n_src, folder=noise, cache=cache)
+    return Acoustics(config.sample_rate, rooms, background, config.snr_db)
 
 
-def _spoken(config: DataConfig) -> str:
-    """The condition in words, for every figure made of it."""
+def _note(config: DataConfig) -> str:
+    """The condition in words, for figures."""
     words = []
     if config.condition != "noisy":
         words.append("simulated rooms, T60 {:g}-{:g} s".format(*config.t60_seconds))
@@ -176,7 +176,7 @@ def _spoken(config: DataConfig) -> str:
 def open_source(
     config: DataConfig, *, speech: Path | None, cache: Path, on_progress: Progress = silent
 ) -> Source:
-    """The speech that a config names, decoded into the cache where it is not yet there."""
+    """The speech that a config names, decoded into the cache unless it is there."""
     if config.source == "synthetic":
         return synthetic(sample_rate=config.sample_rate)
     if config.source == "prompts":
@@ -189,19 +189,19 @@ def open_source(
 
 
 def root_of(config: DataConfig, speech: Path | None) -> Path:
-    """Where the corpus lies: as given, else by its own variable, else by SPEECH.
+    """The folder of the corpus: `speech`, else its own environment variable, else SPEECH.
 
-    ValueError where none of these is set.
+    Raises ValueError if none of these is set.
     """
-    own = config.source.upper().replace("-", "_")
-    root = speech or os.environ.get(own) or os.environ.get("SPEECH")
+    variable = config.source.upper().replace("-", "_")
+    root = speech or os.environ.get(variable) or os.environ.get("SPEECH")
     if root:
         return Path(root)
     if config.source == "folder":
         raise ValueError(f"no speech was given: set SPEECH=/path/to/speakers.\n{LAYOUT}")
     stored = config.source in LAYOUTS
     example = LAYOUTS[config.source].example if stored else librispeech_advice
-    raise ValueError(f"no corpus was given: set {own}=/path/to/it.\n{example}")
+    raise ValueError(f"no corpus was given: set {variable}=/path/to/it.\n{example}")
 
 
 def synthetic(
@@ -212,17 +212,16 @@ def synthetic(
     sample_rate: int = 8000,
     seed: int = 0,
 ) -> Source:
-    """Generated voices, for tests and the smoke profile only: no result on them means anything.
+    """Generated voices, for tests and the smoke profile only: results on them mean nothing.
 
-    Each speaker has a pitch and three formants of its own; syllables switch the sound on and off.
+    Each speaker has its own pitch and three formants; syllables switch the sound on and off.
     """
     entries, listed, sounds, offset = {}, [], [], 0
     for speaker in range(n_speakers):
         for k in range(utterances):
             name = f"speaker{speaker:02d}/{k:02d}.wav"
             pcm, exponent = quantise(_voice(seed, speaker, k, n_speakers, seconds, sample_rate))
-            mark = digest(pcm, exponent)
-            entries[name] = Entry(offset, len(pcm), exponent, mark)
+            entries[name] = Entry(offset, len(pcm), exponent, digest(pcm, exponent))
             listed.append(Listed(name, f"speaker{speaker:02d}", sex="fm"[speaker % 2]))
             sounds.append(pcm)
             offset += len(pcm)
@@ -234,9 +233,9 @@ def synthetic(
 def _voice(
     seed: int, speaker: int, k: int, n_speakers: int, seconds: float, sample_rate: int
 ) -> np.ndarray:
-    own = Draw("voice", seed, speaker)
+    voice = Draw("voice", seed, speaker)
     pitch = 90 * 2 ** (1.5 * speaker / n_speakers)
-    formants = [own.uniform(300, 900), own.uniform(900, 2200), own.uniform(2200, 3600)]
+    formants = [voice.uniform(300, 900), voice.uniform(900, 2200), voice.uniform(2200, 3600)]
     draw = Draw("voice", seed, speaker, k)
     time = np.arange(round(seconds * draw.uniform(0.8, 1.2) * sample_rate)) / sample_rate
     glide = 1 + 0.1 * np.sin(2 * np.pi * draw.uniform(0.5, 1.5) * time + draw.uniform(0, 6))

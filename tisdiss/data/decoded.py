@@ -1,9 +1,9 @@
 """The decoded files of a source, in one memory-mapped file: nothing is decoded twice.
 
-A store lies in the cache as `<key>.pcm` (16-bit samples, one file after the other) and
-`<key>.json` (where each file starts, its digest, or the rule it breaks). The key is a hash of
-names, sizes and modification times, so a changed folder is decoded anew and an unchanged one opens
-at once. The index is written last: a killed decoding leaves nothing that could be mistaken for one.
+A store is two files in the cache: `<key>.pcm` (16-bit samples, one file after the other) and
+`<key>.json` (each file's offset and digest, or the rule it breaks). The key is a hash of names,
+sizes and modification times, so a changed folder is decoded again and an unchanged one opens at
+once. The index is written last, so an interrupted decoding leaves no store.
 """
 
 import errno
@@ -24,14 +24,14 @@ from tisdiss.machine.progress import Progress, silent
 from tisdiss.records.files import write_atomic
 from tisdiss.sound.decode import Refused
 
-FORMAT = 4  # of the files here and of the rules in audio.py and sound.py
-AHEAD = 64  # files decoded in advance of the writer
-CHUNK = 2000  # files in one of the stores of a large corpus
+FORMAT = 4  # version of these files and of the rules in audio.py and sound/decode.py
+AHEAD = 64  # files decoded ahead of the writer
+CHUNK = 2000  # files per store of a large corpus
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one file's samples lie; `refused` is the broken rule, and then there are none."""
+    """The place of one file's samples; a refused file has none, and the rule that it breaks."""
 
     offset: int = 0
     samples: int = 0
@@ -42,7 +42,7 @@ class Entry:
 
 
 class Store:
-    """Decoded samples by file name. Pickles as a path, so workers map the file themselves."""
+    """Decoded samples by file name. It pickles as a path, so each worker maps the file itself."""
 
     def __init__(self, pcm: Path | np.ndarray, entries: dict[str, Entry]) -> None:
         self.entries = entries
@@ -65,14 +65,14 @@ class Store:
         stop = entry.samples if samples is None else start + samples
         if not 0 <= start <= stop <= entry.samples:
             raise ValueError(
-                f"samples {start} to {stop} of {name}: it has {entry.samples}; stay inside"
+                f"samples {start} to {stop} of {name}: it has {entry.samples} samples; stay within"
             )
         raw = self._samples()[entry.offset + start : entry.offset + stop]
         return np.multiply(raw, np.float32(2.0 ** (entry.exponent - 15)), dtype=np.float32)
 
 
 class JoinedStore(Store):
-    """Several stores, of different files, that read as one."""
+    """Several stores of different files that can be read as one."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.entries = {name: entry for store in stores for name, entry in store.entries.items()}
@@ -103,8 +103,8 @@ def open_store(
 ) -> Store:
     """The store of these files below `root`, decoded now unless the cache has it.
 
-    `on_progress` gets the number of files that are ready, and of all. ValueError where the cache
-    cannot be written.
+    `on_progress` gets the number of files that are ready, and of all. Raises ValueError if the disk
+    is full.
     """
     names = sorted(names)
     rules = (sample_rate, min_seconds, *(() if channel is None else (channel,)))
@@ -137,8 +137,8 @@ def _decode_into(
         if not is_full(error):
             raise
         raise ValueError(
-            f"{cache}: no space for the decoded speech of {root} ({error.strerror}); free some, or"
-            " choose another folder for the cache"
+            f"{cache}: no space for the decoded speech of {root} ({error.strerror}); free some"
+            " space, or choose another folder for the cache"
         ) from error
 
 
@@ -151,9 +151,9 @@ def open_joined(
     channel: int | None = None,
     on_progress: Progress = silent,
 ) -> JoinedStore:
-    """Like `open_store`, for many thousand files: in parts, so that a kill costs one part only.
+    """Like `open_store`, for many thousand files: in parts, so an interruption costs one part.
 
-    No file is too short here. `on_progress` gets the number of files that are ready, and of all.
+    Files may be of any length. `on_progress` gets the number of files that are ready, and of all.
     """
     names, stores = sorted(names), []
     for first in range(0, len(names), CHUNK):
@@ -168,7 +168,7 @@ def open_joined(
 
 
 def _read_index(index: Path, pcm: Path) -> dict[str, Entry] | None:
-    """The entries, or None where the index or a sample that it promises is not there."""
+    """The entries; None if the index is missing or the samples are incomplete."""
     if not (index.exists() and pcm.exists()):
         return None
     rows = json.loads(index.read_bytes())
@@ -184,7 +184,7 @@ def _key(root: Path, names: Sequence[str], rules: tuple[Any, ...]) -> str:
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """Of a file that is gone, or behind a broken link, neither: decoding says why."""
+    """(-1, -1) for a missing file or a broken link, which decoding will report."""
     try:
         stat = path.stat()
     except OSError:
@@ -194,14 +194,14 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process works, the others wait; the system drops the lock of a killed one."""
+    """Hold a lock file while the block runs; the system frees the lock of a killed process."""
     with path.open("w") as file:
         wait_lock(file.fileno())
         yield
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the disk, or the share of it that one may use, is full."""
+    """Whether the disk or the user's quota is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -223,9 +223,8 @@ def _decode_all(
                     entries[name] = Entry(refused=str(result))
                     continue
                 file.write(result.pcm.astype("<i2").tobytes())
-                mark = digest(result.pcm, result.exponent)
-                size = len(result.pcm)
-                entries[name] = Entry(offset, size, result.exponent, mark, result.converted)
+                size, sha = len(result.pcm), digest(result.pcm, result.exponent)
+                entries[name] = Entry(offset, size, result.exponent, sha, result.converted)
                 offset += size
             on_progress(first + len(batch), len(names))
         file.flush()

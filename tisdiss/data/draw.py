@@ -1,7 +1,7 @@
-"""Random choices that are the same on every machine, for every number of workers, for ever.
+"""Random choices that are the same on every machine, in every version, with any number of workers.
 
-numpy promises the bits of its generators but not what `Generator.integers` makes of them, so the
-few draws that a mixture needs are made from the bits here.
+numpy guarantees the bits of its generators but not the output of `Generator.integers` and others,
+so this module makes the few draws that a mixture needs from the bits.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Draw:
-    """A stream of choices that depends on nothing but the given words and numbers."""
+    """A stream of random choices that depends on `seed` alone."""
 
     def __init__(self, *seed: str | int) -> None:
         text = "/".join(map(str, seed))
@@ -29,8 +29,9 @@ class Draw:
         return int(self._bits.random_raw()) % n
 
     def normal(self, count: int) -> np.ndarray:
-        """Float64 Gaussian noise of variance 1, in steps of 1/1024: the last bits of logarithm and
-        cosine differ between machines.
+        """Float64 Gaussian noise of variance 1, rounded to 1/1024.
+
+        The last bits of logarithm and cosine differ between machines.
         """
         pairs = (count + 1) // 2
         bits = (self._bits.random_raw(2 * pairs) >> np.uint64(11)).astype(np.float64)
@@ -55,5 +56,5 @@ class Draw:
 
 
 def rank(text: str) -> str:
-    """A fixed pseudo-random order of names."""
+    """A sort key that puts names into a fixed pseudo-random order."""
     return hashlib.sha256(text.encode()).hexdigest()

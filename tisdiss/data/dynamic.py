@@ -1,6 +1,6 @@
-"""Dynamic mixing: a new mixture for every epoch and index, from nothing but the seed.
+"""Dynamic mixing: a new mixture for every epoch and index, determined by the seed.
 
-Any worker can make any example in any order, and a resumed training sees the same ones.
+Any worker can make any example in any order, and a resumed training gets the same ones.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from tisdiss.data.source import Source, Utterance, canonical_hash
 class DynamicMixtures:
     """New speakers, utterances, offsets and gains for every (seed, epoch, i): dynamic mixing.
 
-    Speakers are drawn uniformly, then one of their utterances. Where it is shorter than the crop,
-    further utterances of that speaker follow it (the same again when there is no other), so a crop
-    has its full length. A crop in which one source is silent is drawn again. With `speed`, each
-    source is played up to that share faster or slower. With `pairs` "different-sexes", a woman and
-    a man are drawn, in either order; speakers of unknown sex are not.
+    Speakers are drawn uniformly, then one of their utterances. If it is shorter than the crop,
+    further utterances of that speaker follow (the same one if there is no other), so a crop has its
+    full length. A silent source is drawn again. With `speed`, each source is played up to that
+    share faster or slower. With `pairs` "different-sexes", a woman and a man are drawn, in either
+    order, and speakers of unknown sex are left out.
     """
 
     def __init__(
@@ -50,32 +50,32 @@ class DynamicMixtures:
         return self.length
 
     def crop(self, epoch: int, i: int, seconds: float | None = None) -> Example:
-        """Example `i` of an epoch; depends on nothing that was drawn before."""
+        """Example `i` of an epoch, independent of earlier examples."""
         seconds = self.seconds if seconds is None else seconds
-        wanted = crop_samples(seconds, self.source.sample_rate)
+        count = crop_samples(seconds, self.source.sample_rate)
         draw = Draw("dynamic", self.seed, self.split, epoch, i)
-        chosen = self._chosen(draw)
+        talkers = self._draw_talkers(draw)
         pace = Draw("speed", self.seed, self.split, epoch, i)
-        parts = [self._played(draw, pace, voice, wanted) for voice in chosen]
+        parts = [self._part_at_speed(draw, pace, voice, count) for voice in talkers]
         mixture, sources = mix(
             parts, gains(draw, self.n_src, self.gain_db), self.source.sample_rate
         )
-        speakers = tuple(v[0].speaker for v in chosen)
+        speakers = tuple(v[0].speaker for v in talkers)
         if self.acoustics:
-            own = Draw("acoustics", self.seed, self.split, epoch, i)
-            mixture, sources = self.acoustics.apply(own, sources, speakers)
+            place = Draw("acoustics", self.seed, self.split, epoch, i)
+            mixture, sources = self.acoustics.apply(place, sources, speakers)
         return Example.of(
             mixture,
             sources,
             f"{self.split}-e{epoch}-{i}",
             speakers,
-            tuple(v[0].sex for v in chosen),
-            wanted,
+            tuple(v[0].sex for v in talkers),
+            count,
         )
 
     @cached_property
     def manifest_hash(self) -> str:
-        """SHA-256 of the source and of everything that decides what is drawn."""
+        """SHA-256 of the source and of everything that determines the examples."""
         plain: dict[str, object] = {
             "source": self.source.manifest_hash,
             "dynamic": self.recipe(),
@@ -98,59 +98,59 @@ class DynamicMixtures:
             "seed": self.seed,
         }
 
-    def _chosen(self, draw: Draw) -> list[list[Utterance]]:
-        """The voices of a mixture."""
+    def _draw_talkers(self, draw: Draw) -> list[list[Utterance]]:
+        """The utterances of each speaker of a mixture."""
         if not self._sexes:
             return draw.distinct(self._voices, self.n_src)
         return draw.shuffled([group[draw.integer(len(group))] for group in self._sexes])
 
-    def _played(
-        self, draw: Draw, pace: Draw, voice: Sequence[Utterance], wanted: int
+    def _part_at_speed(
+        self, draw: Draw, pace: Draw, voice: Sequence[Utterance], count: int
     ) -> np.ndarray:
-        """A part of a voice, at a speed of its own in whole twentieths."""
+        """A part of a speaker's utterances, at a random speed in whole twentieths."""
         if not self.speed:
-            return self._part(draw, voice, wanted)
+            return self._part(draw, voice, count)
         twentieths = round(20 * pace.uniform(1 - self.speed, 1 + self.speed))
-        part = self._part(draw, voice, -(-wanted * twentieths // 20))
+        part = self._part(draw, voice, -(-count * twentieths // 20))
         from scipy.signal import resample_poly
 
-        return resample_poly(part, 20, twentieths)[:wanted].astype(np.float32)
+        return resample_poly(part, 20, twentieths)[:count].astype(np.float32)
 
-    def _part(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:
+    def _part(self, draw: Draw, voice: Sequence[Utterance], count: int) -> np.ndarray:
         for _ in range(REDRAWS):
-            part = self._window(draw, voice, wanted)
+            part = self._window(draw, voice, count)
             if not is_silent(part, self.source.sample_rate):
                 return part
         raise ValueError(
-            f"speaker {voice[0].speaker!r}: {REDRAWS} crops of {wanted} samples were silent;"
+            f"speaker {voice[0].speaker!r}: {REDRAWS} crops of {count} samples were silent;"
             " remove the recordings that are mostly silence"
         )
 
-    def _window(self, draw: Draw, voice: Sequence[Utterance], wanted: int) -> np.ndarray:
+    def _window(self, draw: Draw, voice: Sequence[Utterance], count: int) -> np.ndarray:
         first = voice[draw.integer(len(voice))]
-        if first.samples >= wanted:
-            return self.source.read(first, draw.integer(first.samples - wanted + 1), wanted)
+        if first.samples >= count:
+            return self.source.read(first, draw.integer(first.samples - count + 1), count)
         line = [first]
         others = [*draw.shuffled([u for u in voice if u is not first]), first]
-        while (total := sum(u.samples for u in line)) < wanted:
+        while (total := sum(u.samples for u in line)) < count:
             line.append(others[(len(line) - 1) % len(others)])
-        start = draw.integer(total - wanted + 1)
-        return np.concatenate([self.source.read(u) for u in line])[start : start + wanted]
+        start = draw.integer(total - count + 1)
+        return np.concatenate([self.source.read(u) for u in line])[start : start + count]
 
 
 def by_sex(
     voices: list[list[Utterance]], n_src: int, where: str
 ) -> tuple[list[list[Utterance]], list[list[Utterance]]]:
-    """Voices of women and of men, of known sex alone; ValueError where no pair is left."""
+    """The voices of women and those of men; ValueError if they make no pair."""
     if n_src != 2:
         raise ValueError(
-            f"pairs=different-sexes: n_src={n_src} speakers are no pair; set data.pairs: any"
+            f"pairs=different-sexes: n_src={n_src} speakers are not a pair; set data.pairs: any"
         )
     women, men = ([voice for voice in voices if voice[0].sex == sex] for sex in "fm")
     if not women or not men:
         raise ValueError(
             f"pairs=different-sexes: {where} has {len(women)} women, {len(men)} men and "
-            f"{len(voices) - len(women) - len(men)} speakers of unknown sex; say who is who in "
-            "column sex (f or m) of speakers.csv, add speakers, or set data.pairs: any"
+            f"{len(voices) - len(women) - len(men)} speakers of unknown sex; fill the column sex "
+            "(f or m) of speakers.csv, add speakers, or set data.pairs: any"
         )
     return women, men

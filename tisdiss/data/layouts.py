@@ -1,7 +1,7 @@
-"""How the paper's corpora lie on disk: folders, official counts, what a mixture's name says.
+"""Layouts of the paper's corpora on disk: folders, official counts, names of mixtures.
 
-Only facts about the corpora, as their authors' scripts write them. `stored.py` reads mixtures by
-these, `doctor.py` checks folders against them, and `prepare.py` writes the same layouts.
+These are facts about the corpora, as their authors' scripts write them. `paper_corpora.py` reads
+mixtures by them, `check/` compares folders with them, and `build/` writes the same layouts.
 """
 
 import re
@@ -11,9 +11,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Part:
-    """One folder of a corpus: its split, the official number of mixtures of two, and lengths.
+    """One folder of a corpus: its split, the official number of two-speaker mixtures, and lengths.
 
-    `mean_seconds` is the range in which the mean length of its mixtures must lie in `min` mode.
+    `mean_seconds` is the range of the mean length of its mixtures in `min` mode.
     """
 
     folder: str
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Roles:
-    """Sub-folders of a part: the mixture, what to find in it, and what it is the sum of."""
+    """Sub-folders of a part: the mixture, the reference sources, and the sources that it sums."""
 
     mixture: str
     sources: tuple[str, ...]
@@ -42,12 +42,12 @@ class Roles:
 
 @dataclass(frozen=True)
 class Level:
-    """SI-SNR and SDR of the unprocessed test mixtures, in dB; None where no figure is known."""
+    """SI-SNR and SDR of the unprocessed test mixtures, in dB; None if unknown."""
 
     si_snr: float
     sdr: float | None = None
     sure: bool = True
-    """False: quoted by others with other rounding; a difference is a warning, no failure."""
+    """False: quoted with other rounding, so a difference is a warning instead of a failure."""
 
 
 @dataclass(frozen=True)
@@ -57,33 +57,33 @@ class Layout:
     name: str
     title: str
     folders: tuple[str, ...]
-    """Where the parts may lie below the given folder; {k} is the rate in kHz, {n} n_src."""
+    """Places of the parts below the root; {k} is the rate in kHz, {n} n_src."""
     parts: tuple[Part, ...]
     mixtures: dict[str, str]
-    """Mixture folder by condition; the first one is the corpus' own."""
+    """Mixture folder by condition; the first condition is the default."""
     source: str
     heard: dict[str, str] = field(default_factory=dict)
-    """Folder of the sources as they are heard in the mixture, where it is not `source`."""
+    """Folder of the sources that the mixture sums, by condition, if it is not `source`."""
     voice: str = ""
     """Pattern of an utterance in a mixture's name; its group is the speaker."""
     gains: bool = False
     """Whether names carry each utterance's gain in dB."""
     levels: dict[str, Level] = field(default_factory=dict)
     closed: bool = False
-    """Whether training speakers are heard in validation, by design."""
+    """Whether validation has training speakers by design."""
     example: str = ""
     scripts: str = ""
-    """Where the official lists come from, if mixtures can be made here."""
+    """The origin of the official lists, if we can build the mixtures."""
 
     def condition(self, asked: str | None) -> str:
-        """The asked condition, or the corpus' own; ValueError where it has no such mixtures."""
-        own = next(iter(self.mixtures))
+        """`asked`, or the default condition if None; ValueError if there are no such mixtures."""
+        default = next(iter(self.mixtures))
         if asked is not None and asked not in self.mixtures:
             raise ValueError(
                 f"condition={asked!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
-                f" one of them, or leave it out for {own}"
+                f" one of them, or leave it out for {default}"
             )
-        return asked or own
+        return asked or default
 
     def roles(self, condition: str, n_src: int) -> Roles:
         sources = tuple(self.source.format(i + 1) for i in range(n_src))
@@ -92,7 +92,7 @@ class Layout:
         return Roles(self.mixtures[condition], sources, heard, noise)
 
     def speakers(self, stem: str) -> tuple[str, ...]:
-        """The speakers that a mixture's name tells, in the order of the sources."""
+        """The speakers in a mixture's name, in the order of the sources."""
         return tuple(m[1] for m in re.finditer(self.voice, stem))
 
     def find(self, root: Path, *, sample_rate: int, n_src: int, condition: str) -> Path:
@@ -113,7 +113,7 @@ class Layout:
         return [root, *(root / name for name in names)]
 
     def _near(self, root: Path, rate: int, n_src: int) -> str:
-        """What is there instead, where it is one of the usual other versions."""
+        """A hint if another usual version is there instead."""
         for other, mode in ((16 if rate == 8 else 8, "min"), (rate, "max"), (16, "max")):
             for place in self._places(root, other, n_src, mode)[1:]:
                 if place.is_dir():
@@ -143,7 +143,7 @@ WSJ0_2MIX = Layout(
     levels={"clean": Level(0.0, 0.15)},
     closed=True,
     example="""\
-WSJ0-2mix lies as its scripts write it, and the folder to give is the one that holds wav8k:
+Give the folder of WSJ0-2mix that holds wav8k, as its scripts write it:
     wav8k/min/{tr,cv,tt}/{mix,s1,s2}/445c0206_0.60431_22gc0105_-0.60431.wav""",
     scripts="the scripts of WSJ0-mix (create-speaker-mixtures), the activlev_*.txt too",
 )
@@ -163,7 +163,7 @@ LIBRI2MIX = Layout(
     voice=r"(?:^|_)(\d+)-\d+-\d+",
     levels={"clean": Level(0.0), "noisy": Level(-2.0, sure=False)},
     example="""\
-Libri2Mix lies as LibriMix writes it, and the folder to give is the one that holds Libri2Mix:
+Give the folder that holds Libri2Mix, as LibriMix writes it:
     Libri2Mix/wav8k/min/{train-360,train-100,dev,test}/{mix_clean,s1,s2}/\
 4077-13754-0001_5142-33396-0065.wav""",
     scripts="LibriMix, in its folder metadata",
@@ -186,10 +186,10 @@ WHAMR = Layout(
     levels={"noisy-reverberant": Level(-6.1, -3.5, sure=False)},
     closed=True,
     example="""\
-WHAMR! lies as its scripts write it, and the folder to give is the one that holds wav8k:
+Give the folder of WHAMR! that holds wav8k, as its scripts write it:
     wav8k/min/{tr,cv,tt}/{mix_both_reverb,s1_anechoic,s2_anechoic}/\
 445c0206_0.60431_22gc0105_-0.60431.wav
-To check sums, and to mix dynamically, s1_reverb, s2_reverb and noise are used too.""",
+Checks of sums and dynamic mixing also use s1_reverb, s2_reverb and noise.""",
 )
 
 LAYOUTS = {layout.name: layout for layout in (WSJ0_2MIX, LIBRI2MIX, WHAMR)}
@@ -197,12 +197,12 @@ LAYOUTS = {layout.name: layout for layout in (WSJ0_2MIX, LIBRI2MIX, WHAMR)}
 
 def layout_of(name: str) -> Layout:
     if name not in LAYOUTS:
-        raise ValueError(f"no stored corpus {name!r}; there are: {', '.join(LAYOUTS)}")
+        raise ValueError(f"no stored corpus {name!r}; choose from {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 
 def stems(folder: Path) -> list[str]:
-    """Names, without suffix, of the mixtures in a folder; hidden files are no mixtures."""
+    """Names, without suffix, of the mixtures in a folder; hidden files are left out."""
     if not folder.is_dir():
         return []
     return sorted(p.stem for p in folder.iterdir() if p.suffix == ".wav" and p.name[0] != ".")

@@ -1,9 +1,9 @@
-"""LibriSpeech as a source of speech, as it lies when its archives are unpacked.
+"""LibriSpeech as a source of speech, in the layout of its unpacked archives.
 
     LibriSpeech/dev-clean/84/121123/84-121123-0000.flac
 
-`download.py` fetches it. With a training, the dev and the test part there, those are the splits
-(the official ones, no speaker in two); with fewer parts a hash splits the speakers that are there.
+`build/download.py` fetches it. If there are training, dev and test parts, they are the splits, and
+no speaker is in two; otherwise a hash splits the speakers.
 """
 
 from pathlib import Path, PurePosixPath
@@ -28,7 +28,7 @@ Give the folder LibriSpeech, with dev-clean and others in it, or fetch a part:
 def librispeech(
     root: Path, *, sample_rate: int, cache: Path, on_progress: Progress = silent
 ) -> Source:
-    """Every utterance of the parts that are there; sexes from SPEAKERS.TXT."""
+    """Every utterance of the parts below `root`; sexes are from SPEAKERS.TXT."""
     home = next((p for p in (Path(root), Path(root) / "LibriSpeech") if _parts(p)), None)
     if home is None:
         raise ValueError(f"{root} holds no LibriSpeech.\n{ADVICE}")

@@ -1,7 +1,7 @@
-"""Lists as text: tables and lines, as editors and spreadsheets save them.
+"""Reads lists and tables as editors and spreadsheets save them.
 
 Tables may have commas, semicolons or tabs between their columns, spaces around names and any case
-in their first row. What cannot be understood is an error with file, row and remedy.
+in their first row. A ValueError gives the file, the row and the remedy.
 """
 
 import csv
@@ -16,7 +16,7 @@ _DELIMITERS = ",;\t"
 
 
 def list_text(path: Path) -> str:
-    """The text of a list, with newlines alone between its lines; ValueError if it is no text."""
+    """The text of a list, with every line ending a newline; ValueError if it is not text."""
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
@@ -41,11 +41,11 @@ def table_rows(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """("file, row n", row) of each row of a table, without spaces around names and values.
 
-    `needed` columns must be there. `known` has the columns that mean something, each with other
-    names that people give it: a column called nearly so, or so, is refused. Other columns are free.
+    `needed` columns are required. `known` maps each column that is used to other names that people
+    give it; a column with such a name, or a similar one, is refused. Further columns are allowed.
     """
     text = list_text(path)
-    if text[:4].lower() == "sep=":  # a line by which Excel is told the delimiter
+    if text[:4].lower() == "sep=":  # this line tells Excel the delimiter
         text = "\n" + text.partition("\n")[2]
     header = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
@@ -71,15 +71,15 @@ def table_rows(
 
 
 def composed(name: str) -> str:
-    """Equal for names that look equal: letters and accents in one form, no spaces around."""
+    """The name in Unicode form NFC without outer spaces, so that equal looks mean equal names."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def find_list(folder: Path, name: str) -> Path:
-    """The file of that name, in capitals or not; where there is none, the path it would have."""
+    """The file of that name in any case; `folder / name` if there is none."""
     if not (folder / name).exists():
-        alike = [path for path in folder.iterdir() if path.name.lower() == name]
-        return min(alike, default=folder / name)
+        matches = [path for path in folder.iterdir() if path.name.lower() == name]
+        return min(matches, default=folder / name)
     return folder / name
 
 
@@ -88,19 +88,19 @@ def _parsed(path: Path, reader: Iterator[list[str]]) -> Iterator[list[str]]:
         yield from reader
     except csv.Error as error:
         line = getattr(reader, "line_num", 0)
-        raise ValueError(f"{path}, row {line}: not a table ({error}); mend the row") from error
+        raise ValueError(f"{path}, row {line}: not a table ({error}); correct the row") from error
 
 
 def _columns(
     place: str, names: list[str], needed: tuple[str, ...], known: Mapping[str, tuple[str, ...]]
 ) -> list[str]:
-    given = [name.casefold() for name in names]
-    meant = {*needed, *known}
-    columns = [low if low in meant else name for low, name in zip(given, names, strict=True)]
+    lower = [name.casefold() for name in names]
+    used = {*needed, *known}
+    columns = [low if low in used else name for low, name in zip(lower, names, strict=True)]
     for name in columns:
         if name and columns.count(name) > 1:
             raise ValueError(f"{place}: two columns are called {name!r}; keep one")
-        _check_column(place, name, columns, meant, known)
+        _check_column(place, name, columns, used, known)
     for name in needed:
         if name not in columns:
             file = place.rpartition(",")[0]
@@ -112,13 +112,13 @@ def _check_column(
     place: str,
     name: str,
     columns: list[str],
-    meant: set[str],
+    used: set[str],
     known: Mapping[str, tuple[str, ...]],
 ) -> None:
-    if name in meant:
+    if name in used:
         return
     low = name.casefold()
     near = [right for right, others in known.items() if low in others]
-    near = near or get_close_matches(low, sorted(meant), n=1, cutoff=0.7)
+    near = near or get_close_matches(low, sorted(used), n=1, cutoff=0.7)
     if near and near[0] not in columns:
         raise ValueError(f"{place}: column {name!r} is not known; call it {near[0]!r}")

@@ -1,10 +1,9 @@
 """Mixtures of different speakers, as recipes that are the same on every machine.
 
-A recipe names the utterances, where each starts, and its gain. `MixtureSet` holds a list of recipes
+A recipe has the utterances, their starts and their gains. `MixtureSet` holds a list of recipes
 (validation, test, and training as in the paper); `dynamic.py` draws a new one for every example.
-Both render the same way (`mix`): each source is brought to the same active level over the samples
-that are mixed, then gets its gain, so the realised level difference is the drawn one; the mixture
-is the float32 sum of the sources.
+Both use `mix`: each source is brought to the same active level over the mixed samples, then gets
+its gain, so the level difference is the drawn one; the mixture is the float32 sum of the sources.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tisdiss.data.draw import Draw
 from tisdiss.data.source import Source, Utterance, canonical_hash
 
 if TYPE_CHECKING:
-    from torch import Tensor  # torch waits until there is sound: a plan needs none
+    from torch import Tensor  # torch is imported with the first sound; planning needs none
 
 LEVEL_DBFS = -25.0
 REDRAWS = 100
@@ -42,9 +41,9 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Example:
-    """What a model sees and should find. `mixture` (samples,), `sources` (n_src, samples).
+    """A mixture (samples,) and its sources (n_src, samples).
 
-    `samples` are valid; a crop of a shorter mixture has zeros after them.
+    The first `samples` are valid; a crop of a shorter mixture has zeros after them.
     """
 
     mixture: Tensor
@@ -56,7 +55,7 @@ class Example:
 
     @classmethod
     def of(cls, mixture: np.ndarray, sources: np.ndarray, *rest: Any) -> Example:
-        """From arrays, whose memory the tensors share."""
+        """An example from arrays, whose memory its tensors share."""
         import torch
 
         return cls(torch.from_numpy(mixture), torch.from_numpy(sources), *rest)
@@ -87,29 +86,29 @@ class MixtureSet:
         return self._example(mixture, *self._render(mixture))
 
     def crop(self, epoch: int, i: int, seconds: float) -> Example:
-        """A random part of mixture `i`, other in each epoch; zeros follow where it is shorter."""
-        recipe, wanted = self.mixtures[i], crop_samples(seconds, self.source.sample_rate)
+        """A random part of mixture `i`, different in each epoch; zero-padded if it is too short."""
+        recipe, count = self.mixtures[i], crop_samples(seconds, self.source.sample_rate)
         mixture, sources = self._render(recipe)
         draw = Draw("crop", self.seed, epoch, i)
-        for _ in range(REDRAWS if recipe.samples > wanted else 1):
-            start = draw.integer(max(0, recipe.samples - wanted) + 1)
-            part = sources[:, start : start + wanted]
+        for _ in range(REDRAWS if recipe.samples > count else 1):
+            start = draw.integer(max(0, recipe.samples - count) + 1)
+            part = sources[:, start : start + count]
             if not any(is_silent(source, self.source.sample_rate) for source in part):
                 break
-        padding = ((0, 0), (0, wanted - part.shape[1]))
+        padding = ((0, 0), (0, count - part.shape[1]))
         return self._example(
             recipe,
-            np.pad(mixture[None, start : start + wanted], padding)[0],
+            np.pad(mixture[None, start : start + count], padding)[0],
             np.pad(part, padding),
         )
 
     def rows(self) -> list[dict]:
-        """One row a mixture, with its speakers: the manifest."""
+        """The manifest: one row per mixture, with its speakers."""
         return [asdict(m) | {"speakers": self._of(m, "speaker")} for m in self.mixtures]
 
     @cached_property
     def manifest_hash(self) -> str:
-        """SHA-256 of the recipes and of the sound they are made of."""
+        """SHA-256 of the recipes and of their sound."""
         plain: dict[str, Any] = {"source": self.source.manifest_hash, "mixtures": self.rows()}
         if self.acoustics:
             plain |= {"acoustics": self.acoustics.manifest(), "seed": self.seed}
@@ -151,7 +150,7 @@ def mix(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mixture (samples,) and sources (n_src, samples) at equal active level plus their gains.
 
-    Where the mixture's peak exceeds 1, all are divided by it; the mixture stays their exact sum.
+    If the mixture's peak exceeds 1, all are divided by it; the mixture stays their exact sum.
     """
     sources = np.stack(parts)
     for source, gain_db in zip(sources, gains_db, strict=True):
@@ -166,7 +165,7 @@ def mix(
 
 
 def add(sources: np.ndarray) -> np.ndarray:
-    """In the order of the sources, so that it is the same sum everywhere."""
+    """The sum in the order of the sources, so that rounding is the same everywhere."""
     total = sources[0].copy()
     for source in sources[1:]:
         total += source
@@ -174,13 +173,13 @@ def add(sources: np.ndarray) -> np.ndarray:
 
 
 def gains(draw: Draw, n_src: int, gain_db: float) -> tuple[float, ...]:
-    """(g, -g) for two speakers, independent gains for more; uniform in plus or minus `gain_db`."""
-    drawn = [round(draw.uniform(-gain_db, gain_db), 4) for _ in range(n_src - (n_src == 2))]
-    return (drawn[0], -drawn[0]) if n_src == 2 else tuple(drawn)
+    """(g, -g) for two speakers, independent gains for more; uniform in ±`gain_db`."""
+    values = [round(draw.uniform(-gain_db, gain_db), 4) for _ in range(n_src - (n_src == 2))]
+    return (values[0], -values[0]) if n_src == 2 else tuple(values)
 
 
 def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list[Utterance]]:
-    """Utterances by speaker, in the order of their names; at least `n_src` speakers."""
+    """Utterances by speaker, in the order of their names; ValueError for fewer than `n_src`."""
     by_speaker: dict[str, list[Utterance]] = {}
     for utterance in sorted(utterances, key=lambda u: u.id):
         by_speaker.setdefault(utterance.speaker, []).append(utterance)
@@ -193,7 +192,7 @@ def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list
 
 
 MAX_SILENT = 2000
-"""Mixtures in a row in which somebody is silent: there is no speech, so no more are looked at."""
+"""Consecutive mixtures with a silent source after which no further ones are tried."""
 
 
 def fixed_set(
@@ -211,7 +210,7 @@ def fixed_set(
     """`n_mixtures` different tuples of speakers' utterances, cut to the shortest (`min` mode).
 
     All start at 0, unless `max_seconds` caps the length: then the start is drawn. Utterances
-    shorter than `min_seconds` are left out, and so are mixtures in which a source is silent.
+    shorter than `min_seconds` and mixtures with a silent source are left out.
     """
     rate = source.sample_rate
     long_enough = [u for u in source.split(split) if u.samples >= min_seconds * rate]
@@ -233,7 +232,8 @@ def fixed_set(
         if silent == MAX_SILENT:
             break
     raise ValueError(
-        f"{where} yields {len(mixtures)} mixtures of audible speech; ask for no more than that"
+        f"{where} yields {len(mixtures)} mixtures of audible speech, not {n_mixtures}; request"
+        " fewer, or add recordings"
     )
 
 
@@ -256,17 +256,17 @@ def _audible(source: Source, chosen: Sequence[Utterance], recipe: Mixture) -> bo
 
 
 def _tuples(
-    draw: Draw, groups: list[list[Utterance]], n_src: int, wanted: int, where: str
+    draw: Draw, groups: list[list[Utterance]], n_src: int, n_mixtures: int, where: str
 ) -> Iterator[list[Utterance]]:
-    """Different tuples: drawn while there are many more than wanted, else all of them, shuffled."""
+    """Different tuples: drawn if more than twice as many exist, else all of them, shuffled."""
     possible = _count([len(group) for group in groups], n_src)
-    if possible < wanted:
+    if possible < n_mixtures:
         raise ValueError(
-            f"{where} yields {possible} different mixtures; {wanted} were asked for."
-            " Ask for fewer, or add recordings"
+            f"{where} yields {possible} different mixtures, not {n_mixtures}; request fewer, or add"
+            " recordings"
         )
-    if possible > 2 * wanted:
-        return _drawn(draw, groups, n_src)
+    if possible > 2 * n_mixtures:
+        return _random_tuples(draw, groups, n_src)
     everything = [list(t) for chosen in combinations(groups, n_src) for t in product(*chosen)]
     return iter([draw.shuffled(chosen) for chosen in draw.shuffled(everything)])
 
@@ -280,8 +280,10 @@ def _count(sizes: Sequence[int], n_src: int) -> int:
     return counts[n_src]
 
 
-def _drawn(draw: Draw, groups: list[list[Utterance]], n_src: int) -> Iterator[list[Utterance]]:
-    """Speakers uniformly, then an utterance of each; ends when nothing new comes any more."""
+def _random_tuples(
+    draw: Draw, groups: list[list[Utterance]], n_src: int
+) -> Iterator[list[Utterance]]:
+    """Speakers uniformly, then an utterance of each; ends after 10,000 repeats in a row."""
     seen: set[frozenset[str]] = set()
     repeats = 0
     while repeats < 10_000:

@@ -1,6 +1,6 @@
-"""Noise to mix in: speech-shaped, babble of speakers outside the mixture, or a user's recordings.
+"""Noise for mixtures: speech-shaped, babble of speakers outside the mixture, or recordings.
 
-Each kind gives `samples` of noise for a `Draw`, of no particular level; `condition.py` sets that.
+The `samples` of each kind follow from a `Draw` and have any level; `condition.py` sets the level.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ NOISE_LAYOUT = """\
 A noise folder holds recordings of noise, of any length from 0.5 s and any rate:
     noise/street/one.wav
     noise/cafe/two.flac
-With sub-folders tr, cv and tt (or train, val, test) those are the splits; else a hash decides."""
+Sub-folders tr, cv and tt (or train, val, test) are the splits; without them a hash decides."""
 
 
 class Noise(Protocol):
@@ -52,10 +52,10 @@ class SpeechShaped:
     @cached_property
     def _taps(self) -> np.ndarray:
         """A linear-phase filter with the mean spectrum of some utterances."""
-        spoken = sorted(self.source.split("train"), key=lambda u: rank(u.id))[:SHAPE_UTTERANCES]
+        utterances = sorted(self.source.split("train"), key=lambda u: rank(u.id))
         power = np.zeros(SHAPE_TAPS // 2 + 1)
         window = np.hanning(SHAPE_TAPS - 1)
-        for utterance in spoken:
+        for utterance in utterances[:SHAPE_UTTERANCES]:
             signal = self.source.read(utterance).astype(np.float64)
             frames = signal[: len(signal) // len(window) * len(window)].reshape(-1, len(window))
             spectrum = np.abs(np.fft.rfft(frames * window)) ** 2
@@ -65,7 +65,7 @@ class SpeechShaped:
 
 
 class Babble:
-    """Other speakers of the same split, at equal level, three to six at once."""
+    """Other speakers of the same split at equal level, six at once or as many as there are."""
 
     def __init__(self, source: Source, split: str, n_src: int) -> None:
         self.source, self.split = source, split
@@ -75,14 +75,13 @@ class Babble:
         if len(self._voices) < n_src + FEWEST_BABBLERS:
             raise ValueError(
                 f"babble needs {FEWEST_BABBLERS} speakers beside the {n_src} of a mixture; split"
-                f" {split!r} of {source.name} has {len(self._voices)}. Choose noise: speech-shaped"
+                f" {split!r} of {source.name} has {len(self._voices)}. Set noise: speech-shaped"
             )
 
     def samples(self, draw: Draw, count: int, speakers: Sequence[str]) -> np.ndarray:
         others = [name for name in self._voices if name not in speakers]
-        chosen = draw.distinct(others, min(MOST_BABBLERS, len(others)))
         total = np.zeros(count, np.float32)
-        for name in chosen:
+        for name in draw.distinct(others, min(MOST_BABBLERS, len(others))):
             part = self._line(draw, self._voices[name], count)
             total += part / np.float32(max(active_rms(part, self.source.sample_rate), 1e-6))
         return total
@@ -91,7 +90,7 @@ class Babble:
         return "babble"
 
     def _line(self, draw: Draw, voice: list[Utterance], count: int) -> np.ndarray:
-        """Utterances of one speaker after another, from a random place in the first."""
+        """Utterances of one speaker in sequence, from a random place in the first."""
         first = voice[draw.integer(len(voice))]
         line = [self.source.read(first, draw.integer(max(1, first.samples - count + 1)))]
         while sum(map(len, line)) < count:
@@ -100,7 +99,7 @@ class Babble:
 
 
 class Either:
-    """One of several kinds, drawn for each mixture."""
+    """One of several kinds, drawn per mixture."""
 
     def __init__(self, *kinds: Noise) -> None:
         self.kinds = kinds
@@ -113,7 +112,7 @@ class Either:
 
 
 class Recorded:
-    """Recordings of noise; one shorter than the mixture is repeated."""
+    """Recordings of noise; a recording shorter than the mixture is repeated."""
 
     def __init__(self, names: Sequence[str], store: Store) -> None:
         self.names, self.store = sorted(names), store
@@ -135,11 +134,11 @@ def noise_folder(root: Path, split: str, *, sample_rate: int, cache: Path) -> Re
     """The recordings of a split below a folder of noise."""
     root = Path(root)
     refused = Tally()
-    found = recordings(root, refused) if root.is_dir() else []
-    if not found:
+    files = recordings(root, refused) if root.is_dir() else []
+    if not files:
         why = none_left(refused)
         raise ValueError(f"{root} holds no recordings of noise. {why}\n{NOISE_LAYOUT}")
-    names = _of_split(found, split)
+    names = _of_split(files, split)
     store = open_store(root, names, sample_rate=sample_rate, cache=cache, channel=0)
     usable = [name for name in names if not store.entries[name].refused]
     if not usable:
@@ -160,7 +159,7 @@ def _of_split(names: Sequence[str], split: str) -> list[str]:
 def open_noise(
     kind: Kind, source: Source, split: str, *, n_src: int, folder: Path | None, cache: Path
 ) -> Noise:
-    """The noise that a config asks for, for one split."""
+    """The noise of a config for one split."""
     match kind:
         case "speech-shaped":
             return SpeechShaped(source)

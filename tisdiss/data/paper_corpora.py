@@ -1,9 +1,9 @@
-"""The paper's corpora where they lie: read in place, nothing renamed.
+"""Opens the paper's corpora in place.
 
-`layouts.py` says where things are. Every file is decoded once into the cache, by the same rules as
-any recording (`audio.py`); of several channels the first is taken, as the recipes do. A training
-mixture with a file that breaks a rule is left out and counted; in validation and test it is an
-error, for a smaller set is another one.
+`layouts.py` has their folders. Every file is decoded once into the cache by the rules of any
+recording (`audio.py`); the first of several channels is taken, as in the recipes. A training
+mixture with a file that breaks a rule is left out and counted. In validation and test it is an
+error, because results on a smaller set are not comparable.
 """
 
 from collections.abc import Iterator
@@ -29,33 +29,33 @@ def open_stored(
     cache: Path,
     on_progress: Progress = silent,
 ) -> tuple[Source, dict[str, StoredMixtures]]:
-    """The source and its three sets ("train", "val", "test"), as the config asks."""
+    """The source and its three sets ("train", "val", "test") for a config."""
     layout = layout_of(config.source)
     condition = layout.condition(config.condition)
     home = layout.find(root, sample_rate=config.sample_rate, n_src=n_src, condition=condition)
     roles = layout.roles(condition, n_src)
-    asked = {
+    limits = {
         "train": config.train_mixtures,
         "val": config.val_mixtures,
         "test": config.test_mixtures,
     }
-    found, notes = {}, []
+    listed, notes = {}, []
     for part in _parts(layout, config.train_set):
         dynamic = config.dynamic and part.split == "train"
         everything = list(_listed(home, layout, part, roles, dynamic))
         if dynamic:
             _need_for_dynamic(home / part.folder, roles)
-        found[part.split] = _first(everything, asked[part.split])
-        if len(found[part.split]) < len(everything) and part.split == "train":
-            notes.append(f"train: {asked['train']} of {len(everything)} stored mixtures")
-    names = [name for rows in found.values() for stored in rows for name in stored.files]
+        listed[part.split] = _first(everything, limits[part.split])
+        if len(listed[part.split]) < len(everything) and part.split == "train":
+            notes.append(f"train: {limits['train']} of {len(everything)} stored mixtures")
+    names = [name for rows in listed.values() for stored in rows for name in stored.files]
     store = open_joined(
         home, names, sample_rate=config.sample_rate, cache=cache, channel=0, on_progress=on_progress
     )
     refused = Tally()
     kept = {
         split: _whole(home, store, rows, split, refused, config.max_seconds, config.sample_rate)
-        for split, rows in found.items()
+        for split, rows in listed.items()
     }
     source = _source(layout, condition, kept, store, refused, config.sample_rate, "; ".join(notes))
     sets = {s: StoredMixtures(source, rows, seed=config.seed) for s, rows in kept.items()}
@@ -63,10 +63,10 @@ def open_stored(
 
 
 def _parts(layout: Layout, train_set: str) -> list[Part]:
-    """One part a split; where a corpus has several for training, the asked one."""
+    """One part per split; `train_set` selects one of several training parts."""
     several = [p.folder for p in layout.parts if p.split == "train"]
-    unwanted = {f for f in several if f != train_set} if len(several) > 1 else set()
-    return [p for p in layout.parts if p.folder not in unwanted]
+    others = {f for f in several if f != train_set} if len(several) > 1 else set()
+    return [p for p in layout.parts if p.folder not in others]
 
 
 def _need_for_dynamic(folder: Path, roles: Roles) -> None:
@@ -81,25 +81,25 @@ def _need_for_dynamic(folder: Path, roles: Roles) -> None:
 def _listed(
     home: Path, layout: Layout, part: Part, roles: Roles, dynamic: bool
 ) -> Iterator[StoredMixture]:
-    """The mixtures of a part; ValueError where one half is missing."""
+    """The mixtures of a part; ValueError if a mixture or a source is missing."""
     there = {role: stems(home / part.folder / role) for role in roles.needed}
     if not there[roles.mixture]:
         raise ValueError(
             f"{home / part.folder / roles.mixture}: no mixtures there.\n{layout.example}"
         )
     for role in roles.needed[1:]:
-        lost = sorted(set(there[roles.mixture]) ^ set(there[role]))
-        if lost:
+        single = sorted(set(there[roles.mixture]) ^ set(there[role]))
+        if single:
             raise ValueError(
-                f"{home / part.folder}: {roles.mixture} and {role} do not hold the same"
-                f" {len(lost)} files, such as {lost[0]}.wav; `tisdiss data check` shows them"
+                f"{home / part.folder}: {len(single)} files are only in one of {roles.mixture} and"
+                f" {role}, such as {single[0]}.wav; `tisdiss data check` shows them"
             )
     for stem in there[roles.mixture]:
         speakers = layout.speakers(stem)
         if len(speakers) != len(roles.sources):
             raise ValueError(
-                f"{home / part.folder / roles.mixture / stem}.wav: the name tells {len(speakers)}"
-                f" speakers, not {len(roles.sources)}; it is no {layout.title} mixture, remove it"
+                f"{home / part.folder / roles.mixture / stem}.wav: the name has {len(speakers)}"
+                f" speakers, not {len(roles.sources)}; remove it, it is not from {layout.title}"
             )
 
         def path(role: str, stem: str = stem) -> str:
@@ -116,11 +116,11 @@ def _listed(
         )
 
 
-def _first(rows: list[StoredMixture], wanted: int) -> list[StoredMixture]:
-    """All, or so many of them in an order that has nothing to do with the speakers."""
-    if wanted >= len(rows):
+def _first(rows: list[StoredMixture], limit: int) -> list[StoredMixture]:
+    """At most `limit` rows, chosen by a hash, so independently of the speakers."""
+    if limit >= len(rows):
         return rows
-    return sorted(sorted(rows, key=lambda m: rank(m.id))[:wanted], key=lambda m: m.id)
+    return sorted(sorted(rows, key=lambda m: rank(m.id))[:limit], key=lambda m: m.id)
 
 
 def _whole(
@@ -132,7 +132,7 @@ def _whole(
     max_seconds: float | None,
     sample_rate: int,
 ) -> list[StoredMixture]:
-    """The mixtures whose files can be used, with their lengths."""
+    """The mixtures whose files are usable, with their lengths."""
     cap = None if max_seconds is None or split == "train" else round(max_seconds * sample_rate)
     kept, bad = [], []
     for stored in rows:
@@ -141,8 +141,7 @@ def _whole(
             refused.add(fault[1], fault[0])
             continue
         samples = store.entries[stored.mixture].samples
-        used = samples if cap is None else min(samples, cap)
-        kept.append(replace(stored, samples=used))
+        kept.append(replace(stored, samples=samples if cap is None else min(samples, cap)))
     if bad and (split != "train" or not kept):
         raise ValueError(
             f"{len(bad)} of {len(rows)} {split} mixtures cannot be used; replace these files:\n"

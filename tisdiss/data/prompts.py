@@ -1,8 +1,8 @@
 """Real studio recordings at 8 kHz: the voice prompts that Debian ships for Asterisk.
 
-Each package holds one voice reading some 500 prompts. They are fetched with `apt-get download` and
+Each package has one voice that reads some 500 prompts. They are fetched with `apt-get download` and
 unpacked with `dpkg-deb -x` into the cache, which needs no root. Splits are utterance-disjoint: with
-five voices, the test set holds unheard utterances of heard voices, and `Source.note` says so.
+five voices, the test set has new utterances of training voices, and `Source.note` says so.
 """
 
 import os
@@ -31,7 +31,7 @@ NO_SPEECH = frozenset(
     {"beep", "beeperr", "ascending-2tone", "descending-2tone", "confbridge-join"}
     | {"confbridge-leave", "tt-monkeys"}
 )
-ANOTHER_CUT = frozenset(  # found by cross-correlation: in some voice, these samples are in another
+ANOTHER_CUT = frozenset(  # by cross-correlation: for some voice, the recording is part of another
     {"auth-thankyou", "conf-lockednow", "conf-usermenu", "confbridge-binaural-on", "spy-iax2"}
     | {"confbridge-mute-out", "dir-usingkeypad", "dir-welcome", "pbx-invalid", "playback_mode"}
     | {"queue-seconds", "second-time", "vm-incorrect", "vm-message", "vm-minutes", "vm-nuovi"}
@@ -41,7 +41,7 @@ ELSEWHERE = f"Or set SPEECH=/path/to/speakers and use the source 'folder'.\n{LAY
 
 
 def prompts(*, sample_rate: int, cache: Path, on_progress: Progress = silent) -> Source:
-    """The prompts of all voices, fetched into the cache where they are not yet there."""
+    """The prompts of all voices, fetched into the cache unless they are there."""
     root = (cache / "prompts").resolve()
     versions = fetch(tuple(VOICES), root)
     return read_prompts(
@@ -92,9 +92,9 @@ def _rule(name: PurePosixPath) -> str:
 
 
 def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
-    """Version of each package, all unpacked below `root`; those that are there are left alone.
+    """The version of each package, unpacked below `root` unless it is there.
 
-    Packages that this distribution does not have are left out, as long as two voices are there.
+    Packages that the distribution lacks are left out; ValueError if fewer than two voices remain.
     """
     root.mkdir(parents=True, exist_ok=True)
     unknown: list[str] = []
@@ -108,8 +108,8 @@ def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
             for archive in sorted((root / ".download").glob("*.deb")):
                 unpack(archive, root)
             shutil.rmtree(root / ".download")
-    found = {name: _version(root, name) for name in packages}
-    versions = {name: path.read_text().strip() for name, path in found.items() if path.exists()}
+    files = {name: _version(root, name) for name in packages}
+    versions = {name: path.read_text().strip() for name, path in files.items() if path.exists()}
     if len({VOICES[name][0] for name in versions}) < 2:
         raise ValueError(
             f"this system's package sources have none or one of {', '.join(packages)}; two voices"
@@ -121,12 +121,12 @@ def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
 
 
 def _version(root: Path, package: str) -> Path:
-    """Written last: a package with this file is whole."""
+    """The file that is written last: a package with this file is complete."""
     return root / package / "version"
 
 
 def _lack(root: Path, package: str) -> Path:
-    """Is there when the distribution does not have the package, so that it is asked for once."""
+    """The mark that the distribution lacks the package, so that it is requested only once."""
     return root / f".no-{package}"
 
 
@@ -134,15 +134,15 @@ def _need_tools() -> None:
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise ValueError(
-                f"the source 'prompts' needs {tool}, of Debian and its relatives, which is not"
-                f" here. {ELSEWHERE}"
+                f"the source 'prompts' needs {tool} of Debian or a derivative, which is not"
+                f" installed. {ELSEWHERE}"
             )
 
 
 def _download(packages: Sequence[str], folder: Path) -> list[str]:
-    """The packages' archives, by the system's lists, or by private ones where those lack them.
+    """Fetch the packages' archives by the system's package lists, else by fresh private lists.
 
-    Returns those that the distribution does not have; ValueError where the network fails.
+    Returns the packages that the distribution lacks; ValueError if the network fails.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -152,7 +152,7 @@ def _download(packages: Sequence[str], folder: Path) -> list[str]:
     for part in ("lists/partial", "cache/archives/partial"):
         (lists / part).mkdir(parents=True)
     private = ["-o", f"Dir::State::Lists={lists}/lists", "-o", f"Dir::Cache={lists}/cache"]
-    updated = _apt([*private, "update"], folder)  # succeeds without a network, and says so
+    updated = _apt([*private, "update"], folder)  # exits with 0 even if it fails; stderr has why
     unknown = []
     for package in packages:
         done = _apt([*private, "download", package], folder)
@@ -184,7 +184,7 @@ def _unknown(stderr: str) -> bool:
 
 
 def _reason(stderr: str) -> str:
-    """Why a list could not be fetched, "" where all could."""
+    """Why a package list could not be fetched; "" if all were."""
     lines = (line.partition(": ") for line in stderr.splitlines())
     return next((text for kind, _, text in lines if kind == "E" or "Failed to fetch" in text), "")
 
@@ -195,7 +195,7 @@ def _last_line(text: str) -> str:
 
 
 def unpack(archive: Path, root: Path) -> None:
-    """The archive's sounds, its copyright file and its version in `root/<package>`, or nothing."""
+    """Put the archive's sounds, copyright file and version into `root/<package>`, or nothing."""
     package = _field(archive, "Package")
     new = root / f".new-{package}"
     shutil.rmtree(new, ignore_errors=True)
@@ -221,5 +221,5 @@ def _field(archive: Path, name: str) -> str:
         ["dpkg-deb", "-f", str(archive), name], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ValueError(f"{archive.name} is no Debian package: {_last_line(done.stderr)}")
+        raise ValueError(f"{archive.name} is not a Debian package: {_last_line(done.stderr)}")
     return done.stdout.strip()

@@ -1,9 +1,10 @@
 """Rooms: impulse responses of talkers in shoebox rooms, with the direct sound at zero delay.
 
 A room is a recipe (size, places, T60) drawn from a seed; pyroomacoustics simulates it by image
-sources. Each response is then divided by its direct sound and shifted so that this is exactly 1 at
-sample 0: the anechoic reference of a source is the dry source itself, and has no delay against the
-mixture. Sizes and places follow WHAMR!: rooms 5-10 m wide, 3-4 m high, talkers 0.66-2 m away.
+sources. Each response is divided by its direct sound and shifted, so that the direct sound is
+exactly 1 at sample 0. The anechoic reference is therefore the dry source itself, without delay
+relative to the mixture. Sizes and places follow WHAMR!: rooms 5-10 m wide, 3-4 m high, talkers
+0.66-2 m away.
 """
 
 import io
@@ -21,7 +22,7 @@ from tisdiss.data.source import canonical_hash
 from tisdiss.machine.progress import Progress, silent
 from tisdiss.records.files import write_atomic
 
-FORMAT = 1  # of the simulation and of the files in the cache
+FORMAT = 1  # version of the simulation and of the files in the cache
 SPEED_OF_SOUND = 343.0
 DECAY_KEPT = 0.75  # of T60: the response ends at -45 dB
 STEP = 2.0**-20  # responses are rounded to it
@@ -30,7 +31,7 @@ CACHED = "rooms"
 
 @dataclass(frozen=True)
 class Room:
-    """Metres and seconds, rounded to a millimetre and a millisecond."""
+    """A room in metres and seconds, rounded to millimetres and milliseconds."""
 
     size: tuple[float, float, float]
     microphone: tuple[float, float, float]
@@ -64,7 +65,7 @@ def _rounded(point: Sequence[float]) -> tuple[float, float, float]:
 
 
 def impulse_responses(room: Room, sample_rate: int) -> np.ndarray:
-    """Float64 (n_src, taps): the direct sound is 1 at sample 0, reflections follow."""
+    """Float64 (n_src, taps): the direct sound is 1 at sample 0, and reflections follow."""
     taps = _taps(room, sample_rate)
     whole, direct = _simulate(room, sample_rate, _order(room)), _simulate(room, sample_rate, 0)
     result = np.zeros((len(room.talkers), taps))
@@ -89,7 +90,7 @@ def _simulate(room: Room, sample_rate: int, order: int) -> list[np.ndarray]:
     import pyroomacoustics
 
     threads = pyroomacoustics.constants.get("num_threads")
-    pyroomacoustics.constants.set("num_threads", 1)  # the order of a sum hangs on it
+    pyroomacoustics.constants.set("num_threads", 1)  # it affects the order of summation
     try:
         shoebox = pyroomacoustics.ShoeBox(
             room.size,
@@ -108,21 +109,21 @@ def _simulate(room: Room, sample_rate: int, order: int) -> list[np.ndarray]:
 
 
 def _lead() -> int:
-    """Samples by which pyroomacoustics delays everything: half its interpolation filter."""
+    """Samples by which pyroomacoustics delays all sounds: half its interpolation filter."""
     import pyroomacoustics
 
     return int(pyroomacoustics.constants.get("frac_delay_length")) // 2
 
 
 def _absorption(room: Room) -> float:
-    """Energy that the walls absorb, by Eyring; Sabine's formula has none for very dry rooms."""
+    """Energy absorption of the walls by Eyring's formula; Sabine's fails for very dry rooms."""
     x, y, z = room.size
     surface = 2 * (x * y + y * z + z * x)
     return 1 - exp(-24 * log(10) / SPEED_OF_SOUND * x * y * z / (surface * room.t60))
 
 
 def _order(room: Room) -> int:
-    """Reflections that reach as far as the response is kept."""
+    """The order of reflections that covers the kept length of the response."""
     x, y, z = room.size
     shortest = min(a * b / (a * a + b * b) ** 0.5 for a, b in ((x, y), (y, z), (z, x)))
     return ceil(SPEED_OF_SOUND * DECAY_KEPT * room.t60 / shortest)
@@ -142,7 +143,7 @@ class Rooms:
         return {"rooms": self.rooms, "_path": self._path, "_mapped": None}
 
     def responses(self, i: int) -> np.ndarray:
-        """Float32 (n_src, taps) of room `i`, as long as its T60 asks."""
+        """Float32 (n_src, taps) of room `i`, without the zeros that pad shorter responses."""
         if self._mapped is None:
             self._mapped = np.load(self._path, mmap_mode="r")
         used = np.count_nonzero(self._mapped[i].any(axis=0)[::-1].cumsum())
@@ -163,11 +164,11 @@ def open_rooms(
     cache: Path,
     on_progress: Progress = silent,
 ) -> Rooms:
-    """The rooms of a split, other ones in each; simulated now unless the cache has them."""
+    """The rooms of a split, different for each split; simulated now unless the cache has them."""
     _need_pyroomacoustics()
     low, high = t60_seconds
     if not 0.05 <= low <= high:
-        raise ValueError(f"t60_seconds={t60_seconds}: give (least, most), at least 0.05 s")
+        raise ValueError(f"t60_seconds={t60_seconds}: give (lowest, highest), at least 0.05 s")
     rooms = [
         draw_room(Draw("room", seed, split, i), n_src=n_src, t60_seconds=t60_seconds)
         for i in range(n_rooms)

@@ -1,8 +1,8 @@
-"""A source of speech: which recordings there are, who speaks, and which split they belong to.
+"""A source of speech: its recordings, with their speakers and splits.
 
-A source is built from a list of files, by `speakers.py` from any folder of speakers and by
-`prompts.py` from Debian's voice prompts. What is wrong with a file is decided in `audio.py`, the
-decoded samples lie in a store (`store.py`), and `mixture.py` makes mixtures of them.
+`speakers.py` builds a source from any folder of speakers, `prompts.py` from Debian's voice prompts,
+`librispeech.py` from LibriSpeech. `audio.py` refuses unusable files, a store (`decoded.py`) has the
+decoded samples, and `mixture.py` makes mixtures of them.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ SPLIT_NAMES = {
     "val": ("val", "cv", "dev", "valid", "validation"),
     "test": ("test", "tt", "eval"),
 }
-"""What folders of a split are called."""
+"""Names of the folder of each split."""
 SPEAKER_FRACTIONS = {"test": 0.1, "val": 0.1}
 UTTERANCE_FRACTIONS = {"test": 0.2, "val": 0.1}
 MIN_SPEAKERS = 6
@@ -42,7 +42,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Source:
-    """Recordings with their speakers and splits. `note` belongs on every figure made from them."""
+    """Recordings with their speakers and splits. Every figure made from them shows `note`."""
 
     name: str
     sample_rate: int
@@ -53,7 +53,7 @@ class Source:
 
     def split(self, name: str) -> tuple[Utterance, ...]:
         if name not in SPLITS:
-            raise ValueError(f"no split {name!r}; there are: {', '.join(SPLITS)}")
+            raise ValueError(f"no split {name!r}; choose from {', '.join(SPLITS)}")
         return tuple(u for u in self.utterances if u.split == name)
 
     def read(self, utterance: Utterance, start: int = 0, samples: int | None = None) -> np.ndarray:
@@ -62,14 +62,14 @@ class Source:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """SHA-256 of ids, speakers, splits and decoded sound; where the files lie is not in it."""
+        """SHA-256 of ids, speakers, splits and decoded sound, independent of the files' folder."""
         rows = sorted(
             [u.id, u.speaker, u.split, u.samples, u.sex, u.digest] for u in self.utterances
         )
         return canonical_hash({"sample_rate": self.sample_rate, "utterances": rows})
 
     def summary(self) -> str:
-        """What the source holds and what was refused or converted, in a few lines."""
+        """Counts of the source and of refused and converted files, in a few lines."""
         lines = [f"{self.name}: {self.report['speakers']} speakers, {self.report['split_rule']}"]
         for split, row in self.report["splits"].items():
             lines.append("  {}: {utterances} utterances, {hours:.2f} h".format(split, **row))
@@ -96,7 +96,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Listed:
-    """A file that is to be an utterance, if its sound passes; `split` "" is for us to decide."""
+    """A candidate file, used if its sound passes; with `split` "" a hash decides the split."""
 
     id: str
     speaker: str
@@ -114,7 +114,7 @@ def build(
     by_speaker: bool = True,
     note: str = "",
 ) -> Source:
-    """The source of those files that passed; the same sound twice counts once."""
+    """The source of the files that pass; a duplicate of a sound is refused."""
     kept, seen, converted = [], set(), Tally()
     listed = sorted(listed, key=lambda item: item.id)
     for item in listed:
@@ -129,8 +129,8 @@ def build(
             converted.add(done, item.id)
     if not kept:
         raise ValueError(
-            f"{name}: not one file can be used; the rules that they break:"
-            f" {'; '.join(refused.rows) or 'there are none'}"
+            f"{name}: no file can be used, because of these rules:"
+            f" {'; '.join(refused.rows) or 'there are no files'}"
         )
     splits, rule, hash_note = _decide_splits(kept, by_speaker)
     utterances = tuple(
@@ -166,10 +166,10 @@ def report_of(utterances: tuple[Utterance, ...], sample_rate: int, rule: str) ->
 
 
 def _decide_splits(kept: list[Listed], by_speaker: bool) -> tuple[dict[str, str], str, str]:
-    """Split of every id, the rule in words, and a note where test voices are heard in training."""
+    """The split of every id, the rule in words, and a note if training has test voices."""
     if all(item.split for item in kept):
-        heard = _heard(kept, {item.id: item.split for item in kept})
-        return {item.id: item.split for item in kept}, "split as listed", heard
+        splits = {item.id: item.split for item in kept}
+        return splits, "split as listed", _shared_voices(kept, splits)
     speakers = sorted({item.speaker for item in kept})
     if by_speaker and len(speakers) >= MIN_SPEAKERS:
         of_speaker = _ranked(speakers, SPEAKER_FRACTIONS, at_least=2)
@@ -181,11 +181,11 @@ def _decide_splits(kept: list[Listed], by_speaker: bool) -> tuple[dict[str, str]
         own = [item.id for item in kept if item.speaker == speaker]
         splits |= _ranked(own, UTTERANCE_FRACTIONS, at_least=1)
     rule = "utterance-disjoint split 70/10/20 by SHA-256 of the file's name, in each voice"
-    return splits, rule, _heard(kept, splits)
+    return splits, rule, _shared_voices(kept, splits)
 
 
 def _ranked(names: list[str], fractions: Mapping[str, float], at_least: int) -> dict[str, str]:
-    """In hash order: the first go to test, the next to val, the rest to train (two or one: all)."""
+    """In hash order, the first go to test, the next to val, the rest to train (all of 1 or 2)."""
     order = sorted(names, key=rank)
     splits = dict.fromkeys(order, "train")
     if len(order) < 3:
@@ -198,7 +198,7 @@ def _ranked(names: list[str], fractions: Mapping[str, float], at_least: int) -> 
     return splits
 
 
-def _heard(kept: list[Listed], splits: Mapping[str, str]) -> str:
+def _shared_voices(kept: list[Listed], splits: Mapping[str, str]) -> str:
     voices = {s: {u.speaker for u in kept if splits[u.id] == s} for s in SPLITS}
     shared = voices["train"] & voices["test"]
     if not shared:

@@ -1,8 +1,8 @@
-"""A folder of speakers as a source of speech: what a user brings.
+"""A user's folder of speakers as a source of speech.
 
-The audio files are found, the two optional csv files say which of them to use, who speaks and which
-split they belong to; without them every file is used and a hash decides the split (`source.py`).
-A mistake in a csv file is an error with its row; a file that cannot be used is counted, not fatal.
+Two optional csv files list the audio files to use, their speakers and their splits; without them
+every file is used and a hash decides the split (`source.py`). A mistake in a csv file is a
+ValueError with its row; an audio file that cannot be used is only counted.
 """
 
 import re
@@ -34,11 +34,11 @@ _OTHER_NAMES = {
     "split": ("set", "subset", "partition", "fold", "part", "use", "usage"),
     "sex": ("gender",),
 }
-"""What people call these columns."""
+"""Other names that people give these columns."""
 
 
 def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress = silent) -> Source:
-    """Every recording below a folder of speakers, as its csv files or else a hash split it."""
+    """Every recording below a folder of speakers; its csv files, or else a hash, decide splits."""
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder.\n{LAYOUT}")
@@ -59,7 +59,7 @@ def folder(root: Path, *, sample_rate: int, cache: Path, on_progress: Progress =
 
 
 def _in_folders(names: list[str], refused: Tally) -> list[str]:
-    """Those that lie in some speaker's folder."""
+    """The files that are in a speaker's folder; others are counted."""
     for name in names:
         if "/" not in name:
             refused.add("not in a speaker's folder", name)
@@ -67,24 +67,24 @@ def _in_folders(names: list[str], refused: Tally) -> list[str]:
 
 
 def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
-    """What to use of the files that are there, as the csv files say."""
-    _tell_other_lists(root, refused)
+    """The files to use, by the csv files."""
+    _count_other_lists(root, refused)
     speakers = _read_speakers(find_list(root, "speakers.csv"))
     files = _read_files(root, names, refused, bool(speakers))
     listed, spelled = [], dict[str, str]()
-    for name, (given, split) in files.items():
-        key = composed(given)
-        speaker, row = spelled.setdefault(key, given), speakers.get(key)
+    for name, (label, split) in files.items():
+        key = composed(label)
+        speaker, row = spelled.setdefault(key, label), speakers.get(key)
         if speakers and row is None:
             refused.add("its speaker is not in speakers.csv", name)
             continue
-        known = row or {"split": "", "sex": ""}
-        if split and known["split"] not in ("", split):
+        facts = row or {"split": "", "sex": ""}
+        if split and facts["split"] not in ("", split):
             raise ValueError(
                 f"{root}: {name} is in split {split!r} by utterances.csv, its speaker in"
-                f" {known['split']!r} by speakers.csv; let one of them leave the split empty"
+                f" {facts['split']!r} by speakers.csv; leave the split empty in one of them"
             )
-        listed.append(Listed(name, speaker, split or known["split"], known["sex"]))
+        listed.append(Listed(name, speaker, split or facts["split"], facts["sex"]))
     for key in sorted(speakers.keys() - spelled.keys()):
         refused.add("listed in speakers.csv but without a recording", key)
     if len({bool(item.split) for item in listed}) == 2:
@@ -96,8 +96,8 @@ def _listed(root: Path, names: list[str], refused: Tally) -> list[Listed]:
     return listed
 
 
-def _tell_other_lists(root: Path, refused: Tally) -> None:
-    """Count files that seem to be one of the lists under another name."""
+def _count_other_lists(root: Path, refused: Tally) -> None:
+    """Count files that look like one of the lists under another name."""
     for path in sorted(root.iterdir()):
         name = path.name.lower()
         stem = Path(name).stem.removesuffix(".csv")
@@ -110,7 +110,7 @@ def _read_speakers(path: Path) -> dict[str, dict[str, str]]:
     for place, row in _rows(path, "speaker", ("split", "sex")):
         name = composed(row["speaker"])
         if name in rows:
-            raise ValueError(f"{place}: speaker {row['speaker']!r} is there twice; keep one row")
+            raise ValueError(f"{place}: speaker {row['speaker']!r} appears twice; keep one row")
         sex = row.get("sex", "").lower()[:1]
         split = _checked_split(place, row)
         rows[name] = {"split": split, "sex": sex if sex in ("f", "m") else ""}
@@ -120,7 +120,7 @@ def _read_speakers(path: Path) -> dict[str, dict[str, str]]:
 def _read_files(
     root: Path, names: list[str], refused: Tally, has_speakers: bool
 ) -> dict[str, tuple[str, str]]:
-    """File -> (speaker, split or ""); without utterances.csv, every file by its folders."""
+    """File -> (speaker, split or ""), from utterances.csv or else from the folders."""
     path = find_list(root, "utterances.csv")
     if not path.exists():
         return _by_folders(root, names, has_speakers)
@@ -134,19 +134,19 @@ def _read_files(
             )
         name = present.get(composed(str(listed)), str(listed))
         if name in files:
-            raise ValueError(f"{place}: file {row['file']!r} is there twice; keep one row")
+            raise ValueError(f"{place}: file {row['file']!r} appears twice; keep one row")
         split = _checked_split(place, row)
         if composed(name) in present:
             files[name] = (row.get("speaker") or PurePosixPath(name).parts[0], split)
         else:
-            refused.add("listed in utterances.csv but not there, or no audio", name)
+            refused.add("listed in utterances.csv but missing or not audio", name)
     for name in sorted(set(names) - set(files)):
         refused.add("not listed in utterances.csv", name)
     return files
 
 
 def _by_folders(root: Path, names: list[str], has_speakers: bool) -> dict[str, tuple[str, str]]:
-    """The folder on top is the speaker; where those are called train, val and test, the next is."""
+    """The top folder is the speaker; if the top folders are splits, the next one is."""
     parts = {name: PurePosixPath(name).parts for name in names}
     tops = {top for top, *_ in parts.values()}
     if not has_speakers:
@@ -161,14 +161,14 @@ def _are_splits(tops: set[str]) -> bool:
 
 
 def _are_parts(tops: set[str]) -> bool:
-    """Whether folders are like train-clean-100, dev2: all of them, or a training and another."""
+    """Whether all folders, or a training and another one, look like train-clean-100 or dev2."""
     words = [match[1] for top in tops if (match := SPLIT_LIKE.match(top.lower()))]
     plain = {word for word in words if len(word) > 2}  # tr, cv and tt may be initials
     return len(tops) > 1 and (len(words) == len(tops) or ("train" in plain and len(plain) > 1))
 
 
 def _check_not_too_high(root: Path, parts: dict[str, tuple[str, ...]]) -> None:
-    """Refuse what is no folder of speakers, but holds one or is made of splits without speakers."""
+    """Raise ValueError for a folder above one of speakers, or with splits but without speakers."""
     tops = {top for top, *_ in parts.values()}
     if _are_splits(tops):
         for name, (top, *rest) in parts.items():
@@ -193,7 +193,7 @@ def _check_not_too_high(root: Path, parts: dict[str, tuple[str, ...]]) -> None:
 
 
 def _rows(path: Path, needed: str, others: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
-    """("file, row n", row) of each row; nothing where the file is absent."""
+    """("file, row n", row) of each row; nothing if the file is absent."""
     if not path.exists():
         return
     known = {name: _OTHER_NAMES[name] for name in (needed, *others)}
@@ -206,5 +206,5 @@ def _rows(path: Path, needed: str, others: tuple[str, ...]) -> Iterable[tuple[st
 def _checked_split(place: str, row: dict[str, str]) -> str:
     split = row.get("split", "").lower()
     if split and split not in SPLITS:
-        raise ValueError(f"{place}: split {row['split']!r} is none of {', '.join(SPLITS)}")
+        raise ValueError(f"{place}: split {row['split']!r} is not one of {', '.join(SPLITS)}")
     return split

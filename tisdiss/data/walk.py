@@ -1,8 +1,8 @@
-"""The files below a folder, links included, in one order on every machine.
+"""The files below a folder, links included, in the same order on every machine.
 
-A link to a file is followed where it leads inside the folder that the user named; one that leads
-outside is refused and counted, so that a list never names a file which the folder does not hold.
-A folder is read once, under its own name where it has one there, however many links lead to it.
+A link that stays inside the folder is followed; one that leaves it is refused and counted, so that
+all listed files are in the folder. A folder is read once, however many links lead to it, and under
+its own name if it has one there.
 """
 
 import os
@@ -20,7 +20,7 @@ AGAIN = "a symbolic link to a folder that is read already"
 def recordings(root: Path, refused: Tally, below: Path | None = None) -> list[str]:
     """Sound files as sorted posix paths below `root`; only those in its folder `below`, if given.
 
-    What is refused is counted by its rule.
+    Refused files are counted by rule.
     """
     root = Path(root)
     top = below or root
@@ -31,7 +31,7 @@ def recordings(root: Path, refused: Tally, below: Path | None = None) -> list[st
 def _walk(
     root: Path, folder: Path, inside: Path, own: Path, refused: Tally, seen: set[Path]
 ) -> Iterator[str]:
-    """`inside` and `own` are the real folders of what was named and of what is read of it."""
+    """`inside` is the real path of `root`, `own` that of the folder below it that is read."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -66,7 +66,7 @@ def _rule(entry: os.DirEntry[str], relative: str) -> str:
 
 
 def none_left(refused: Tally) -> str:
-    """Why nothing was left: each rule with its count and an example, and the way out of links."""
+    """Why no file is left: each rule with its count and an example, and the remedy for links."""
     rules = [
         f"{row['count']} refused: {rule} (such as {row['example']})"
         for rule, row in refused.rows.items()
@@ -77,7 +77,7 @@ def none_left(refused: Tally) -> str:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """Every file below a folder, wherever links lead; each real folder once, loops included."""
+    """Every file below a folder, following all links; each real folder once, even with loops."""
     inside, seen = os.path.realpath(root), set[str]()
     for place, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(place)
@@ -90,7 +90,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def _is_new(folder: Path, inside: str) -> bool:
-    """Whether a folder is not a link to one that is read under its own name, or that holds all."""
+    """False for a link to a folder inside, which is read under its own name, or to a parent."""
     real = Path(os.path.realpath(folder))
     return not folder.is_symlink() or not (
         real.is_relative_to(inside) or Path(inside).is_relative_to(real)

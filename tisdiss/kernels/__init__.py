@@ -1,5 +1,5 @@
-"""How the formulas of `layers.py` and `splitter.py` are computed fast.
+"""Fast computation of the formulas of `layers.py` and `splitter.py`.
 
-A kernel gives the value of the formula that its docstring states; only the order of rounding
-differs (`tests/test_speed_equal.py` holds both against each other, in value and gradient).
+A kernel computes the formula in its docstring; only rounding differs. `tests/test_speed_equal.py`
+compares values and gradients of both.
 """

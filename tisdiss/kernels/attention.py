@@ -1,4 +1,4 @@
-"""Rotary multi-head attention over (rows, positions, q | k | v), in few sweeps over memory."""
+"""Rotary multi-head attention over (rows, positions, q | k | v), in few passes over memory."""
 
 import math
 
@@ -20,7 +20,7 @@ def rotary_frequencies(head_dim: int, device: torch.device | None = None) -> Ten
 
 
 def rotation(length: int, head_dim: int, like: Tensor) -> Tensor:
-    """Unit complex numbers (length, head_dim / 2) of angle position times frequency."""
+    """Unit complex numbers (length, head_dim / 2) with angle = position x frequency."""
     real = torch.promote_types(like.dtype, torch.float32)
     position = torch.arange(length, device=like.device, dtype=real)
     angle = position[:, None] * rotary_frequencies(head_dim, like.device).to(real)
@@ -28,9 +28,9 @@ def rotation(length: int, head_dim: int, like: Tensor) -> Tensor:
 
 
 def rotated(qkv: Tensor, n_heads: int) -> Tensor:
-    """Turn neighbouring channels (2i, 2i+1) of q and k, read as a complex number.
+    """q | k | v, with each pair of channels (2i, 2i+1) of q and k rotated as a complex number.
 
-    One product over all of q, k and v, in one sweep: v is multiplied by 1, and q also takes the
+    One product covers q, k and v in one pass over memory: v is multiplied by 1, and q also by the
     1 / sqrt(head_dim) of the scores.
     """
     head_dim = qkv.shape[-1] // (3 * n_heads)
@@ -42,10 +42,10 @@ def rotated(qkv: Tensor, n_heads: int) -> Tensor:
 
 
 def whole_vectors(x: Tensor) -> Tensor:
-    """Zeros after the positions of x (rows, length, channels), where they save more than they cost.
+    """x (rows, length, channels), padded with zeros after its positions if that saves time.
 
-    On a CPU the softmax takes the exponentials of a row's scores 16 at a time, and those left over
-    one by one, which takes ten times as long.
+    On a CPU, softmax computes the exponentials of a row's scores 16 at a time and the remainder one
+    by one, each ten times as slowly.
     """
     over = x.shape[1] % VECTOR
     if x.device.type != "cpu" or x.shape[1] < VECTOR or over < VECTOR // 2:

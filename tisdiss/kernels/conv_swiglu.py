@@ -1,4 +1,4 @@
-"""deconv(swiglu(conv(x))) along the length of (rows, length, channels): two ways to compute it."""
+"""deconv(swiglu(conv(x))) along the length of (rows, length, channels), computed in two ways."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from tisdiss.kernels.products import convolution, product
 def prepared(
     conv: nn.Conv1d, deconv: nn.ConvTranspose1d, length: int
 ) -> Callable[[Tensor], Tensor]:
-    """The quicker way for rows of this length, with weights laid out once for many of them."""
+    """The faster way for rows of this length, with weights laid out once for many calls."""
     if conv.stride == (1,) and length < conv.kernel_size[0]:
         return partial(_short_rows, length, *_matrices(conv, deconv, length))
     return partial(_convolved, conv, deconv)
 
 
 def _convolved(conv: nn.Conv1d, deconv: nn.ConvTranspose1d, x: Tensor) -> Tensor:
-    """2-D convolutions over height 1 keep the channels last: no transposed copies."""
+    """As 2-D convolutions of height 1: they keep channels last and need no transposed copies."""
     length, (kernel,), (stride,) = x.shape[1], conv.kernel_size, conv.stride
     edge = kernel - stride
     steps = math.ceil((length + 2 * edge - kernel) / stride)
@@ -42,14 +42,17 @@ def _convolved(conv: nn.Conv1d, deconv: nn.ConvTranspose1d, x: Tensor) -> Tensor
 
 
 def _plane(weight: Tensor) -> Tensor:
-    """A 1-D kernel as a 2-D one of height 1, in the layout of channels-last products."""
+    """A 1-D kernel as a 2-D one of height 1, in channels-last memory format."""
     return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
 def _short_rows(
     length: int, conv: Tensor, bias: Tensor, deconv: Tensor, out_bias: Tensor, x: Tensor
 ) -> Tensor:
-    """Rows shorter than the kernel, such as two speakers: most taps fall outside of them."""
+    """As matrix products, for rows shorter than the kernel, such as two speakers.
+
+    Most taps would only meet padding there.
+    """
     hidden = gated(partial(product, x.flatten(1)), conv, bias)
     return product(hidden, deconv, out_bias).unflatten(1, (length, -1))
 
@@ -57,7 +60,7 @@ def _short_rows(
 def _matrices(
     conv: nn.Conv1d, deconv: nn.ConvTranspose1d, length: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Both convolutions as products with (weight, bias, weight, bias), for `_short_rows`."""
+    """Both convolutions as matrices, (weight, bias, weight, bias), for `_short_rows`."""
     double, channels, kernel = conv.weight.shape
     steps = length + kernel - 1
     tap = torch.arange(length) + kernel - 1 - torch.arange(steps)[:, None]  # steps, length

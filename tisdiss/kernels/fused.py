@@ -1,7 +1,7 @@
-"""Normalisation and gating as single steps of autograd: fewer passes over memory, less of it kept.
+"""Normalisation and gating as single autograd steps, which need fewer passes and less memory.
 
-The values are those of the formulas in the docstrings; only the order of rounding differs. What is
-kept for the gradient is the input (and a number per group); the rest is computed again from it.
+The values are those of the formulas in the docstrings; only rounding differs. For the gradient, the
+input and numbers per group are kept; the rest is recomputed from them.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class _RMSGroupNorm(torch.autograd.Function):
         grad, flat = grad.reshape(-1, x.shape[-1]), x.flatten(0, -2)
         product = grad * flat
         scale_grad = (member * (inverse.t() @ product)).sum(0)
-        along = product @ (member * scale).t()  # how much of the gradient only rescales a group
+        along = product @ (member * scale).t()  # the part of the gradient along x, by group
         along.mul_(inverse).mul_(inverse).div_(root.mul(size).clamp_(min=torch.finfo(x.dtype).tiny))
         x_grad = (inverse @ (member * scale)).mul_(grad)
         return x_grad.addcmul_(flat, along @ member, value=-1).view(x.shape), scale_grad, None, None
@@ -78,10 +78,9 @@ def swiglu(value: Tensor, gate: Tensor) -> Tensor:
 def gated(
     project: Callable[[Tensor, Tensor | None], Tensor], weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """`swiglu` of what `project` makes of the halves of a weight and of its bias.
+    """swiglu(value, gate); `project` computes each from one half of the weight and of the bias.
 
-    They are projected apart, so that both come out contiguous: half of a wider tensor takes longer
-    to read and to write.
+    Two projections give contiguous outputs; half of a wider tensor is slower to read and write.
     """
     halves = (None, None) if bias is None else bias.chunk(2)
     value, gate = map(project, weight.chunk(2), halves)

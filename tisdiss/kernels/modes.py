@@ -1,4 +1,4 @@
-"""Ways to run the same model: recomputation instead of memory, bfloat16 products, rows in parts."""
+"""Ways to run the same model: recomputation, bfloat16 products, some rows at a time."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,18 +8,21 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 CHUNK = 2**20
-"""Features (row x length x channel) that a path takes at a time where no gradient is asked for."""
+"""Features (row x length x channel) that a path processes at a time without gradients on a CPU."""
 
 
 def set_recompute(model: nn.Module, on: bool) -> None:
-    """Keep about a fifteenth for the gradient, for a third more products and equal results."""
+    """Turn recomputation on or off, which does not change results.
+
+    It keeps about a fifteenth of the memory for the gradient, at a third more products.
+    """
     for module in model.modules():
         if hasattr(module, "recompute"):
             module.recompute = on  # type: ignore[assignment]
 
 
 def recomputed(work: Callable[[Tensor], Tensor], x: Tensor, *, on: bool) -> Tensor:
-    """`work(x)`; `on` keeps only x for the gradient and repeats the work in the backward pass."""
+    """work(x); `on` keeps only x for the gradient and repeats the work in the backward pass."""
     if on and torch.is_grad_enabled():
         return checkpoint(work, x, use_reentrant=False, preserve_rng_state=False)
     return work(x)
@@ -36,12 +39,12 @@ def set_bf16(model: nn.Module, on: bool) -> None:
 
 
 def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
-    """Inside, matrix products take bfloat16; sums stay as they are."""
+    """A context in which matrix products run in bfloat16; sums keep their type."""
     return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
 
 
 def rows_at_a_time(x: Tensor) -> int:
-    """How many rows of x (rows, length, channels) keep what lies between layers small on a CPU."""
+    """Rows of x (rows, length, channels) per step; few on a CPU to keep intermediates small."""
     if x.device.type != "cpu":
         return len(x)
     return max(1, CHUNK // (x.shape[1] * x.shape[2]))

@@ -1,7 +1,7 @@
-"""Matrix products over channels, by the quicker of two routines.
+"""Matrix products over channels, by the faster of two routines.
 
 On a CPU, float32 matrix products run in MKL, which uses half the vector width of an AMD core;
-oneDNN's 1x1 convolutions do not. PyTorch hands a convolution to oneDNN from 16 images on.
+oneDNN's 1x1 convolutions do not. PyTorch uses oneDNN for a convolution from 16 images on.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor
 
 _IMAGES = range(16, 129)
 _IMAGE = 3 * 2**14
-"""Numbers of an image that oneDNN goes through in the quicker order, in to out channels."""
+"""Largest image, in numbers, for which oneDNN uses its faster loop order, in to out channels."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,7 +33,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def convolution(
     convolve: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any
 ) -> Tensor:
-    """`convolve(x, weight, bias, *geometry)`, with a quicker gradient of the bias."""
+    """convolve(x, weight, bias, *geometry), with a faster gradient of the bias."""
     if bias is None or not torch.is_grad_enabled():
         return convolve(x, weight, bias, *geometry)
     return _Added.apply(convolve(x, weight, bias.detach(), *geometry), bias)
@@ -55,7 +55,7 @@ class _Added(torch.autograd.Function):
 
 @lru_cache
 def _images(positions: int, width: int) -> int | None:
-    """A number of images of equal size: small ones if they can be, else at least 8 positions."""
+    """How many equal images to split into, small ones if possible; None if fewer than 16 fit."""
     small = range(_IMAGE // width, 31, -1)
     images = [positions // size for size in small if positions % size == 0]
     images += [n for n in _IMAGES if positions % n == 0 and positions >= 8 * n]

@@ -1,1 +1,1 @@
-"""What a process has to do with the machine it runs on: devices, memory, locks, ranks."""
+"""The machine that a process runs on: devices, memory, locks, ranks."""

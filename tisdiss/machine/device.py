@@ -9,14 +9,14 @@ _NAME = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 
 
 def check_device_name(device: str) -> str:
-    """The name, where it is one of a device that we know; ValueError otherwise."""
+    """The device name if it has a known form; ValueError otherwise."""
     if not _NAME.fullmatch(device):
         raise ValueError(f"device={device!r} cannot be used here; use cpu, cuda or cuda:N")
     return device
 
 
 def check_device(device: str) -> None:
-    """ValueError unless torch can compute there."""
+    """Raise ValueError unless torch can compute on the device."""
     if check_device_name(device) == "cpu":
         return
     import torch
@@ -32,8 +32,8 @@ def set_precision(precision: str) -> None:
     """Allow or forbid TF32 products on a GPU, for the whole process."""
     import torch
 
-    rounded = precision != "float32"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
+    allow = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allow
 
 
 def cpus() -> int:
@@ -44,7 +44,7 @@ def cpus() -> int:
 
 
 def memory_of(device: str) -> int:
-    """Bytes of memory of a device; a CPU's is what this process may use of the machine's."""
+    """Bytes of memory of a device; for a CPU, what this process may use of the machine's."""
     if device == "cpu":
         import psutil
 

@@ -1,9 +1,9 @@
-"""Who works on a run folder: one process, which shows signs of life.
+"""A lock with a heartbeat: one process at a time works on a run folder.
 
-The lock is the kernel's: it is free again when its process ends, however it ends. Its holder also
-touches the lock file now and then. One on this machine that has not done so for the length of its
-lease hangs (it was stopped, or its machine slept): it is killed and its run goes on elsewhere.
-Where the file system has no locks, these signs of life are all there is.
+The kernel frees the lock when its process ends, however it ends. The holder also touches the lock
+file regularly. A holder on this machine that misses this heartbeat for its lease hangs (it was
+stopped, or the machine slept): it is killed, and another process takes over the run. On a file
+system without locks, only the heartbeat tells whether a run is held.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psutil
 from tisdiss.machine.mounts import try_lock, wait_lock
 
 LEASE_SECONDS = 60.0
-"""Without a sign of life for so long, a holder counts as hung; there are six beats in it."""
+"""A holder without a heartbeat for this long counts as hung; a lease has six beats."""
 
 
 class RunHeldError(RuntimeError):
@@ -34,11 +34,11 @@ class RunHeldError(RuntimeError):
 
 @contextmanager
 def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None]:
-    """Hold the lock file of `what` while the block runs; RunHeldError names who holds it."""
+    """Hold the lock file of `what` while the block runs; RunHeldError names another holder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _open(path)
     try:
-        # Patience, for `is_held` takes the lock for a moment.
+        # Retry for a moment, because `is_held` takes the lock briefly.
         free = _free(path, descriptor, patience=0.2)
         if not free and not (_end_hung(path) and _free(path, descriptor, patience=10)):
             raise RunHeldError(f"{what} is held by {_holder(path)}; wait for it, or stop it")
@@ -47,14 +47,14 @@ def held(path: Path, what: str, seconds: float = LEASE_SECONDS) -> Iterator[None
             with _beating(path, seconds / 6):
                 yield
         finally:
-            if try_lock(descriptor) is None:  # no kernel gives it back
+            if try_lock(descriptor) is None:  # without kernel locks, an empty file means free
                 os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 class Holder(TypedDict, total=False):
-    """What a lock's file says of who holds it; empty while it is being written."""
+    """The content of a lock file; empty while it is being written."""
 
     pid: int
     host: str
@@ -69,12 +69,12 @@ def _sign(descriptor: int, holder: Holder) -> None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # less what the umask takes away
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # minus the umask
     except PermissionError as error:
         raise PermissionError(
             error.errno,
-            f"may not be written by you: it belongs to {_owner(path)}; let them set `umask 002` "
-            "and `chmod -R g+w` on that folder",
+            f"you may not write it: it belongs to {_owner(path)}; ask them to set `umask 002` and "
+            "to run `chmod -R g+w` on that folder",
             str(path),
         ) from error
 
@@ -86,7 +86,7 @@ def _owner(path: Path) -> str:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process of any machine that shares the file holds the lock."""
+    """Whether a living process holds the lock, on any machine that shares the file."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, PermissionError):
@@ -99,12 +99,12 @@ def is_held(path: Path) -> bool:
 
 
 def holder(path: Path) -> Holder:
-    """Who holds the lock ("pid", "host", "since"), {} if nobody does."""
+    """The holder of the lock ("pid", "host", "since"), {} if there is none."""
     return _read(path) if is_held(path) else {}
 
 
 def silent_seconds(path: Path) -> float:
-    """Time since the last sign of life; infinite before the first."""
+    """Seconds since the last heartbeat; infinite before the first."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
@@ -112,19 +112,19 @@ def silent_seconds(path: Path) -> float:
 
 
 def _free(path: Path, descriptor: int, *, patience: float) -> bool:
-    """Take the lock, or where there are none see that nobody lives who holds it."""
+    """Take the lock and return whether it was free; without kernel locks, ask the heartbeat."""
     taken = wait_lock(descriptor, patience)
     return not _alive(path) if taken is None else taken
 
 
 def _alive(path: Path) -> bool:
-    """Whether the holder that the file names showed a sign of life within its lease."""
-    signed = _read(path)
-    if not {"pid", "host", "lease"} <= signed.keys():
+    """Whether the holder named in the file had a heartbeat within its lease."""
+    record = _read(path)
+    if not {"pid", "host", "lease"} <= record.keys():
         return False
-    if signed["host"] == socket.gethostname() and not psutil.pid_exists(signed["pid"]):
+    if record["host"] == socket.gethostname() and not psutil.pid_exists(record["pid"]):
         return False
-    return silent_seconds(path) <= signed["lease"]
+    return silent_seconds(path) <= record["lease"]
 
 
 def _this_process(seconds: float) -> Holder:
@@ -134,29 +134,29 @@ def _this_process(seconds: float) -> Holder:
 
 def _read(path: Path) -> Holder:
     with suppress(OSError, ValueError):  # it is being written
-        signed = json.loads(path.read_text())
-        return cast(Holder, signed) if isinstance(signed, dict) else {}
+        record = json.loads(path.read_text())
+        return cast(Holder, record) if isinstance(record, dict) else {}
     return {}
 
 
 def _holder(path: Path) -> str:
-    signed = _read(path)
-    if not {"pid", "host", "since"} <= signed.keys():
+    record = _read(path)
+    if not {"pid", "host", "since"} <= record.keys():
         return "another process"
-    who = f"process {signed['pid']} on {signed['host']} since {signed['since']}"
+    who = f"process {record['pid']} on {record['host']} since {record['since']}"
     silent = silent_seconds(path)
-    if "lease" in signed and silent > signed["lease"]:
-        return f"{who}, without a sign of life for {silent:.0f} s (kill it there)"
+    if "lease" in record and silent > record["lease"]:
+        return f"{who}, without a heartbeat for {silent:.0f} s (kill it there)"
     return who
 
 
 def _end_hung(path: Path) -> bool:
-    """Kill the holder if it is of this machine, really has the file open, and is silent."""
-    signed = _read(path)
-    if signed.get("host") != socket.gethostname() or "lease" not in signed:
+    """Kill the holder if it is on this machine, has the file open and missed its lease."""
+    record = _read(path)
+    if record.get("host") != socket.gethostname() or "lease" not in record:
         return False
-    pid = signed["pid"]
-    if silent_seconds(path) <= signed["lease"] or not _has_open(pid, path):
+    pid = record["pid"]
+    if silent_seconds(path) <= record["lease"] or not _has_open(pid, path):
         return False
     with suppress(ProcessLookupError):
         leads = os.getpgid(pid) == pid and os.getpgrp() != pid
@@ -173,11 +173,11 @@ def _has_open(pid: int, path: Path) -> bool:
 
 @contextmanager
 def _beating(path: Path, interval: float) -> Iterator[None]:
-    """Touch the file every so often, from a thread that stops when the process is stopped."""
-    over = threading.Event()
+    """Touch the file every `interval` seconds, from a thread that stops with its process."""
+    end = threading.Event()
 
     def beat() -> None:
-        while not over.wait(interval):
+        while not end.wait(interval):
             with suppress(OSError):
                 now = time.time()
                 os.utime(path, (now, now))
@@ -187,5 +187,5 @@ def _beating(path: Path, interval: float) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        end.set()
         thread.join()

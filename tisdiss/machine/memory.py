@@ -1,4 +1,4 @@
-"""Memory of this process: an allocator that keeps what a step frees, and how high the use rose."""
+"""Memory of this process: an allocator that keeps freed memory, limits, and peak use."""
 
 import ctypes
 import sys
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 SAMPLE_SECONDS = 1e-3
-"""How often resident memory is looked at."""
+"""Interval at which resident memory is sampled."""
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc, malloc.h
 _NEVER, _PAD = 2**31 - 1, 64 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep freed memory for this process; False where there is no glibc.
+    """Make glibc keep freed memory for this process; False without glibc.
 
-    By default every large tensor is new pages from the system, which clears them one by one: a
-    tenth to a fifth of a small model's training step. The process never shrinks after this.
+    By default every large tensor gets new pages, which the system clears; that takes a tenth to a
+    fifth of a small model's training step. The process never shrinks after this call.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -27,9 +27,9 @@ def keep_freed_memory() -> bool:
 
 
 def memory_limits(system: Path = Path("/")) -> Iterator[int]:
-    """Bytes that the control groups of this process allow it: a container's, a Slurm job's.
+    """Memory limits in bytes from the control groups of this process (container, Slurm job).
 
-    Linux keeps them in files under `system`; nothing where there are none.
+    Linux keeps them in files under `system`; without such files there are no limits.
     """
     try:
         groups = (system / "proc/self/cgroup").read_text().splitlines()
@@ -44,7 +44,7 @@ def memory_limits(system: Path = Path("/")) -> Iterator[int]:
 
 
 def _limits(root: Path, group: str, name: str) -> Iterator[int]:
-    """The limits of a group and of those it lies in; "max" stands for none."""
+    """The limits of a group and of its parents; "max" means no limit."""
     inner = root / group.strip("/")
     for folder in (inner, *inner.parents):
         if not folder.is_relative_to(root):
@@ -56,19 +56,19 @@ def _limits(root: Path, group: str, name: str) -> Iterator[int]:
 
 
 def peak_growth(work: Callable[[], object]) -> int:
-    """Bytes by which resident memory rises, at its highest, above its start while `work` runs.
+    """Largest growth of resident memory in bytes while `work` runs.
 
-    What was freed before and kept by the allocator is not counted again.
+    Memory that the allocator kept from before is not counted again.
     """
     import psutil
 
     process = psutil.Process()
     before = highest = process.memory_info().rss
-    over = threading.Event()
+    end = threading.Event()
 
     def watch() -> None:
         nonlocal highest
-        while not over.wait(SAMPLE_SECONDS):
+        while not end.wait(SAMPLE_SECONDS):
             highest = max(highest, process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, name="memory", daemon=True)
@@ -77,6 +77,6 @@ def peak_growth(work: Callable[[], object]) -> int:
         work()
         highest = max(highest, process.memory_info().rss)
     finally:
-        over.set()
+        end.set()
         watcher.join()
     return highest - before

@@ -1,6 +1,6 @@
-"""What file systems refuse: network mounts, object stores and memory cards lack some calls.
+"""Calls that some file systems lack, such as network mounts, object stores and memory cards.
 
-Where a call is refused, work goes on without it, and one line says what is then not promised.
+If a call is refused, work continues without it, and one warning names the guarantee that is lost.
 """
 
 import errno
@@ -30,14 +30,14 @@ def lacks(error: OSError) -> bool:
 
 
 def tell_once(text: str) -> None:
-    """A line on stderr, once in a process."""
+    """Print a warning on stderr, once per process."""
     if text not in _TOLD:
         _TOLD.add(text)
         print(f"warning: {text}", file=sys.stderr)
 
 
 def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
-    """Take the kernel's lock if it is free; None where the file system has no locks."""
+    """Take the kernel's lock if it is free; None if the file system has no locks."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -62,24 +62,24 @@ def wait_lock(descriptor: int, patience: float = math.inf) -> bool | None:
 
 
 def flush(descriptor: int) -> None:
-    """Bring a file or folder to the device, where the file system can be asked to."""
+    """Write a file or folder through to the device, if the file system can."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         if not lacks(error):
             raise
         tell_once(
-            f"this file system cannot be told to flush ({error.strerror}): a power cut may cost "
-            "the newest files"
+            f"this file system cannot flush ({error.strerror}): the newest files may be lost in a "
+            "power cut"
         )
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the device."""
+    """Write the names in a folder through to the device."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
-        return  # a folder that may be written, but not read
+        return  # the folder may be written, but not read
     try:
         flush(descriptor)
     finally:
@@ -87,7 +87,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def replace(temporary: Path, path: Path) -> None:
-    """Give a finished file its name; where names cannot be changed, its content."""
+    """Rename a finished file to `path`; copy its content if the file system cannot rename."""
     try:
         os.replace(temporary, path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How long work tells how far it is: a call with what is done and the total, after each step."""
+"""Progress of long work: a function that is called with (done, total) after each step."""
 
 from collections.abc import Callable
 
@@ -6,4 +6,4 @@ Progress = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Ignore progress."""

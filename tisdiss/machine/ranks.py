@@ -1,6 +1,6 @@
-"""One training by several processes, each of which computes its share of every batch.
+"""One training in several processes (ranks), each of which computes its share of every batch.
 
-`torchrun` starts them; without it there is one, and nothing here changes anything. All ranks hold
+`torchrun` starts them; without it there is one, and this module has no effect. All ranks hold
 the same weights: they start from the same seed, and after each backward pass the gradients are
 replaced by their mean over the ranks, which is the gradient of the whole batch. Only the first rank
 writes files.
@@ -24,7 +24,7 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; the only one by default."""
+    """The rank of this process and the number of ranks; by default it is the only one."""
 
     rank: int = 0
     world: int = 1
@@ -60,7 +60,7 @@ class Ranks:
         return range(self.rank, n, self.world)
 
     def gather(self, values: Sequence[Tensor], n: int) -> Tensor:
-        """The n numbers of which this rank computed those at `indices(n)`, in order, exactly."""
+        """All n numbers in order and exact; `values` are those of this rank, at `indices(n)`."""
         if self.world == 1:
             return torch.stack(list(values))
         device = self.device if not values else values[0].device
@@ -79,7 +79,7 @@ class Ranks:
         return bool(vote.item())
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do something that may tidy up files: the first rank does it before all others."""
+        """Do work that may delete files: first on the first rank, then on the others."""
         if self.world == 1:
             return work()
         if self.first:
@@ -91,7 +91,7 @@ class Ranks:
 
     @property
     def device(self) -> str:
-        """Where the messages between ranks are made."""
+        """The device of the tensors that ranks exchange."""
         return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
@@ -99,7 +99,7 @@ ALONE = Ranks()
 
 
 def ranks() -> Ranks:
-    """This process among those that were joined; alone where none were."""
+    """The ranks of the processes that `joined` connected; `ALONE` if none."""
     if not (dist.is_available() and dist.is_initialized()):
         return ALONE
     return Ranks(dist.get_rank(), dist.get_world_size())

@@ -1,4 +1,4 @@
-"""What a process needs of its surroundings, where batch systems and containers lack it."""
+"""Sets up a process where a user name, a home or a terminal may be missing, as in containers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tisdiss.machine.memory import keep_freed_memory
 
 
 def settle() -> None:
-    """Make a process at home: called once, first, by every command and worker."""
-    # Threads that wait must not spin: where a core is busy that makes all work many times slower.
+    """Set up this process; every command and worker calls it once, first."""
+    # Threads that wait must not spin: on a busy core that makes all work many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     name_user()
@@ -22,7 +22,7 @@ def settle() -> None:
 
 
 def name_user() -> None:
-    """Name a user id that has no entry (`docker run --user 12345`): libraries ask for it."""
+    """Name a user id without an entry (`docker run --user 12345`), as libraries need a name."""
     if any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
         return
     import pwd
@@ -34,9 +34,9 @@ def name_user() -> None:
 
 
 def give_home() -> None:
-    """A home for the caches of libraries, where there is none that can be written.
+    """Provide a folder for the caches of libraries if the home folder cannot be written.
 
-    Matplotlib, Jupyter, IPython and PyTorch keep files there, and fail or complain without.
+    Matplotlib, Jupyter, IPython and PyTorch fail or warn without one.
     """
     try:
         home = Path.home()
@@ -54,7 +54,7 @@ def give_home() -> None:
         if place.is_symlink() or place.stat().st_uid != os.getuid():
             place = Path(tempfile.mkdtemp(prefix=own))
     except OSError:
-        return  # libraries say what they miss
+        return  # libraries report the missing folder
     for name, below in _PLACES.items():
         os.environ.setdefault(name, str(place / below))
 
@@ -71,7 +71,7 @@ _PLACES = {
 
 
 class Enduring(io.TextIOBase):
-    """Output that outlives its terminal: what nobody can read any more is dropped, work goes on."""
+    """An output stream that survives its terminal: text is then dropped, and work continues."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream: Any = stream
@@ -97,7 +97,7 @@ class Enduring(io.TextIOBase):
         try:
             nothing = os.open(os.devnull, os.O_WRONLY)
             try:
-                os.dup2(nothing, self._stream.fileno())  # what libraries and the exit still write
+                os.dup2(nothing, self._stream.fileno())  # for later output of libraries
             finally:
                 os.close(nothing)
         except (OSError, ValueError):

@@ -1,3 +1,3 @@
-"""What travels between training, harness and analysis: names, identities, typed files.
+"""Data that training, harness and analysis exchange: names, identities, typed files.
 
-Below all three: nothing here imports them."""
+Nothing here imports any of the three."""

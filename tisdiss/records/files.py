@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and what to say of one that was damaged after all."""
+"""Writes files whole or not at all, and reads them; errors tell what to do about damage."""
 
 import json
 import os
@@ -10,20 +10,20 @@ from tisdiss.machine.mounts import flush, flush_folder, replace
 
 
 class DamagedError(ValueError):
-    """A file that we wrote does not hold what was written."""
+    """A file does not hold what we wrote."""
 
 
 def brief(error: Exception, most: int = 200) -> str:
-    """What an error says, on one line that is not too long."""
+    """The message of an error on one line of at most `most` characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def read_json(path: Path, *, way_out: str) -> Any:
-    """What a JSON file holds; DamagedError tells the way out, FileNotFoundError that it is none."""
+    """The content of a JSON file; raises DamagedError with the way out, or FileNotFoundError."""
     content = read_whole(path, way_out=way_out)
     if not content.strip(b"\0 \t\r\n"):
-        raise DamagedError(f"{path}: holds nothing; {way_out}")
+        raise DamagedError(f"{path}: is empty; {way_out}")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -31,34 +31,34 @@ def read_json(path: Path, *, way_out: str) -> Any:
 
 
 def read_whole(path: Path, *, way_out: str) -> bytes:
-    """The bytes of a file; DamagedError where it is a folder, another's, or a link to nothing."""
+    """The bytes of a file; DamagedError for a folder, an unreadable file or a broken link."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         if not path.is_symlink():
             raise
-        raise DamagedError(f"{path}: is a link to nothing; {way_out}") from None
+        raise DamagedError(f"{path}: is a broken link; {way_out}") from None
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
 
 
 def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
+    """A JSON object with at least the keys in `needs`; DamagedError tells the way out."""
     value = read_json(path, way_out=way_out)
     if not isinstance(value, dict):
         raise DamagedError(f"{path}: holds a {type(value).__name__}, not an object; {way_out}")
     for key in needs:
         if value.get(key) is None:
-            raise DamagedError(f"{path}: holds no '{key}'; {way_out}")
+            raise DamagedError(f"{path}: the key '{key}' is missing; {way_out}")
     return value
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file so that a reader, or a kill at any moment, sees the old one or the new one.
+    """Write a file so that the old or the new one is there, whole, after a kill at any moment.
 
     The bytes go to a temporary file in the same folder, are flushed to the device, and take the
-    final name in one step. Who may read it is decided by the umask, as for any new file. Text is
-    written as UTF-8.
+    final name in one step. The umask sets the permissions, as for any new file. Text is written as
+    UTF-8.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,14 @@
-"""What makes two runs the same run. Two identities, never one.
+"""Identities of runs: equal identities mean the same weights, or the same scores.
 
-The *train identity* covers everything that decides the weights: the resolved training config, the
-training and validation mixtures, and the parent of a fine-tune. The *evaluation identity* covers a
-train identity, the rule that picks the checkpoint, the evaluation config and the scored mixtures.
-So a new depth or a larger test set is never a reason to train.
+The *train identity* covers everything that determines the weights: the resolved training config,
+the training and validation mixtures, and the parent of a fine-tune. The *evaluation identity*
+covers a train identity, the rule that picks the checkpoint, the evaluation config and the scored
+mixtures. So a new depth or a larger test set never requires training.
 
-Hashed is what is resolved, never a difference from defaults. A field with
-`json_schema_extra={"identity": False}` does not count. A field added after runs exist carries
-`{"since": value}`, the value that all earlier runs had, and does not count while it equals it: old
-runs keep their identity. Defaults do not change once runs exist; a test pins some identities.
+The hash is over resolved settings, not over differences from defaults. A field with
+`json_schema_extra={"identity": False}` is left out. A field added after runs exist carries
+`{"since": value}`, the value that all earlier runs had, and is left out while it has that value:
+old runs keep their identity. Defaults do not change once runs exist; a test pins some identities.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ SHORT = 10
 """Hex digits shown to people and used as folder names; files hold all 64."""
 
 _EVALUATION_ONLY = frozenset({"data.test_mixtures"})
-"""Settings of a training config that only decide what is scored."""
+"""Settings of a training config that only determine what is scored."""
 
 _IN_ANY_ORDER = frozenset({"model.losses"})
 """Lists that mean the same in any order."""
 
 
 class HasManifest(Protocol):
-    """A set of mixtures, or whatever else is identified by a hash."""
+    """A set of mixtures, or anything else that a hash identifies."""
 
     @property
     def manifest_hash(self) -> str: ...
 
 
 class CorpusLike(Protocol):
-    """What an identity needs of a `tisdiss.data.Corpus`."""
+    """The parts of a `tisdiss.data.Corpus` that an identity needs."""
 
     @property
     def train(self) -> HasManifest: ...
@@ -77,7 +77,7 @@ def training_manifest(corpus: CorpusLike) -> str:
 
 
 def canonical(config: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """The settings that count, as plain data."""
+    """The settings that an identity covers, as plain data."""
     plain = config.model_dump(mode="json")
     result: dict[str, Any] = {}
     for name, info in type(config).model_fields.items():
@@ -95,11 +95,11 @@ def canonical(config: BaseModel, prefix: str = "") -> dict[str, Any]:
 
 
 def sha256_of(data: Any) -> str:
-    """The hash of plain data, independent of the order of keys; NaN and infinity are refused."""
+    """The hash of plain data, independent of key order; ValueError for NaN and infinity."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def short(identity: str) -> str:
-    """The digits that people see."""
+    """The first digits of an identity, as people see it."""
     return identity[:SHORT]

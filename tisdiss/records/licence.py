@@ -1,11 +1,11 @@
-"""Whether sounds may be passed on: a fact of every source of speech, and of others' noise."""
+"""Licences of speech and noise: whether sounds may be passed on, and under which notice."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Licence:
-    """Under what sounds were made public, and what is to be said beside them."""
+    """Whether sounds may be passed on, and the notice that is shown beside them."""
 
     may_be_passed_on: bool
     said: str
@@ -31,18 +31,18 @@ LICENCES = {
     "whamr": Licence(False, f"WHAMR!, of WSJ0 {_WSJ0}"),
     "folder": Licence(False, f"Speech of a folder {_OWN}"),
 }
-"""By `data.source`."""
+"""The licence of the speech of each `data.source`."""
 
 _WHAM = Licence(True, "With noise of WHAM! (CC BY-NC 4.0): not for sale.")
 _OWN_NOISE = Licence(False, f"With noise of a folder {_OWN}")
 
 
 def licences(source: str | None, condition: str | None, noise: str | None) -> list[Licence]:
-    """Of all that is heard in the mixtures of a corpus; other noise is made of its own speech."""
-    found = [LICENCES.get(source or "", _UNKNOWN)]
+    """The licences of speech and recorded noise in a corpus; other noise is made of its speech."""
+    result = [LICENCES.get(source or "", _UNKNOWN)]
     if condition in ("noisy", "noisy-reverberant"):
         if source == "libri2mix":
-            found.append(_WHAM)
+            result.append(_WHAM)
         elif noise == "folder":
-            found.append(_OWN_NOISE)
-    return found
+            result.append(_OWN_NOISE)
+    return result

@@ -1,6 +1,6 @@
-"""Every name that is logged, tagged or tabulated. The only place where such a string is made.
+"""Every name of a metric, a tag, a column or an event; no other module spells one.
 
-Metrics of the journal and of MLflow; decibels unless said otherwise, higher is better for scores.
+Scores are in dB, and higher is better.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """How near estimates are to their sources, in dB; more is better."""
+    """A measure of how close estimates are to their sources, in dB; higher is better."""
 
     label: str
     function: str
-    """"module:function" of estimates and sources, (..., samples) each."""
+    """"module:function", called with estimates and sources, (..., samples) each."""
 
 
 MEASURES = {
     "si_snr": Measure("SI-SNR", "tisdiss.metrics:si_snr"),
     "sdr": Measure("SDR", "tisdiss.metrics:sdr"),
 }
-"""The only list of measures. Each gives three columns: its value, such as si_snr; its gain over the
-mixture, such as si_snri; and the value of the mixture, such as mixture_si_snr."""
+"""The only list of measures. Each has three columns: its value, such as si_snr; its gain over the
+mixture, such as si_snri; and the mixture's value, such as mixture_si_snr."""
 
 
 def gain(measure: str) -> str:
-    """What a measure gains over the unprocessed mixture."""
+    """The name of a measure's gain over the unprocessed mixture."""
     return f"{measure}i"
 
 
 def of_mixture(measure: str) -> str:
-    """What a measure says of the unprocessed mixture."""
+    """The name of a measure of the unprocessed mixture."""
     return f"mixture_{measure}"
 
 
@@ -43,12 +43,12 @@ def gains() -> tuple[str, ...]:
 
 
 def scores() -> tuple[str, ...]:
-    """Every score that a claim, a table or a figure may name; the gains come first."""
+    """The names of all scores that a claim, a table or a figure may use; gains come first."""
     return (*gains(), *MEASURES)
 
 
 def score_label(score: str) -> str:
-    """A score as people write it, such as SI-SNRi."""
+    """The label of a score in text, such as SI-SNRi."""
     if score in MEASURES:
         return MEASURES[score].label
     return gain(MEASURES[score.removesuffix("i")].label)
@@ -56,8 +56,8 @@ def score_label(score: str) -> str:
 
 def score_columns() -> tuple[str, ...]:
     """Columns of scores.parquet with scores, in their order."""
-    reached = [name for measure in MEASURES for name in (measure, gain(measure))]
-    return (*reached, *map(of_mixture, MEASURES))
+    of_estimates = [name for measure in MEASURES for name in (measure, gain(measure))]
+    return (*of_estimates, *map(of_mixture, MEASURES))
 
 
 def table_columns() -> tuple[str, ...]:
@@ -67,10 +67,10 @@ def table_columns() -> tuple[str, ...]:
 
 
 SI_SNRI = gain("si_snr")
-"""The score where none is named."""
+"""The default score."""
 SDRI = gain("sdr")
 MACS = "macs"
-"""What a pass costs, as claims and searches name it."""
+"""Multiply-adds of a pass, in claims and searches."""
 PARAMS = "params"
 RTF = "rtf"
 """Processing time over audio time."""
@@ -82,7 +82,7 @@ TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
 TRAIN_GRAD_NORM = "train/grad_norm"
 TRAIN_LOSS_AT = "train/loss."
-"""Prefix; then a supervised depth: last, split2, re1 and so on."""
+"""Prefix of the loss at a supervised depth: last, split2, re1 and so on."""
 VAL_LOSS = "val/loss"
 VAL_SI_SNRI = f"val/{SI_SNRI}"
 """At the trained depth, over the validation mixtures."""
@@ -91,26 +91,26 @@ SECONDS_LEFT = "speed/seconds_left"
 
 # --- metrics of evaluation ----------------------------------------------------------------------
 SCORED_SI_SNRI = f"eval/{SI_SNRI}"
-"""Mean at the deepest N_re of the mixtures scored so far; for progress displays only."""
+"""Mean at the deepest N_re of the last mixture; for progress displays only."""
 SCORED_MIXTURES = "eval/mixtures"
-"""How many mixtures will be scored."""
+"""Number of mixtures to score."""
 
 
 def depth_metric(column: str, evaluation: str | None = None) -> str:
-    """A curve over N_re: its step is N_re, not a training step.
+    """The name of a curve over N_re, whose step is N_re instead of a training step.
 
-    `evaluation` names one that is not the run's latest, by its short identity.
+    `evaluation` is the short identity of one that is not the run's latest.
     """
     return f"depth.{evaluation}/{column}" if evaluation else f"depth/{column}"
 
 
 def cell_metric(column: str, n_re: int) -> str:
-    """One number of a paper table, such as test/si_snri.re3."""
+    """The name of one number of a paper table, such as test/si_snri.re3."""
     return f"test/{column}.re{n_re}"
 
 
 def score_metric(column: str) -> str:
-    """The one number of a run in lists of runs: at the trained depth, such as test/si_snri."""
+    """The name of a run's score at the trained depth, such as test/si_snri, for lists of runs."""
     return f"test/{column}"
 
 
@@ -122,7 +122,7 @@ EVENT_EPOCH = "epoch"
 """An epoch was trained and validated."""
 
 EVENT_WARNING = "warning"
-"""Something that a person should read, in the event's "text"."""
+"""The event's "text" is a warning for people."""
 
 EVENT_DEPTH = "depth"
 """Mean scores at one N_re (= step) of the evaluation named in the event."""
@@ -143,7 +143,7 @@ EXPERIMENT_KIND = "custom_model_development"
 NOTE_TAG = "mlflow.note.content"
 RUN_NAME_TAG = "mlflow.runName"
 SAVED_VIEW_TAG = "mlflow.sharedViewState."
-"""Prefix of the experiment's tags; then the view's key."""
+"""Prefix of an experiment's tag; the view's key follows."""
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
 
 TAG_IDENTITY = "tisdiss.identity"
@@ -151,7 +151,7 @@ TAG_PARENT = "tisdiss.parent"
 TAG_KIND = "tisdiss.kind"
 TAG_NAME = "tisdiss.name"
 TAG_LABEL = "tisdiss.label"
-"""What the rows that show the run are called."""
+"""Labels of the rows that show the run."""
 TAG_STUDIES = "tisdiss.studies"
 TAG_PROFILE = "tisdiss.profile"
 TAG_SEED = "tisdiss.seed"
@@ -161,13 +161,13 @@ TAG_DATA = "tisdiss.data_manifest"
 TAG_DIRTY = "tisdiss.git.dirty"
 TAG_CODE = "tisdiss.code_hash"
 TAG_NOT_FINITE = "tisdiss.not_finite"
-"""How many logged values were infinite or undefined; MLflow holds NaN for them."""
+"""Number of logged values that were infinite or undefined; MLflow holds NaN for them."""
 TAG_EVALUATION = "tisdiss.evaluation"
-"""The evaluation whose curve is called depth/..."""
+"""The evaluation whose curve is named depth/..."""
 TAG_RUNS_DIR = "tisdiss.runs_dir"
-"""The folder of runs that made it, by its origin.txt; only that folder's sync may delete it."""
+"""Origin (origin.txt) of the runs folder that logged the run; only its sync may delete the run."""
 TAG_SYNCED = "tisdiss.synced"
-"""How much of the run folder is in MLflow already."""
+"""How much of the run folder is already in MLflow."""
 
 
 def study_tag(study: str) -> str:

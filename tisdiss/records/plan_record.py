@@ -1,4 +1,4 @@
-"""Plans and timings, as the harness writes and analysis reads them."""
+"""Records of plans and timings, which the harness writes and analysis reads."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tisdiss.records.reading import read_as
 from tisdiss.records.record import Count, Digits, Number, Record, Score
 
 CostName = Literal["macs", "rtf"]
-"""What a row may cost at each depth: multiply-adds, and the real-time factor."""
+"""The costs of a row by depth: multiply-adds, and the real-time factor."""
 
 
 class PlanRun(Record):
-    """A seed of a row."""
+    """The run of one seed of a row."""
 
     seed: int
     identity: Digits
@@ -37,7 +37,7 @@ class Marks(Record):
 
 
 class TableRow(Record):
-    """A line of a table, ours or reported by others."""
+    """A row of a table, ours or reported by others."""
 
     id: str
     label: str | None = None
@@ -46,12 +46,12 @@ class TableRow(Record):
 
     @property
     def role(self) -> str:
-        """The part that its corpus plays in the study; empty where a study has only one."""
+        """The study's name for its corpus; empty if the study has only one."""
         return self.corpus or ""
 
     @property
     def is_torn(self) -> bool:
-        """Whether some of its runs are scored but not all; it is shown with those it has."""
+        """Whether only some of its runs are scored; it is shown with those."""
         return False
 
 
@@ -79,17 +79,17 @@ class ShownRow(PlanRow):
     n_sep: int | None = None
     """N_sep at which it is scored, where that is not the trained one."""
     at: list[int] = Field(default=[])
-    """N_re of its lines in a table, where the study says."""
+    """N_re of its lines in a table, if the study sets them."""
     params: int | None = None
     macs: dict[str, Number] | None = None
-    """Multiply-adds for a second of sound, by N_re."""
+    """Multiply-adds per second of audio, by N_re."""
     rtf: dict[str, Number] | None = None
-    """Real-time factors by N_re, where they were measured."""
+    """Real-time factors by N_re, if measured."""
     memory: Count | None = None
     """Peak bytes of a pass beyond model and input, where they were measured."""
     paper: dict[str, Number] | None = None
     scored_seeds: list[int] | None = None
-    """Where runs are missing: the seeds that are scored."""
+    """The seeds that are scored, if others are missing."""
 
     @property
     def is_torn(self) -> bool:
@@ -97,7 +97,7 @@ class ShownRow(PlanRow):
 
     @property
     def planned_seeds(self) -> list[int]:
-        """The seeds that it is to have, in order."""
+        """The seeds of all planned runs, in order."""
         return sorted(run.seed for run in self.runs)
 
     @property
@@ -106,12 +106,12 @@ class ShownRow(PlanRow):
         return self.planned_seeds if self.scored_seeds is None else sorted(self.scored_seeds)
 
     def cost(self, name: CostName) -> dict[int, float]:
-        """What it costs by N_re; empty where that is not known."""
+        """Its cost by N_re; empty if unknown."""
         return {int(n_re): value for n_re, value in (getattr(self, name) or {}).items()}
 
 
 class Corpus(Record):
-    """What is scored, as captions state it."""
+    """A corpus that rows are scored on, as captions describe it."""
 
     label: str | None = None
     source: str
@@ -125,7 +125,7 @@ class Corpus(Record):
 
 
 class PlanFile(Record):
-    """plans/<study>.<profile>.json, as far as runs go."""
+    """plans/<study>.<profile>.json: the part about runs."""
 
     rows: Sequence[PlanRow]
     study: str = ""
@@ -148,7 +148,7 @@ class Show(Record):
 
 
 class Depths(Record):
-    """At which N_re a study is evaluated."""
+    """The N_re at which a study is evaluated."""
 
     n_re: list[int]
 
@@ -186,7 +186,7 @@ class AboutTiming(Record):
 
 
 class StudyFile(PlanFile):
-    """plans/<study>.<profile>.json, as reports need it."""
+    """plans/<study>.<profile>.json with everything that reports need."""
 
     study: str
     profile: str
@@ -199,7 +199,7 @@ class StudyFile(PlanFile):
     claims: list[ClaimPart] = Field(default=[])
     published: list[QuotedRow] = Field(default=[])
     order: list[str] = Field(default=[])
-    """The ids of all rows, quoted ones too, as the study has them."""
+    """The ids of all rows, also quoted ones, in the order of the study."""
     study_hash: str
     profile_hash: str | None = None
     timing: AboutTiming | None = None
@@ -227,7 +227,7 @@ class TimedRow(Record):
     identity: str
     rtf: dict[str, Number]
     range: dict[str, list[Number]] = Field(default={})
-    """The shortest and the longest."""
+    """The smallest and the largest factor, by N_re."""
     memory: Count | None = None
     """Peak bytes of a pass beyond model and input."""
 
@@ -239,7 +239,7 @@ class Timing(AboutTiming):
 
 
 def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
-    """The files of all saved plans, or of those at a profile."""
+    """The files of all saved plans, or of those at one profile."""
     return sorted((Path(runs_dir) / "plans").glob(f"*.{profile}.json"))
 
 
@@ -249,7 +249,7 @@ def saved_plan(path: Path) -> PlanFile:
 
 
 def read_study(path: Path) -> StudyFile:
-    """A saved plan with all that reports need; DamagedError likewise."""
+    """A saved plan with everything that reports need; DamagedError if its file cannot be read."""
     return read_as(path, StudyFile, way_out=_way_out(path))
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in a file, as a person wants to read them: what is wrong, the rule, the nearest name."""
+"""Mistakes in a file, described for people: the value, the rule, the nearest valid name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 LIKE = 0.6
-"""How alike a name must be to be called the nearest."""
+"""Least similarity, from 0 to 1, of a name that is suggested."""
 MAX_COMPARED = 600
-"""More names, or a longer one, are not compared."""
+"""Limit on the number of names, and on their length, for a comparison."""
 
 Place = tuple[str | int, ...]
-"""Where a value stands: the keys and list positions that lead to it, e.g. ("rows", 2, "id")."""
+"""The keys and list positions that lead to a value, e.g. ("rows", 2, "id")."""
 
 
 class DocumentError(ValueError):
@@ -31,7 +31,7 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where it is, the value, the rule it breaks and, if known, the way out."""
+    """One mistake: its place, the value, the rule it breaks and, if known, the way out."""
 
     place: Place
     value: object
@@ -40,39 +40,39 @@ class Problem:
     at_key: bool = False
     """Point at the key of the place, not at its value."""
     mark: tuple[int, int] | None = None
-    """Line and column, where the place alone does not say it (a key written twice)."""
+    """Line and column, if the place does not determine them (a duplicate key)."""
 
 
 def shown(value: object) -> str:
-    """The value as an error names it, short, in single quotes if it is text."""
+    """The value for an error message, shortened, in single quotes if it is text."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def nearest(value: object, valid: Iterable[str]) -> str:
-    """A hint: the valid name most like the value, or the list of names when none is like it.
+    """A hint: the valid name most similar to the value, or a list of names if none is similar.
 
     Dotted names are also compared by their last part, so 'n_ree' finds 'model.n_re'.
     """
-    names, wanted = sorted(set(valid)), str(value)
-    if len(names) <= MAX_COMPARED and len(wanted) <= MAX_COMPARED:
-        best = max(names, key=lambda name: _likeness(wanted, name), default=None)
-        if best is not None and _likeness(wanted, best) >= LIKE:
+    names, text = sorted(set(valid)), str(value)
+    if len(names) <= MAX_COMPARED and len(text) <= MAX_COMPARED:
+        best = max(names, key=lambda name: _similarity(text, name), default=None)
+        if best is not None and _similarity(text, best) >= LIKE:
             return f"nearest valid name: '{best}'"
     return f"valid names: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
 
 
-def _likeness(wanted: str, name: str) -> float:
-    """From 0 to 1; 0 where it is below LIKE anyway."""
-    return max(_ratio(wanted, name), 0.97 * _ratio(_last(wanted), _last(name)))
+def _similarity(text: str, name: str) -> float:
+    """From 0 to 1; may be 0 if below LIKE."""
+    return max(_ratio(text, name), 0.97 * _ratio(_last(text), _last(name)))
 
 
-def _ratio(wanted: str, name: str) -> float:
-    """What difflib says, and 0 where the letters alone say that it would be below LIKE."""
-    shared = (_letters(wanted) & _letters(name)).total()
-    if 2 * shared < LIKE * (len(wanted) + len(name)):
+def _ratio(text: str, name: str) -> float:
+    """The ratio of difflib, or 0 if the letter counts alone put it below LIKE."""
+    shared = (_letters(text) & _letters(name)).total()
+    if 2 * shared < LIKE * (len(text) + len(name)):
         return 0.0
-    return difflib.SequenceMatcher(None, wanted, name).ratio()
+    return difflib.SequenceMatcher(None, text, name).ratio()
 
 
 @lru_cache(maxsize=4096)
@@ -85,21 +85,21 @@ def _last(name: str) -> str:
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], at: Place = ()) -> list[Problem]:
-    """Pydantic's complaints about the data at a place, in our words."""
-    details = [d for d in error.errors(include_url=False) if not _only_follows(d)]
+    """Pydantic's errors about the data at a place, in our words."""
+    details = [d for d in error.errors(include_url=False) if not _is_consequence(d)]
     return [_problem(d, model, at) for d in details]
 
 
 def sentences(error: ValidationError) -> list[str]:
-    """Pydantic's complaints about values that stand in no file, a line each."""
+    """Pydantic's errors about values that are not from a file, one line each."""
     return [
         ": ".join(filter(None, (".".join(map(str, d["loc"])), shown(d["input"]), rule_of(d))))
         for d in error.errors(include_url=False)
     ]
 
 
-def _only_follows(details: Any) -> bool:
-    """A list that is too short only because its items are wrong, which is told already."""
+def _is_consequence(details: Any) -> bool:
+    """Whether a list is too short only because its items are wrong, which is another error."""
     return details["type"] == "too_short" and bool(details["input"])
 
 
@@ -119,7 +119,7 @@ def _problem(details: Any, model: type[BaseModel], at: Place) -> Problem:
 
 
 def literal_hint(details: Any) -> str:
-    """The nearest of the values that pydantic says are allowed."""
+    """The hint for a value that is not one of those that pydantic lists."""
     choices = details["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
     return nearest(details["input"], choices)
 

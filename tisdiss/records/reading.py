@@ -1,4 +1,4 @@
-"""Reading records: what is wrong is a DamagedError with file, key, value, rule and way out."""
+"""Reads records; a DamagedError gives the file, the key, the value, the rule and the way out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 def read_if_there(
     path: Path, shape: type[Shape], *, way_out: str, needs: tuple[str, ...] = ()
 ) -> Shape | None:
-    """A record, None where there is no file."""
+    """A record; None if there is no file. Other errors as in `read_as`."""
     try:
         return read_as(path, shape, way_out=way_out, needs=needs)
     except FileNotFoundError:
@@ -29,16 +29,16 @@ def read_if_there(
 
 
 def read_as(path: Path, shape: type[Shape], *, way_out: str, needs: tuple[str, ...] = ()) -> Shape:
-    """A record with the keys that it `needs` beyond those of its shape.
+    """A record with the keys of its shape and those in `needs`.
 
-    DamagedError where it is not of that shape; FileNotFoundError where there is no file.
+    Raises DamagedError if the file does not have them, FileNotFoundError if there is none.
     """
     content = read_object(path, way_out=way_out, needs=needs)
     return checked(content, shape, where=str(path), way_out=way_out)
 
 
 def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:
-    """A list of identities."""
+    """A list of identities; errors as in `read_as`."""
     try:
         return tuple(_DIGITS.validate_python(read_json(path, way_out=way_out), strict=True))
     except ValidationError as error:
@@ -47,7 +47,7 @@ def read_digits(path: Path, *, way_out: str) -> tuple[str, ...]:
 
 
 def checked(content: Any, shape: type[Shape], *, where: str, way_out: str) -> Shape:
-    """Data as a model; DamagedError tells the first thing that does not fit."""
+    """Data as a record of this shape; DamagedError gives the first mistake."""
     try:
         return shape.model_validate(content)
     except OverflowError as error:
@@ -57,7 +57,7 @@ def checked(content: Any, shape: type[Shape], *, where: str, way_out: str) -> Sh
         rest = f" (and {len(more)} more)" if more else ""
         place = ".".join(map(str, first.place))
         if first.rule == "this key is missing":
-            problem = f"holds no '{place}'"
+            problem = f"the key '{place}' is missing"
         else:
             problem = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
         raise DamagedError(f"{where}: {problem}{rest}; {way_out}") from None

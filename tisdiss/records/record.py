@@ -1,7 +1,7 @@
-"""What every record on disk is made of: types of its fields, and the shape they belong to.
+"""The base class of records on disk, and the types of their fields.
 
-The shape says which keys a record must have and of which type the known ones are. Keys of other
-versions are kept, and `plain` gives back what was read, in its order.
+A record class states the required keys and the types of the known keys. Keys of other versions are
+kept, and `plain` returns what was read, in its order.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tisdiss.config.choice import OneOf
 from tisdiss.records import names
 
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]+$")]
-"""An identity: it becomes a part of a path."""
+"""An identity, safe as a part of a path."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
-"""At most what JSON and databases of every kind hold."""
+"""A number that JSON and every database can hold."""
 
 
-def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     check(value)
     return value
 
 
-Number = Annotated[float, WrapValidator(_as_written)]
+Number = Annotated[float, WrapValidator(_unchanged)]
 """A number of JSON; 3 stays 3 rather than 3.0."""
 
 Score = Annotated[str, OneOf(names.scores)]
@@ -43,15 +43,15 @@ Score = Annotated[str, OneOf(names.scores)]
 
 
 class Record(BaseModel):
-    """A record or a part of one: what is named has its type, what is not is kept."""
+    """A record or a part of one; known keys are typed, unknown keys are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
     _order: tuple[str, ...] = ()
-    """The keys as they were given."""
+    """The keys in the order of the data."""
 
     @model_validator(mode="wrap")
     @classmethod
-    def _notes_order(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _keep_order(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         record = handler(data)
         if isinstance(data, dict):
             record._order = tuple(data)
@@ -63,7 +63,7 @@ class Record(BaseModel):
         return {key: values[key] for key in (*self._order, *values) if key in values}
 
     def plain(self) -> dict[str, Any]:
-        """What was read, as plain data: no defaults, and every key that has no name here."""
+        """The record as it was read: plain data with unknown keys and without defaults."""
         return self.model_dump(exclude_unset=True)
 
     def updated(self, **values: Any) -> Self:

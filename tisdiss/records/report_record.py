@@ -1,4 +1,4 @@
-"""A report's provenance: where every number comes from."""
+"""The record of a report's provenance: the origin of every number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["paper", "ours", "construction", "measured"]
 
 
 class RunLine(Record):
-    """A planned run: what the plan and its own files say of it."""
+    """A planned run, from the plan and the run's files."""
 
     row: str
     label: str | None = None
@@ -46,19 +46,19 @@ class RunLine(Record):
 
 
 class ReportRun(RunLine):
-    """A planned run as a report knows it."""
+    """A planned run in a report."""
 
     planned_steps: int | None = None
-    """The updates of a training that goes through all its epochs."""
+    """Updates of a training that runs all its epochs."""
     commit_in_history: bool | None = None
 
 
 class ReportClaim(ClaimPart):
-    """A claim as it was decided; None where nothing could be computed."""
+    """A claim and how it was decided; values that could not be computed are None."""
 
     study: str
     status: Literal[Status, "NOT SIGNIFICANT"]
-    """The last is UNDECIDED, in reports of earlier versions."""
+    """NOT SIGNIFICANT is UNDECIDED in reports of earlier versions."""
     reason: str = ""
     difference: Number | None = None
     low: Number | None = None
@@ -90,7 +90,7 @@ class ReportCell(Record):
 
 
 class Interval(Record):
-    """How the intervals of a report were made."""
+    """How the confidence intervals of a report were computed."""
 
     level: Number | None = None
     method: str | None = None
@@ -98,7 +98,7 @@ class Interval(Record):
 
 
 class ReportFile(Record):
-    """provenance.json: where every number of a report comes from."""
+    """provenance.json: the origin of every number of a report."""
 
     interval: Interval
     undefined_scores: dict[str, int] = Field(default={})

@@ -1,7 +1,7 @@
-"""Which code a run was made with: a commit, whether files differ from it, and a hash of the code.
+"""The code that a run was made with: its commit, whether files differ from it, and its hash.
 
-The hash covers what training and evaluation import, and nothing else: words of the commands, the
-harness and the analysis change no weights and no scores.
+The hash covers only what training and evaluation import, because commands, harness and analysis
+affect neither weights nor scores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tisdiss.records.run_record import Revision
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOTS = ("train", "evaluate")
-"""Modules that make weights and scores; what they import, makes them with them."""
+"""Modules that compute weights and scores, with what they import."""
 CODE_SCOPE = 2
 """What a code hash covers: 1, all outside the harness and `cli.py`; 2, what `ROOTS` import. Hashes
 of different scopes cannot be compared."""
@@ -29,13 +29,13 @@ _SHORT = 12
 """Digits that tell versions of one file apart."""
 
 _BUILDER = re.compile(r"[\w.]+:\w+")
-"""How a table names a function that is imported when it is needed: module:function."""
+"""A function in a table that is imported on demand: module:function."""
 
 
 def git_revision(folder: Path = PACKAGE) -> Revision:
-    """The commit and whether files differ from it; None is what is not known.
+    """The commit and whether files differ from it; None if unknown.
 
-    A folder that only lies in somebody's repository, such as an installed package, has no commit.
+    A folder that its repository does not track, such as an installed package, has no commit.
     """
     if not _git(folder, "ls-files", "--", "."):
         return Revision(commit=None, dirty=None)
@@ -50,7 +50,7 @@ def git_revision(folder: Path = PACKAGE) -> Revision:
 
 @cache
 def in_history(commit: str, folder: Path = PACKAGE) -> bool | None:
-    """Whether a commit led to the code at hand; None where there is no history to ask."""
+    """Whether a commit is an ancestor of the present one; None if history is missing or cut."""
     if not _git(folder, "ls-files", "--", "."):
         return None
     if _git(folder, "merge-base", "--is-ancestor", commit, "HEAD") is not None:
@@ -76,19 +76,19 @@ def file_hashes(package: Path = PACKAGE) -> dict[str, str]:
 
 
 def code_files(package: Path = PACKAGE) -> list[str]:
-    """The files that `ROOTS` import, themselves too, also inside functions; in order."""
-    found: set[str] = set()
-    waiting = [f"{root}.py" for root in ROOTS]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and (package / name).is_file():
-            found.add(name)
-            waiting += _imported(package, package / name)
-    return sorted(found)
+    """The files of `ROOTS` and of everything they import, also inside functions; sorted."""
+    files: set[str] = set()
+    queue = [f"{root}.py" for root in ROOTS]
+    while queue:
+        name = queue.pop()
+        if name not in files and (package / name).is_file():
+            files.add(name)
+            queue += _imports(package, package / name)
+    return sorted(files)
 
 
-def _imported(package: Path, source: Path) -> Iterator[str]:
-    """Files of the package that may be what a file imports, or names as what builds a part."""
+def _imports(package: Path, source: Path) -> Iterator[str]:
+    """Candidate files of the package that a file imports or names as module:function."""
     for node in ast.walk(ast.parse(source.read_bytes())):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -111,11 +111,11 @@ def _files_of(package: str, module: str) -> Iterator[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says of a folder's own repository; None if it fails."""
-    # A hook of another repository, or a user's words, may say where git is to look.
+    """The output of git in a folder; None if git fails."""
+    # Variables of a git hook or a user could point git to another repository.
     environment = {key: word for key, word in os.environ.items() if not key.startswith("GIT_")}
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["git", *arguments],
             cwd=folder,
             env=environment,
@@ -126,4 +126,4 @@ def _git(folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()

@@ -1,11 +1,11 @@
-"""A run folder, `runs/<first digits of the identity>/`: the truth about a run.
+"""A run folder, `runs/<first digits of the identity>/`, which holds everything about a run.
 
-    config.json environment.json result.json   what was asked for, where it ran, how it ended
-    events.jsonl                               the journal, appended only
+    config.json environment.json result.json   the settings, where it ran, how it ended
+    events.jsonl                               the journal, append-only
     model.safetensors evaluations/             weights, and one folder per evaluation identity
-    lock                                       who is working on it
+    lock                                       the process that works on it
 
-Every file but the journal is replaced whole. Read `harness/runner.py` for who writes what and when.
+Every file but the journal is replaced whole. `harness/runner.py` shows who writes what and when.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from tisdiss.records.run_record import (
 )
 
 State = Literal["new", "partial", "done", "failed", "damaged"]
-"""How far a run is: `partial` has been started, or misses an evaluation that is now asked for.
-`damaged`: a file of it cannot be read."""
+"""`partial`: the run was started and is not finished, or lacks a requested evaluation. `damaged`: a
+file of it cannot be read."""
 
 _JOURNAL_WAY_OUT = "restore it, or delete the run folder and run again"
 
@@ -60,8 +60,8 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
-        """A folder that is there, by what its config.json says."""
-        return cls(path, cls(path, "")._there("config.json", RunConfig).identity)
+        """An existing folder, with the identity in its config.json."""
+        return cls(path, cls(path, "")._required("config.json", RunConfig).identity)
 
     @property
     def model_file(self) -> Path:
@@ -80,46 +80,46 @@ class RunFolder:
         return self.path / "evaluations" / short(identity)
 
     def config(self) -> RunConfig | None:
-        """What was asked for; None before anything was. Like all records it may be damaged."""
+        """The settings of the run; None before it starts. DamagedError if it cannot be read."""
         return self._read("config.json", RunConfig)
 
     def trained_config(self) -> TrainedConfig:
-        """What was asked for, whole; DamagedError where it is not."""
-        return self._there("config.json", TrainedConfig)
+        """The settings of the run with all required keys; DamagedError otherwise."""
+        return self._required("config.json", TrainedConfig)
 
     def model_name(self) -> str:
-        """What the model is called; DamagedError where the run does not say so."""
-        return self._there("config.json", NamedConfig).name
+        """The name of the model; DamagedError if config.json does not have it."""
+        return self._required("config.json", NamedConfig).name
 
     def environment(self) -> Environment | None:
         return self._read("environment.json", Environment)
 
     def result(self) -> RunResult:
-        """How the run ended; it runs where nothing says so."""
+        """How the run ended; "running" if there is no result.json."""
         return self._read("result.json", RunResult) or RunResult()
 
     def scored(self, evaluation: str) -> Evaluation | None:
-        """What an evaluation scored, None where it is not complete."""
+        """The record of an evaluation; None if it is not complete."""
         folder = self.evaluation(evaluation).relative_to(self.path)
         return self._read(str(folder / "evaluation.json"), Evaluation)
 
     def _read(self, name: str, shape: type[Shape]) -> Shape | None:
-        """A record of the folder, None where it is absent; DamagedError if it cannot be read."""
+        """A record of the folder, None if it is absent; DamagedError if it cannot be read."""
         return read_if_there(self.path / name, shape, way_out=RUN_WAY_OUT)
 
-    def _there(self, name: str, shape: type[Shape]) -> Shape:
-        """A record that has to be there."""
+    def _required(self, name: str, shape: type[Shape]) -> Shape:
+        """A record of the folder; DamagedError if it is absent or cannot be read."""
         record = self._read(name, shape)
         if record is None:
             raise DamagedError(f"{self.path / name}: is missing; {RUN_WAY_OUT}")
         return record
 
     def settings(self) -> TrainConfig:
-        """What was trained, with the defaults of settings that came later."""
+        """The settings of the training, with defaults for settings that were added later."""
         path = self.path / "config.json"
-        train = self._there("config.json", RunConfig).train
+        train = self._required("config.json", RunConfig).train
         if train is None:
-            raise DamagedError(f"{path}: holds no 'train'; {RUN_WAY_OUT}")
+            raise DamagedError(f"{path}: the key 'train' is missing; {RUN_WAY_OUT}")
         return checked(train.plain(), TrainConfig, where=f"{path}: train", way_out=RUN_WAY_OUT)
 
     def write(self, name: str, data: Record | Mapping[str, object]) -> None:
@@ -128,7 +128,7 @@ class RunFolder:
         write_atomic(self.path / name, json_text(whole))
 
     def check(self) -> None:
-        """Refuse a folder that belongs to another run with the same first digits."""
+        """Raise DamagedError if the folder belongs to another run with the same first digits."""
         config = self.config()
         if config and config.identity != self.identity:
             raise DamagedError(
@@ -137,9 +137,9 @@ class RunFolder:
             )
 
     def state(self, evaluations: tuple[str, ...] = ()) -> State:
-        """How far the run is, given the evaluations that are asked for; never `damaged`.
+        """How far the run is, with the requested evaluations.
 
-        Where a file cannot be read that is a DamagedError, which says what to do.
+        Raises DamagedError, with the way out, instead of returning `damaged`.
         """
         if not self.config():
             return "new"
@@ -155,12 +155,12 @@ class RunFolder:
         return record is not None and record.identity == identity
 
     def lease(self, seconds: float = LEASE_SECONDS) -> AbstractContextManager[None]:
-        """Be the only one who works on the run; raises RunHeldError that names who does."""
+        """Hold the run's lock while a block runs; RunHeldError names another holder."""
         return held(self.lock_file, f"run {short(self.identity)}", seconds)
 
 
 def run_folders(runs_dir: Path) -> list[Path]:
-    """The paths of all runs on disk, and of what may hide one."""
+    """The paths of all run folders, also of folders that cannot be read and may be one."""
     return [path for path in sorted(Path(runs_dir).glob("?" * SHORT)) if _may_be_run(path)]
 
 
@@ -169,20 +169,20 @@ def _may_be_run(path: Path) -> bool:
         (path / "config.json").lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # a folder that may not be looked into
+    except OSError:  # the folder cannot be read
         return True
     return True
 
 
 def json_text(data: Any) -> str:
-    """JSON as we store it: indented, in the order given, with a final newline."""
+    """JSON as we store it: indented, in the order of the data, with a final newline."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 class Journal:
     """Appends events; a line is on the disk when `append` returns.
 
-    A kill can tear the last line: it is cut off before the next is written.
+    A kill can leave an incomplete last line, which is cut off before the next is written.
     """
 
     def __init__(self, path: Path):
@@ -193,11 +193,11 @@ class Journal:
 
     def append(self, event: Logged) -> Event:
         """Write {"ts_ms", "kind", "step", "epoch", "metrics", ...}; returns it with its time."""
-        stamped = {"ts_ms": time.time_ns() // 1_000_000, **event}
-        self._file.write(json.dumps(stamped) + "\n")
+        record = {"ts_ms": time.time_ns() // 1_000_000, **event}
+        self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         flush(self._file.fileno())
-        return Event.model_validate(stamped)
+        return Event.model_validate(record)
 
     def close(self) -> None:
         self._file.close()
@@ -214,16 +214,16 @@ class Follower:
 
     def __init__(self, path: Path):
         self.path = path
-        self.read = path.stat().st_size if path.is_file() else 0
+        self.offset = path.stat().st_size if path.is_file() else 0
 
     def news(self) -> list[Event]:
-        """The events that are complete since the last call; damaged ones are left to others."""
-        if not self.path.is_file() or self.path.stat().st_size <= self.read:
+        """The complete events since the last call; damaged ones are skipped."""
+        if not self.path.is_file() or self.path.stat().st_size <= self.offset:
             return []
         with self.path.open("rb") as file:
-            file.seek(self.read)
+            file.seek(self.offset)
             *lines, rest = file.read().split(b"\n")
-            self.read = file.tell() - len(rest)
+            self.offset = file.tell() - len(rest)
         events = []
         for line in lines:
             with suppress(DamagedError):
@@ -233,7 +233,7 @@ class Follower:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off the last line of a file where it has no end: who wrote it was killed."""
+    """Cut off an incomplete last line of a file, whose writer was killed."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
@@ -245,28 +245,28 @@ def cut_torn_line(path: Path) -> None:
 
 
 def read_journal(path: Path) -> list[Event]:
-    """All events; a torn last line is dropped, any other bad line is an error with its number."""
+    """All events but an incomplete last line; DamagedError gives the number of another bad line."""
     lines = numbered_lines(path, way_out=_JOURNAL_WAY_OUT)
     return [_event(line, where) for where, line in lines]
 
 
 def numbered_lines(path: Path, *, way_out: str) -> list[tuple[str, Any]]:
-    """("file:line", value) of each line of JSON; without the last one where it is torn."""
+    """("file:line", value) of each complete line of JSON."""
     damage = f"the journal was damaged: {way_out}"
     try:
         *lines, _ = read_whole(path, way_out=damage).split(b"\n")
     except FileNotFoundError:
         return []
-    # The rest behind the last line is torn, or being written now.
+    # What follows the last newline is incomplete, or being written now.
     places = [f"{path}:{number}" for number in range(1, len(lines) + 1)]
     return [(at, _parsed(line, at, damage)) for at, line in zip(places, lines, strict=True)]
 
 
-def _parsed(line: bytes, where: str, told: str) -> Any:
+def _parsed(line: bytes, where: str, way_out: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{where}: not a JSON event ({error}); {told}") from error
+        raise DamagedError(f"{where}: not a JSON event ({error}); {way_out}") from error
 
 
 def _event(value: Any, where: str) -> Event:

@@ -27,7 +27,7 @@ class TrainPart(Record):
 
 
 class RunConfig(Record):
-    """config.json: what was asked for."""
+    """config.json: the settings of a run."""
 
     identity: Digits
     parent: Digits | None = None
@@ -44,21 +44,21 @@ class NamedConfig(RunConfig):
 
 
 class TrainedConfig(NamedConfig):
-    """config.json with all that tells a run from others."""
+    """config.json with everything that distinguishes a run."""
 
     data_manifest: str
     train: TrainPart
 
 
 class Revision(Record):
-    """The commit of the code, None where it is not known."""
+    """The commit of the code, None if unknown."""
 
     commit: str | None = None
     dirty: bool | None = None
 
 
 class Environment(Record):
-    """environment.json: where, and with which code."""
+    """environment.json: the machine and the code of a run."""
 
     python: str | None = None
     torch: str | None = None
@@ -74,7 +74,7 @@ class Environment(Record):
     code_files: dict[str, str] | None = None
     """The files that `code_hash` covers, each with the beginning of its own hash."""
     resumed: list[Environment] = Field(default=[])
-    """Where it went on since, with what code."""
+    """Other environments in which the run was resumed."""
 
 
 Status = Literal["running", "done", "imported", "failed", "diverged"]
@@ -95,7 +95,7 @@ class RunResult(Record):
 
 
 class Evaluation(Record):
-    """evaluation.json: what was scored."""
+    """evaluation.json: the model and the mixtures that were scored."""
 
     model: str | None = None
     mixtures: Count | None = None
@@ -106,7 +106,7 @@ class Evaluation(Record):
 
 
 class Logged(TypedDict):
-    """An event before the journal gives it its time."""
+    """An event before the journal adds its time."""
 
     kind: str
     step: int
@@ -126,7 +126,7 @@ class Event(Record):
     metrics: dict[str, float] = Field(default={})
     evaluation: Digits | None = None
     text: str | None = None
-    """Of a warning."""
+    """The text of a warning."""
 
     @model_validator(mode="after")
     def _depths_name_their_evaluation(self) -> Event:

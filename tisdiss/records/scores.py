@@ -17,36 +17,36 @@ _SCORED = ("mixture_id", "n_re")
 
 
 def read_scores(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Scores with the columns that every evaluation has, and those that are asked for.
+    """Scores with the columns that every evaluation has and those in `columns`.
 
-    DamagedError says how to get them anew; nothing but the evaluation is repeated.
+    DamagedError tells how to repeat the evaluation alone.
     """
     import pandas as pd
     import pyarrow
 
     way_out = f"delete {path.parent} and run the study again: only the evaluation is repeated"
     if not path.is_file():
-        what = "is no file" if os.path.lexists(path) else "is missing"
-        raise DamagedError(f"{path} {what}: {way_out}")
+        state = "is not a file" if os.path.lexists(path) else "is missing"
+        raise DamagedError(f"{path} {state}: {way_out}")
     try:
         scores = pd.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DamagedError(f"{path} cannot be read ({error}): {way_out}") from error
-    wanted = dict.fromkeys((*_SCORED, *columns))
-    if absent := [name for name in wanted if name not in scores]:
+    columns = dict.fromkeys((*_SCORED, *columns))
+    if absent := [name for name in columns if name not in scores]:
         raise DamagedError(f"{path} lacks {', '.join(absent)}: {way_out}")
     if scores.empty:
-        raise DamagedError(f"{path} holds no scores: {way_out}")
+        raise DamagedError(f"{path} has no scores: {way_out}")
     if scores[list(_SCORED)].isna().any(axis=None):
-        raise DamagedError(f"{path} does not say what was scored in every line: {way_out}")
+        raise DamagedError(f"{path} has lines without mixture or depth: {way_out}")
     for name in {"n_re", "slot", *names.score_columns()} & set(scores):
         if not pd.api.types.is_numeric_dtype(scores[name]):
-            raise DamagedError(f"{path} holds {name} that is no number: {way_out}")
+            raise DamagedError(f"{path} has {name} that is not a number: {way_out}")
     return scores
 
 
 def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
-    """Mean scores at each N_re over mixtures and speakers, and how many mixtures there are.
+    """Mean scores by N_re over mixtures and speakers, and the number of mixtures.
 
     Values that are not finite count as missing.
     """

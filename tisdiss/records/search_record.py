@@ -1,4 +1,4 @@
-"""Searches, as the harness writes and analysis reads them."""
+"""Records of searches, which the harness writes and analysis reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The path of each claim over seeds, as `tisdiss run --until-decided` leaves it and goes on."""
+"""The looks at each claim over seeds, which `tisdiss run --until-decided` saves and resumes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from tisdiss.records.record import Count, Record
 SEED_PATH_SCHEMA = 1
 
 Outcome = Literal["OPEN", "PASS", "FAIL", "FUTILE", "UNDECIDED", "NOT ASKED"]
-"""OPEN: more seeds may decide it. FUTILE: they hardly would. UNDECIDED: there are no more.
-NOT ASKED: no seed changes it, or it is decided."""
+"""OPEN: more seeds may decide the claim. FUTILE: more seeds would hardly decide it. UNDECIDED: no
+seeds are left. NOT ASKED: no seed changes it, or it is decided already."""
 
 
 class Look(Record):
-    """A claim at so many seeds: the comparison that is least above 0, in dB."""
+    """A claim after this many seeds: its comparison with the least evidence of being above 0."""
 
     seeds: Count
     difference: float
+    """In dB."""
     low: float
     high: float
-    """Of the 95 % interval that disregards other looks."""
+    """Ends of the 95 % confidence interval, not corrected for other looks."""
     p: float
     level: float
-    """What p must not exceed, so that all looks together err in 5 % of cases."""
+    """The largest p that decides, such that all looks together err in 5 % of cases."""
     power: float
-    """The probability that the last look decides, as these seeds have it."""
+    """The probability that the last look decides, estimated from these seeds."""
 
 
 class ClaimPath(Record):
@@ -42,10 +43,10 @@ class ClaimPath(Record):
     outcome: Outcome
     reason: str = ""
     next_seed: Count | None = None
-    """What rows that lack it train next; None where no seed is asked for."""
+    """The seed that rows without it train next; None if none is requested."""
     looks: list[Look] = Field(default=[])
     begun: bool = False
-    """Whether seeds were asked for: from then on each look has a level of its own."""
+    """Whether seeds were requested; from then on each look has its own level."""
 
 
 class SeedPath(Record):
@@ -60,25 +61,25 @@ class SeedPath(Record):
 
     @property
     def open(self) -> list[ClaimPath]:
-        """The claims that ask for a seed, the most promising first."""
+        """The claims that request a seed, by decreasing power."""
         asking = [claim for claim in self.claims if claim.next_seed is not None]
         return sorted(asking, key=lambda claim: -(claim.looks[-1].power if claim.looks else 1.0))
 
 
 def seed_path_file(runs_dir: Path, study: str, profile: str) -> Path:
-    """Where the path of a study at a profile lies."""
+    """The file of a study at a profile."""
     return Path(runs_dir) / "until_decided" / f"{study}.{profile}.json"
 
 
 def read_seed_path(runs_dir: Path, study: str, profile: str) -> SeedPath | None:
-    """What an earlier command left; DamagedError if it cannot be read."""
+    """The file of an earlier command, None without one; DamagedError if it cannot be read."""
     path = seed_path_file(runs_dir, study, profile)
-    way_out = "delete it: the claims are then tested as if nobody had looked at them"
+    way_out = "delete it: the claims are then tested as if there had been no looks before"
     return read_if_there(path, SeedPath, way_out=way_out)
 
 
 def write_seed_path(runs_dir: Path, path: SeedPath) -> Path:
-    """Replace the file of the study."""
+    """Write the file of the study and return its path."""
     file = seed_path_file(runs_dir, path.study, path.profile)
     write_atomic(file, path.model_dump_json(by_alias=True, indent=2) + "\n")
     return file

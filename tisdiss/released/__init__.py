@@ -1,9 +1,9 @@
 """Checkpoints of the released code and of ESPnet's TF-GridNet.
 
-model_config(meta)           the settings of ours that the authors' settings mean
-build(meta)                  the model that they describe
-load(model, state_dict)      their weights into it
-export(model)                its weights by their names
+model_config(meta)           our settings for the authors' settings
+build(meta)                  a model with these settings
+load(model, state_dict)      fill it with the authors' weights
+export(model)                its weights under the authors' names
 load_released(path, meta)    a model with its weights, from a checkpoint file
 """
 

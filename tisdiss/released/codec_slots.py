@@ -18,7 +18,7 @@ from tisdiss.released.slots import Slots, module_slots, slot_of
 
 
 def codec_slots(encoder: Any, decoder: nn.Module) -> Slots:
-    """The slots of both; but for a convolution as decoder, which has a later place."""
+    """The slots of encoder and decoder, without a convolutional decoder, whose slots come later."""
     if isinstance(encoder, ConvEncoder):
         yield from module_slots("conv", encoder, {"conv": "0", "norm": "1"})
         return
@@ -59,7 +59,7 @@ def _conv_decoder(codec: ConvBandDecoder, i: int, rows: slice) -> Slots:
 
 
 def _tiger_encoder(codec: ConvBandEncoder, i: int, rows: slice) -> Slots:
-    """All real rows of a band come before its imaginary rows."""
+    """In released tensors, all real rows of a band come before its imaginary rows."""
     n_rows = rows.stop - rows.start
     yield "0.weight", slot_of(codec.gamma[rows].unflatten(0, (-1, 2)).T, n_rows)
     yield "0.bias", slot_of(codec.beta[rows].unflatten(0, (-1, 2)).T, n_rows)
@@ -69,7 +69,7 @@ def _tiger_encoder(codec: ConvBandEncoder, i: int, rows: slice) -> Slots:
 
 
 def _tiger_decoder(codec: TigerDecoder, i: int, rows: slice) -> Slots:
-    """value | gate, then real | imaginary, then the band's bins."""
+    """Order of released rows: value | gate, then real | imaginary, then the band's bins."""
     yield "0.weight", slot_of(codec.slope[i : i + 1])
     weight = codec.weight[rows].unflatten(0, (-1, 2)).permute(2, 1, 0, 3)
     yield "1.weight", slot_of(weight, 4 * weight.shape[2], weight.shape[3], 1)

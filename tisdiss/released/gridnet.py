@@ -13,7 +13,7 @@ from tisdiss.released.slots import Slots, module_slots, read_settings, slot_of
 
 VERSIONS = {"tfgridnet": 1, "tfgridnetv2": 2}
 
-# What both classes assume for a setting that is absent.
+# Defaults of both classes.
 _DEFAULTS = {
     "n_srcs": 2,
     "n_fft": 128,
@@ -29,13 +29,13 @@ _DEFAULTS = {
     "emb_hs": 1,
     "activation": "prelu",
     "eps": 1e-5,
-    "use_builtin_complex": False,  # decides nothing that is computed
+    "use_builtin_complex": False,  # has no effect on results
 }
 _ONLY = {"window": "hann", "n_imics": 1, "activation": "prelu"}
 
 
 def model_config(kind: str, conf: Mapping[str, Any], sample_rate: int) -> ModelConfig:
-    """Our settings for those of a separator of one of the `VERSIONS`."""
+    """Our settings for a separator of one of the `VERSIONS`."""
     settings = read_settings(kind, conf, _DEFAULTS, _ONLY)
     structure = {"m_sep": settings["n_layers"], "n_sep": 1, "m_re": 0, "n_re": 0}
     grid = {
@@ -65,7 +65,7 @@ def model_config(kind: str, conf: Mapping[str, Any], sample_rate: int) -> ModelC
 
 
 def slots(model: TISDiSS) -> Slots:
-    """Every released name, without its first part, with its slot, in the released order."""
+    """Each released name, without its first part, with its slot, in the released order."""
     yield from module_slots("conv", model.encoder, {"conv": "0", "norm": "1"})
     attention = _by_head if model.config.grid.version == 1 else _all_heads
     for i, block in enumerate(model.separator.blocks):
@@ -79,7 +79,7 @@ def slots(model: TISDiSS) -> Slots:
 
 
 def _path_slots(prefix: str, path: nn.Module, version: int) -> Slots:
-    """Version 1 keeps its channel norms as (1, channels, 1, 1)."""
+    """Version 1 stores its channel norms as (1, channels, 1, 1)."""
     assert isinstance(path, GridPath)
     if version == 1:
         shape = (1, path.norm.weight.numel(), 1, 1)
@@ -115,10 +115,10 @@ def _all_heads(block: GridBlock) -> Slots:
         weight = projection.linear.weight
         yield f"attn_conv_{letter}.weight", slot_of(weight, *weight.shape, 1, 1)
         yield f"attn_conv_{letter}.bias", slot_of(projection.linear.bias)
-        for name, ours in (("gamma", projection.gain), ("beta", projection.bias)):
-            turned = ours.permute(1, 0, 3, 2)  # 1, heads, width, bins
-            shape = (*turned.shape[:3], 1, turned.shape[3])
-            yield f"attn_norm_{letter}.{name}", slot_of(turned, *shape)
+        for name, parameter in (("gamma", projection.gain), ("beta", projection.bias)):
+            tensor = parameter.permute(1, 0, 3, 2)  # 1, heads, width, bins
+            shape = (*tensor.shape[:3], 1, tensor.shape[3])
+            yield f"attn_norm_{letter}.{name}", slot_of(tensor, *shape)
         yield f"attn_norm_{letter}.act.weight", slot_of(projection.slope)
 
 

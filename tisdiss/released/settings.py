@@ -1,4 +1,4 @@
-"""Settings of the released separators, as ours; what cannot be expressed is refused by name."""
+"""Converts settings of the released separators to ours; refuses those without an equivalent."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConf
 from tisdiss.released import gridnet
 from tisdiss.released.slots import read_settings
 
-# What the released classes assume for a setting that is absent. Their default norm is misspelt and
-# refused by themselves; the only one that was ever used stands here.
+# Defaults of the released classes. They misspell their default norm and refuse it themselves; this
+# is the only norm that was used.
 _COMMON = {
     "num_spk": 2,
     "emb_dim": 128,
@@ -66,7 +66,7 @@ _DEFAULTS = {
         "freqs_per_bands": None,
     },
 }
-# Settings of parts that no published model uses and we do not build.
+# The only supported values: no published model uses other parts, and we do not build them.
 _ONLY = {
     "dropout": 0.0,
     "spk_path_enable": True,
@@ -79,7 +79,7 @@ _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 
 def model_config(meta: Mapping[str, Any]) -> ModelConfig:
-    """Our settings for released ones; what cannot be expressed is refused by name."""
+    """Our settings for released ones; ValueError names a setting without an equivalent."""
     kind = meta.get("kind") or meta.get("separator") or "tisdiss"
     kinds = (*_DEFAULTS, *gridnet.VERSIONS)
     if kind not in kinds:
@@ -88,9 +88,9 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig:
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
     settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
-    normalised = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
-    if not normalised:
-        raise ValueError("normalize_variance=False: our models always divide by the deviation")
+    normalises = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
+    if not normalises:
+        raise ValueError("normalize_variance=False: our models always normalise; set it to True")
     grid = {"n_fft": 128, "hop_length": 64, **meta.get("encoder_conf", {}), **meta}
     codec = _codec(settings, grid["n_fft"], grid["hop_length"], meta.get("sample_rate"))
     structure = _tisdiss(settings) if kind == "tisdiss" else _tflocoformer(settings)
@@ -149,16 +149,17 @@ def _codec(
     return CodecConfig.model_validate(codec)
 
 
-def _check_widths(n_fft: int, sample_rate: int, given: list[int] | None) -> None:
-    """The released layout is in Hz (62.5, 125 and 250 a band), ours in parts of the spectrum."""
+def _check_widths(n_fft: int, sample_rate: int, freqs_per_bands: list[int] | None) -> None:
+    """Compare band widths: released ones are in Hz (62.5, 125, 250), ours parts of the spectrum."""
     bins = n_fft // 2 + 1
     widths = [math.floor(hz / (sample_rate / 2) * bins) for hz in (62.5, 125, 250)]
     released = [1, *[widths[0]] * 16, *[widths[1]] * 8, *[widths[2]] * 8]
     if sum(released) < bins:
         released.append(bins - sum(released))
     ours = [len(band) for band in tiger_bands(n_fft=n_fft)]
-    if list(given or released) != ours:
-        raise ValueError(f"band widths {list(given or released)}: ours at n_fft={n_fft} are {ours}")
+    theirs = list(freqs_per_bands or released)
+    if theirs != ours:
+        raise ValueError(f"band widths {theirs}: ours at n_fft={n_fft} are {ours}")
 
 
 def _tflocoformer(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def _splitter(released: str) -> str:
 def _terms(
     settings: Mapping[str, Any], sep: tuple[bool, bool], re: tuple[bool, bool], early_split: bool
 ) -> Iterator[LossTerm]:
-    """With the encoder's decoder on, its last depth is the split term, whatever spliter_loss is."""
+    """With encoder_decoder on, its last depth is the split term, whatever spliter_loss is."""
     yield "last"
     if settings["encoder_decoder"] and any(sep):
         yield "sep"
@@ -226,10 +227,10 @@ def _terms(
 
 
 def _decode(blocks: int, passes: int, each_pass: bool, each_layer: bool) -> Decode:
-    """ "auto" where it selects the same depths, so that equal models have equal settings."""
+    """ "auto" if it selects the same depths, so that equal models have equal settings."""
     auto = "layers" if passes == 1 else "repetitions"
     if each_layer and not each_pass:
         return "last-layers"
-    wanted: Decode = "layers" if each_layer else "repetitions"
+    explicit: Decode = "layers" if each_layer else "repetitions"
     unset = not (each_pass or each_layer)
-    return "auto" if unset or wanted == auto or blocks == 1 else wanted
+    return "auto" if unset or explicit == auto or blocks == 1 else explicit

@@ -1,8 +1,8 @@
-"""The released checkpoints: their settings and key names, and nothing else knows them.
+"""The key names of released checkpoints; no module outside this folder knows them.
 
 `build(meta)` makes our model from the released settings, `load(model, state_dict)` fills it with
-the released tensors and `export(model)` writes them back under the released names. The released
-code calls our separator "encoder", its residual module "concat block", and counts a path's
+the released tensors and `export(model)` returns them under the released names. The released code
+calls our separator "encoder" and its residual module "concat block", and counts a path's
 feed-forwards from the end.
 """
 
@@ -36,19 +36,19 @@ from tisdiss.separator import Separator
 
 
 def build(meta: Mapping[str, Any]) -> TISDiSS:
-    """Our model for released settings: a golden file's meta data or a recipe's config.yaml."""
+    """Our model for released settings: the metadata of a golden file, or a recipe's config.yaml."""
     return TISDiSS.from_config(model_config(meta))
 
 
 def load_released(path: Path, meta: Mapping[str, Any]) -> TISDiSS:
-    """Our model with the weights of a released .pth file, or of a training state with them.
+    """Our model with the weights of a released .pth file or training state.
 
-    ValueError, one short line or a few, where they do not fit or are not plain tensors.
+    Raises a ValueError of a few short lines if they do not fit or are not plain tensors.
     """
     model = build(meta)
-    held = read_released(Path(path))
+    content = read_released(Path(path))
     try:
-        load(model, held)
+        load(model, content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return model
@@ -57,9 +57,9 @@ def load_released(path: Path, meta: Mapping[str, Any]) -> TISDiSS:
 def load(model: TISDiSS, state_dict: Mapping[str, Any]) -> None:
     """Fill the model with tensors under their released names; every name and shape must fit.
 
-    What a wrapper put before the names is dropped, and so is what else a training state holds.
-    Numbers of any floating type become the model's. Rotary frequencies are constants here: the
-    released copies are compared and dropped.
+    Prefixes of wrappers and other contents of a training state are ignored. Floating-point numbers
+    are converted to the model's type. Rotary frequencies are constants here: the released copies
+    are compared, not loaded.
     """
     slots = dict(_slots(model))
     fill(slots, weights_in(slots, state_dict))
@@ -68,15 +68,15 @@ def load(model: TISDiSS, state_dict: Mapping[str, Any]) -> None:
 def export(model: TISDiSS) -> dict[str, Tensor]:
     """The model's weights under the released names, in the released order and shapes.
 
-    The residual module that a single Sep-Block never uses has no weights here; it is written as
-    the identity, since the released class expects it.
+    A single Sep-Block never uses its residual module, so it has no weights here. Placeholder values
+    are exported for it, because the released class expects them.
     """
     like = next(model.parameters())
     return {name: slot.tensor.to(like).reshape(slot.shape).clone() for name, slot in _slots(model)}
 
 
 def _slots(model: TISDiSS) -> Slots:
-    """Every released name with its slot, in the released order."""
+    """Each released name with its slot, in the released order."""
     if model.config.has_grid:
         return ((f"separator.{name}", slot) for name, slot in gridnet.slots(model))
     config, decoder = model.config, getattr(model.decoder, "inner", model.decoder)

@@ -1,1 +1,1 @@
-"""Sound files as others made them: what is read decides, not what a header promises."""
+"""Sound files of any origin; headers are not trusted."""

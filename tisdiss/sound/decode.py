@@ -1,4 +1,4 @@
-"""Sound files, read whole: what is read decides their length, not what their header promises."""
+"""Reads sound files whole; their length is what can be read, not what their header says."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from tisdiss.sound.mpeg import frames_of
 from tisdiss.sound.outputs import check_file
 
 BLOCK = 2**16
-"""Samples (of every channel) that are read at a time."""
+"""Samples per channel that are read at a time."""
 
 _SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)", re.MULTILINE)
 _FRAMES = re.compile(
@@ -23,33 +23,33 @@ _FRAMES = re.compile(
 _NIST_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 _OGG_PAGE, _OGG_END = b"OggS", 4
 _OGG_SEARCH = 2**17
-"""Bytes at the end of a file that hold the start of an Ogg page: one has at most 65,307."""
+"""Bytes at the end of a file that contain the start of the last Ogg page, of at most 65,307."""
 _HEADER_BYTES = 1024
 """A longer file holds more than a header."""
 _RATES = (1000, 1_000_000)
-"""Hz. Beyond, a header is damaged; to resample from there would take all memory."""
+"""Hz. Outside, the header is damaged, and resampling would exhaust memory."""
 _STREAMED = 2**30
-"""A writer that does not know the length in advance promises about 2**32 bytes."""
+"""Sizes from here on are placeholders: a writer that streams puts about 2**32 bytes."""
 UNKNOWN = 2**63 - 1
-"""The length that libsndfile takes for unknown: it then counts, or reads to the end."""
+"""The length that means unknown to libsndfile, which then counts or reads to the end."""
 
 
-_CUT_SHORT = "corrupt or no audio: ends before its header says"
+_CUT_SHORT = "corrupt or no audio: ends earlier than its header says"
 
 
 class Refused(ValueError):
-    """A file that is not used; the message is the rule that it breaks, without the file's name."""
+    """A file is rejected; the message is the rule that it breaks, without the file's name."""
 
 
 class Undecodable(Refused):
-    """A file that is no sound, or none of a kind that can be decoded."""
+    """A file is not sound, or of a kind that cannot be decoded."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """A sound file, open for reading; `Refused` where it is none or ends early.
+    """Open a sound file for reading; raises `Refused` if it is none or ends early.
 
-    Of its `frames` nothing may be believed: read `blocks`.
+    The file's `frames` may be wrong; read it with `blocks`.
     """
     try:
         if path.stat().st_size == 0:
@@ -72,22 +72,22 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 @contextmanager
 def named(path: Path) -> Iterator[soundfile.SoundFile]:
-    """As `opened`, with every refusal as a ValueError that names the file."""
+    """As `opened`, but each `Refused` becomes a ValueError that names the file."""
     path = Path(path)
     check_file(path)
     try:
         with opened(path) as file:
             yield file
     except Undecodable as refusal:
-        raise ValueError(f"{path}: {refusal}; WAV, FLAC, OGG and MP3 can") from refusal
+        raise ValueError(f"{path}: {refusal}; use WAV, FLAC, OGG or MP3") from refusal
     except Refused as refusal:
         raise ValueError(f"{path}: {refusal}") from refusal
 
 
 def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator[np.ndarray]:
-    """All samples of a file as arrays (up to `size`, channels), to where they really end.
+    """All samples of a file as arrays (up to `size`, channels), up to their actual end.
 
-    `Refused` for samples that are not finite, or fewer than a known length.
+    Raises `Refused` for no samples, samples that are not finite, or fewer than a known length.
     """
     promised, read = file.frames, 0
     while len(block := file.read(size, dtype=dtype, always_2d=True)):
@@ -102,16 +102,16 @@ def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator
 
 
 def read_sound(path: Path, dtype: str = "float64") -> tuple[np.ndarray, int]:
-    """All channels (samples, channels) of a file, and its rate in Hz; `Refused` says why not."""
+    """All channels (samples, channels) of a file, and its rate in Hz; raises `Refused`."""
     with opened(path) as file:
         return np.concatenate(list(blocks(file, dtype))), file.samplerate
 
 
 def _check_whole(file: soundfile.SoundFile, path: Path) -> None:
-    """Refuse a file that is shorter than its header says, which libsndfile at most logs."""
+    """Raise `Refused` for a file shorter than its header says, which libsndfile at most logs."""
     if not _RATES[0] <= file.samplerate <= _RATES[1]:
         raise Refused(
-            f"a rate of {file.samplerate} Hz in its header; sound has {_RATES[0]} to {_RATES[1]} Hz"
+            f"its header has a rate of {file.samplerate} Hz; {_RATES[0]} to {_RATES[1]} Hz are read"
         )
     log = file.extra_info
     sizes = [(int(promised), int(there)) for promised, there in _SIZES.findall(log)]
@@ -121,16 +121,14 @@ def _check_whole(file: soundfile.SoundFile, path: Path) -> None:
             sizes += [(int(n), file.frames) for n in _NIST_SAMPLES.findall(raw.read(1024))]
     if any(there < promised < _STREAMED for promised, there in sizes):
         raise Refused(_CUT_SHORT)
-    if file.format == "OGG" and not _ends_marked(path):
+    if file.format == "OGG" and not _has_last_page(path):
         raise Refused("corrupt or no audio: an Ogg file without its last page")
     if not file.frames and path.stat().st_size > _HEADER_BYTES:
-        raise Refused(
-            "its header was never finished: it promises no samples, but the file has some"
-        )
+        raise Refused("its header was never finished: it states no samples, but the file has some")
 
 
-def _ends_marked(path: Path) -> bool:
-    """Whether the last page of an Ogg file is whole and says that it is the last."""
+def _has_last_page(path: Path) -> bool:
+    """Whether the last page of an Ogg file is complete and marked as the last."""
     with path.open("rb") as raw:
         raw.seek(max(0, path.stat().st_size - _OGG_SEARCH))
         tail = raw.read()
@@ -143,10 +141,10 @@ def _ends_marked(path: Path) -> bool:
 
 
 class _Forwards(soundfile.SoundFile):
-    """A file that is read once, from its start to its end.
+    """A file that is read once, from start to end.
 
-    A seekable one seeks to where it is after each read, which fails at the end of a FLAC of unknown
-    length, and takes its last samples with it.
+    A seekable SoundFile seeks to its own position after each read. At the end of a FLAC of unknown
+    length that fails, and the last samples are lost.
     """
 
     def seekable(self) -> bool:
@@ -154,7 +152,7 @@ class _Forwards(soundfile.SoundFile):
 
 
 class _Endless(io.RawIOBase):
-    """A file from `start` on that does not tell its length."""
+    """A file from byte `start` on that reports an unknown length."""
 
     def __init__(self, file: BinaryIO, start: int) -> None:
         self.file, self.start, self.at_end = file, start, False

@@ -1,8 +1,8 @@
-"""The frames of an MP3 file, counted: its header, where it has one, may promise another length.
+"""Counts the frames of an MP3 file, because its header may be missing or state another length.
 
-An MP3 file is a row of frames of 1152 or 576 samples. A first frame without sound may say how many
-follow ("Xing" or "Info"). Files that were joined, cut or recorded from a stream say something else,
-or nothing, and decoders believe the header, or guess the length from the first frame.
+An MP3 file is a sequence of frames of 1152 or 576 samples. The first frame may be a header without
+sound that states how many follow ("Xing" or "Info"). In files that were joined, cut or recorded
+from a stream it is wrong or missing, and decoders trust it or guess from the first frame.
 """
 
 import mmap
@@ -16,21 +16,21 @@ _BIT_RATES = {  # kbit/s by index, of MPEG 1 and of MPEG 2 and 2.5
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _LAYER_III = 1
 _HEADER_SPAN = 200
-"""Bytes of the first frame in which "Xing" or "Info" may stand."""
+"""Bytes of the first frame that may contain "Xing" or "Info"."""
 _SEARCH = 2**20
-"""Bytes that are searched for the next frame behind something that is none."""
+"""Bytes to search for the next frame after data that is not a frame."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """What an MP3 file holds."""
+    """The frames of an MP3 file."""
 
     count: int
     """Frames of sound."""
     promised: int | None
     """Frames of sound by its header; None without a header."""
     after_header: int
-    """Where the first frame of sound starts, in bytes."""
+    """Offset of the first frame of sound, in bytes."""
 
     @property
     def cut_short(self) -> bool:
@@ -43,7 +43,7 @@ class Frames:
 
 
 def frames_of(path: Path) -> Frames | None:
-    """The frames of a file; None where it is no MP3."""
+    """The frames of a file; None if it is not an MP3."""
     if path.stat().st_size < 4:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -57,12 +57,12 @@ def frames_of(path: Path) -> Frames | None:
 
 
 def _slack(promised: int) -> int:
-    """Frames that encoders may count or not: one, or one in two hundred."""
+    """Tolerance in frames, because encoders count differently: one, or one in two hundred."""
     return max(1, promised // 200)
 
 
 def _skip_tags(data: mmap.mmap, at: int) -> int:
-    """The place behind ID3 tags, whose size is four times seven bits."""
+    """The offset after ID3 tags, whose size field is four times seven bits."""
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         a, b, c, d = data[at + 6 : at + 10]
         at += 10 + (a << 21 | b << 14 | c << 7 | d)
@@ -70,7 +70,7 @@ def _skip_tags(data: mmap.mmap, at: int) -> int:
 
 
 def _size(data: mmap.mmap, at: int) -> int:
-    """Bytes of the frame of layer III that starts here; 0 if none does."""
+    """Bytes of the layer III frame that starts here; 0 if none does."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return 0
     version, layer = data[at + 1] >> 3 & 3, data[at + 1] >> 1 & 3
@@ -86,7 +86,7 @@ def _promised(data: mmap.mmap, first: int) -> int | None:
     head = data[first : first + _HEADER_SPAN]
     for mark in (b"Xing", b"Info"):
         at = head.find(mark)
-        if at >= 0 and head[at + 7] & 1:  # its flags say that a number of frames follows
+        if at >= 0 and head[at + 7] & 1:  # flag: the number of frames follows
             return int.from_bytes(head[at + 8 : at + 12], "big")
     return None
 
@@ -104,7 +104,7 @@ def _count(data: mmap.mmap, at: int) -> int:
 
 
 def _next_frame(data: mmap.mmap, at: int) -> int:
-    """Where two frames follow each other, at most a mebibyte ahead; else the end."""
+    """The offset of the next two consecutive frames within `_SEARCH` bytes; else the end."""
     end = min(len(data), at + _SEARCH)
     while (at := data.find(b"\xff", at, end)) >= 0:
         size = _size(data, at)

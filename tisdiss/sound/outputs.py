@@ -1,24 +1,24 @@
-"""Which files `separate` reads and writes: everything is checked before anything is loaded."""
+"""Checks of the files that `separate` reads and writes, before anything is loaded."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 
 def speaker_file(source: Path, folder: Path, speaker: int) -> Path:
-    """`folder`/<name>_speaker1.wav and so on."""
+    """The output file of one speaker: `folder`/<name>_speaker1.wav and so on."""
     return folder / f"{Path(source).stem}_speaker{speaker}.wav"
 
 
 def check_file(source: Path) -> None:
-    """Refuse what is no file."""
+    """Raise ValueError unless the source is a file."""
     if source.is_dir():
-        raise ValueError(f"{source}: a folder; name the sound files in it")
+        raise ValueError(f"{source} is a folder; name the sound files in it")
     if not source.is_file():
         raise ValueError(f"{source}: no such sound file")
 
 
 def check_sources(sources: Sequence[Path]) -> None:
-    """Refuse what is no file, and files whose outputs would have the same names."""
+    """Raise ValueError unless all sources are files whose outputs have different names."""
     for source in sources:
         check_file(source)
     names = [source.stem for source in sources]
@@ -31,25 +31,24 @@ def check_sources(sources: Sequence[Path]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder for results that is, or lies in, a file."""
+    """Raise ValueError if the output folder, or a folder above it, is a file."""
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise ValueError(f"{folder}: {place} is a file; name a folder (-o)")
 
 
 def check_targets(sources: Sequence[Path], folder: Path, n_src: int, *, force: bool) -> None:
-    """Refuse to write over an input at all, and over another file unless it is asked for."""
+    """Raise ValueError if an output would replace an input, or another file without `force`."""
     inputs = [source.resolve() for source in sources]
     for source in sources:
         for speaker in range(1, n_src + 1):
             target = speaker_file(source, folder, speaker)
             if target.resolve() in inputs:
                 raise ValueError(
-                    f"{target} is to be separated itself, and the result of {source} would replace "
-                    "it; choose another folder (-o)"
+                    f"{target} is an input, and the result of {source} would replace it; choose "
+                    "another folder (-o)"
                 )
             if target.exists() and not force:
                 raise ValueError(
-                    f"{target} is there already; choose another folder (-o), or --force to "
-                    "replace it"
+                    f"{target} exists; choose another folder (-o), or replace the file with --force"
                 )

@@ -1,1 +1,1 @@
-"""The language of study files: text -> document -> words -> resolved settings."""
+"""The language of study files: text -> document -> keys and values -> resolved settings."""

@@ -1,6 +1,6 @@
-"""Mistakes between the words of a study file: names that do not exist, words that exclude others.
+"""Mistakes between the keys of a study file: names that do not exist, keys that exclude others.
 
-Works on the raw data, so that it finds its mistakes even where others are present.
+The checks work on raw data, so that other mistakes do not hide these.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _ALONE = {
     "weights": ("model", "set", "init_from", "published"),
     "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
 }
-"""A row with the key is as elsewhere, only evaluates or only quotes: these keys have no effect."""
+"""Keys that have no effect in a row with this key, which copies, only evaluates or only quotes."""
 
 
 def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
-    """Every mistake that is not about one word alone; `stem` is the file's name."""
+    """Every mistake that is not about one key alone; `stem` is the file's name."""
     rows = _numbered(data.get("rows"))
     problems = [
         *_check_name(data.get("study"), stem),
@@ -49,13 +49,13 @@ def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
 
 def _check_name(name: object, stem: str) -> Iterator[Problem]:
     if isinstance(name, str) and name != stem:
-        rule = "a study is called like its file"
+        rule = "a study has the name of its file"
         yield Problem(("study",), name, rule, f"write '{stem}' or rename the file")
 
 
-def _check_ids(named: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Problem]:
+def _check_ids(items: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Problem]:
     seen: dict[str, int] = {}
-    for i, words in named:
+    for i, words in items:
         name = words.get("id")
         if isinstance(name, str) and name in seen:
             first = f"{key.removesuffix('s')} {seen[name] + 1}"
@@ -80,16 +80,16 @@ def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) ->
     for i, row in rows:
         at, parent = ("rows", i, "init_from"), row.get("init_from")
         if isinstance(row.get("weights"), str) and row["weights"] not in weights:
-            rule = "no profile says what these weights are"
+            rule = "no profile defines these weights"
             yield Problem(
                 ("rows", i, "weights"), row["weights"], rule, nearest(row["weights"], weights)
             )
         if not isinstance(parent, str):
             continue
-        known = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
-        if parent not in known:
+        parents = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
+        if parent not in parents:
             rule = "no such row of this study, and no such weights"
-            yield Problem(at, parent, rule, nearest(parent, known))
+            yield Problem(at, parent, rule, nearest(parent, parents))
         elif str(row.get("id")) in (ancestors := _ancestors(row, trained)):
             yield Problem(at, parent, "the rows start from each other; one must come first")
         elif len(ancestors) > MAX_ANCESTORS:
@@ -97,25 +97,25 @@ def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) ->
 
 
 def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Ids of the rows that must come before, the nearest first, and no more than are allowed."""
-    found: list[str] = []
+    """Ids of the rows that must come before, nearest first; at most one more than are allowed."""
+    ids: list[str] = []
     parent = row.get("init_from")
-    while isinstance(parent, str) and parent in rows and len(found) <= MAX_ANCESTORS:
-        found.append(parent)
+    while isinstance(parent, str) and parent in rows and len(ids) <= MAX_ANCESTORS:
+        ids.append(parent)
         parent = rows[parent].get("init_from")
-    return found
+    return ids
 
 
 def _weights_names(data: dict[str, Any]) -> set[str]:
     ours = [a_dict(a_dict(words).get("weights")) for words in a_dict(data.get("profiles")).values()]
-    given = [profile.weights for profile in load_profiles().values()]
-    return {str(name) for names in (*ours, *given) for name in names}
+    shared = [profile.weights for profile in load_profiles().values()]
+    return {str(name) for names in (*ours, *shared) for name in names}
 
 
 def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
     roles = {name for profile in load_profiles().values() for name in profile.corpora}
     if isinstance(role, str) and role not in {DEFAULT_CORPUS, *roles}:
-        rule = "no profile says what plays this corpus' role"
+        rule = "no profile defines this corpus"
         yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
 
 
@@ -134,13 +134,13 @@ def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
     for i, claim in enumerate(claims):
         expr, at = a_dict(claim).get("expr"), ("claims", i, "expr")
         if not isinstance(expr, str) or not expr:
-            continue  # its kind is complained about elsewhere
+            continue  # its type is checked elsewhere
         try:
-            named = rows_of(parse(expr))
+            row_ids = rows_of(parse(expr))
         except ValueError as error:
             yield Problem(at, expr, str(error))
             continue
-        for name in named:
+        for name in row_ids:
             if name not in ids:
                 yield Problem(at, name, "no such row", nearest(name, ids))
 
@@ -155,12 +155,12 @@ def _check_show(show: dict[str, Any], ids: set[str]) -> Iterator[Problem]:
 
 
 def _numbered(value: object) -> list[tuple[int, dict[str, Any]]]:
-    """The mappings of a list, with their places."""
+    """The mappings of a list, with their indices."""
     return [(i, part) for i, part in enumerate(a_list(value)) if isinstance(part, dict)]
 
 
 def a_dict(value: object) -> dict[str, Any]:
-    """The value if it is a mapping, else an empty one: its kind is complained about elsewhere."""
+    """The value if it is a mapping, else an empty one; its type is checked elsewhere."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,8 +1,9 @@
-"""A YAML text as plain data that remembers where each value stood.
+"""A YAML text as plain data, with the line and column of each value.
 
-YAML as a person means it: keys once, `1e-3` a number, `on`/`off`/`yes`/`no` words, `1..10` the list
-of those integers, no tags, no merge keys, and limits on size, nesting and aliases. Mistakes are
-collected as `Problem`s and shown all at once: `file:line:column: 'value': rule; nearest ...`.
+This YAML is stricter: keys are unique, `1e-3` is a number, `on`/`off`/`yes`/`no` are text, `1..10`
+is the list of those integers; there are no tags and no merge keys, and size, nesting and aliases
+are limited. Mistakes are collected as `Problem`s and shown all at once:
+`file:line:column: 'value': rule; nearest ...`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ MAX_DEPTH = 24
 MAX_ALIASES = 64
 MAX_RANGE = 1000
 MAX_SHOWN = 100
-"""Mistakes that are told; a file with more has one that repeats."""
+"""Limit on reported mistakes; a file with more repeats one."""
 
 UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and the end of a line
-    r"\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # no width, or turns the direction
-    r"\ud800-\udfff\ufdd0-\ufdef\ufff9-\uffff]"  # no characters at all
+    r"\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width, or change of direction
+    r"\ud800-\udfff\ufdd0-\ufdef\ufff9-\uffff]"  # not characters
 )
-"""What no table, figure, terminal or database shows as it is."""
+"""Characters that tables, figures, terminals and databases cannot show."""
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 
@@ -47,12 +48,12 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def at(self, place: Place, *, at_key: bool = False) -> tuple[int, int]:
-        """Line and column of a place, or of the nearest place around it that was written."""
+        """Line and column of a place, or of the nearest place around it that the text has."""
         while place:
-            marks = (self.keys, self.values) if at_key else (self.values, self.keys)
-            for known in marks:
-                if place in known:
-                    return known[place]
+            order = (self.keys, self.values) if at_key else (self.values, self.keys)
+            for marks in order:
+                if place in marks:
+                    return marks[place]
             place, at_key = place[:-1], False
         return self.values.get((), (1, 1))
 
@@ -85,7 +86,7 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(text: str, *, name: str) -> Document:
-    """The data of a YAML text with its places; doubled keys and the like become `problems`."""
+    """The data of a YAML text with its places; mistakes such as duplicate keys are `problems`."""
     document = Document(path=name)
     try:
         loader = _Loader(text)
@@ -117,7 +118,7 @@ class _Loader(yaml.SafeLoader):
         self.aliases = self.depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.depth > 2 * MAX_DEPTH:  # before Python's own stack ends; the builder says less
+        if self.depth > 2 * MAX_DEPTH:  # before Python's stack overflows; the builder allows less
             mark = self.peek_event().start_mark
             problem = f"more than {MAX_DEPTH} levels"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
@@ -151,7 +152,7 @@ for _name, _pattern, _first in _SCALARS:
 
 
 class _Builder:
-    """Turns PyYAML's nodes into plain data, noting every place in the document."""
+    """Turns PyYAML's nodes into plain data and records every place in the document."""
 
     def __init__(self, document: Document):
         self.document = document
@@ -220,8 +221,8 @@ class _Builder:
         return self._refuse_tag(node, place)
 
     def _check_text(self, text: str, place: Place, *, at_key: bool = False) -> None:
-        if found := UNSEEN.search(text):
-            rule = f"{shown(found[0])}: {_NO_SIGN}"
+        if match := UNSEEN.search(text):
+            rule = f"{shown(match[0])}: {_NO_SIGN}"
             self.document.problems.append(Problem(place, text, rule, at_key=at_key))
 
     def _number(self, text: str, place: Place) -> int | float | None:
@@ -242,7 +243,7 @@ class _Builder:
     def _range(self, text: str, place: Place) -> list[int] | None:
         match = RANGE.fullmatch(text)
         assert match is not None
-        first, last = (float(end) for end in match.groups())  # of any length, without an error
+        first, last = (float(end) for end in match.groups())  # float takes any number of digits
         if not first <= last < first + MAX_RANGE or last > 1e15:
             rule = f"a range a..b needs a <= b and at most {MAX_RANGE} numbers"
             self._problem(place, text, rule)

@@ -61,7 +61,7 @@ def _with_ranges(schema: Any) -> Any:
     schema = {key: _with_ranges(value) for key, value in schema.items()}
     if schema.get("type") == "array" and schema.get("items", {}).get("type") == "integer":
         span = {"type": "string", "pattern": RANGE.pattern}
-        told = {key: schema.pop(key) for key in ("default", "description") if key in schema}
+        outer = {key: schema.pop(key) for key in ("default", "description") if key in schema}
         schema["items"] = {"anyOf": [schema["items"], span]}
-        return {**told, "anyOf": [schema, span]}
+        return {**outer, "anyOf": [schema, span]}
     return schema

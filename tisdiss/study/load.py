@@ -1,4 +1,4 @@
-"""A study file, read and checked: every mistake at once, each with file, line, column, value, rule
+"""Reads and checks study files; an error gives every mistake with file, line, column, value, rule
 and the nearest valid name. Read `harness/planner.py` next.
 """
 
@@ -30,7 +30,7 @@ def load_study(path: Path | str) -> Study:
 
 
 def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
-    """Studies by name or path; every mistake of all of them at once."""
+    """Studies by name or path; raises DocumentError with the mistakes of all of them."""
     loader = _Loader()
     studies: list[Study] = []
     lines: list[str] = []
@@ -56,7 +56,7 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
 def _hint(name: str, folder: Path) -> str:
     names = _names_in(folder)
     if not names:
-        return f"{folder}/ holds none here: go to the project's folder, or give a YAML file"
+        return f"{folder}/ has no studies here: go to the project's folder, or give a YAML file"
     return nearest(name, names)
 
 
@@ -69,18 +69,18 @@ def _names_in(folder: Path) -> list[str]:
 class _Loader:
     """Reads studies, each once, and those whose rows they use."""
 
-    known: dict[Path, Study] = field(default_factory=dict)
+    studies: dict[Path, Study] = field(default_factory=dict)
     trail: tuple[str, ...] = ()
-    """Studies that are being read: those that use the next one."""
+    """The studies that are being read; each uses the next."""
 
     def load(self, path: Path) -> Study:
-        if path not in self.known:
+        if path not in self.studies:
             self.trail += (path.stem,)
             try:
-                self.known[path] = self._read(path)
+                self.studies[path] = self._read(path)
             finally:
                 self.trail = self.trail[:-1]
-        return self.known[path]
+        return self.studies[path]
 
     def _read(self, path: Path) -> Study:
         document = read_document(path)
@@ -91,9 +91,9 @@ class _Loader:
                 Problem((), data, "a study is a mapping that starts with `study: name`")
             )
             raise DocumentError(document.lines(problems))
-        problems += _but_known(_word_problems(data) + check_study(data, stem=path.stem), problems)
-        used, wrong = self._used(data, path.parent)
-        problems += _but_known(wrong, problems)
+        problems += _elsewhere(_word_problems(data) + check_study(data, stem=path.stem), problems)
+        used, use_problems = self._used(data, path.parent)
+        problems += _elsewhere(use_problems, problems)
         problems += _check_sound_rows(data, problems, used)
         if problems:
             raise DocumentError(document.lines(problems))
@@ -106,19 +106,19 @@ class _Loader:
         return study
 
     def _used(self, data: dict[str, Any], folder: Path) -> tuple[dict[str, Study], list[Problem]]:
-        """The studies that rows use, and what is wrong with the `use:` of some."""
+        """The studies that rows use, and the mistakes in `use:`."""
         used: dict[str, Study] = {}
         problems: list[Problem] = []
         for i, row in enumerate(a_list(data.get("rows"))):
-            asked = a_dict(row).get("use")
-            if not isinstance(asked, str) or "/" not in asked:
+            reference = a_dict(row).get("use")
+            if not isinstance(reference, str) or "/" not in reference:
                 continue
-            name, _, row_id = asked.partition("/")
+            name, _, row_id = reference.partition("/")
             try:
                 used[name] = self._of_another(name, folder)
                 _check_is_trained(used[name].row(row_id))
             except ValueError as error:
-                problems.append(Problem(("rows", i, "use"), asked, str(error)))
+                problems.append(Problem(("rows", i, "use"), reference, str(error)))
         return used, problems
 
     def _of_another(self, name: str, folder: Path) -> Study:
@@ -154,27 +154,27 @@ def _word_problems(data: dict[str, Any]) -> list[Problem]:
     return []
 
 
-def _but_known(problems: list[Problem], known: list[Problem]) -> list[Problem]:
-    """Leave out what follows from a value that could not be read."""
-    unread = {problem.place for problem in known}
-    return [p for p in problems if p.place not in unread]
+def _elsewhere(problems: list[Problem], known: list[Problem]) -> list[Problem]:
+    """The problems at other places than the known ones, of which they may be consequences."""
+    places = {problem.place for problem in known}
+    return [p for p in problems if p.place not in places]
 
 
 def _check_sound_rows(
     data: dict[str, Any], problems: list[Problem], used: dict[str, Study]
 ) -> list[Problem]:
     """Resolve rows and claims that have no mistake of their own, at every profile."""
-    wrong = {problem.place[:2] for problem in problems}
-    rows, given = a_list(data.get("rows")), a_dict(data.get("profiles"))
-    asked = a_dict(data.get("evaluate"))
-    places = [i for i in range(len(rows)) if ("rows", i) not in wrong]
+    mistaken = {problem.place[:2] for problem in problems}
+    rows, profiles = a_list(data.get("rows")), a_dict(data.get("profiles"))
+    evaluate = a_dict(data.get("evaluate"))
+    places = [i for i in range(len(rows)) if ("rows", i) not in mistaken]
     ids = {rows[i]["id"] for i in places}
     places = [i for i in places if _stands_alone(rows[i], ids)]
     claims = a_list(data.get("claims"))
-    told = [
+    claim_places = [
         k
         for k in range(len(claims))
-        if ("claims", k) not in wrong and _is_about(claims[k], {rows[i]["id"] for i in places})
+        if ("claims", k) not in mistaken and _is_about(claims[k], {rows[i]["id"] for i in places})
     ]
     part = {
         "study": "part",
@@ -182,17 +182,17 @@ def _check_sound_rows(
         "claim": "part",
         "base": data.get("base"),
         "corpus": data.get("corpus", DEFAULT_CORPUS),
-        "evaluate": {k: v for k, v in asked.items() if ("evaluate", k) not in wrong},
+        "evaluate": {k: v for k, v in evaluate.items() if ("evaluate", k) not in mistaken},
         "rows": [rows[i] for i in places],
-        "claims": [claims[k] for k in told],
+        "claims": [claims[k] for k in claim_places],
         "show": {"figure": "depth_curve"},
-        "profiles": {k: words for k, words in given.items() if ("profiles", k) not in wrong},
+        "profiles": {k: words for k, words in profiles.items() if ("profiles", k) not in mistaken},
     }
     try:
         sound = _with_used(validated(Study, part), used)
     except ValidationError:
         return []
-    return check_rows(sound, places) + check_claims(sound, told)
+    return check_rows(sound, places) + check_claims(sound, claim_places)
 
 
 def _is_about(claim: dict[str, Any], ids: set[str]) -> bool:

@@ -18,7 +18,7 @@ NOT_SET_BY_HAND = {
     "parent": "use `init_from:` of the row",
     "seed": "use `seeds:` of the study",
 }
-"""Fields of TrainConfig that follow from other words of a study."""
+"""Fields of TrainConfig that follow from other keys of a study."""
 
 
 @cache
@@ -39,7 +39,7 @@ def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
 
 
 def check_keys(keys: Mapping[str, Any], model: type[BaseModel], at: Place) -> list[Problem]:
-    """A problem for each key that is no settable path of the config."""
+    """A problem for each key that is not a settable path of the config."""
     problems = []
     for key in keys:
         if key in settable(model):
@@ -58,16 +58,16 @@ def check_keys(keys: Mapping[str, Any], model: type[BaseModel], at: Place) -> li
 
 
 def value_problems(changes: Mapping[str, Any], model: type[BaseModel], at: Place) -> list[Problem]:
-    """Unknown keys and values of the wrong kind or range; combinations are checked later."""
-    wrong = check_keys(changes, model, at)
-    unknown = {problem.place[-1] for problem in wrong}
+    """Unknown keys and values of the wrong type or range; combinations are checked later."""
+    problems = check_keys(changes, model, at)
+    unknown = {problem.place[-1] for problem in problems}
     valid = {key: value for key, value in changes.items() if key not in unknown}
     try:
         override(model(), valid)
     except ValidationError as error:
         single = [e for e in error.errors() if ".".join(map(str, e["loc"])) not in _groups(model)]
-        wrong += [_override_problem(details, valid, at) for details in single]
-    return wrong
+        problems += [_override_problem(details, valid, at) for details in single]
+    return problems
 
 
 def _groups(model: type[BaseModel]) -> set[str]:
@@ -77,7 +77,7 @@ def _groups(model: type[BaseModel]) -> set[str]:
 
 
 def override(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
-    """The config with dotted changes; raises pydantic's ValidationError naming what is wrong."""
+    """The config with dotted changes; raises pydantic's ValidationError."""
     data = config.model_dump(mode="json")
     for path, value in changes.items():
         group = data
@@ -89,20 +89,20 @@ def override(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
 
 
 def validated(model: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:
-    """A config from plain data, strictly: '3' and true are not the number 3 or 1."""
+    """A config from plain data, strictly: '3' and true are not numbers."""
     return model.model_validate_json(json.dumps(data), strict=True)
 
 
 def override_problems(
     error: ValidationError, changes: Mapping[str, Any], at: Place
 ) -> list[Problem]:
-    """What is wrong with overrides at a place, each problem at the key that caused it."""
+    """The problems of overrides at a place, each at the key that caused it."""
     return [_override_problem(details, changes, at) for details in error.errors(include_url=False)]
 
 
 def _override_problem(details: Any, changes: Mapping[str, Any], at: Place) -> Problem:
     path = ".".join(str(part) for part in details["loc"])
-    key = _blamed(path, changes)
+    key = _cause(path, changes)
     if key is None:
         return Problem(at, path or "settings", rule_of(details))
     rule = f"{key}: {rule_of(details)}"
@@ -111,7 +111,7 @@ def _override_problem(details: Any, changes: Mapping[str, Any], at: Place) -> Pr
     return Problem((*at, key), changes[key], rule)
 
 
-def _blamed(path: str, changes: Mapping[str, Any]) -> str | None:
+def _cause(path: str, changes: Mapping[str, Any]) -> str | None:
     """The override that set the value at a path, or the last one inside the group at it."""
     for key in changes:
         if path == key or path.startswith(f"{key}."):

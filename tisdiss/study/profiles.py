@@ -1,7 +1,7 @@
 """Profiles: the same study at several sizes, as data (`profiles.yaml`).
 
-A profile changes corpus, width and steps, never a study's question: a row's own words win over it.
-A study may adjust a profile for itself, with the same words, under its key `profiles`.
+A profile sets corpus, width and steps, never a study's question: a row's own settings override it.
+A study may adjust a profile for itself, with the same keys, under its key `profiles`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
 
 
 class AskedEvaluation(EvalConfig):
-    """What a study asks to be scored: some N_re, which a model without early split has not."""
+    """The evaluation that a study requests, with at least one N_re."""
 
     n_re: Annotated[tuple[Passes, ...], Field(min_length=1, max_length=MAX_PASSES)] = (
         EvalConfig().n_re
@@ -33,13 +33,13 @@ class AskedEvaluation(EvalConfig):
 
 
 class FilePart(BaseModel):
-    """A part of a file: frozen, and an unknown key is an error."""
+    """A part of a file: it is frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class WeightsFrom(FilePart):
-    """What `weights:<name>` means at a profile: a shipped file, or a run of this plan."""
+    """The meaning of `weights:<name>` at a profile: a shipped file, or a run of this plan."""
 
     file: str | None = Field(default=None, description="safetensors file, relative to the project")
     train: str | None = Field(
@@ -55,15 +55,15 @@ class WeightsFrom(FilePart):
 
 
 class CorpusRole(FilePart):
-    """What plays the role of one of the paper's corpora at a profile."""
+    """The corpus that stands for one of the paper's at a profile."""
 
-    label: str = Field(default="", description="as tables head its columns")
+    label: str = Field(default="", description="the heading of its columns in tables")
     set: dict[str, Any] = Field(default={}, description="dotted settings, after the profile's own")
     note: str = Field(default="", description="printed with every figure and table")
 
 
 class Speed(FilePart):
-    """How fast training is thought to be, as long as no finished run tells."""
+    """The assumed speed of training, for estimates before a run has finished."""
 
     device: str
     tera_macs_per_second: float = Field(gt=0)
@@ -75,7 +75,7 @@ DEFAULT_CORPUS = "clean"
 
 
 class Adjustments(FilePart):
-    """What a profile changes; a study may give the same words for one profile."""
+    """The settings of a profile; a study may adjust a profile with the same keys."""
 
     set: dict[str, Any] = Field(default={}, description="dotted settings of the training")
     finetune: dict[str, Any] = Field(default={}, description="further settings of fine-tunes only")
@@ -95,7 +95,7 @@ class Profile(Adjustments):
     speed: Speed | None = Field(default=None, description="for estimates without finished runs")
 
     def adjusted(self, by: Adjustments) -> Profile:
-        """This profile with a study's adjustments, which win."""
+        """This profile with a study's adjustments, which override it."""
         return self.model_copy(
             update={
                 "set": {**self.set, **by.set},
@@ -108,21 +108,21 @@ class Profile(Adjustments):
         )
 
     def meaning(self, weights: str) -> WeightsFrom:
-        """What `weights:<name>` stands for here."""
+        """The meaning of `weights:<name>` at this profile."""
         if weights not in self.weights:
             raise ValueError(
-                f"'weights:{weights}': this profile does not say what they are; "
+                f"'weights:{weights}': this profile does not define them; "
                 f"{nearest(weights, self.weights)}"
             )
         return self.weights[weights]
 
     def role(self, corpus: str) -> CorpusRole:
-        """What the corpus of a row is here."""
+        """The corpus that stands for a row's `corpus` at this profile."""
         if corpus == DEFAULT_CORPUS:
             return self.corpora.get(corpus, CorpusRole())
         if corpus not in self.corpora:
             raise ValueError(
-                f"corpus '{corpus}': this profile does not say what it is; "
+                f"corpus '{corpus}': this profile does not define it; "
                 f"{nearest(corpus, [DEFAULT_CORPUS, *self.corpora])}"
             )
         return self.corpora[corpus]

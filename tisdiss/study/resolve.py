@@ -1,7 +1,8 @@
-"""What a row means at a profile: words in, resolved configs out.
+"""Resolves a row at a profile into configs.
 
-The order, later wins: defaults, the profile, what plays the corpus' role there, the study's base
-(or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and `set`.
+Later settings override earlier ones: defaults, the profile, its corpus for the row, the study's
+base (or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and
+`set`.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ def resolve_training(
 ) -> TrainConfig:
     """The training of a row. `parent` is the model whose weights start it, None from scratch.
 
-    `profile` is the one the study sees, `study.at(name)`; a row that uses another study's is asked
-    for there, `study.origin(row)`.
+    `profile` is the study's view of one, `study.at(name)`. For a row that uses another study's,
+    `study` and `row` are those of `study.origin(row)`.
     """
-    heard = profile.role(row.corpus or study.corpus)
-    given = {**profile.set, **heard.set}
-    # Of the profile's settings, those that the row sets anew never apply: the structure that the
-    # name states may not allow them.
-    given |= {path: row.set[path] for path in given if path in row.set}
-    config = _named(given, row.model or study.base, seed)
+    role = profile.role(row.corpus or study.corpus)
+    settings = {**profile.set, **role.set}
+    # The row's values replace the profile's before the name applies, because the structure that the
+    # name states may not allow the profile's.
+    settings |= {path: row.set[path] for path in settings if path in row.set}
+    config = _config_of(settings, row.model or study.base, seed)
     if parent is not None:
         model = parent.renamed(row.model) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
@@ -49,7 +50,7 @@ def resolve_training(
 
 
 def _check_grid(model: ModelConfig) -> None:
-    """A profile sizes the block of TF-GridNet for all rows, but a row can only set its own."""
+    """Refuse a row that sets `model.grid` for another model; a profile may set it for all rows."""
     if not model.has_grid and model.grid != GridConfig():
         raise ValueError(
             f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
@@ -58,7 +59,7 @@ def _check_grid(model: ModelConfig) -> None:
 
 
 def check_rate(model: ModelConfig, data: DataConfig) -> None:
-    """A model hears its own rate; speech at another would be taken for slower or faster speech."""
+    """Raise ValueError unless model and data have the same sample rate."""
     if data.sample_rate != model.codec.sample_rate:
         raise ValueError(
             f"data.sample_rate={data.sample_rate}: the model works at {model.codec.sample_rate} "
@@ -67,19 +68,19 @@ def check_rate(model: ModelConfig, data: DataConfig) -> None:
 
 
 def _check_size(model: ModelConfig) -> None:
-    """Settings that are each within their range may still multiply."""
+    """Refuse a model that is too large although each setting is within its range."""
     count = parameters(model)
     if count > MAX_PARAMETERS:
         raise ValueError(
             f"{model.name} would have {count:.1e} parameters; at most {MAX_PARAMETERS:.0e} are "
-            "trained, so set smaller widths, kernels or numbers of blocks"
+            "allowed, so set smaller widths, kernels or numbers of blocks"
         )
 
 
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
     """The training that makes `weights:<name>` at a profile; None if they are a shipped file."""
     meaning = profile.meaning(name)
-    return _named(_default(profile), meaning.train, seed) if meaning.train else None
+    return _config_of(_default(profile), meaning.train, seed) if meaning.train else None
 
 
 def resolve_evaluation(
@@ -99,7 +100,7 @@ def resolve_evaluation(
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:
-    """What is heard in a corpus' role at a profile, for weights that were trained elsewhere."""
+    """The data of a corpus at a profile, for weights that were trained elsewhere."""
     return override(TrainConfig(), {**profile.set, **profile.role(corpus).set}).data
 
 
@@ -107,15 +108,15 @@ def _default(profile: Profile) -> dict[str, Any]:
     return {**profile.set, **profile.role(DEFAULT_CORPUS).set}
 
 
-def _named(given: dict[str, Any], name: str, seed: int) -> TrainConfig:
-    config = override(TrainConfig(), given)
+def _config_of(settings: dict[str, Any], name: str, seed: int) -> TrainConfig:
+    config = override(TrainConfig(), settings)
     return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
 
 
 def check_rows(study: Study, places: list[int]) -> list[Problem]:
-    """What goes wrong when the rows are resolved at each profile; `places` are rows in the file.
+    """The problems of resolving the rows at each profile; `places` are their indices in the file.
 
-    A problem that not all profiles have names those that do.
+    A problem that only some profiles have names them.
     """
     by_rule: dict[str, tuple[Problem, list[str]]] = {}
     for name in load_profiles():
@@ -150,14 +151,14 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
 
 
 def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | None:
-    """The model a row starts from, with shipped weights taken to be the study's base."""
+    """The model that a row starts from; shipped weights are assumed to be the study's base."""
     study, row = study.origin(row)
     if row.parent is None:
         return None
     profile = study.at(profile_name)
     if row.parent.startswith("weights:"):
         trained = resolve_weights(profile, row.parent.removeprefix("weights:"), seed=0)
-        return (trained or _named(_default(profile), study.base, 0)).model
+        return (trained or _config_of(_default(profile), study.base, 0)).model
     owner, parent = study.origin(study.row(row.parent))
     above = _parent_model(owner, parent, profile_name)
     return _model_of(owner, parent, owner.at(profile_name), above)
@@ -174,7 +175,7 @@ def _model_of(
 def _check_shown_depths(
     study: Study, row: Row, profile: Profile, model: ModelConfig | None
 ) -> None:
-    """A table can only show what is scored."""
+    """Refuse a row whose table shows depths that are not scored."""
     shown = study.shown(row).at or ()
     if shown and model is not None and not model.m_re:
         raise ValueError(f"at={list(shown)}: {model.name} has no reconstructor to repeat; drop it")
@@ -185,11 +186,11 @@ def _check_shown_depths(
 
 
 def check_claims(study: Study, places: list[int]) -> list[Problem]:
-    """Claims about depths that no profile scores; `places` are the claims in the file."""
+    """Claims about depths that no profile scores; `places` are their indices in the file."""
     return [
-        Problem(("claims", index, "expr"), study.claims[k].expr, wrong)
+        Problem(("claims", index, "expr"), study.claims[k].expr, rule)
         for k, index in enumerate(places)
-        for wrong in dict.fromkeys(_unscored(study, study.claims[k].expr))
+        for rule in dict.fromkeys(_unscored(study, study.claims[k].expr))
     ]
 
 
@@ -201,8 +202,8 @@ def _unscored(study: Study, expr: str) -> Iterator[str]:
         if row.published:
             yield from _unquoted(row, leaf)
         elif not any(_scores(study, row, leaf.n_re, name) for name in load_profiles()):
-            named = f"N_re = {', '.join(map(str, leaf.n_re))}"
-            depths = named if leaf.n_re else "its trained depth"
+            n_re = f"N_re = {', '.join(map(str, leaf.n_re))}"
+            depths = n_re if leaf.n_re else "its trained depth"
             yield f"row '{row.id}' is not scored at {depths}; add it to `evaluate:` n_re"
 
 
@@ -213,7 +214,7 @@ def _unquoted(row: Row, cell: Cell) -> Iterator[str]:
 
 
 def _scores(study: Study, row: Row, n_re: tuple[int, ...], profile_name: str) -> bool:
-    """Whether a profile scores a row at all of some depths, its trained one where none is named."""
+    """Whether a profile scores a row at all these depths, or without any at its trained one."""
     owner, origin = study.origin(row)
     try:
         parent = _parent_model(study, row, profile_name)

@@ -1,12 +1,12 @@
-"""The words of a search file, `studies/search_*.yaml`: which settings are tried, and what for.
+"""The keys of a search file, `studies/search_*.yaml`: the settings to try, and the objectives.
 
 search, title       name (that of the file) and question
 base, set           the model by its paper name, and settings that all trials share
-space               dotted settings with `low`/`high`/`log` or `choices`; or a name of one's own
-                    with `options`, each a set of settings
-objectives          si_snri (dB, up) and macs (multiply-adds for a second, down)
-n_re                the depth that counts; absent: each trial's own
-first, trials       settings that are tried before any others; how many trials in all
+space               dotted settings with `low`/`high`/`log` or `choices`; or any name with
+                    `options`, each a set of settings
+objectives          si_snri (dB, maximised) and macs (multiply-adds per second, minimised)
+n_re                the depth that is scored; by default each trial's own
+first, trials       settings to try first; the number of all trials
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
     names.SI_SNRI: "maximize",
     names.MACS: "minimize",
 }
-"""What a search may look for."""
+"""The possible objectives of a search."""
 Objective = Annotated[str, OneOf(lambda: OBJECTIVES)]
 WEIGHT = "loss.weights."
-"""Followed by a loss term: its λ."""
+"""Prefix of the λ of a loss term."""
 Number = int | float
 Params = dict[str, Any]
-"""What a trial proposes, by the names of the space."""
+"""The values of a trial, by the names of the space."""
 
 
 class Span(FilePart):
@@ -61,7 +61,7 @@ class Span(FilePart):
         return self
 
     def ends(self) -> tuple[Any, ...]:
-        """The values that say whether all of them are allowed."""
+        """The choices, or low and high: if these are allowed, all values are."""
         return self.choices or tuple(end for end in (self.low, self.high) if end is not None)
 
     def has(self, value: object) -> bool:
@@ -71,7 +71,7 @@ class Span(FilePart):
 
 
 class Search(FilePart):
-    """Settings to be tried, each trial a run like any other."""
+    """A search over settings, in which each trial is a run like any other."""
 
     search: StudyName
     title: str = Field(min_length=1)
@@ -87,7 +87,7 @@ class Search(FilePart):
     profiles: dict[str, Adjustments] = Field(default={}, description="as in a study")
 
     def settings(self, params: Params) -> dict[str, Any]:
-        """The dotted settings that a trial's values mean; a λ of 1 is what nothing given means."""
+        """The dotted settings of a trial's values; a λ of 1 is left out, as it is the default."""
         weights: dict[str, float] = {}
         settings = dict(self.set)
         for name, value in params.items():
@@ -102,7 +102,7 @@ class Search(FilePart):
 
     def study(self, trials: dict[int, Params]) -> Study:
         """The trials as rows of a study, so that they are planned, run and shown like any other."""
-        rows = [Row(id=f"t{number}", set=self.settings(given)) for number, given in trials.items()]
+        rows = [Row(id=f"t{number}", set=self.settings(trial)) for number, trial in trials.items()]
         depths = [self.n_re] if self.n_re else list(range(1, self._deepest() + 1))
         return Study(
             study=self.search,
@@ -117,7 +117,7 @@ class Search(FilePart):
         )
 
     def _deepest(self) -> int:
-        """The largest N_re that a trial may be trained at; 1 where there is none."""
+        """The largest N_re that a trial may be trained at; 1 if there is none."""
         name = "model.n_re"
         choices = [each for span in self.space.values() for each in span.options.values()]
         groups = [settings[name] for settings in choices if name in settings]
@@ -163,7 +163,7 @@ def _check(search: Search, stem: str) -> list[Problem]:
         problems.append(Problem(("objectives",), list(search.objectives), "name each once"))
     if search.search != stem:
         problems.append(
-            Problem(("search",), search.search, f"a search is called like its file, {stem}")
+            Problem(("search",), search.search, f"a search has the name of its file, {stem}")
         )
     weights = [f"{WEIGHT}{term}" for term in get_args(LossTerm)]
     for name, span in search.space.items():
@@ -181,21 +181,21 @@ def _check(search: Search, stem: str) -> list[Problem]:
 
 
 def _end_problems(name: str, end: object, at: Place) -> list[Problem]:
-    """What is wrong with a value that a setting may be given."""
+    """The problems of a value of a setting."""
     term = name.removeprefix(WEIGHT)
     setting = {"loss.weights": {term: end}} if name.startswith(WEIGHT) else {name: end}
-    wrong = value_problems(setting, TrainConfig, ())
-    return [Problem(at, end, problem.rule, problem.hint) for problem in wrong]
+    problems = value_problems(setting, TrainConfig, ())
+    return [Problem(at, end, problem.rule, problem.hint) for problem in problems]
 
 
 def _check_first(search: Search, params: Params, at: Place) -> list[Problem]:
     problems = []
     for name in search.space.keys() - params.keys():
-        problems.append(Problem(at, name, "a first trial gives every setting of the space"))
+        problems.append(Problem(at, name, "a first trial must give every setting of the space"))
     for name, value in params.items():
         if name not in search.space:
             hint = nearest(name, search.space)
             problems.append(Problem((*at, name), name, "not in the space", hint, at_key=True))
         elif not search.space[name].has(value):
-            problems.append(Problem((*at, name), value, f"{name}: outside of its span"))
+            problems.append(Problem((*at, name), value, f"{name}: outside its range in the space"))
     return problems

@@ -1,4 +1,4 @@
-"""Weights that come with the project: a safetensors file that says what run made it."""
+"""Shipped weights: a safetensors file whose metadata has the run that made it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def weights_path(file: str, root: Path) -> Path:
 
 
 def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
-    """Train identity, config and data manifest of a weights file, from its header alone.
+    """Train identity, config and data manifest of a weights file, from its header.
 
-    Weights that do not say which run made them are identified by their content.
+    Weights without a run in their metadata are identified by the hash of their content.
     """
     metadata = read_metadata(path)
     try:
@@ -45,7 +45,7 @@ def _config(metadata: dict[str, str], about: dict[str, Any]) -> TrainConfig:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text that a safetensors file carries beside its tensors."""
+    """The metadata of a safetensors file."""
     if not path.is_file():
         raise ValueError(f"{path}: no such weights file; a profile names it under `weights:`")
     with path.open("rb") as file:

@@ -1,11 +1,11 @@
-"""The words a study file may use. One file = one table or figure; data only.
+"""The keys of a study file, which describes one table or figure.
 
     study, title, claim   name (that of the file), question, the sentence it tests
     how_to_read           what a reader must know; the report and the page show it
-    base, corpus          the paper's name of the model from which rows differ; what it hears
-    rows                  one line of the table or curve of the figure each (`Row`)
-    evaluate, seeds       at which depths; how often
-    claims, show          what is to be decided; how it is drawn
+    base, corpus          the paper's name of the model from which rows differ; its corpus
+    rows                  one per line of the table or curve of the figure (`Row`)
+    evaluate, seeds       the depths to score; the trainings of each row
+    claims, show          the claims to decide; the drawing
     profiles              adjustments of a profile for this study (`profiles.Adjustments`)
 
 `load.py` reads a file and reports every mistake in it.
@@ -40,11 +40,11 @@ from tisdiss.study.profiles import (
 )
 
 _PARAMS, _MACS = f"{names.PARAMS}_m", f"{names.MACS}_m"
-"""In millions."""
+"""Columns in millions."""
 
 
 def _columns() -> str:
-    """The pattern of what others report."""
+    """The pattern of the columns of reported numbers."""
     at_depths = "|".join((*names.scores(), _MACS))
     return rf"^({_PARAMS}|({at_depths})(\.re[1-9][0-9]*)?)$"
 
@@ -52,7 +52,7 @@ def _columns() -> str:
 def _column(text: str) -> str:
     if not re.match(_columns(), text):
         raise ValueError(
-            f"numbers of others are {_PARAMS}, {', '.join(names.scores())} or {_MACS}; all but the "
+            f"reported numbers are {_PARAMS}, {', '.join(names.scores())} or {_MACS}; all but the "
             f"first may name a depth, such as {names.SI_SNRI}.re5"
         )
     return text
@@ -88,7 +88,7 @@ class Row(FilePart):
     id: RowId = Field(description="unique in the study")
     label: str | None = Field(default=None, description="shown instead of the model's name")
     use: RowOfAnother | None = Field(
-        default=None, description="the row `study/id` of another study, as it is there"
+        default=None, description="copy the row `study/id` of another study"
     )
     corpus: str | None = Field(default=None, description="another role than the study's corpus")
     model: PaperName | None = Field(default=None, description="another structure, by paper name")
@@ -120,11 +120,11 @@ class Row(FilePart):
 
     @property
     def parent(self) -> str | None:
-        """What must exist before: a row's id, or `weights:<name>`."""
+        """The row id or `weights:<name>` that must exist first."""
         return f"weights:{self.weights}" if self.weights else self.init_from
 
     def shown_like(self, used: Row) -> Row:
-        """This row with what it does not say about its looks taken from the row it uses."""
+        """This row, with what it lacks of `_LOOKS` taken from the row it uses."""
         looks = {key: getattr(self, key) or getattr(used, key) for key in _LOOKS}
         return self.model_copy(update=looks)
 
@@ -184,10 +184,10 @@ class Study(FilePart):
     _used: dict[str, Study] = PrivateAttr(default_factory=dict)
     """Studies whose rows are used here, by name."""
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
-    """Where each row stands, as file:line:column; nothing where no file says so."""
+    """The place of each row as file:line:column; empty for a study without a file."""
 
     def place(self, row: Row) -> str:
-        """Where a row stands, as an error names it."""
+        """The place of a row for error messages."""
         return self._places.get(row.id, f"{self.study}/{row.id}")
 
     def row(self, row_id: str) -> Row:
@@ -199,32 +199,32 @@ class Study(FilePart):
         raise ValueError(f"study '{self.study}' has no row '{row_id}'; {nearest(row_id, ids)}")
 
     def origin(self, row: Row) -> tuple[Study, Row]:
-        """The study and row that say what a row is: these, or where `use:` leads."""
+        """The study and row that define a row: its own, or those that `use:` leads to."""
         if row.use is None:
             return self, row
         study, _, row_id = row.use.partition("/")
         return self._used[study].origin(self._used[study].row(row_id))
 
     def shown(self, row: Row) -> Row:
-        """A row with its looks: what it does not say is as in the row it uses."""
+        """A row as tables and figures show it, completed from the row it uses."""
         if row.use is None:
             return row
         study, _, row_id = row.use.partition("/")
         return row.shown_like(self._used[study].shown(self._used[study].row(row_id)))
 
     def label(self, row: Row) -> str:
-        """What a row is called before it is planned."""
+        """The label of a row before it is planned."""
         study, origin = self.origin(row)
         return self.shown(row).label or origin.model or study.base
 
     def corpus_of(self, row: Row) -> str:
-        """The role of the corpus that a row hears."""
+        """The corpus of a row, by its name in the study."""
         study, row = self.origin(row)
         return row.corpus or study.corpus
 
     def at(self, profile: str) -> Profile:
-        """A profile as this study sees it: adjusted, with the study's own depths and seeds."""
-        given = get_profile(profile)
-        ours = self.profiles.get(profile, Adjustments())
-        own = Adjustments(evaluate=self.evaluate, seeds=given.seeds or self.seeds)
-        return given.adjusted(own).adjusted(ours)
+        """A profile with the study's depths, seeds and adjustments."""
+        shared = get_profile(profile)
+        adjustments = self.profiles.get(profile, Adjustments())
+        defaults = Adjustments(evaluate=self.evaluate, seeds=shared.seeds or self.seeds)
+        return shared.adjusted(defaults).adjusted(adjustments)

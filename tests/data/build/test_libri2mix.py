@@ -49,8 +49,8 @@ def test_max_mode_is_as_long_as_the_longest(tmp_path, lists, make_librispeech):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("test-clean/9201", "../9201"), r"row 2: source_1_path '\.\./9201.*' is no path below"),
-        ((",0.24,", ",loud,"), r"row 2: source_1_gain 'loud' is no positive number"),
+        (("test-clean/9201", "../9201"), r"row 2: source_1_path '\.\./9201.*' is not a path below"),
+        ((",0.24,", ",loud,"), r"row 2: source_1_gain 'loud' is not a positive number"),
         (("_9202-22-0000", "_9201-22-0000"), r"row 2: '.*' does not name different speakers"),
         (("source_2_gain", "gain"), r"has no column 'source_2_gain'"),
     ],

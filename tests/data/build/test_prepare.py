@@ -135,7 +135,7 @@ def test_other_settings_in_the_same_folder_are_refused(build, tmp_path, wsj0, li
     build(parts=("tt",))
     settings = tmp_path / "mixed/wav8k/min/prepared.json"
     settings.write_text(settings.read_text().replace('"n_src": 2', '"n_src": 3'))
-    with pytest.raises(ValueError, match="was begun with n_src=3, not 2; choose another folder"):
+    with pytest.raises(ValueError, match="was started with n_src=3, not 2; choose another folder"):
         build()
 
 

@@ -42,8 +42,8 @@ def test_row_has_the_name_that_the_scripts_give(tmp_path):
         ((" -1.5", ""), r"row 2: .* is not 2 times an utterance and its gain"),
         (("-1.5", "-1.4"), r"row 2: the gains 1\.5 and -1\.4 do not sum to zero"),
         (("95eo0105", "99eo0105"), r"row 2: no activlev_\*\.txt has a level for '99eo0105'"),
-        (("wsj0/si_dt_05", "../../etc"), r"row 2: '\.\./\.\./etc/95e/95eo0105\.wav' is no path"),
-        (("wsj0/si_dt_05", "/si_dt_05"), r"row 2: '/si_dt_05/95e/95eo0105\.wav' is no path"),
+        (("wsj0/si_dt_05", "../../etc"), r"row 2: '\.\./\.\./etc/95e/95eo0105\.wav' is not a path"),
+        (("wsj0/si_dt_05", "/si_dt_05"), r"row 2: '/si_dt_05/95e/95eo0105\.wav' is not a path"),
     ],
 )
 def test_wrong_row_is_named(tmp_path, change, message):

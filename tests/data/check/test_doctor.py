@@ -65,7 +65,7 @@ def test_shifted_references_are_no_pass(whamr, tmp_path):
     delays = of(findings, "tt delays")
     assert delays.level == "FAIL" and "(37, 37)" in delays.message
     assert of(findings, "tr delays").level == "PASS"
-    assert of(findings, "tr halves").message == f"s2_reverb/{lost.name} is not there"
+    assert of(findings, "tr halves").message == f"s2_reverb/{lost.name} is missing"
     assert of(findings, "mixture level").level == "FAIL"
 
 
@@ -89,7 +89,7 @@ def test_missing_half_is_named(corpus):
     lost = sorted((corpus / ROOT / "tt" / "s2").iterdir())[0]
     lost.unlink()
     finding = of(check("wsj0-2mix", corpus), "tt halves")
-    assert finding.level == "FAIL" and finding.message == f"s2/{lost.name} is not there"
+    assert finding.level == "FAIL" and finding.message == f"s2/{lost.name} is missing"
 
 
 def test_truncated_file_is_named(corpus):
@@ -98,7 +98,7 @@ def test_truncated_file_is_named(corpus):
     finding = of(check("wsj0-2mix", corpus), "cv files")
     assert finding.level == "FAIL"
     assert finding.message == (
-        f"cv/mix/{path.name}: corrupt or no audio: ends before its header says"
+        f"cv/mix/{path.name}: corrupt or no audio: ends earlier than its header says"
     )
 
 

@@ -1,1 +1,1 @@
-"""The corpora of the paper, made from their sources as their authors' scripts make them."""
+"""Builds the paper's corpora from their sources, as their authors' scripts do."""

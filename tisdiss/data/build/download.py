@@ -1,7 +1,7 @@
-"""`tisdiss data download librispeech dev-clean`: fetched, checked, unpacked; a rerun continues.
+"""`tisdiss data download librispeech dev-clean`: fetches, checks and unpacks a part.
 
-The archive comes in pieces into a `.part` file, which a later call continues. Nothing is unpacked
-before its SHA-256 is right, and nothing is unpacked outside the folder.
+The archive is written to a `.part` file, which a later call continues. A fetched archive is
+unpacked only after its SHA-256 was checked, and nothing is unpacked outside the folder.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ PIECE = 2**20
 SECONDS = 30.0
 MOST_FILES = 1_000_000
 MOST_GROWTH = 4
-"""FLAC hardly shrinks: an archive whose content is larger than this is not what it claims."""
+"""Limit on content over archive size, because FLAC hardly shrinks when compressed."""
 
 
 def download(
@@ -46,10 +46,13 @@ def download(
 ) -> Path:
     """`folder`/LibriSpeech/`part`, fetched unless it is there. Progress is in bytes.
 
-    The archive goes once it is unpacked; one that was there before stays.
+    The archive is removed after unpacking, unless it was there before. An archive that was there is
+    not checked.
     """
     if corpus != "librispeech":
-        raise ValueError(f"{corpus!r} cannot be downloaded, only librispeech; others are licensed")
+        raise ValueError(
+            f"{corpus!r} cannot be downloaded, only librispeech; others need a licence"
+        )
     if part not in digests:
         raise ValueError(f"librispeech has no part {part!r}; it has {', '.join(digests)}")
     folder = Path(folder)
@@ -59,33 +62,33 @@ def download(
         if ready.is_dir():
             return ready
         archive = folder / f"{part}.tar.gz"
-        given = archive.exists()
-        if not given:
+        was_there = archive.exists()
+        if not was_there:
             fetch(f"{address}/{archive.name}", archive, digests[part], on_progress)
         unpack(archive, folder, part)
-        if not (keep_archive or given):
+        if not (keep_archive or was_there):
             archive.unlink()
     return ready
 
 
 def fetch(url: str, path: Path, digest: str, on_progress: Progress) -> None:
-    """The file with this SHA-256; what came of it before is continued."""
+    """Fetch the file with this SHA-256, continuing an earlier transfer."""
     partial = path.with_name(path.name + ".part")
     for fresh in (False, True):
         if fresh:
             partial.unlink(missing_ok=True)
         resumed = partial.exists()
         _receive(url, partial, on_progress)
-        found = _sha256(partial)
-        if found == digest:
+        actual = _sha256(partial)
+        if actual == digest:
             os.replace(partial, path)
             return
         if not resumed:
             break
     partial.unlink()
     raise ValueError(
-        f"{url}: what came has SHA-256 {found[:16]}..., {digest[:16]}... belongs there; it was"
-        " thrown away. Try again, or fetch it by other means and put it at " + str(path)
+        f"{url}: the file has SHA-256 {actual[:16]}..., not {digest[:16]}..., and was deleted. Try"
+        f" again, or fetch it by other means and put it at {path}"
     )
 
 
@@ -113,11 +116,11 @@ def _receive(url: str, partial: Path, on_progress: Progress) -> None:
         raise ValueError(f"{url}: the server says {error.code} {error.reason}") from error
     except OSError as error:
         raise ValueError(
-            f"{url}: the transfer broke after {have} bytes ({error}); run again, it continues"
+            f"{url}: the transfer broke after {have} bytes ({error}); run again to continue"
         ) from error
     if total and have < total:
         raise ValueError(
-            f"{url}: the transfer broke after {have} of {total} bytes; run again, it continues"
+            f"{url}: the transfer broke after {have} of {total} bytes; run again to continue"
         )
 
 
@@ -125,7 +128,8 @@ def _need_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise ValueError(
-            f"{path.parent}: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free"
+            f"{path.parent}: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free;"
+            " free some space, or choose another folder"
         )
 
 
@@ -144,7 +148,7 @@ def unpack(archive: Path, folder: Path, part: str) -> None:
         _extract(archive, new)
         inside = new / TOP / part
         if not inside.is_dir():
-            raise ValueError(f"{archive}: holds no {TOP}/{part}; it is another archive")
+            raise ValueError(f"{archive} has no {TOP}/{part}; remove it and run again")
         (folder / TOP).mkdir(exist_ok=True)
         for table in sorted((new / TOP).glob("*.TXT")):
             if not (folder / TOP / table.name).exists():
@@ -165,10 +169,10 @@ def _extract(archive: Path, new: Path) -> None:
                         f"{archive}: {member.name!r} leaves {TOP}; nothing was unpacked"
                     )
                 if not (member.isreg() or member.isdir()):
-                    raise ValueError(f"{archive}: {member.name!r} is no plain file or folder")
+                    raise ValueError(f"{archive}: {member.name!r} is not a plain file or folder")
                 budget, count = budget - member.size, count + 1
                 if budget < 0 or count > MOST_FILES:
-                    raise ValueError(f"{archive}: far more content than such an archive has")
+                    raise ValueError(f"{archive}: far more content than the part has; remove it")
                 tar.extract(member, new, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
         if isinstance(error, OSError) and is_full(error):

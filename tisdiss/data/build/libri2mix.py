@@ -2,8 +2,8 @@
 
 A row names two utterances, a WHAM! noise, and a linear gain for each. Each is multiplied by its
 gain, resampled, and cut to the shortest (`min`) or padded to the longest (`max`). `mix_clean` is
-the sum of the utterances, `mix_both` has the noise too. This follows LibriMix's own script, also in
-how floats become 16-bit samples.
+the sum of the utterances, `mix_both` includes the noise. This follows LibriMix's own script, also
+in the conversion to 16-bit samples.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ LIST_OF = {
 
 @dataclass(frozen=True)
 class Row:
-    """One mixture; `place` is file and row, for messages. The noise comes last where it is used."""
+    """One mixture; `place` is file and row, for messages. A noise file comes last."""
 
     place: str
     name: str
@@ -38,14 +38,14 @@ class Row:
 
 
 def read_list(lists: Path, part: Part, *, noisy: bool, n_src: int = 2) -> list[Row]:
-    """The rows of libri2mix_test-clean.csv and its like; every mistake has its row."""
+    """The rows of a list such as libri2mix_test-clean.csv; a ValueError gives the row."""
     name = f"libri{n_src}mix_{LIST_OF[part.folder]}.csv"
     path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
         raise ValueError(f"{lists}: no {name} there; give the folder of LibriMix's metadata")
     roles = [f"source_{i + 1}" for i in range(n_src)] + (["noise"] if noisy else [])
-    wanted = ("mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain")))
-    return [_row(place, row, roles) for place, row in table_rows(path, wanted)]
+    columns = ("mixture_ID", *(f"{r}_{c}" for r in roles for c in ("path", "gain")))
+    return [_row(place, row, roles) for place, row in table_rows(path, columns)]
 
 
 def _row(place: str, row: dict[str, str], roles: list[str]) -> Row:
@@ -54,20 +54,20 @@ def _row(place: str, row: dict[str, str], roles: list[str]) -> Row:
         name, text = row[f"{role}_path"] or "", row[f"{role}_gain"] or ""
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.suffix:
-            raise ValueError(f"{place}: {role}_path {name!r} is no path below the corpus")
+            raise ValueError(f"{place}: {role}_path {name!r} is not a path below the corpus")
         try:
             gain = float(text)
         except ValueError:
             gain = float("nan")
         if not 0 < gain < float("inf"):
-            raise ValueError(f"{place}: {role}_gain {text!r} is no positive number")
+            raise ValueError(f"{place}: {role}_gain {text!r} is not a positive number")
         files.append(name)
         gains.append(gain)
     name = row["mixture_ID"] or ""
     if not name or "/" in name:
-        raise ValueError(f"{place}: mixture_ID {name!r} is no name of a file")
-    told = len(set(LIBRI2MIX.speakers(name)))
-    if told != len([role for role in roles if role != "noise"]):
+        raise ValueError(f"{place}: mixture_ID {name!r} is not a file name")
+    n_speakers = len(set(LIBRI2MIX.speakers(name)))
+    if n_speakers != len([role for role in roles if role != "noise"]):
         raise ValueError(f"{place}: {name!r} does not name different speakers")
     return Row(place, name, tuple(files), tuple(gains))
 
@@ -76,9 +76,9 @@ def missing(
     rows: list[Row], speech: Path, noise: Path | None, n_src: int = 2
 ) -> list[tuple[str, Path]]:
     """Place and first absent file of each row that lacks one; each file is looked up once."""
-    there = cache(Path.is_file)
+    exists = cache(Path.is_file)
     first = (
-        (r, next((p for p in _paths(r, speech, noise, n_src) if not there(p)), None)) for r in rows
+        (r, next((p for p in _paths(r, speech, noise, n_src) if not exists(p)), None)) for r in rows
     )
     return [(row.place, path) for row, path in first if path]
 
@@ -119,18 +119,18 @@ def _sum(signals: list[np.ndarray]) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    """Float32, the first channel."""
+    """The first channel in float32; `Refused` for another rate than the recipe's."""
     try:
         signal, rate = read_sound(path)
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if rate != RATE:
-        raise Refused(f"{path}: {rate} Hz, and the recipe needs {RATE} Hz")
+        raise Refused(f"{path}: {rate} Hz, but the recipe needs {RATE} Hz")
     return signal[:, 0].astype(np.float32)
 
 
 def _extended(noise: np.ndarray, samples: int) -> np.ndarray:
-    """The noise repeated, half a second faded over, until it is long enough."""
+    """The noise at this length, repeated with cross-fades of half a second."""
     half = RATE // 2
     window = np.hanning(RATE + 1)
     rise, fall = window[: half + 1], window[half::-1]

@@ -1,8 +1,8 @@
-"""Building a corpus from its speech: in parallel, whole files only, and a rerun continues.
+"""Builds a corpus from its speech, in parallel; a rerun continues.
 
-`wsj0_mix.py` and `libri2mix.py` say what a mixture is; here each is made and written, sources
-first and the mixture last, every file in one step. So a mixture whose file is there is whole, and a
-kill or a full disk costs the ones that were being made.
+`wsj0_mix.py` and `libri2mix.py` define a mixture; this module writes its files, sources first and
+the mixture last, each in one step. A mixture whose file exists is therefore complete, and a kill or
+a full disk costs only the mixtures in work.
 """
 
 import io
@@ -37,7 +37,7 @@ Signals = Iterator[tuple[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Job:
-    """One mixture: where its row stands, what it is called, how it is made."""
+    """One mixture to make: the place of its row, its folder, name and function."""
 
     place: str
     folder: str
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is to be made of what; `noise` only where the mixtures have some."""
+    """The parts to make, and the folders to make them from; `noise` only for noisy mixtures."""
 
     root: Path
     lists: Path
@@ -60,7 +60,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Where the corpus lies, and how many mixtures were made now and before."""
+    """The folder of the corpus, and how many mixtures were made now and before."""
 
     folder: Path
     made: int
@@ -85,13 +85,13 @@ def prepare(
     """Write "wsj0-2mix" or "libri2mix" below `out`, from the speech at `root`.
 
     `lists` is the folder of the official lists, `parts` names some of the corpus' folders (None:
-    all for which there is a list), `noise` is WHAM!'s, for condition "noisy".
+    all for which there is a list), `noise` is the folder of WHAM!'s noise, for condition "noisy".
     """
     layout = layout_of(corpus)
     if corpus not in RECIPES:
         raise ValueError(
-            f"{layout.title} is made by its own scripts; what they write is read in place:"
-            f" `tisdiss data check {corpus}`"
+            f"{layout.title} is made by its own scripts, and their output is read in place; check"
+            f" it with `tisdiss data check {corpus}`"
         )
     roles = layout.roles(layout.condition(condition), n_src)
     if roles.noise and noise is None:
@@ -122,13 +122,13 @@ def prepare(
 
 
 def _files(layout: Layout, roles: Roles) -> tuple[str, ...]:
-    """The folders that a mixture has a file in: noisy mixtures come with the clean ones."""
+    """The folders with a file per mixture; noisy mixtures come with the clean ones."""
     noisy = (roles.noise, layout.mixtures["clean"]) if roles.noise else ()
     return (*roles.needed, *noisy)
 
 
 def _place(layout: Layout, sample_rate: int, mode: str, n_src: int) -> str:
-    """The folder of the parts, as the corpus' own scripts call it."""
+    """The folder of the parts, as the corpus' own scripts name it."""
     name = layout.folders[0] if layout is WSJ0_2MIX and n_src == 2 else layout.folders[1]
     return name.format(k=sample_rate // 1000, n=n_src).replace("/min", f"/{mode}")
 
@@ -141,13 +141,13 @@ def _chosen(layout: Layout, parts: tuple[str, ...] | None, lists: Path, n_src: i
     if parts:
         return [known[name] for name in parts]
     names = {path.name for path in files_below(lists)}
-    found = [part for part in layout.parts if _list_name(layout, part, n_src) in names]
-    if not found:
-        wanted = ", ".join(_list_name(layout, p, n_src) for p in layout.parts)
+    listed = [part for part in layout.parts if _list_name(layout, part, n_src) in names]
+    if not listed:
+        official = ", ".join(_list_name(layout, p, n_src) for p in layout.parts)
         raise ValueError(
-            f"{lists} holds none of the official lists {wanted}; they come with {layout.scripts}"
+            f"{lists} has none of the official lists {official}; they come with {layout.scripts}"
         )
-    return found
+    return listed
 
 
 def _list_name(layout: Layout, part: Part, n_src: int) -> str:
@@ -157,23 +157,23 @@ def _list_name(layout: Layout, part: Part, n_src: int) -> str:
 
 
 def _check_ours(home: Path) -> None:
-    """ValueError where files lie that no earlier call has written."""
-    there = home.glob("[!.]*") if home.is_dir() else ()
-    if any(there) and not (home / SETTINGS).exists():
+    """Raise ValueError if the folder has files that no earlier call wrote."""
+    files = home.glob("[!.]*") if home.is_dir() else ()
+    if any(files) and not (home / SETTINGS).exists():
         raise ValueError(
-            f"{home} holds files, but no {SETTINGS} of an earlier call: choose another folder, so "
+            f"{home} has files, but no {SETTINGS} of an earlier call: choose another folder, so "
             "that nothing of yours is replaced"
         )
 
 
 def _agree(path: Path, settings: dict) -> None:
-    """Remember the settings; ValueError where the folder was begun with others."""
+    """Save the settings; ValueError if the folder was started with others."""
     if path.exists():
-        begun = json.loads(path.read_text())
+        earlier = json.loads(path.read_text())
         for key, value in settings.items():
-            if begun.get(key) != value:
+            if earlier.get(key) != value:
                 raise ValueError(
-                    f"{path.parent} was begun with {key}={begun.get(key)!r}, not {value!r};"
+                    f"{path.parent} was started with {key}={earlier.get(key)!r}, not {value!r};"
                     " choose another folder, or remove this one"
                 )
     else:
@@ -216,7 +216,7 @@ RECIPES = {WSJ0_2MIX.name: _wsj0_jobs, LIBRI2MIX.name: _libri_jobs}
 def _need_all(root: Path, rows: int, absent: list[str], note: str = "") -> None:
     if absent:
         raise ValueError(
-            f"{root}: recordings of {len(absent)} of {rows} rows are not there, such as\n"
+            f"{root}: recordings of {len(absent)} of {rows} rows are missing, such as\n"
             + "\n".join(absent[:SHOWN])
             + f"\nGive the whole corpus' folder, or the parts that you have: --part NAME.{note}"
         )
@@ -231,7 +231,7 @@ def _run(
     workers: int,
     on_progress: Progress,
 ) -> Prepared:
-    """Make what is not there; what cannot be made is told at the end, with file and row."""
+    """Make the missing mixtures; a ValueError at the end gives file and row of failures."""
     present = {part: _present(home / part, files) for part in {j.folder for j in jobs}}
     pending = [job for job in jobs if job.name not in present[job.folder]]
     make = partial(_make, home, rate, mixture)
@@ -246,19 +246,19 @@ def _run(
                 on_progress(done, len(jobs))
     if bad:
         raise ValueError(
-            f"{len(bad)} of {len(jobs)} mixtures could not be made; the others are whole. Replace"
-            " these files and run again:\n" + "\n".join(bad[:SHOWN])
+            f"{len(bad)} of {len(jobs)} mixtures could not be made; the others are complete."
+            " Replace these files and run again:\n" + "\n".join(bad[:SHOWN])
         )
     return Prepared(home, len(pending), len(jobs) - len(pending))
 
 
 def _present(folder: Path, files: tuple[str, ...]) -> set[str]:
-    """Mixtures of which every file is there."""
+    """The mixtures with all their files."""
     return set.intersection(*(set(stems(folder / name)) for name in files))
 
 
 def _make(home: Path, rate: int, mixture: str, job: Job) -> str:
-    """Write one mixture, its own file last; or the reason why not."""
+    """Write one mixture, its own file last; returns "", or why it cannot be made."""
     try:
         signals = dict(job.make())
     except (Refused, OSError) as error:
@@ -270,7 +270,7 @@ def _make(home: Path, rate: int, mixture: str, job: Job) -> str:
         except OSError as error:
             advice = "free some space and run again" if is_full(error) else "run again"
             raise ValueError(
-                f"{path} cannot be written ({error.strerror}); {advice}: it continues"
+                f"{path} cannot be written ({error.strerror}); {advice} to continue"
             ) from error
     return ""
 

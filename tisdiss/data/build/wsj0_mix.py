@@ -1,12 +1,13 @@
 """WSJ0-2mix from WSJ0 itself, by the official lists.
 
 A row of a list names two utterances and two gains in dB that sum to zero. Each utterance is
-resampled, divided by the root of its official active level (ITU-T P.56, listed too), and gets its
-gain; both are cut to the shorter, and all is scaled so that the loudest sample is 0.9. This follows
-the authors' recipe; their Matlab resampler differs from ours by about -70 dB.
+resampled, divided by the root of its official active level (ITU-T P.56, in a list of its own), and
+multiplied by its gain. Both are cut to the shorter, and all signals are scaled so that the loudest
+sample is 0.9. This follows the authors' recipe; their Matlab resampler differs from ours by about
+-70 dB.
 
-WSJ0 lies as WAV or as the original SPHERE `.wv1`. Its `.wv2` are the second microphone, with which
-results are 1-2 dB worse: they are never used.
+WSJ0 may be WAV or the original SPHERE `.wv1`. Its `.wv2` files are the second microphone, with
+which results are 1-2 dB worse; they are never used.
 """
 
 import shutil
@@ -27,9 +28,9 @@ RATE = 16000
 PEAK = 0.9
 SETS = frozenset({"si_tr_s", "si_dt_05", "si_et_05"})
 SUFFIXES = (".wv1", ".wav", ".flac")
-"""In the order of trust: a .wav may have been made of either microphone."""
+"""In order of preference, because a .wav may be from either microphone."""
 HEADER_BYTES = 1024
-SPH2PIPE = "install sph2pipe so that it is found, or convert the files with `sph2pipe -f wav`"
+SPH2PIPE = "install sph2pipe on the PATH, or convert the files with `sph2pipe -f wav`"
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,24 @@ class Row:
 
 
 def key_of(utterance: str) -> str:
-    """ "wsj0/si_tr_s/01t/01to030v.wav" -> "si_tr_s/01t/01to030v", however the file is called."""
+    """ "wsj0/si_tr_s/01t/01to030v.wav" -> "si_tr_s/01t/01to030v", in lower case."""
     return "/".join(PurePosixPath(utterance.lower()).with_suffix("").parts[-3:])
 
 
 def find_utterances(root: Path) -> dict[str, Path]:
-    """File of each utterance below WSJ0, in whatever folder its discs were copied to."""
-    found: dict[str, dict[str, Path]] = {}
+    """The file of each utterance below `root`, wherever the discs were copied to."""
+    files: dict[str, dict[str, Path]] = {}
     for path in files_below(root):
         if path.parts[-3:-2] and path.parts[-3].lower() in SETS:
-            found.setdefault(key_of("/".join(path.parts[-3:])), {})[path.suffix.lower()] = path
-    if not found:
+            files.setdefault(key_of("/".join(path.parts[-3:])), {})[path.suffix.lower()] = path
+    if not files:
         raise ValueError(f"{root} holds no WSJ0: none of {', '.join(sorted(SETS))} is below it")
     usable = {}
-    for key, versions in found.items():
+    for key, versions in files.items():
         best = next((s for s in SUFFIXES if s in versions), None)
         if best:
             usable[key] = versions[best]
-    second = sum(".wv2" in versions for versions in found.values())
+    second = sum(".wv2" in versions for versions in files.values())
     if second and not usable:
         raise ValueError(
             f"{root} holds only .wv2 files ({second}), the second microphone: results with them are"
@@ -71,7 +72,7 @@ def find_utterances(root: Path) -> dict[str, Path]:
 
 
 def read_levels(lists: Path) -> dict[str, float]:
-    """Active level of each utterance, from the activlev_*.txt of the lists."""
+    """The active level of each utterance, from the activlev_*.txt of the lists."""
     levels = {}
     for path in sorted(path for path in files_below(lists) if path.match("activlev_*.txt")):
         for place, line in list_lines(path):
@@ -80,7 +81,7 @@ def read_levels(lists: Path) -> dict[str, float]:
                 levels[name] = float(value)
             except ValueError:
                 raise ValueError(
-                    f"{place}: {line!r} is no name and level; restore the file"
+                    f"{place}: {line!r} is not a name and a level; restore the file"
                 ) from None
     if not levels:
         raise ValueError(f"{lists}: no activlev_*.txt there; give the folder of the official lists")
@@ -88,7 +89,7 @@ def read_levels(lists: Path) -> dict[str, float]:
 
 
 def read_list(lists: Path, part: Part, levels: dict[str, float], n_src: int = 2) -> list[Row]:
-    """The rows of mix_2_spk_tr.txt and its like; every mistake has its row."""
+    """The rows of a list such as mix_2_spk_tr.txt; a ValueError gives the row."""
     name = f"mix_{n_src}_spk_{part.folder}.txt"
     path = min((path for path in files_below(lists) if path.name == name), default=None)
     if path is None:
@@ -110,7 +111,8 @@ def _row(place: str, line: str, levels: dict[str, float], n_src: int) -> Row:
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or len(path.parts) < 3:
-            raise ValueError(f"{place}: {name!r} is no path such as wsj0/si_tr_s/01t/01to030v.wav")
+            example = "wsj0/si_tr_s/01t/01to030v.wav"
+            raise ValueError(f"{place}: {name!r} is not a path such as {example}")
         if path.stem not in levels:
             raise ValueError(f"{place}: no activlev_*.txt has a level for {path.stem!r}")
     stems = [PurePosixPath(name).stem for name in names]
@@ -152,7 +154,7 @@ def _int16(signal: np.ndarray) -> np.ndarray:
 
 
 def read_utterance(path: Path) -> np.ndarray:
-    """Float64 samples at 16 kHz; `Refused` where the file is not what WSJ0 has."""
+    """Float64 samples at 16 kHz; raises `Refused` for a file that WSJ0 does not have."""
     fields = sphere_fields(path)
     shortened = "shorten" in fields.get("sample_coding", "")
     try:
@@ -160,16 +162,16 @@ def read_utterance(path: Path) -> np.ndarray:
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal
     if len(signal) < int(fields.get("sample_count", 0)):
-        raise Refused(f"{path}: ends before its header says")
+        raise Refused(f"{path}: ends earlier than its header says")
     if rate != RATE:
-        raise Refused(f"{path}: {rate} Hz, and WSJ0 has {RATE} Hz")
+        raise Refused(f"{path}: {rate} Hz, but WSJ0 has {RATE} Hz")
     if signal.shape[1] != 1:
-        raise Refused(f"{path}: {signal.shape[1]} channels, and WSJ0 has one")
+        raise Refused(f"{path}: {signal.shape[1]} channels, but WSJ0 has one")
     return signal[:, 0]
 
 
 def sphere_fields(path: Path) -> dict[str, str]:
-    """The header of a SPHERE file, lines such as "sample_rate -i 16000"; nothing of others."""
+    """The header of a SPHERE file, from lines such as "sample_rate -i 16000"; {} for others."""
     with path.open("rb") as file:
         header = file.read(HEADER_BYTES)
     if not header.startswith(b"NIST_1A"):
@@ -179,7 +181,7 @@ def sphere_fields(path: Path) -> dict[str, str]:
 
 
 def _read_shortened(path: Path) -> tuple[np.ndarray, int]:
-    """SPHERE compressed by shorten, as the original discs have it."""
+    """Read SPHERE that is compressed by shorten, as on the original discs."""
     tool = shutil.which("sph2pipe")
     if tool is None:
         raise Refused(f"SPHERE compressed by shorten, which only sph2pipe reads; {SPH2PIPE}")

@@ -1,1 +1,1 @@
-"""The doctor: is a folder of speech or mixtures what it should be?"""
+"""Checks and statistics of folders of speech or mixtures."""

@@ -1,9 +1,9 @@
-"""`tisdiss data check`: is this the corpus that the paper used? Findings, each with a likely cause.
+"""`tisdiss data check`: is this the corpus that the paper used?
 
-PASS: as it should be. WARN: fewer files than the official corpus, or something that could not be
-decided; results on it may not be comparable. FAIL: not the corpus, or broken. `doctor_part.py`
-looks at each part and `examine.py` measures; `doctor_speech.py` looks at the speech that mixtures
-are made of.
+Findings have a level and a likely cause. PASS: as it should be. WARN: fewer files than the official
+corpus, or something that could not be decided; results on it may not be comparable. FAIL: not the
+corpus, or broken. `part.py` checks each part and `examine.py` measures; `speech.py` checks the
+speech that mixtures are made of.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from tisdiss.machine.progress import Progress, silent
 
 LEVEL_TOLERANCE_DB = 0.3
 NOT_AT_ALL_DB = {True: 1.0, False: 4.0}
-"""Beyond this it is no matter of few mixtures; by whether the known level is sure."""
+"""A larger error fails, because too few mixtures cannot explain it; by `Level.sure`."""
 
 
 def check(
@@ -62,7 +62,7 @@ def check(
 def _absent(layout: Layout, part: Part) -> Finding:
     check = f"{part.folder} count"
     if part.split == "train" and sum(p.split == "train" for p in layout.parts) > 1:
-        return Finding("WARN", check, "is not there; one part for training is enough")
+        return Finding("WARN", check, "is absent; one part for training is enough")
     level: Level = "FAIL" if part.split == "test" else "WARN"
     return Finding(level, check, f"0 mixtures of {part.mixtures}", "not made yet")
 
@@ -104,7 +104,7 @@ def _check_duplicates(looked: Sequence[Looked]) -> Iterator[Finding]:
 def _check_level(
     layout: Layout, condition: str, looked: Sequence[Looked], n_src: int
 ) -> Iterator[Finding]:
-    """The unprocessed test mixtures against the level that is known."""
+    """Compare the unprocessed test mixtures with the known level."""
     known = layout.levels.get(condition) if n_src == 2 else None
     for one in looked:
         if one.part.split != "test" or not one.measured:
@@ -113,7 +113,7 @@ def _check_level(
         sdr = mean([v for m in one.measured.values() for v in m.sdr])
         text = f"SI-SNR {si_snr:.2f} dB, SDR {sdr:.2f} dB in {len(one.measured)} mixtures"
         if known is None:
-            yield Finding("PASS", "mixture level", f"{text}; no figure is known")
+            yield Finding("PASS", "mixture level", f"{text}; no official level is known")
             continue
         text += f"; known: {known.si_snr:.2f} dB"
         errors = [abs(si_snr - known.si_snr)]

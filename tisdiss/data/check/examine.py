@@ -1,4 +1,4 @@
-"""What can be measured of one stored mixture, for `doctor.py` to judge."""
+"""Measurements of one stored mixture, which `part.py` and `doctor.py` judge."""
 
 import hashlib
 import re
@@ -17,14 +17,14 @@ FULL_SCALE = 32767 / 32768
 CLIPPED_SAMPLES = 3
 GAIN = re.compile(r"_(-?\d[\d.]*(?:e-?\d+)?)(?=_|$)")
 PITCH_HZ = (40, 400)
-PITCH_FRAMES = 40  # of a source, evenly spread, that are looked at
+PITCH_FRAMES = 40  # evenly spaced frames per source
 VOICED = 0.5  # normalised autocorrelation
-PIECE = 4096  # bytes in the middle of a file, by which copies are found
+PIECE = 4096  # bytes in the middle of a file that identify copies
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself, and a mark that equal files share."""
+    """The header of a sound file, and a mark that equal files share."""
 
     rate: int
     samples: int
@@ -34,7 +34,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Measured:
-    """Levels in dB, one number a source; `sum_error` in steps of 16 bits, None if unknown.
+    """Levels in dB, one number per source; `sum_error` in 16-bit steps, None if unknown.
 
     `delays` are the samples by which the mixture lags behind each source.
     """
@@ -52,7 +52,7 @@ class Measured:
 
 
 def header(path: Path) -> Header:
-    """`Refused` where it is no audio, or shorter than it says."""
+    """The header of a file; raises `Refused` for a file that is not sound or is cut short."""
     with opened(path) as sound:
         samples = sound.frames
         if samples == UNKNOWN:
@@ -66,13 +66,13 @@ def header(path: Path) -> Header:
 
 
 def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
-    """All of one mixture below a part's folder; `Refused` where a file cannot be read."""
+    """All measurements of one mixture in a part's folder; `Refused` if a file cannot be read."""
     signals = {role: _read(folder, role, stem) for role in roles.needed}
     rate = soundfile.info(folder / roles.mixture / f"{stem}.wav").samplerate
     samples = min(map(len, signals.values()))
     mixture = signals[roles.mixture][:samples]
     sources = np.stack([signals[role][:samples] for role in roles.sources])
-    import torch  # slow to load: a folder that is not there is told without it
+    import torch  # slow to load, and not needed to report a missing folder
 
     from tisdiss.metrics import sdr, si_snr
 
@@ -93,7 +93,7 @@ def measure(folder: Path, roles: Roles, stem: str, *, gains: bool) -> Measured:
 
 
 def _read(folder: Path, role: str, stem: str) -> np.ndarray:
-    """The first channel."""
+    """The first channel of a file."""
     name = f"{role}/{stem}.wav"
     try:
         return read_sound(folder / name)[0][:, 0]
@@ -116,28 +116,28 @@ def _sum_error(
 
 
 def _clipped(signal: np.ndarray) -> bool:
-    """Files of floats may go beyond full scale, and lose nothing by it."""
+    """Whether samples are clipped; float files may exceed full scale without loss."""
     if np.abs(signal).max(initial=0.0) > 1:
         return False
     return int((np.abs(signal) >= FULL_SCALE).sum()) >= CLIPPED_SAMPLES
 
 
 def _ends_early(source: np.ndarray, rate: int) -> bool:
-    """Exact zeros in the last quarter of a second: how `max` mode pads the shorter one."""
+    """Whether the last quarter of a second is exact zeros, with which `max` mode pads."""
     return not source[-rate // 4 :].any() and bool(source.any())
 
 
 def _level_error(stem: str, sources: np.ndarray, rate: int) -> float | None:
-    """Level of the first source over the second, less the difference that the name tells."""
-    told = [float(text) for text in GAIN.findall(stem)]
+    """The level difference of the first two sources in dB, minus the difference in the name."""
+    gains = [float(text) for text in GAIN.findall(stem)]
     levels = [active_rms(source, rate) for source in sources]
-    if len(told) != len(levels) or min(levels) == 0:
+    if len(gains) != len(levels) or min(levels) == 0:
         return None
-    return float(20 * np.log10(levels[0] / levels[1]) - (told[0] - told[1]))
+    return float(20 * np.log10(levels[0] / levels[1]) - (gains[0] - gains[1]))
 
 
 def _floor(source: np.ndarray, rate: int) -> float:
-    """Active level over that of the quietest tenth of the frames."""
+    """Active level above that of the quietest tenth of the frames, in dB."""
     frame = round(FRAME_SECONDS * rate)
     frames = source[: len(source) // frame * frame].reshape(-1, frame)
     quiet = float(np.quantile(np.sqrt((frames**2).mean(axis=1)), 0.1)) if len(frames) else 0.0
@@ -145,12 +145,12 @@ def _floor(source: np.ndarray, rate: int) -> float:
 
 
 def pitch(signal: np.ndarray, rate: int) -> float:
-    """Median fundamental frequency of the voiced frames in Hz, 0 where there are none."""
+    """Median fundamental frequency of the voiced frames in Hz, 0 if there are none."""
     width, least, most = round(0.05 * rate), rate // PITCH_HZ[1], rate // PITCH_HZ[0]
     if len(signal) <= width + most or not signal.any():
         return 0.0
     level = active_rms(signal, rate)
-    found = []
+    pitches = []
     for start in np.linspace(0, len(signal) - width - most - 1, PITCH_FRAMES).astype(int):
         frame, later = signal[start : start + width], signal[start : start + width + most]
         energy = float(frame @ frame)
@@ -159,14 +159,14 @@ def pitch(signal: np.ndarray, rate: int) -> float:
         products = np.correlate(later, frame, "valid")
         squares = np.cumsum(np.concatenate([[0.0], later**2]))
         norms = np.sqrt(energy * np.maximum(squares[width:] - squares[:-width], 1e-20))
-        likeness = (products / norms)[least:]
-        # the first lag that is nearly as good as the best: its multiples are as good
-        best = int(np.argmax(likeness >= 0.9 * likeness.max()))
-        while best + 1 < len(likeness) and likeness[best + 1] > likeness[best]:
+        correlation = (products / norms)[least:]
+        # the first lag near the maximum, because multiples of the period correlate as well
+        best = int(np.argmax(correlation >= 0.9 * correlation.max()))
+        while best + 1 < len(correlation) and correlation[best + 1] > correlation[best]:
             best += 1
-        if likeness[best] > VOICED:
-            found.append(rate / (least + best))
-    return float(np.median(found)) if found else 0.0
+        if correlation[best] > VOICED:
+            pitches.append(rate / (least + best))
+    return float(np.median(pitches)) if pitches else 0.0
 
 
 def delay(mixture: np.ndarray, source: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""What a check found: a level, what was looked at, and the likely cause of what is wrong."""
+"""Findings of checks: a level, the check, a message, and the likely cause of a problem."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     level: Level
     check: str
@@ -33,17 +33,17 @@ def summary(findings: Sequence[Finding]) -> str:
     """The worst level and the counts, for the last line."""
     counts = Counter(finding.level for finding in findings)
     worst = next(level for level in ("FAIL", "WARN", "PASS") if counts[level] or level == "PASS")
-    told = ", ".join(f"{counts[level]} {level}" for level in ("PASS", "WARN", "FAIL"))
-    return f"{worst}: {len(findings)} checks, {told}"
+    parts = ", ".join(f"{counts[level]} {level}" for level in ("PASS", "WARN", "FAIL"))
+    return f"{worst}: {len(findings)} checks, {parts}"
 
 
 def some(items: Sequence[str]) -> str:
-    """The first few, and how many there are."""
+    """The first few items, with the total if there are more."""
     shown = "; ".join(items[:SHOWN])
     return f"{len(items)}, such as {shown}" if len(items) > SHOWN else shown
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of those that are numbers: a silent source has no level."""
-    known = [value for value in values if isfinite(value)]
-    return sum(known) / len(known) if known else nan
+    """The mean of the finite values, because a silent source has no level."""
+    finite = [value for value in values if isfinite(value)]
+    return sum(finite) / len(finite) if finite else nan

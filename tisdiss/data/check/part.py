@@ -16,7 +16,7 @@ from tisdiss.machine.progress import Progress
 from tisdiss.sound.decode import Refused
 
 SUM_STEPS = 0.5
-"""Steps of 16 bits by which the mixture, and each file that it is the sum of, are rounded."""
+"""Rounding error of the mixture and of each of its summands, in 16-bit steps."""
 GAIN_TOLERANCE_DB = 1.0
 QUIET_FLOOR_DB = 20.0
 HALVED_PITCH_HZ = 125.0
@@ -25,7 +25,7 @@ SECOND_MICROPHONE = "made of .wv2, the second microphone, where .wv1 belongs: 1-
 
 @dataclass(frozen=True)
 class Place:
-    """A stored corpus where it was found, and what it should be."""
+    """The folder of a stored corpus, and its expected layout."""
 
     home: Path
     layout: Layout
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass
 class Looked:
-    """One part of a corpus, as it was found."""
+    """The files and measurements of one part of a corpus."""
 
     part: Part
     names: list[str]
@@ -93,32 +93,32 @@ def check_part(place: Place, looked: Looked, lists: Path | None) -> Iterator[Fin
 
 
 def _count(layout: Layout, looked: Looked, n_src: int) -> Finding:
-    part, found = looked.part, len(looked.names)
+    part, count = looked.part, len(looked.names)
     check = f"{part.folder} count"
     if n_src != 2:
-        return Finding("PASS", check, f"{found} mixtures of {n_src}; no official number is known")
-    text = f"{found} mixtures, officially {part.mixtures}"
-    if found == part.mixtures:
+        return Finding("PASS", check, f"{count} mixtures of {n_src}; no official number is known")
+    text = f"{count} mixtures, officially {part.mixtures}"
+    if count == part.mixtures:
         return Finding("PASS", check, text)
     fewer = "a part of the corpus, or an interrupted copy or build"
-    cause = fewer if found < part.mixtures else "files of something else"
-    return Finding("WARN" if found < part.mixtures else "FAIL", check, text, cause)
+    cause = fewer if count < part.mixtures else "files of something else"
+    return Finding("WARN" if count < part.mixtures else "FAIL", check, text, cause)
 
 
 def _halves(home: Path, roles: Roles, looked: Looked) -> Finding:
-    """Of the sources, and of what the mixture is the sum of, where that is there at all."""
-    check, lost = f"{looked.part.folder} halves", []
+    """Whether mixtures, sources and, if their folders exist, other summands have the same names."""
+    check, single = f"{looked.part.folder} halves", []
     part = home / looked.part.folder
     extra = [
         role for role in roles.summands if role not in roles.sources and (part / role).is_dir()
     ]
     for role in (*roles.sources, *extra):
-        there = set(stems(part / role))
-        lost += [f"{role}/{name}.wav is not there" for name in looked.names if name not in there]
-        lost += [f"{role}/{n}.wav has no mixture" for n in sorted(there - set(looked.names))]
-    if not lost:
+        files = set(stems(part / role))
+        single += [f"{role}/{name}.wav is missing" for name in looked.names if name not in files]
+        single += [f"{role}/{n}.wav has no mixture" for n in sorted(files - set(looked.names))]
+    if not single:
         return Finding("PASS", check, f"{', '.join((*roles.needed, *extra))} agree")
-    return Finding("FAIL", check, some(lost), "an interrupted copy or build")
+    return Finding("FAIL", check, some(single), "an interrupted copy or build")
 
 
 def _names(layout: Layout, looked: Looked, lists: Path, n_src: int) -> Finding:
@@ -158,8 +158,8 @@ def _rate(looked: Looked, sample_rate: int) -> Finding:
 def _lengths(looked: Looked, roles: Roles) -> Finding:
     check, bad = f"{looked.part.folder} lengths", []
     for name in looked.names:
-        found = {h.samples for r in roles.needed if (h := looked.headers.get(f"{r}/{name}"))}
-        if len(found) > 1:
+        lengths = {h.samples for r in roles.needed if (h := looked.headers.get(f"{r}/{name}"))}
+        if len(lengths) > 1:
             bad.append(name)
     if not bad:
         return Finding("PASS", check, "mixtures and sources are equally long")
@@ -167,7 +167,7 @@ def _lengths(looked: Looked, roles: Roles) -> Finding:
 
 
 def _duration(looked: Looked, roles: Roles) -> Finding:
-    """Lengths and pitch together tell 16 kHz samples that are called 8 kHz."""
+    """Check the lengths; with the pitch they reveal 16 kHz samples labelled as 8 kHz."""
     part, check = looked.part, f"{looked.part.folder} duration"
     rows = [looked.headers[f"{roles.mixture}/{n}"] for n in looked.measured]
     every = [h for key, h in looked.headers.items() if key.startswith(f"{roles.mixture}/")]
@@ -194,30 +194,30 @@ def _duration(looked: Looked, roles: Roles) -> Finding:
 def _sums(looked: Looked, roles: Roles) -> Finding:
     check = f"{looked.part.folder} sums"
     errors = {n: m.sum_error for n, m in looked.measured.items() if m.sum_error is not None}
-    what = f"{roles.mixture} = {' + '.join(roles.summands)}"
+    equation = f"{roles.mixture} = {' + '.join(roles.summands)}"
     if not errors:
-        return Finding("WARN", check, f"{what} was not checked", "a summand's folder is not there")
+        return Finding("WARN", check, f"{equation} was not checked", "a summand has no folder")
     worst = max(errors.values())
     allowed = SUM_STEPS * (2 + len(roles.summands))
     bad = [f"{n} ({e:.0f})" for n, e in errors.items() if e > allowed]
     if not bad:
         return Finding(
-            "PASS", check, f"{what} within {worst:.1f} steps of 16 bits in {len(errors)}"
+            "PASS", check, f"{equation} within {worst:.1f} steps of 16 bits in {len(errors)}"
         )
     cause = "files of different builds, sources and mixture scaled apart, or clipping"
     return Finding(
         "FAIL",
         check,
-        f"{what} is off by more than {allowed:g} steps of 16 bits: {some(bad)}",
+        f"{equation} is off by more than {allowed:g} steps of 16 bits: {some(bad)}",
         cause,
     )
 
 
 def _delays(looked: Looked, roles: Roles) -> Finding:
     check = f"{looked.part.folder} delays"
-    found = {n: m.delays for n, m in looked.measured.items()}
-    every = [d for delays in found.values() for d in delays]
-    apart = [f"{n} ({', '.join(map(str, delays))})" for n, delays in found.items() if any(delays)]
+    by_name = {n: m.delays for n, m in looked.measured.items()}
+    every = [d for delays in by_name.values() for d in delays]
+    apart = [f"{n} ({', '.join(map(str, delays))})" for n, delays in by_name.items() if any(delays)]
     text = f"{every.count(0)} of {len(every)} references without delay against {roles.mixture}"
     if every.count(0) > 0.8 * len(every):
         return Finding("PASS", check, text)
@@ -240,7 +240,7 @@ def _gains(looked: Looked) -> Finding:
     check = f"{looked.part.folder} gains"
     errors = [m.level_error for m in looked.measured.values() if m.level_error is not None]
     if not errors:
-        return Finding("WARN", check, "the names tell no gains", "renamed files")
+        return Finding("WARN", check, "the names have no gains", "renamed files")
     middle = float(np.median(np.abs(errors)))
     text = f"levels differ from the gains in the names by {middle:.2f} dB (median)"
     if middle <= GAIN_TOLERANCE_DB:

@@ -52,7 +52,7 @@ def check_wsj0(
 ) -> list[Finding]:
     """Findings about WSJ0 itself, before mixtures are made of it."""
     try:
-        found, levels = wsj0_mix.find_utterances(root), wsj0_mix.read_levels(lists)
+        files, levels = wsj0_mix.find_utterances(root), wsj0_mix.read_levels(lists)
         parts = {p.folder: wsj0_mix.read_list(lists, p, levels) for p in WSJ0_2MIX.parts}
     except ValueError as error:
         cause = SECOND_MICROPHONE if ".wv2" in str(error) else "another folder, or another list"
@@ -61,14 +61,14 @@ def check_wsj0(
     needed = {u: lv for row in rows for u, lv in zip(row.utterances, row.levels, strict=True)}
     findings = []
     for name, part in parts.items():
-        lost = [f"{place}: {utterance}" for place, utterance in wsj0_mix.missing(part, found)]
-        text = some(lost) if lost else f"all recordings of {len(part)} rows are there"
-        findings.append(Finding("FAIL" if lost else "PASS", f"{name} recordings", text))
-    chosen = sorted((u for u in needed if u in found), key=rank)[:utterances]
+        absent = [f"{place}: {utterance}" for place, utterance in wsj0_mix.missing(part, files)]
+        text = some(absent) if absent else f"all recordings of {len(part)} rows are there"
+        findings.append(Finding("FAIL" if absent else "PASS", f"{name} recordings", text))
+    chosen = sorted((u for u in needed if u in files), key=rank)[:utterances]
     errors, bad = [], []
     for i, name in enumerate(chosen):
         try:
-            level = active_rms(wsj0_mix.read_utterance(found[name]), wsj0_mix.RATE)
+            level = active_rms(wsj0_mix.read_utterance(files[name]), wsj0_mix.RATE)
             errors.append(20 * np.log10(max(level, 1e-9)) - 10 * np.log10(needed[name]))
         except Refused as refusal:
             bad.append(str(refusal))
@@ -83,7 +83,9 @@ def check_wsj0(
 
 def _microphone(errors: Sequence[float]) -> Finding:
     middle, spread = float(np.median(errors)), float(np.subtract(*np.quantile(errors, [0.9, 0.1])))
-    text = f"active levels differ from the official by {middle:+.1f} dB, within {spread:.1f} dB"
+    text = (
+        f"active levels differ from the official ones by {middle:+.1f} dB, within {spread:.1f} dB"
+    )
     if abs(middle) < 1.5 and spread < 3:
         return Finding("PASS", "microphone", text)
     return Finding("FAIL", "microphone", text, f"{SECOND_MICROPHONE}; or levels were changed")

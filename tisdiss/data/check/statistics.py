@@ -1,4 +1,4 @@
-"""`tisdiss data stats`: what a corpus holds, in numbers."""
+"""`tisdiss data stats`: statistics of a corpus."""
 
 from math import nan
 from pathlib import Path
@@ -22,7 +22,7 @@ def stats(
 ) -> dict[str, dict[str, float]]:
     """Per part: mixtures, speakers, hours; least, mean and most seconds; SI-SNR and SDR in dB.
 
-    The levels are those of the unprocessed mixture against each source.
+    SI-SNR and SDR are those of the unprocessed mixture as an estimate of each source.
     """
     layout = layout_of(corpus)
     condition = layout.condition(condition)
@@ -53,11 +53,11 @@ def source_stats(source: Source) -> dict[str, dict[str, float]]:
     """Per split: utterances, speakers, hours and seconds."""
     rows = {}
     for split in SPLITS:
-        spoken = source.split(split)
-        seconds = [u.samples / source.sample_rate for u in spoken] or [nan]
+        utterances = source.split(split)
+        seconds = [u.samples / source.sample_rate for u in utterances] or [nan]
         rows[split] = {
-            "utterances": len(spoken),
-            "speakers": len({u.speaker for u in spoken}),
+            "utterances": len(utterances),
+            "speakers": len({u.speaker for u in utterances}),
             "hours": sum(seconds) / 3600,
             "min_s": min(seconds),
             "mean_s": mean(seconds),
