@@ -148,7 +148,10 @@ def test_planning_loads_no_torch(name: str) -> None:
     assert not [module for module in reached(name) if within(module, "torch", "pandas", "mlflow")]
 
 
-PLAIN = {"tisdiss", "tisdiss.limits", "tisdiss.speech_sources"}
+PLAIN = {
+    *("tisdiss", "tisdiss.limits", "tisdiss.speech_sources"),
+    *("tisdiss.harness", "tisdiss.harness.engines"),
+}
 """What the help of commands is made of."""
 
 
