@@ -8,8 +8,8 @@ import numpy as np
 
 from tisdiss.analysis.detectable import detectable
 from tisdiss.analysis.stats import LEVEL, Estimate
-from tisdiss.analysis.verdict import Kind, Status
 from tisdiss.records.expression import Cell, Combined, Fact, Greater, Number, Value, leaves
+from tisdiss.records.report_record import Kind, Status
 
 Score = Estimate | float
 Leaf = Number | Cell | Fact

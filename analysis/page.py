@@ -24,6 +24,7 @@ from tisdiss.analysis.provenance import differing_settings, origin_text, provena
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
+from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError
 
@@ -142,7 +143,7 @@ def page(
     verdicts = all_verdicts(listed)
     return fill(
         "report.html",
-        {"html": html.escape, "css": _css_class},
+        {"html": html.escape, "css": _css_class, "numbers": numbers_of},
         counts=counts(verdicts),
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_shown(section, say) for section in sections],

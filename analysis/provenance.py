@@ -19,15 +19,15 @@ from tisdiss.analysis.frames import PROVENANCE_SCHEMA, read_provenance, run_reco
 from tisdiss.analysis.places import PROVENANCE, check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
-from tisdiss.analysis.verdict import Verdict
+from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
     ReportCell,
-    ReportClaim,
     ReportFile,
     ReportRun,
     RunLine,
+    Verdict,
 )
 from tisdiss.records.revision import CODE_SCOPE, in_history
 
@@ -50,7 +50,7 @@ class Answer:
     cell: str
     plan: StudyFile
     runs: list[RunOrigin]
-    claims: list[ReportClaim]
+    claims: list[Verdict]
     row: ShownRow | None = None
     """None for a number of others and for a verdict."""
     numbers: ReportCell | None = None
@@ -95,7 +95,7 @@ def provenance(results: Results) -> ReportFile:
             "undefined_scores": frames.undefined,
             "analysis_hash": _analysis_hash(),
             "cells": cells,
-            "claims": [_claim(verdict) for verdict in results.verdicts],
+            "claims": [_rounded(verdict) for verdict in results.verdicts],
             "plan": results.plan,
             "runs": [reported_run(line) for line in run_records(frames)],
         }
@@ -204,8 +204,8 @@ def why_text(answer: Answer) -> str:
     lines.append(f"  profile   {answer.plan.profile}, study hash {answer.plan.study_hash[:10]}")
     for origin in answer.runs:
         lines += _run_lines(origin)
-    for verdict in map(Verdict.of, answer.claims):
-        basis = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
+    for verdict in answer.claims:
+        basis = "; ".join(filter(None, [verdict.source, numbers_of(verdict), verdict.reason]))
         shown = [f"{verdict.status}: {verdict.says or verdict.expr}", basis, verdict.expr]
         lines += [
             f"  {head:<10}{text}" for head, text in zip(("claim", "", ""), shown, strict=True)
@@ -297,12 +297,10 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _claim(verdict: Verdict) -> ReportClaim:
-    return ReportClaim.model_validate(
-        {
-            key: number(value) if isinstance(value, float) else value
-            for key, value in vars(verdict).items()
-        }
+def _rounded(verdict: Verdict) -> Verdict:
+    values = {name: getattr(verdict, name) for name in Verdict.model_fields}
+    return Verdict.model_validate(
+        {key: number(value) if isinstance(value, float) else value for key, value in values.items()}
     )
 
 

@@ -6,13 +6,16 @@ versions are kept, and `plain` gives back what was read, in its order.
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidatorFunctionWrapHandler,
@@ -37,6 +40,13 @@ def _as_written(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 Number = Annotated[float, WrapValidator(_as_written)]
 """A number of JSON; 3 stays 3 rather than 3.0."""
+
+Measured = Annotated[
+    float,
+    BeforeValidator(lambda value: nan if value is None else value),
+    PlainSerializer(lambda value: None if isnan(value) else value, return_type=float | None),
+]
+"""A number that is NaN where there is none, and null in JSON."""
 
 Score = Annotated[str, OneOf(names.scores)]
 """The name of a score."""
