@@ -26,6 +26,7 @@ from pydantic import (
 
 from tisdiss.config.choice import OneOf
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]+$")]
 """An identity: it becomes a part of a path."""
@@ -68,11 +69,11 @@ class Record(BaseModel):
         return record
 
     @model_serializer(mode="wrap")
-    def _in_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
+    def _in_order(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = handler(self)
         return {key: values[key] for key in (*self._order, *values) if key in values}
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """What was read, as plain data: no defaults, and every key that has no name here."""
         return self.model_dump(exclude_unset=True)
 

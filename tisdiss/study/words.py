@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from tisdiss.limits import MAX_PASSES
 from tisdiss.records import names
 from tisdiss.records.problems import nearest
 from tisdiss.records.record import Score
+from tisdiss.study.overrides import Settings
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     Adjustments,
@@ -89,7 +90,7 @@ class Row(FilePart):
     )
     corpus: str | None = Field(default=None, description="another role than the study's corpus")
     model: PaperName | None = Field(default=None, description="another structure, by paper name")
-    set: dict[str, Any] = Field(default={}, description="dotted settings, such as optim.lr")
+    set: Settings = Field(default={}, description="dotted settings, such as optim.lr")
     init_from: str | None = Field(
         default=None,
         description="fine-tune from this row of the study, or from `weights:<name>`; the model "
@@ -156,7 +157,7 @@ class Study(FilePart):
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
     corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
-    evaluate: dict[str, Any] = Field(default={}, description="such as {n_re: 1..10}")
+    evaluate: Settings = Field(default={}, description="such as {n_re: 1..10}")
     seeds: Seeds = (0,)
     claims: tuple[Claim, ...] = ()
     show: Show
