@@ -26,7 +26,7 @@ from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
-from tisdiss.records.files import DamagedError
+from tisdiss.records.files import DamagedError, JsonObject
 
 FIGURES = {
     "-cost": "Quality against cost",
@@ -154,7 +154,7 @@ def page(
     )
 
 
-def _shown(section: Section, say: Say) -> dict[str, Any]:
+def _shown(section: Section, say: Say) -> dict[str, object]:
     """Everything that the template prints of a study."""
     results = section.results
     say(f"{results.plan.study}: figures and tables")
@@ -197,7 +197,7 @@ def _described(results: Results, suffix: str) -> str:
     return f"{results.plan.study}: {label} in dB against N_re at inference, a curve per variant"
 
 
-def _data(sections: Sequence[Section]) -> dict[str, Any]:
+def _data(sections: Sequence[Section]) -> JsonObject:
     """What the script needs: the origin of every cell, and the sounds of every player."""
     return {
         section.results.plan.study: {
@@ -211,7 +211,7 @@ def _data(sections: Sequence[Section]) -> dict[str, Any]:
     }
 
 
-def _origins(results: Results) -> dict[str, Any]:
+def _origins(results: Results) -> JsonObject:
     """Cells and runs, with the settings in which the runs differ instead of all of them."""
     report = provenance(results)
     settings = differing_settings(report.runs)

@@ -17,6 +17,7 @@ from tisdiss.data import Corpus, MixtureSet, fixed_set
 from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.records.run_record import Origin
 from tisdiss.train import Diverged, State, train
 
 Training = Callable[..., TrainConfig]
@@ -207,12 +208,12 @@ def test_the_time_left_leaves_out_the_slow_first_step(
 
 
 def test_the_result_says_what_made_it(tiny_training, corpus, tmp_path: Path) -> None:
-    result = train(tiny_training(epochs=3), corpus, tmp_path, about={"identity": "abc"})
+    result = train(tiny_training(epochs=3), corpus, tmp_path, about=Origin(identity="abc"))
     about = read_model_file(tmp_path / "model.safetensors")[2]
-    assert about["identity"] == "abc"
-    assert about["training"]["best_val"] == result.best_val
+    assert about.identity == "abc"
+    assert about.training.best_val == result.best_val
     saved, _ = load_state(tmp_path / "checkpoints")
-    assert about["training"]["averaged_epochs"] == [epoch for _, epoch, _ in saved["best"]]
+    assert about.training.averaged_epochs == [epoch for _, epoch, _ in saved["best"]]
 
 
 @pytest.fixture
@@ -241,7 +242,7 @@ def test_the_result_is_the_mean_of_the_best_epochs(
 
     train(config, corpus, tmp_path, on_log=keep)
     weights, _, about = read_model_file(tmp_path / "model.safetensors")
-    assert about["training"]["averaged_epochs"] == [2, 3]
+    assert about.training.averaged_epochs == [2, 3]
     for name, tensor in weights.items():
         torch.testing.assert_close(tensor, (kept[1][name] + kept[2][name]) / 2)
     assert not same(weights, kept[1])
@@ -418,7 +419,7 @@ def parent(tiny, tmp_path: Path) -> Callable[..., Path]:
     def write(config: ModelConfig) -> Path:
         torch.manual_seed(99)
         path = tmp_path / f"{config.name}.safetensors"
-        save_model(path, TISDiSS.from_config(config), {})
+        save_model(path, TISDiSS.from_config(config), Origin())
         return path
 
     return write

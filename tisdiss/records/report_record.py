@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from tisdiss.records.plan_record import Expression, StudyFile
 from tisdiss.records.record import Count, Digits, Measured, Number, Record
+from tisdiss.records.run_record import SettingsPart
 
 Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
 Kind = Literal["paper", "ours", "construction"]
@@ -39,7 +40,7 @@ class RunLine(Record):
     commit: str | None = None
     later_commits: str | None = None
     dirty: bool | None = None
-    config: dict[str, Any] | None = None
+    config: SettingsPart | None = None
 
 
 class ReportRun(RunLine):
