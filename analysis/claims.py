@@ -266,7 +266,7 @@ class _Claim:
 
     def _blocks(self, row: str) -> int:
         """m_re, 1 without early split and for what others reported."""
-        return (read_name(self.rows[row].name)["m_re"] if row in self.rows else 0) or 1
+        return (read_name(self.rows[row].name).m_re if row in self.rows else 0) or 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'
