@@ -47,7 +47,7 @@ from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
-from tisdiss.analysis.verdict import Status, Verdict, holm
+from tisdiss.analysis.verdict import holm
 from tisdiss.paper_names import read_name
 from tisdiss.records import names
 from tisdiss.records.expression import (
@@ -64,6 +64,7 @@ from tisdiss.records.expression import (
 )
 from tisdiss.records.files import DamagedError
 from tisdiss.records.plan_record import ClaimPart, ShownRow
+from tisdiss.records.report_record import Status, Verdict
 
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
@@ -121,9 +122,12 @@ def unplanned(study: "Study", reason: str) -> list[Verdict]:
     names = {row.id: pretty(study.label(row)) for row in study.rows}
     return [
         Verdict(
-            *(study.study, claim.id, claim.expr, claim.source),
-            "MISSING",
-            reason,
+            study=study.study,
+            id=claim.id,
+            expr=claim.expr,
+            source=claim.source,
+            status="MISSING",
+            reason=reason,
             says=sentence(claim.says, claim.expr, names),
             kind=kind_of(claim.source, parse(claim.expr)),
             same_as=claim.same_as or "",
@@ -197,12 +201,12 @@ class _Claim:
 
     def _verdict(self, status: Status, reason: str, **numbers: Any) -> Verdict:
         return Verdict(
-            self.frames.plan.study,
-            self.claim.id,
-            self.claim.expr,
-            self.claim.source,
-            status,
-            reason,
+            study=self.frames.plan.study,
+            id=self.claim.id,
+            expr=self.claim.expr,
+            source=self.claim.source,
+            status=status,
+            reason=reason,
             says=sentence(self.claim.says, self.claim.expr, self.labels),
             kind=kind_of(self.claim.source, self.parts),
             same_as=self.claim.same_as or "",
@@ -266,7 +270,7 @@ class _Claim:
 
     def _blocks(self, row: str) -> int:
         """m_re, 1 without early split and for what others reported."""
-        return (read_name(self.rows[row].name)["m_re"] if row in self.rows else 0) or 1
+        return (read_name(self.rows[row].name).m_re if row in self.rows else 0) or 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from tisdiss.analysis.captions import escape_markdown
-from tisdiss.analysis.verdict import Status, Verdict
+from tisdiss.analysis.verdict import numbers_of
+from tisdiss.records.report_record import Status, Verdict
 
 
 def any_failed(verdicts: Iterable[Verdict]) -> bool:
@@ -55,7 +56,7 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
     """The list as lines for a terminal, three per claim: sentence, margin, expression."""
     lines = []
     for verdict in verdicts:
-        basis = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
+        basis = "; ".join(filter(None, [verdict.source, numbers_of(verdict), verdict.reason]))
         lines.append(f"{verdict.status:<17} {verdict.study}/{verdict.id}: {verdict.says}")
         lines += [f"{'':<17}   {line}" for line in (basis, verdict.expr)]
     studies = len({verdict.study for verdict in verdicts})
@@ -70,7 +71,7 @@ def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str
     names = ["study", "verdict", "claim", "source", "margin"][first:]
     lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]
     for v in verdicts:
-        margin = escape_markdown(". ".join(filter(None, [v.numbers, v.reason])))
+        margin = escape_markdown(". ".join(filter(None, [numbers_of(v), v.reason])))
         claim = f"{escape_markdown(v.says)}<br><sub>`{v.expr}`</sub>"
         cells = [v.study, f"**{v.status}**", claim, escape_markdown(v.source), margin]
         lines.append(f"| {' | '.join(cells[first:])} |")

@@ -1,17 +1,19 @@
 """Comparisons of a claim: what must be above 0, how sure it is, and what several say together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tisdiss.analysis.detectable import detectable
 from tisdiss.analysis.stats import LEVEL, Estimate
-from tisdiss.analysis.verdict import Kind, Status
 from tisdiss.records.expression import TIMED, Cell, Combined, Fact, Greater, Number, Value, leaves
+from tisdiss.records.report_record import Kind, Status
 
 Score = Estimate | float
+Leaf = Number | Cell | Fact
+_ROUNDING = 1e-9
 
 LEAST_GAIN = 0.5
 """dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
@@ -97,52 +99,60 @@ def depth_weights(
 ) -> Mapping[tuple[str, int], float]:
     """How much each score (row, n_re) counts in what must be above 0."""
     weights: dict[tuple[str, int], float] = defaultdict(float)
-
-    def add(value: Value, weight: float) -> None:
-        if isinstance(value, Cell):
-            depths = depths_of(value)
+    for leaf, weight in _weighted(part):
+        if isinstance(leaf, Cell):
+            depths = depths_of(leaf)
             for n_re in depths:
-                weights[value.row, n_re] += weight / len(depths)
-        elif isinstance(value, Combined):
-            factors = [part.value for part in value.values if isinstance(part, Number)]
-            scale = factors[0] if value.how == "*" and factors else 1.0
-            if value.how in ("max", "min"):
-                scale = 1 / len(value.values)
-            for at, inner in enumerate(value.values):
-                add(inner, -weight if value.how == "-" and at else weight * scale)
-
-    add(part.left, 1.0)
-    add(part.right, -1.0)
+                weights[leaf.row, n_re] += weight / len(depths)
     return weights
 
 
 def has_tolerance(part: Greater) -> bool:
     """Whether scores are compared with each other up to a constant."""
-    return (_linear(part.left)[1] - _linear(part.right)[1]) != 0
+    return abs(_constant(part)) > _ROUNDING
 
 
 def is_level(part: Greater) -> bool:
     """Whether scores or sizes are held against a plain number, rather than against each other."""
-    left, right = _linear(part.left), _linear(part.right)
-    weight, constant = left[0] - right[0], left[1] - right[1]
-    return abs(weight) > 1e-9 and constant != 0
+    ours = sum(weight for leaf, weight in _weighted(part) if not isinstance(leaf, Number))
+    return abs(ours) > _ROUNDING and has_tolerance(part)
 
 
-def _linear(value: Value) -> tuple[float, float]:
-    """How often a value counts our own numbers, and the constant that it adds."""
-    if isinstance(value, Number):
-        return 0.0, value.value
+def _constant(part: Greater) -> float:
+    """What plain numbers add to what must be above 0."""
+    numbers = ((leaf, weight) for leaf, weight in _weighted(part) if isinstance(leaf, Number))
+    return sum(weight * number.value for number, weight in numbers)
+
+
+def _weighted(part: Greater) -> Iterator[tuple[Leaf, float]]:
+    """Each number, cell and fact of a comparison, and how much it counts in left - right."""
+    yield from _leaves_of(part.left, 1.0)
+    yield from _leaves_of(part.right, -1.0)
+
+
+def _leaves_of(value: Value, weight: float) -> Iterator[tuple[Leaf, float]]:
     if not isinstance(value, Combined):
-        return 1.0, 0.0
-    parts = [_linear(part) for part in value.values]
-    if value.how in "+-":
-        sign = 1 if value.how == "+" else -1
-        return parts[0][0] + sign * parts[1][0], parts[0][1] + sign * parts[1][1]
-    if value.how == "*":
-        factor = next(part.value for part in value.values if isinstance(part, Number))
-        other = parts[1] if isinstance(value.values[0], Number) else parts[0]
-        return factor * other[0], factor * other[1]
-    return parts[0]
+        yield value, weight
+        return
+    for inner, share in _shares(value):
+        yield from _leaves_of(inner, weight * share)
+
+
+def _shares(value: Combined) -> list[tuple[Value, float]]:
+    """What a value is made of; of a max or min nobody knows which counts, so all count alike."""
+    match value.how:
+        case "+":
+            return [(inner, 1.0) for inner in value.values]
+        case "-":
+            return list(zip(value.values, (1.0, -1.0), strict=True))
+        case "*":
+            first, second = value.values
+            if isinstance(first, Number):
+                return [(second, first.value)]
+            assert isinstance(second, Number)  # the language has no products of scores
+            return [(first, second.value)]
+        case "max" | "min":
+            return [(inner, 1 / len(value.values)) for inner in value.values]
 
 
 def kind_of(source: str, parts: Sequence[Greater]) -> Kind:

@@ -8,6 +8,8 @@ import pandas as pd
 
 from tisdiss.analysis.mixed_model import Design
 
+FEWEST_SPEAKERS = 4
+
 
 @dataclass(frozen=True)
 class Cast:
@@ -35,6 +37,11 @@ class Cast:
         )
         speakers[at] = codes
         return cls(mixtures, slots, speakers, len(names))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are speakers enough for an interval."""
+        return self.n_speakers >= FEWEST_SPEAKERS
 
     @property
     def n_utterances(self) -> int:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.places import check_planned, check_report, plan_path
-from tisdiss.records.files import DamagedError, read_object
+from tisdiss.records.files import DamagedError, JsonObject, read_object
 from tisdiss.records.names import PROVENANCE, SCORES
 from tisdiss.records.plan_record import (
     PlanRun,
@@ -36,6 +36,7 @@ from tisdiss.records.run_record import (
     Evaluation,
     Revision,
     RunResult,
+    SettingsPart,
 )
 from tisdiss.records.scores import read_scores
 
@@ -128,7 +129,7 @@ def read_provenance(path: Path) -> ReportFile:
     return checked(content, ReportFile, where=str(path), way_out=way_out)
 
 
-def _check_schema(content: dict[str, Any], wanted: int, path: Path, way_out: str) -> None:
+def _check_schema(content: JsonObject, wanted: int, path: Path, way_out: str) -> None:
     if content.get("schema") != wanted:
         problem = f"{path} has schema {content.get('schema')}, this version reads {wanted}"
         raise DamagedError(f"{problem}: {way_out}")
@@ -149,7 +150,7 @@ def run_records(frames: StudyFrames) -> list[RunLine]:
 
 
 def _unknown(value: Any) -> bool:
-    return not isinstance(value, dict) and bool(pd.isna(value))
+    return not isinstance(value, SettingsPart) and bool(pd.isna(value))
 
 
 def _runs_frame(lines: Sequence[RunLine]) -> pd.DataFrame:
@@ -250,7 +251,7 @@ def _with_files(line: RunLine, folder: RunFolder) -> RunLine:
         steps=result.steps,
         epochs=result.epochs,
         seconds=result.seconds,
-        config=config.train.plain() if config.train else None,
+        config=config.train,
         code_hash=environment.code_hash,
         code_scope=environment.code_scope,
         code_files=environment.code_files,

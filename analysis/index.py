@@ -1,7 +1,7 @@
 """What `reports/` holds of the whole paper: a list of all studies, run or not, made from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +14,9 @@ from tisdiss.analysis.frames import read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, reported
 from tisdiss.analysis.sentence import labels, sentence
-from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
+from tisdiss.records.report_record import Verdict
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -118,7 +118,7 @@ def write_index(reports: Path) -> Path:
 def _made(folder: Path) -> Entry:
     try:
         report = read_provenance(folder / PROVENANCE)
-        verdicts = [_in_words(Verdict.of(claim), report.plan) for claim in report.claims]
+        verdicts = [_in_words(verdict, report.plan) for verdict in report.claims]
     except ValueError as error:
         return unreadable(folder, error)
     plan, sizes = report.plan, pd.DataFrame(map(vars, report.cells.values()))
@@ -130,7 +130,8 @@ def _made(folder: Path) -> Entry:
 
 def _in_words(verdict: Verdict, plan: StudyFile) -> Verdict:
     """A verdict with its sentence, also where a report of an earlier version has none."""
-    return replace(verdict, says=sentence(verdict.says, verdict.expr, labels(plan)))
+    says = sentence(verdict.says, verdict.expr, labels(plan))
+    return verdict.model_copy(update={"says": says})
 
 
 def unreadable(folder: Path, error: ValueError) -> Entry:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tisdiss.records.files import write_atomic
+from tisdiss.records.files import JsonObject, write_atomic
 from tisdiss.records.names import PROVENANCE, SCORES
 from tisdiss.records.plan_record import StudyFile
 
@@ -85,7 +85,7 @@ def notebook_file(plan: StudyFile, files: Mapping[str, bytes | str]) -> str:
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
-def source(plan: StudyFile) -> dict[str, Any]:
+def source(plan: StudyFile) -> JsonObject:
     """The notebook before it is executed, in the format of nbformat 4.5."""
     head = {"study": plan.study, "title": plan.title, "claim": plan.claim or ""}
     return {

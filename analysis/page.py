@@ -20,7 +20,6 @@ from tisdiss.analysis.captions import (
     caveats,
     fill,
     pretty,
-    prose_html,
     row_label,
 )
 from tisdiss.analysis.claims_text import counts, headline, meaning
@@ -33,8 +32,9 @@ from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.report import Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
+from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
-from tisdiss.records.files import DamagedError
+from tisdiss.records.files import DamagedError, JsonObject
 
 FIGURES = {
     "-cost": "Quality against cost",
@@ -151,7 +151,7 @@ def page(
     verdicts = all_verdicts(listed)
     return fill(
         "report.html",
-        {"html": html.escape, "prose": prose_html, "css": _css_class},
+        {"html": html.escape, "css": _css_class, "numbers": numbers_of},
         counts=counts(verdicts),
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_shown(section, say) for section in sections],
@@ -162,7 +162,7 @@ def page(
     )
 
 
-def _shown(section: Section, say: Say) -> dict[str, Any]:
+def _shown(section: Section, say: Say) -> dict[str, object]:
     """Everything that the template prints of a study."""
     results = section.results
     say(f"{results.plan.study}: figures and tables")
@@ -207,7 +207,7 @@ def _described(results: Results, suffix: str) -> str:
     return f"{results.plan.study}: {label} in dB against N_re at inference, a curve per variant"
 
 
-def _data(sections: Sequence[Section]) -> dict[str, Any]:
+def _data(sections: Sequence[Section]) -> JsonObject:
     """What the script needs: the origin of every cell, and the sounds of every player."""
     return {
         section.results.plan.study: {
@@ -221,7 +221,7 @@ def _data(sections: Sequence[Section]) -> dict[str, Any]:
     }
 
 
-def _origins(results: Results) -> dict[str, Any]:
+def _origins(results: Results) -> JsonObject:
     """Cells and runs, with the settings in which the runs differ instead of all of them."""
     report = provenance(results)
     settings = differing_settings(report.runs)

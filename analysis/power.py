@@ -22,8 +22,8 @@ from tisdiss.analysis.detectable import Precision
 from tisdiss.analysis.frames import StudyFrames, load_study
 from tisdiss.analysis.spent import Spent, spent
 from tisdiss.analysis.stats import Estimate
-from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.expression import Cell, Greater, leaves
+from tisdiss.records.report_record import Verdict
 
 SEEDS = (1, 2, 3, 5, 10, 20)
 MORE_MIXTURES = (1, 2, 4)

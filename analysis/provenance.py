@@ -5,11 +5,10 @@ size is study:row:params, a verdict study:claim:<id>. `numbers.tex` uses the sam
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,16 +18,17 @@ from tisdiss.analysis.frames import PROVENANCE_SCHEMA, read_provenance, run_reco
 from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
-from tisdiss.analysis.verdict import Verdict
+from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.files import JsonObject
 from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
     ReportCell,
-    ReportClaim,
     ReportFile,
     ReportRun,
     RunLine,
+    Verdict,
 )
 from tisdiss.records.revision import CODE_SCOPE, in_history
 
@@ -38,7 +38,7 @@ class RunOrigin:
     """A run behind a number."""
 
     run: ReportRun
-    settings: dict[str, Any]
+    settings: JsonObject
     """Those in which the study's runs differ."""
     code_changed: bool | None
     """Whether the code changed since; None where that cannot be compared."""
@@ -51,7 +51,7 @@ class Answer:
     cell: str
     plan: StudyFile
     runs: list[RunOrigin]
-    claims: list[ReportClaim]
+    claims: list[Verdict]
     row: ShownRow | None = None
     """None for a number of others and for a verdict."""
     numbers: ReportCell | None = None
@@ -96,7 +96,7 @@ def provenance(results: Results) -> ReportFile:
             "undefined_scores": frames.undefined,
             "analysis_hash": _analysis_hash(),
             "cells": cells,
-            "claims": [_claim(verdict) for verdict in results.verdicts],
+            "claims": [_rounded(verdict) for verdict in results.verdicts],
             "plan": results.plan,
             "runs": [reported_run(line) for line in run_records(frames)],
         }
@@ -110,22 +110,10 @@ def reported_run(line: RunLine) -> ReportRun:
     return ReportRun.model_validate(
         line.plain()
         | {
-            "planned_steps": planned_steps(line.config),
+            "planned_steps": line.config.steps if line.config else None,
             "commit_in_history": before if now is None else now,
         }
     )
-
-
-def planned_steps(config: Mapping[str, Any] | None) -> int | None:
-    """The updates of a training that goes through all its epochs; None where it is not known."""
-    try:
-        settings = config or {}
-        an_epoch = settings.get("steps_per_epoch") or -(
-            -settings["data"]["train_mixtures"] // settings["batch_size"]
-        )
-        return int(settings["epochs"] * an_epoch)
-    except (KeyError, TypeError):  # of an early version
-        return None
 
 
 def why(cell: str, *, reports: Path = Path("reports"), code_hash: str | None = None) -> Answer:
@@ -205,8 +193,8 @@ def why_text(answer: Answer) -> str:
     lines.append(f"  profile   {answer.plan.profile}, study hash {answer.plan.study_hash[:10]}")
     for origin in answer.runs:
         lines += _run_lines(origin)
-    for verdict in map(Verdict.of, answer.claims):
-        basis = "; ".join(filter(None, [verdict.source, verdict.numbers, verdict.reason]))
+    for verdict in answer.claims:
+        basis = "; ".join(filter(None, [verdict.source, numbers_of(verdict), verdict.reason]))
         shown = [f"{verdict.status}: {verdict.says or verdict.expr}", basis, verdict.expr]
         lines += [
             f"  {head:<10}{text}" for head, text in zip(("claim", "", ""), shown, strict=True)
@@ -230,9 +218,9 @@ def _about(answer: Answer, row: ShownRow) -> list[str]:
     return lines
 
 
-def differing_settings(runs: Iterable[RunLine]) -> dict[str, dict[str, Any]]:
+def differing_settings(runs: Iterable[RunLine]) -> dict[str, JsonObject]:
     """The settings in which the runs of a study differ, by identity: {"model.n_re": 6, ...}."""
-    flat = {run.identity: _flat(run.config or {}) for run in runs}
+    flat = {run.identity: _flat(run.config.plain() if run.config else {}) for run in runs}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     differ = [k for k in keys if len({str(settings.get(k)) for settings in flat.values()}) > 1]
     return {identity: {k: flat[identity].get(k) for k in differ} for identity in flat}
@@ -290,20 +278,18 @@ def origin_text(run: ReportRun) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(settings: JsonObject, prefix: str = "") -> JsonObject:
+    flat: JsonObject = {}
     for key, value in settings.items():
-        inner = isinstance(value, Mapping) and value
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+        inner = isinstance(value, dict) and value
+        flat |= _flat(inner, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
     return flat
 
 
-def _claim(verdict: Verdict) -> ReportClaim:
-    return ReportClaim.model_validate(
-        {
-            key: number(value) if isinstance(value, float) else value
-            for key, value in vars(verdict).items()
-        }
+def _rounded(verdict: Verdict) -> Verdict:
+    values = {name: getattr(verdict, name) for name in Verdict.model_fields}
+    return Verdict.model_validate(
+        {key: number(value) if isinstance(value, float) else value for key, value in values.items()}
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from tisdiss.analysis.captions import row_label
 from tisdiss.analysis.frames import StudyFrames, run_records
-from tisdiss.analysis.provenance import planned_steps
 from tisdiss.config import TrainConfig
 from tisdiss.records.report_record import RunLine
 
@@ -50,7 +49,7 @@ def _labels(frames: StudyFrames) -> dict[str, str]:
 def _training(line: RunLine) -> str:
     if line.kind == "weights":
         return "shipped weights, not trained here"
-    steps, planned = line.steps, planned_steps(line.config)
+    steps, planned = line.steps, line.config.steps if line.config else None
     early = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
     how = "fine-tuned for " if line.kind == "finetune" else ""
     return f"{how}{steps:,}{early} updates" if steps is not None else ""
@@ -110,7 +109,7 @@ _FACTS: Mapping[str, Callable[[RunLine], str]] = {
 
 def _setting(line: RunLine, path: str) -> Any:
     """A setting of a training; what an early version did not write has its default."""
-    given: Any = line.config
+    given: Any = line.config.plain() if line.config else {}
     default: Any = _DEFAULTS
     for key in path.split("."):
         default = default[key]

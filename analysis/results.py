@@ -14,8 +14,8 @@ from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve, difference_curve
-from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.plan_record import StudyFile
+from tisdiss.records.report_record import Verdict
 
 METRICS = ("si_snri", "sdri")
 """What every report shows; the first that the study asks for leads."""

@@ -29,8 +29,8 @@ from tisdiss.analysis.compare import Comparison
 from tisdiss.analysis.detectable import Precision
 from tisdiss.analysis.frames import StudyFrames, load_study
 from tisdiss.analysis.stats import Estimate
-from tisdiss.analysis.verdict import Verdict
 from tisdiss.records.expression import Cell, leaves
+from tisdiss.records.report_record import Verdict
 from tisdiss.records.seed_path import ClaimPath, Look, Outcome, SeedPath
 
 ALPHA = 0.05

@@ -21,7 +21,6 @@ from tisdiss.analysis.cube import Cast, Cube
 from tisdiss.analysis.mixed_model import Design, Spread
 
 LEVEL = 0.95
-FEWEST_SPEAKERS = 4
 
 Seeds = tuple[int, ...]
 
@@ -108,8 +107,7 @@ def depth_curve(
         cube = Cube.of(frame, metric, cast)
         means = cube.seed_means()
         ends = [_estimate(cube.at(depth), cast).interval() for depth in range(len(cube.depths))]
-        enough = cast.n_speakers >= FEWEST_SPEAKERS
-        check = bootstrap.interval(cube, LEVEL) if enough else (np.nan, np.nan)
+        check = bootstrap.interval(cube, LEVEL) if cast.is_enough else (np.nan, np.nan)
         parts.append(
             _describe(frame, metric, cube).assign(
                 mean=means.mean(axis=0),
@@ -216,11 +214,10 @@ def _estimate(cube: Cube, cast: Cast) -> Estimate:
     # over the seeds that have the mixture; all do, as a rule
     count = np.isfinite(means).sum(axis=1)
     values = np.nansum(means, axis=1)[count > 0] / count[count > 0]
-    enough = cast.n_speakers >= FEWEST_SPEAKERS and len(values)
     return Estimate(
         mean=float(by_seed.mean()),
         values=values,
-        design=cast.design(there.any(axis=2)) if enough else None,
+        design=cast.design(there.any(axis=2)) if cast.is_enough and len(values) else None,
         noise={cube.seeds: by_seed - by_seed.mean()},
     )
 

@@ -99,3 +99,16 @@ def write_study(tmp_path):
 @pytest.fixture
 def repository():
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def validation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the validation losses of the coming epochs."""
+
+    def losses(*values: float) -> None:
+        coming = iter(values)
+        monkeypatch.setattr(
+            "tisdiss.train.validate", lambda *_: {"val/loss": next(coming), "val/si_snri": 0.0}
+        )
+
+    return losses

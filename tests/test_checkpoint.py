@@ -17,6 +17,7 @@ from tisdiss.checkpoint import (
 )
 from tisdiss.config import ModelConfig
 from tisdiss.model import TISDiSS
+from tisdiss.records.run_record import Origin
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def model(tiny) -> TISDiSS:
 @pytest.fixture
 def file(model: TISDiSS, tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    save_model(path, model, {"identity": "abc", "steps": 7})
+    save_model(path, model, Origin(identity="abc", data_manifest="d"))
     return path
 
 
@@ -42,13 +43,13 @@ def test_a_model_file_is_enough_to_rebuild_the_model(model: TISDiSS, file: Path)
 def test_a_model_file_says_what_it_was_trained_on(model: TISDiSS, file: Path) -> None:
     tensors, config, about = read_model_file(file)
     assert tensors.keys() == model.state_dict().keys()
-    assert (config, about) == (model.config, {"identity": "abc", "steps": 7})
+    assert (config, about.plain()) == (model.config, {"identity": "abc", "data_manifest": "d"})
 
 
 def test_a_module_that_two_parts_share_survives(tiny, tmp_path: Path) -> None:
     model = TISDiSS.from_config(tiny("sep1x2-re1x2-l1+2", re_residual=True))
     assert model.separator.residual is model.reconstructor.residual
-    save_model(tmp_path / "m.safetensors", model, {})
+    save_model(tmp_path / "m.safetensors", model, Origin())
     loaded, mixture = load_model(tmp_path / "m.safetensors"), torch.randn(1, 700)
     assert loaded.separator.residual is loaded.reconstructor.residual
     assert torch.equal(loaded(mixture), model(mixture))

@@ -13,7 +13,7 @@ import yaml
 from typer.main import get_command
 
 from tisdiss import cli
-from tisdiss.data.corpus import synthetic
+from tisdiss.data import synthetic
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.planner import plan
 from tisdiss.metrics import best_permutation, reorder, si_snr

@@ -18,6 +18,7 @@ from tisdiss.evaluate import evaluate
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.records.names import table_columns
+from tisdiss.records.run_record import Origin
 
 DEPTHS = EvalConfig(n_re=(1, 2, 4))
 
@@ -29,7 +30,7 @@ def weights(tiny, tmp_path_factory) -> Callable[[str], Path]:
     def write(name: str) -> Path:
         path = tmp_path_factory.mktemp("weights") / "model.safetensors"
         torch.manual_seed(1)
-        save_model(path, TISDiSS.from_config(tiny(name)), {})
+        save_model(path, TISDiSS.from_config(tiny(name)), Origin())
         return path
 
     return write
@@ -227,7 +228,7 @@ def test_speech_at_another_rate_than_the_models_is_refused(
     model = tiny("sep1x2-re1x2-l1+2")
     wide = model.model_copy(update={"codec": model.codec.model_copy(update={"sample_rate": 16000})})
     path = tmp_path / "wide.safetensors"
-    save_model(path, TISDiSS.from_config(wide), {})
+    save_model(path, TISDiSS.from_config(wide), Origin())
     with pytest.raises(ValueError, match=r"is at 8000 Hz, sep1x2-re1x2-l1\+2 works at 16000 Hz"):
         evaluate(path, corpus, DEPTHS, tmp_path / "scores")
     assert not (tmp_path / "scores").exists()

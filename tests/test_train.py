@@ -1,168 +1,23 @@
-"""The loop: exact resume, rates, averaging, fine-tune start, and trainings that go wrong."""
+"""The loop: events, averaging, early stop, batches, and trainings that go wrong."""
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tisdiss import train as loop
-from tisdiss.checkpoint import load_state, read_model_file, save_model
-from tisdiss.config import ModelConfig, OptimConfig, TrainConfig
+from tisdiss.checkpoint import load_state, read_model_file
+from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data import Corpus, MixtureSet, fixed_set
 from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
+from tisdiss.records.run_record import Origin
 from tisdiss.train import Diverged, State, train
 
 Training = Callable[..., TrainConfig]
-STEPS = 8
-"""Of `tiny_training`: four epochs of two steps."""
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two nested states are equal to the last bit; wall time does not count."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(
-            same(one[key], other[key]) for key in one if key != "seconds"
-        )
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def results(folder: Path) -> tuple[dict, Any]:
-    """Weights of the model file, and the last training state."""
-    return read_model_file(folder / "model.safetensors")[0], load_state(folder / "checkpoints")[0]
-
-
-OPTIMS = {
-    "paper": OptimConfig(warmup_steps=3),
-    "levers": OptimConfig(warmup_steps=3, kind="muon", schedule="decay", ema=0.9),
-}
-
-
-@pytest.fixture(scope="module", params=OPTIMS)
-def optim(request: pytest.FixtureRequest) -> OptimConfig:
-    return OPTIMS[request.param]
-
-
-@pytest.fixture(scope="module")
-def straight(optim: OptimConfig, tiny_training: Training, corpus: Corpus, tmp_path_factory) -> Path:
-    """A training that nothing interrupts."""
-    folder = tmp_path_factory.mktemp("straight")
-    result = train(tiny_training(optim=optim), corpus, folder)
-    assert (result.steps, result.epochs, result.stopped) == (STEPS, 4, "epochs")
-    return folder
-
-
-@pytest.mark.parametrize("optim", ["paper"], indirect=True)
-def test_two_and_two_epochs_are_four(straight, tiny_training, corpus, tmp_path: Path) -> None:
-    train(tiny_training(epochs=2), corpus, tmp_path)
-    result = train(tiny_training(epochs=4), corpus, tmp_path)
-    assert result.steps == STEPS
-    assert same(results(tmp_path), results(straight))
-
-
-def test_recomputing_changes_nothing(
-    straight, optim, tiny_training, corpus, tmp_path: Path
-) -> None:
-    train(tiny_training(optim=optim), corpus, tmp_path, recompute=True)
-    assert same(results(tmp_path), results(straight))
-
-
-def test_a_training_stopped_after_every_step_ends_the_same(
-    straight, optim, tiny_training, corpus, tmp_path: Path
-) -> None:
-    config = tiny_training(optim=optim)
-    stops = [train(config, corpus, tmp_path, max_seconds=0)]
-    while stops[-1].stopped == "time":
-        assert not (tmp_path / "model.safetensors").exists()
-        stops.append(train(config, corpus, tmp_path, max_seconds=0))
-    assert [stop.steps for stop in stops] == [*range(1, STEPS + 1), STEPS]
-    assert same(results(tmp_path), results(straight))
-
-
-def test_a_training_that_is_asked_to_stop_saves_its_step(
-    straight, optim, tiny_training, corpus, tmp_path: Path
-) -> None:
-    answers = iter([False, False, True])
-    result = train(tiny_training(optim=optim), corpus, tmp_path, stop=lambda: next(answers))
-    saved, _ = load_state(tmp_path / "checkpoints")
-    assert (result.stopped, result.steps, saved["step"]) == ("time", 3, 3)
-    train(tiny_training(optim=optim), corpus, tmp_path)
-    assert same(results(tmp_path), results(straight))
-
-
-KILLED = """
-import sys
-from pathlib import Path
-import torch
-from tisdiss import train as loop
-from tisdiss.config import TrainConfig
-from tisdiss.data import open_corpus
-
-torch.set_num_threads(int(sys.argv[3]))
-loop.SAVE_SECONDS = loop.LOG_SECONDS = 0.0
-config = TrainConfig.model_validate_json(sys.argv[1])
-corpus = open_corpus(config.data, 2, speech=None, cache=Path("unused"))
-loop.train(config, corpus, Path(sys.argv[2]), on_log=lambda event: print(event["step"], flush=True))
-"""
-
-
-def test_a_killed_training_ends_the_same(
-    straight, optim, tiny_training, corpus, tmp_path: Path
-) -> None:
-    config = tiny_training(optim=optim)
-    arguments = [config.model_dump_json(), str(tmp_path), str(torch.get_num_threads())]
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
-        for line in process.stdout:
-            if int(line) == 5:
-                process.kill()
-                break
-        process.wait()
-    saved, _ = load_state(tmp_path / "checkpoints")
-    assert process.returncode == -9 and 3 <= saved["step"] < STEPS
-    train(config, corpus, tmp_path)
-    assert same(results(tmp_path), results(straight))
-
-
-@pytest.mark.parametrize("optim", ["paper"], indirect=True)
-@pytest.mark.parametrize("damage", ["flipped", "cut", "no hash"])
-def test_a_damaged_state_is_passed_over_with_a_warning(
-    straight, tiny_training, corpus, tmp_path: Path, damage: str
-) -> None:
-    train(tiny_training(epochs=2), corpus, tmp_path)
-    older, newest = sorted((tmp_path / "checkpoints").glob("*.pt"))
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    if damage == "no hash":
-        newest.with_suffix(".sha256").unlink()
-    else:
-        newest.write_bytes(content if damage == "flipped" else content[:-100])
-    events: list[dict] = []
-    train(tiny_training(), corpus, tmp_path, on_log=events.append)
-    assert events[0]["kind"] == "warning" and events[0]["step"] == int(older.stem[6:])
-    assert f"{newest.name} does not match its hash; using the state before it" in events[0]["text"]
-    assert same(results(tmp_path), results(straight))
-
-
-@pytest.mark.parametrize("steps", [1, 5])
-def test_the_state_of_a_training_with_other_epochs_is_refused(
-    tiny_training, corpus, tmp_path: Path, steps: int
-) -> None:
-    """It would count other steps than its settings say."""
-    train(tiny_training(epochs=2, steps_per_epoch=steps), corpus, tmp_path)
-    with pytest.raises(ValueError, match=rf"state is at step {2 * steps} in epoch 3, where an"):
-        train(tiny_training(steps_per_epoch=2 if steps == 5 else 4), corpus, tmp_path)
 
 
 def test_events_have_the_names_of_the_schema(tiny_training, tiny, corpus, tmp_path: Path) -> None:
@@ -207,25 +62,12 @@ def test_the_time_left_leaves_out_the_slow_first_step(
 
 
 def test_the_result_says_what_made_it(tiny_training, corpus, tmp_path: Path) -> None:
-    result = train(tiny_training(epochs=3), corpus, tmp_path, about={"identity": "abc"})
+    result = train(tiny_training(epochs=3), corpus, tmp_path, about=Origin(identity="abc"))
     about = read_model_file(tmp_path / "model.safetensors")[2]
-    assert about["identity"] == "abc"
-    assert about["training"]["best_val"] == result.best_val
+    assert about.identity == "abc"
+    assert about.training.best_val == result.best_val
     saved, _ = load_state(tmp_path / "checkpoints")
-    assert about["training"]["averaged_epochs"] == [epoch for _, epoch, _ in saved["best"]]
-
-
-@pytest.fixture
-def validation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the validation losses of the coming epochs."""
-
-    def losses(*values: float) -> None:
-        coming = iter(values)
-        monkeypatch.setattr(
-            loop, "validate", lambda *_: {"val/loss": next(coming), "val/si_snri": 0.0}
-        )
-
-    return losses
+    assert about.training.averaged_epochs == [epoch for _, epoch, _ in saved["best"]]
 
 
 def test_the_result_is_the_mean_of_the_best_epochs(
@@ -241,10 +83,10 @@ def test_the_result_is_the_mean_of_the_best_epochs(
 
     train(config, corpus, tmp_path, on_log=keep)
     weights, _, about = read_model_file(tmp_path / "model.safetensors")
-    assert about["training"]["averaged_epochs"] == [2, 3]
+    assert about.training.averaged_epochs == [2, 3]
     for name, tensor in weights.items():
         torch.testing.assert_close(tensor, (kept[1][name] + kept[2][name]) / 2)
-    assert not same(weights, kept[1])
+    assert any(not torch.equal(weights[name], kept[1][name]) for name in weights)
 
 
 def test_training_stops_early_and_stays_stopped(
@@ -256,58 +98,6 @@ def test_training_stops_early_and_stays_stopped(
     assert (result.epochs, result.best_val, result.stopped) == (5, -5, "early")
     again = train(config, corpus, tmp_path)  # no sixth validation: it would raise
     assert (again.epochs, again.stopped) == (5, "early")
-
-
-def state_at(step: int, lr: float = 1.0) -> State:
-    model = torch.nn.Linear(1, 1)
-    return State(model, torch.optim.AdamW(model.parameters()), step=step, base_lr=lr)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("first_step", "rates"),
-    [("warm", [0.25, 0.5, 0.75, 1, 1]), ("full", [1, 0.25, 0.5, 0.75, 1])],
-)
-def test_the_rate_warms_up_over_four_updates(first_step: str, rates: list[float]) -> None:
-    config = TrainConfig(optim=OptimConfig(warmup_steps=4, first_step=first_step))
-    assert [loop.current_lr(state_at(step), config) for step in range(5)] == rates
-
-
-def test_without_warm_up_the_first_rate_is_full() -> None:
-    config = TrainConfig(optim=OptimConfig(warmup_steps=0))
-    assert loop.current_lr(state_at(0, lr=0.3), config) == 0.3
-
-
-def test_the_rate_decays_to_zero_over_the_last_steps() -> None:
-    optim = OptimConfig(warmup_steps=2, schedule="decay", decay_share=0.4)
-    config = TrainConfig(optim=optim, epochs=2, steps_per_epoch=5)
-    rates = [loop.current_lr(state_at(step), config) for step in range(11)]
-    assert rates == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
-
-
-def test_depth_grows_in_equal_stages(tiny_training, tiny, corpus) -> None:
-    model = tiny("sep1x1-re1x3-l1+3")
-    config = tiny_training(model=model, curriculum=0.5, epochs=2, steps_per_epoch=4)
-    state = loop.start(config, None, "cpu")
-    batch = loop.training_batch(corpus, config, 0, 0, "cpu")
-    logs = [loop.train_step(state, *batch, config) for _ in range(6)]
-    outputs = [sum(name.startswith("train/loss.") for name in log) for log in logs]
-    assert outputs == [2, 2, 3, 3, 4, 4]  # N_re = 1, 1, 2, 2, 3, 3 and the splitter's
-
-
-def test_a_decay_without_a_known_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="steps_per_epoch is not set"):
-        loop.current_lr(state_at(0), TrainConfig(optim=OptimConfig(schedule="decay")))
-
-
-@pytest.mark.parametrize("schedule", ["constant", "decay"])
-def test_other_schedules_neither_halve_nor_stop_early(
-    tiny_training, corpus, tmp_path: Path, validation, schedule: str
-) -> None:
-    optim = OptimConfig(schedule=schedule, early_stop=1, plateau_patience=0, warmup_steps=0)
-    validation(-5, -4, -3, -2, -1, 0)
-    result = train(tiny_training(epochs=6, optim=optim), corpus, tmp_path)
-    assert (result.epochs, result.best_val, result.stopped) == (6, -5, "epochs")
-    assert load_state(tmp_path / "checkpoints")[0]["base_lr"] == optim.lr
 
 
 def test_validated_and_kept_are_the_averaged_weights(tiny_training, corpus, tmp_path: Path) -> None:
@@ -326,30 +116,6 @@ def test_validated_and_kept_are_the_averaged_weights(tiny_training, corpus, tmp_
     ours = loop.validate(state.result, corpus, config, "cpu")["val/loss"]
     assert events[-1]["metrics"]["val/loss"] == ours
     assert ours != loop.validate(state.model, corpus, config, "cpu")["val/loss"]
-
-
-def plateau(losses: list[float], step: int = 100, **settings: Any) -> list[float]:
-    """Base rates after each epoch."""
-    state, optim, rates = state_at(step), OptimConfig(warmup_steps=10, **settings), []
-    for loss in losses:
-        loop.apply_plateau(state, loss, optim)
-        rates.append(state.base_lr)
-    return rates
-
-
-def test_the_rate_halves_at_the_fourth_epoch_that_is_not_better() -> None:
-    assert plateau([-5, -4, -4, -4, -4, -4]) == [1, 1, 1, 1, 0.5, 0.5]
-    assert plateau([-5, -4, -4, -4, -6, -4, -4, -4, -4]) == [1] * 8 + [0.5]
-    assert plateau([3.0, 3.0], plateau_patience=0, plateau_factor=0.1) == [1, 0.1]
-
-
-def test_a_slightly_worse_negative_loss_counts_as_better_as_released() -> None:
-    assert plateau([-10.0] + [-9.9995 + 5e-4 * i for i in range(9)]) == [1] * 10
-
-
-def test_a_cut_in_the_warm_up_has_no_effect() -> None:
-    assert plateau([-5, *[-4] * 4], step=9) == [1] * 5
-    assert plateau([-5, *[-4] * 4], step=10)[-1] == 0.5
 
 
 def broken_state(tiny_training: Training) -> tuple[State, TrainConfig]:
@@ -409,54 +175,6 @@ def _mean_si_snr(model: TISDiSS, corpus: Corpus) -> float:
         scores = improvements(estimates, example.sources[None], example.mixture[None])
         values.append(scores["si_snr"].mean())
     return float(torch.stack(values).mean())
-
-
-@pytest.fixture
-def parent(tiny, tmp_path: Path) -> Callable[..., Path]:
-    """Writes a model file with known weights."""
-
-    def write(config: ModelConfig) -> Path:
-        torch.manual_seed(99)
-        path = tmp_path / f"{config.name}.safetensors"
-        save_model(path, TISDiSS.from_config(config), {})
-        return path
-
-    return write
-
-
-def test_fine_tuning_starts_from_the_parents_weights_alone(tiny, tiny_training, parent) -> None:
-    file = parent(tiny("sep1x2-re1x3-l1+3"))
-    config = tiny_training(model=tiny("sep1x2-re1x6-l1x2+6"), optim=OptimConfig(lr=1e-4))
-    state = loop.start(config, file, "cpu")
-    assert same(dict(state.model.state_dict()), read_model_file(file)[0])
-    assert (state.step, state.base_lr, len(state.optimiser.state)) == (0, 1e-4, 0)
-    assert state.model.config.n_re == 6
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"n_heads": 1},
-            r"differ in model.block.n_heads \(1 there, 2 here\); only passes and",
-        ),
-        ({"mask": True}, r"they differ in model.mask \(True there, False here\)"),
-        ({"codec": {"hop": 32}}, r"model.codec.hop \(32 there, 64 here\)"),
-    ],
-)
-def test_a_parent_of_another_structure_is_refused(
-    tiny, tiny_training, parent, changes: dict, message: str
-) -> None:
-    file = parent(tiny("sep1x2-re1x3", **changes))
-    with pytest.raises(ValueError, match=f"sep1x2-re1x3-l1.3 cannot start from .*{message}"):
-        loop.start(tiny_training(model=tiny("sep1x2-re1x3")), file, "cpu")
-
-
-def test_a_parent_without_the_residual_module_is_refused(tiny, tiny_training, parent) -> None:
-    """A model of one separator pass has none, so more passes cannot start from it."""
-    file = parent(tiny("sep1x1-re1x3"))
-    with pytest.raises(ValueError, match=r"cannot start from .* has no residual module"):
-        loop.start(tiny_training(model=tiny("sep1x2-re1x3")), file, "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,20 @@ from tisdiss.config import ModelConfig
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import brief, write_atomic
+from tisdiss.records.run_record import Origin
 from tisdiss.shipped import check_weights
 
 KEPT_STATES = 2
 
 
-def save_model(path: Path, model: TISDiSS, about: dict[str, Any]) -> None:
+def save_model(path: Path, model: TISDiSS, about: Origin) -> None:
     """Write weights, settings and `about` (what it was trained on) as one safetensors file."""
     # Copies, because safetensors refuses the weights that two parts share (`Residual`).
     tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {
         "format": "tisdiss-1",
         "model": model.config.model_dump_json(),
-        "about": json.dumps(about, sort_keys=True),
+        "about": json.dumps(about.plain(), sort_keys=True),
     }
     write_atomic(path, save(tensors, metadata))
 
@@ -62,8 +63,8 @@ def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None
     model.load_state_dict(tensors)
 
 
-def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
-    """Weights, settings and `about` of a model file; ValueError if it is not one."""
+def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Origin]:
+    """Weights, settings and notes of a model file; ValueError where it is not one."""
     path = Path(path)
     check_weights(path)
     try:
@@ -79,7 +80,7 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[st
         )
     try:
         config = ModelConfig.model_validate_json(metadata["model"])
-        return tensors, config, json.loads(metadata["about"])
+        return tensors, config, Origin.model_validate_json(metadata["about"])
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path}: the metadata cannot be read ({brief(error)})") from error
 

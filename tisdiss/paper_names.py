@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from tisdiss.architectures import ARCHITECTURES, OURS
 from tisdiss.codec_kinds import CODEC_KINDS
@@ -27,6 +28,23 @@ _STRUCTURE = (
     rf"(?:-l(?P<losses>{_LABEL}(?:\+{_LABEL})?))?"
     r"(?P<splitter>-spksplitconv2d)?"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a name states of a model, field by field of `config.ModelConfig`."""
+
+    architecture: str
+    m_sep: int
+    n_sep: int
+    m_re: int
+    n_re: int
+    losses: tuple[LossTerm, ...]
+    decode_sep: Decode = "auto"
+    decode_re: Decode = "auto"
+    splitter: SplitterKind | None = None
+    """None without a suffix for it, as is the kind of codec."""
+    codec_kind: str | None = None
 
 
 class Named(Protocol):
@@ -79,12 +97,8 @@ def _re_label(model: Named) -> str:
     return f"1x{ends}" if by_pass else str(ends)
 
 
-def read_name(name: str) -> dict[str, Any]:
-    """The settings that a name states: architecture, counts, losses and decoding.
-
-    "splitter" and "codec_kind" are present only if the name has a suffix for them. Raises
-    ValueError with an example name, or with the counts that fit.
-    """
+def read_name(name: str) -> Stated:
+    """The settings that a name states; ValueError with an example, or with the counts that fit."""
     kinds = {suffix: kind for kind, codec in CODEC_KINDS.items() for suffix in codec.suffixes}
     match = re.fullmatch(
         rf"(?:(?P<architecture>{_any_of(ARCHITECTURES)})-)?{_STRUCTURE}(?P<codec>{_any_of(kinds)})",
@@ -97,43 +111,45 @@ def read_name(name: str) -> dict[str, Any]:
             "-spksplitconv2d, -bandsplit or -melbandsplit"
         )
     part = match.groupdict()
-    settings: dict[str, Any] = {"architecture": part["architecture"] or OURS}
-    settings |= {key: int(part[key] or 0) for key in ("m_sep", "n_sep", "m_re", "n_re")}
-    settings |= _read_losses(name, part["losses"], settings)
-    if part["splitter"]:
-        settings["splitter"] = "conv2d"
-    if part["codec"]:
-        settings["codec_kind"] = kinds[part["codec"]]
-    return settings
+    m_sep, n_sep, m_re, n_re = (int(part[key] or 0) for key in ("m_sep", "n_sep", "m_re", "n_re"))
+    bare = Stated(
+        architecture=part["architecture"] or OURS,
+        m_sep=m_sep,
+        n_sep=n_sep,
+        m_re=m_re,
+        n_re=n_re,
+        losses=("last", "split", "re") if m_re else ("last",),
+        splitter="conv2d" if part["splitter"] else None,
+        codec_kind=kinds[part["codec"]] if part["codec"] else None,
+    )
+    return bare if part["losses"] is None else _supervised(name, part["losses"], bare)
 
 
 def _any_of(words: Iterable[str]) -> str:
     return "|".join(map(re.escape, words))
 
 
-def _read_losses(name: str, label: str | None, shape: dict[str, Any]) -> dict[str, Any]:
-    """Loss terms and decoding from "1", "3", "1+3", "1x2+3", "6x1"."""
-    if label is None:
-        default = ("last", "split", "re") if shape["m_re"] else ("last",)
-        return {"losses": default, "decode_sep": "auto", "decode_re": "auto"}
-    if not shape["m_re"]:
+def _supervised(name: str, label: str, bare: Stated) -> Stated:
+    """With loss terms and decoding of "1", "3", "1+3", "1x2+3", "6x1"."""
+    if not bare.m_re:
         if label == "1":
-            return {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
-        decode = _read_side(name, label, shape["m_sep"], shape["n_sep"], "separator")
-        return {"losses": ("last", "sep"), "decode_sep": decode, "decode_re": "auto"}
+            return bare
+        decode = _read_side(name, label, bare.m_sep, bare.n_sep, "separator")
+        return replace(bare, losses=("last", "sep"), decode_sep=decode)
     front, _, back = label.rpartition("+")
-    update: dict[str, object] = {"decode_sep": "auto", "decode_re": "auto"}
-    terms: tuple[str, ...] = ("last",)
+    decode_sep: Decode = "auto"
+    decode_re: Decode = "auto"
+    terms: tuple[LossTerm, ...] = ("last",)
     if front:
         terms += ("split",)
     if front not in ("", "1"):
         ends = front.split("x")[1] if front.startswith("1x") else front
-        update["decode_sep"] = _read_side(name, ends, shape["m_sep"], shape["n_sep"], "separator")
+        decode_sep = _read_side(name, ends, bare.m_sep, bare.n_sep, "separator")
         terms += ("sep",)
-    if back != "1" or (shape["m_re"] * shape["n_re"] == 1 and front):
-        update["decode_re"] = _read_side(name, back, shape["m_re"], shape["n_re"], "reconstructor")
+    if back != "1" or (bare.m_re * bare.n_re == 1 and front):
+        decode_re = _read_side(name, back, bare.m_re, bare.n_re, "reconstructor")
         terms += ("re",)
-    return update | {"losses": terms}
+    return replace(bare, losses=terms, decode_sep=decode_sep, decode_re=decode_re)
 
 
 def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:

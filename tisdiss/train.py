@@ -35,7 +35,7 @@ from tisdiss.metrics import best_permutation, reorder, si_snr
 from tisdiss.model import TISDiSS
 from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
 from tisdiss.records import names
-from tisdiss.records.run_record import Logged
+from tisdiss.records.run_record import Logged, Origin
 from tisdiss.schedule import rate_share, trained_n_re
 
 SAVE_SECONDS = 60.0
@@ -107,7 +107,7 @@ def train(
     on_log: Log = lambda record: None,
     max_seconds: float = math.inf,
     stop: Callable[[], bool] = lambda: False,
-    about: dict[str, Any] | None = None,
+    about: Origin | None = None,
     recompute: bool = False,
 ) -> TrainResult:
     """Train into `folder`, resuming an earlier call; writes model.safetensors at the end.
@@ -153,7 +153,7 @@ def train(
         metrics[names.TRAIN_LR] = current_lr(state, config)
         on_log(_event(names.EVENT_EPOCH, state, metrics))
     stopped = "early" if stalled(state, config.optim) else "epochs"
-    return _finish(state, folder, stopped, about or {}, peers)
+    return _finish(state, folder, stopped, about or Origin(), peers)
 
 
 def _check_place(state: State, steps: int, checkpoints: Path) -> None:
@@ -324,15 +324,13 @@ def average(best: list[tuple[float, int, dict[str, Tensor]]]) -> dict[str, Tenso
     }
 
 
-def _finish(
-    state: State, folder: Path, stopped: str, about: dict[str, Any], peers: Ranks
-) -> TrainResult:
+def _finish(state: State, folder: Path, stopped: str, about: Origin, peers: Ranks) -> TrainResult:
     """Write the mean of the best weights as the result."""
     state.model.load_state_dict(average(state.best))
     result = _result(state, stopped)
     training = vars(result) | {"averaged_epochs": [epoch for _, epoch, _ in state.best]}
     if peers.first:
-        save_model(folder / "model.safetensors", state.model, about | {"training": training})
+        save_model(folder / "model.safetensors", state.model, about.updated(training=training))
     return result
 
 

@@ -17,8 +17,8 @@ from tisdiss.analysis.claims_text import (
 )
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.units import signed
-from tisdiss.analysis.verdict import Verdict
-from tisdiss.records.report_record import ReportClaim
+from tisdiss.analysis.verdict import numbers_of
+from tisdiss.records.report_record import Verdict
 
 RISING = {n: float(n) for n in range(1, 7)}
 
@@ -72,17 +72,17 @@ def test_verdict_carries_interval_and_counts(folder):
     (verdict,) = decided(folder, "row('deep') > row('flat')")
     assert 0 < verdict.low < verdict.difference < verdict.high
     assert (verdict.n_mixtures, verdict.n_speakers, verdict.n_seeds) == (40, 8, 2)
-    assert "40 mixtures, 8 speakers, 2 seeds" in verdict.numbers
-    assert verdict.numbers.startswith("+1.00 dB [+")
+    assert "40 mixtures, 8 speakers, 2 seeds" in numbers_of(verdict)
+    assert numbers_of(verdict).startswith("+1.00 dB [+")
 
 
 def test_verdict_of_rows_with_unlike_numbers_of_seeds_names_the_fewest_and_the_most(study_folder):
     folder = study_folder().row("one", {3: 9.0}).row("three", {3: 1.0}, seeds=(0, 1, 2))
     (verdict,) = decided(folder, "row('one') > row('three')")
     assert (verdict.n_seeds, verdict.most_seeds) == (1, 3)
-    assert verdict.numbers.endswith("8 speakers, 1 to 3 seeds")
+    assert numbers_of(verdict).endswith("8 speakers, 1 to 3 seeds")
     earlier = {k: v for k, v in vars(verdict).items() if k != "most_seeds"}
-    assert Verdict.of(ReportClaim.model_validate(earlier)).numbers.endswith("8 speakers, 1 seed")
+    assert numbers_of(Verdict.model_validate(earlier)).endswith("8 speakers, 1 seed")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_looking_at_several_claims_is_corrected_for(folder):
     first, second = sorted(verdicts, key=lambda verdict: verdict.p)
     assert first.p_holm == pytest.approx(2 * first.p)
     assert second.p_holm == pytest.approx(max(second.p, first.p_holm))
-    assert ", p < 0.001 (Holm < 0.001), 40 mixtures" in first.numbers
+    assert ", p < 0.001 (Holm < 0.001), 40 mixtures" in numbers_of(first)
 
 
 def test_the_headline_counts_each_sentence_of_the_paper_once(folder):
@@ -363,7 +363,7 @@ def test_margin_has_the_unit_of_what_decided(study_folder):
     for row, macs in zip(folder.plan["rows"], (2_000_000_000, 2_004_000_000), strict=True):
         row["macs"] = {"3": macs}
     shown = [
-        verdict.numbers
+        numbers_of(verdict)
         for verdict in decided(
             folder,
             "params(row('a')) < params(row('b'))",

@@ -12,6 +12,7 @@ import torch
 from tisdiss import separate
 from tisdiss.checkpoint import save_model
 from tisdiss.model import TISDiSS
+from tisdiss.records.run_record import Origin
 from tisdiss.wave import write_wav
 
 Run = Callable[..., tuple[int, str, str]]
@@ -20,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def model_file(tiny, tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    save_model(path, TISDiSS.from_config(tiny("sep1x2-re1x2-l1+2")), {})
+    save_model(path, TISDiSS.from_config(tiny("sep1x2-re1x2-l1+2")), Origin())
     return path
 
 

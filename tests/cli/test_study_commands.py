@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tisdiss.cli import study_commands
+from tisdiss.cli.asked import Asked
 from tisdiss.study.load import find_studies
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,7 +47,7 @@ def test_the_engine_is_chosen_by_its_name_or_its_settings(
         return {"a": "failed"}
 
     used: list[str | None] = []
-    monkeypatch.setattr(study_commands, "planned", lambda *_: SimpleNamespace(notes=()))
+    monkeypatch.setattr(Asked, "plan", lambda _: SimpleNamespace(notes=()))
     monkeypatch.setattr(slurm, "launch_on_slurm", on_slurm)
     monkeypatch.setattr(launch, "launch", here)
     (tmp_path / "cluster.yaml").write_text("partition: gpu\n")

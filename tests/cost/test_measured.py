@@ -9,6 +9,7 @@ from tisdiss.checkpoint import save_model
 from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
 from tisdiss.cost.measured import macs_by_part, profile
 from tisdiss.model import TISDiSS
+from tisdiss.records.run_record import Origin
 
 BLOCK = BlockConfig(channels=8, attention_dim=8, n_heads=1, ffn_hidden=(12, 12))
 CONFIG = ModelConfig(block=BLOCK, codec=CodecConfig(n_fft=32, hop=16))
@@ -17,7 +18,7 @@ CONFIG = ModelConfig(block=BLOCK, codec=CodecConfig(n_fft=32, hop=16))
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(path, TISDiSS.from_config(CONFIG), {})
+    save_model(path, TISDiSS.from_config(CONFIG), Origin())
     return path
 
 

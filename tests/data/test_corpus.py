@@ -53,7 +53,7 @@ def test_folder_comes_from_the_argument_or_from_the_environment(speakers, tmp_pa
 
 def test_no_speech_names_the_variable_and_the_layout(tmp_path, monkeypatch):
     monkeypatch.delenv("SPEECH", raising=False)
-    with pytest.raises(ValueError, match=r"set SPEECH=/path/to/speakers[\s\S]*alice/one\.flac"):
+    with pytest.raises(ValueError, match=r"set SPEECH=/path/to/it[\s\S]*alice/one\.flac"):
         open_small(tmp_path, source="folder")
 
 

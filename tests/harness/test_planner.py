@@ -99,7 +99,7 @@ def test_published_rows_are_quoted_and_not_run(make_plan):
     row = "{id: q, label: Other, published: {si_snri: 23.8}, source: there}"
     planned = make_plan(["{id: a}", row])
     assert len(planned.runs) == 1 and list(rows_of(planned)) == ["a"]
-    document = planned.studies[0].document()
+    document = planned.studies[0].record().plain()
     assert document["published"] == [
         {
             "id": "q",
@@ -178,7 +178,7 @@ def test_a_corpus_role_is_what_the_profile_says(make_plan):
     planned = make_plan(rows)
     conditions = [(run.config.data.condition, run.config.data.seed) for run in planned.runs]
     assert conditions == [(None, 0), ("noisy-reverberant", 0), (None, 1)]
-    document = planned.studies[0].document()
+    document = planned.studies[0].record().plain()
     assert [row["corpus"] for row in document["rows"]] == [
         "clean",
         "noisy-reverberant",
@@ -230,7 +230,7 @@ def test_row_says_its_cost_and_its_marks(make_plan):
 
 def test_plan_file_keeps_the_order_of_trained_and_published_rows(make_plan):
     quoted = "{id: q, published: {si_snri: 1}, source: there, corpus: large-clean}"
-    document = make_plan(["{id: a}", quoted, "{id: b}"]).studies[0].document()
+    document = make_plan(["{id: a}", quoted, "{id: b}"]).studies[0].record().plain()
     assert document["order"] == ["a", "q", "b"]
     assert document["published"][0]["corpus"] == "large-clean"
 
@@ -238,7 +238,7 @@ def test_plan_file_keeps_the_order_of_trained_and_published_rows(make_plan):
 def test_a_plan_of_some_rows_keeps_the_order_of_all(make_plan):
     quoted = "{id: q, published: {si_snri: 1}, source: there}"
     rows = ["{id: a}", quoted, "{id: b, model: sep1x1-re1x2-l1}", "{id: c, model: sep1x1-re1x2-l2}"]
-    document = make_plan(rows, rows=["c", "b"]).studies[0].document()
+    document = make_plan(rows, rows=["c", "b"]).studies[0].record().plain()
     assert document["order"] == ["a", "q", "b", "c"]
     assert {row["id"] for row in document["rows"]} == {"b", "c"}
     assert [row["id"] for row in document["published"]] == ["q"]

@@ -1,8 +1,8 @@
 """TF-GridNet (Wang et al., "TF-GridNet", TASLP 2023), versions 1 and 2 as ESPnet has them.
 
 As in TF-Locoformer, there is only a separator, and the decoder makes all sources from one feature
-map. The model therefore runs at any n_sep, shares its blocks and is supervised at every depth. Norms
-start at gain 1 and bias 0. The public recipes draw most gains around 0 instead, because their
+map. The model therefore runs at any n_sep, shares its blocks and is supervised at every depth.
+Norms start at gain 1 and bias 0. The public recipes draw most gains around 0 instead, because their
 Xavier-uniform initialisation treats 4-dimensional gains as weights.
 """
 

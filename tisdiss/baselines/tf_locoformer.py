@@ -1,8 +1,8 @@
 """TF-Locoformer (Saijo et al., IWAENC 2024), the non-early-split baseline of Tables 1-3.
 
 There is only a separator, without residual module and splitter; the decoder makes all sources from
-one feature map. With the codec conv2d it is the published model. Its variants with shared parameters
-or losses at every depth (Table 3) are settings: n_sep and the loss terms.
+one feature map. With the codec conv2d it is the published model. Its variants with shared
+parameters or losses at every depth (Table 3) are settings: n_sep and the loss terms.
 """
 
 from functools import partial

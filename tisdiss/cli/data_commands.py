@@ -11,6 +11,7 @@ import typer
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import SETTINGS, group_options
 from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
+from tisdiss.speech_sources import SOURCES
 
 if TYPE_CHECKING:
     from tisdiss.config import DataConfig
@@ -27,21 +28,14 @@ app = typer.Typer(
 
 app.callback()(group_options)
 
-STORED = ("wsj0-2mix", "libri2mix", "whamr")
-SOURCES = ("folder", "prompts", "librispeech")
+WSJ0 = "wsj0"
+"""The recordings that WSJ0-2mix is made of: checked, but no source of a training."""
+MIXTURES = ", ".join(name for name, entry in SOURCES.items() if entry.stored)
+SPEECH = ", ".join(name for name, entry in SOURCES.items() if not entry.stored)
+VARIABLES = ", ".join(f"${entry.variable}" for entry in SOURCES.values() if entry.variable)
 
-Corpus = Annotated[
-    str,
-    typer.Argument(
-        help="Mixtures: wsj0-2mix, libri2mix, whamr. Speech: folder, prompts, librispeech."
-    ),
-]
-Root = Annotated[
-    Path | None,
-    typer.Argument(
-        help="Where it lies; else $WSJ0_2MIX, $LIBRI2MIX, $WHAMR, $LIBRISPEECH or $SPEECH."
-    ),
-]
+Corpus = Annotated[str, typer.Argument(help=f"Mixtures: {MIXTURES}. Speech: {SPEECH}.")]
+Root = Annotated[Path | None, typer.Argument(help=f"Where it lies; else one of {VARIABLES}.")]
 Lists = Annotated[Path | None, typer.Option(help="Folder of the official lists.")]
 Condition = Annotated[
     str | None, typer.Option(help="clean, noisy, reverberant or noisy-reverberant.")
@@ -98,10 +92,7 @@ def prepare(
 def check(
     corpus: Annotated[
         str,
-        typer.Argument(
-            help="Mixtures: wsj0-2mix, libri2mix, whamr."
-            " Speech: folder, prompts, librispeech, wsj0."
-        ),
+        typer.Argument(help=f"Mixtures: {MIXTURES}. Speech: {SPEECH}, {WSJ0}."),
     ],
     root: Root = None,
     lists: Lists = None,
@@ -117,18 +108,18 @@ def check(
 
     Example: tisdiss data check wsj0-2mix /corpora/2speakers
     """
-    _known(corpus, (*STORED, *SOURCES, "wsj0"))
+    _known(corpus, (*SOURCES, WSJ0))
 
     from tisdiss.data.check.doctor import check as check_mixtures
     from tisdiss.data.check.finding import failed, summary
     from tisdiss.data.check.speech import check_source, check_wsj0
 
     with progress_bar("files") as on_progress:
-        if corpus == "wsj0":
+        if corpus == WSJ0:
             if root is None or lists is None:
                 raise ValueError("wsj0: name its folder, and that of the official lists (--lists)")
             findings = check_wsj0(root, lists, on_progress=on_progress)
-        elif corpus in SOURCES:
+        elif not SOURCES[corpus].stored:
             source = _source(corpus, root, sample_rate, cache, on_progress)
             findings = check_source(source)
         else:
@@ -166,14 +157,14 @@ def stats(
 
     Example: tisdiss data stats libri2mix /corpora/Libri2Mix
     """
-    _known(corpus, (*STORED, *SOURCES))
+    _known(corpus, (*SOURCES,))
 
     from tisdiss.data.check.statistics import source_stats
     from tisdiss.data.check.statistics import stats as mixture_stats
 
     digest = ""
     with progress_bar("files") as on_progress:
-        if corpus in SOURCES:
+        if not SOURCES[corpus].stored:
             source = _source(corpus, root, sample_rate, cache, on_progress)
             rows, digest = source_stats(source), source.manifest_hash
         else:
@@ -186,7 +177,7 @@ def stats(
                 mixtures=mixtures or None,
                 on_progress=on_progress,
             )
-    if manifest and corpus in STORED:
+    if manifest and SOURCES[corpus].stored:
         digest = _manifest(corpus, root, condition, sample_rate, n_src, cache, rows)
     _show(rows)
     if digest:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tisdiss import __version__
+from tisdiss.harness.engines import ENGINES
 from tisdiss.limits import MAX_MEASURED, MAX_THREADS
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
@@ -30,6 +31,15 @@ def known_device(name: str) -> str:
     from tisdiss.machine.device import check_device_name
 
     return check_device_name(name)
+
+
+def known_engine(name: str) -> str:
+    """The engine's name, if there is such an engine."""
+    from tisdiss.records.problems import nearest
+
+    if name not in ENGINES:
+        raise typer.BadParameter(f"no engine '{name}'; {nearest(name, ENGINES)}")
+    return name
 
 
 def above_zero(value: float | None) -> float | None:
@@ -55,6 +65,15 @@ def group_options(
 
 
 Device = Annotated[str, typer.Option(callback=known_device, help="cpu, cuda or cuda:N.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        callback=known_engine,
+        help="Where runs are executed: "
+        + "; ".join(f"{name}, {engine.about}" for name, engine in ENGINES.items())
+        + ".",
+    ),
+]
 Profile = Annotated[
     str,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.asked import Asked
 from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
 
 app = typer.Typer()
@@ -106,7 +107,6 @@ def restore(
     Example: tisdiss restore fig2a --profile cpu --speech /path/to/speakers
     """
     from tisdiss.analysis.places import check_reports
-    from tisdiss.cli.study_commands import planned
     from tisdiss.harness.restore import restore as take_over
     from tisdiss.harness.restore import runs_of
 
@@ -115,7 +115,7 @@ def restore(
     for study, name in zip(studies, names, strict=True):
         scored = runs_of(reports / name)
         seeds = sorted({run.seed for run in scored.values()})
-        made = planned([study], profile, runs_dir, cache, speech, seeds, None)
+        made = Asked([study], profile, runs_dir, cache, speech, seeds).plan()
         for run in take_over(made, reports / name, runs_dir):
             typer.echo(f"{run}: restored, without weights")
         others = len(scored.keys() - {run.identity for run in made.runs})

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from tisdiss.cli.asked import Asked, with_asked
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import (
     Cache,
     Device,
+    Engine,
     Force,
     NewReports,
     Profile,
-    Rows,
     RunsDir,
     Seconds,
-    Seeds,
     Speech,
     Studies,
     Threads,
@@ -27,9 +28,6 @@ from tisdiss.cli.options import (
 )
 from tisdiss.limits import MAX_JOBS, MAX_LOOKS, MAX_ROUNDS, MAX_TRIALS
 
-if TYPE_CHECKING:
-    from tisdiss.harness.plan import Plan
-
 app = typer.Typer()
 
 MIN_MINUTES = 1e-4
@@ -37,15 +35,8 @@ MIN_MINUTES = 1e-4
 
 
 @app.command()
-def plan(
-    studies: Studies,
-    profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
-    speech: Speech = None,
-    seed: Seeds = None,
-    row: Rows = None,
-) -> None:
+@with_asked
+def plan(asked: Asked) -> None:
     """Show which runs studies need, what they share, and what is done. Starts nothing.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
@@ -54,19 +45,13 @@ def plan(
 
     from tisdiss.harness.display import show_plan
 
-    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
-    show_plan(made, runs_dir, Console())
+    show_plan(asked.plan(), asked.runs_dir, Console())
 
 
 @app.command()
+@with_asked
 def run(
-    studies: Studies,
-    profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
-    speech: Speech = None,
-    seed: Seeds = None,
-    row: Rows = None,
+    asked: Asked,
     jobs: Annotated[
         int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, a process each.")
     ] = 1,
@@ -98,12 +83,12 @@ def run(
             help="Processes that train each run together, a GPU each (torchrun).",
         ),
     ] = 1,
-    engine: Annotated[
-        Literal["local", "slurm"], typer.Option(help="Processes of this machine, or Slurm jobs.")
-    ] = "local",
+    engine: Engine = "local",
+    engine_file: Annotated[
+        Path | None, typer.Option(help="YAML file of the engine's own settings.")
+    ] = None,
     slurm: Annotated[
-        Path | None,
-        typer.Option(help="Slurm jobs with the partition, account and limits of this YAML file."),
+        Path | None, typer.Option(help="Short for --engine slurm --engine-file, of this file.")
     ] = None,
     until_decided: Annotated[
         bool,
@@ -134,25 +119,26 @@ def run(
     """
     from rich.console import Console
 
-    from tisdiss.cli.until_decided import check_options
-    from tisdiss.harness.corpora import Corpora
+    from tisdiss.cli.until_decided import check_options, run_until_decided
     from tisdiss.harness.display import outcome_lines, watching
-    from tisdiss.harness.launch import launch
+    from tisdiss.harness.engines import ENGINES, Start
     from tisdiss.harness.runner import Runner
+    from tisdiss.harness.until_decided import Deadline
     from tisdiss.machine.device import check_device
 
     console = Console()
-    here = engine == "local" and slurm is None
-    check_options(max_hours, until_decided=until_decided, engine="local" if here else "slurm")
-    if here:
+    chosen = ENGINES["slurm" if slurm else engine]
+    check_options(max_hours, until_decided=until_decided, here=chosen.here)
+    if chosen.here:
         check_device(device)  # before a corpus is opened
-    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
+    start = Start(jobs=jobs, processes=processes, track=track, settings=slurm or engine_file)
+    made = asked.plan()
     for note in made.notes:
         typer.echo(note, err=True)
     with watching(console) as watcher:
         runner = Runner(
-            runs_dir=runs_dir,
-            corpora=Corpora(cache=cache, speech=speech),
+            runs_dir=asked.runs_dir,
+            corpora=asked.corpora,
             device=device,
             threads=threads,
             max_seconds=max_minutes * 60,
@@ -161,36 +147,20 @@ def run(
             say=watcher.say,
             watch=watcher,
         )
-        if max_hours is not None:
-            from tisdiss.cli.until_decided import run_until_decided
-            from tisdiss.harness.until_decided import Deadline
-
-            files = dict(zip((each.study for each in made.studies), studies, strict=True))
+        if max_hours is None:
+            outcomes = chosen.launch(made, runner, start)
+        else:
+            files = dict(zip((each.study for each in made.studies), asked.studies, strict=True))
             outcomes = run_until_decided(
                 made,
                 runner=runner,
-                plan_at=lambda study, seed, rows: planned(
-                    *([files[study]], profile, runs_dir, cache, speech, [seed], list(rows)),
-                ),
-                launch=lambda plan, runner: launch(
-                    plan, runner=runner, jobs=jobs, processes=processes, track=track
-                ),
+                plan_at=lambda study, seed, rows: replace(
+                    asked, studies=[files[study]], seed=[seed], row=list(rows)
+                ).plan(),
+                launch=lambda plan, runner: chosen.launch(plan, runner, start),
                 deadline=Deadline(max_hours),
                 max_seeds=max_seeds,
                 console=console,
-            )
-        elif here:
-            outcomes = launch(made, runner=runner, jobs=jobs, processes=processes, track=track)
-        else:
-            from tisdiss.harness.slurm import launch_on_slurm
-            from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
-
-            outcomes = launch_on_slurm(
-                made,
-                runner=runner,
-                settings=load_settings(slurm) if slurm else SlurmSettings(),
-                processes=processes,
-                track=track,
             )
     console.print(", ".join(outcome_lines(outcomes)) or "nothing to run")
     if not set(outcomes.values()) <= {"done", "skipped"}:
@@ -280,7 +250,7 @@ def time_models(
     from tisdiss.machine.device import check_device
 
     check_device(device)
-    made = planned(studies, profile, runs_dir, cache, speech, None, None)
+    made = Asked(studies, profile, runs_dir, cache, speech).plan()
 
     from tisdiss.harness.timing import Timing, time_plan  # with torch: only when there is a plan
 
@@ -302,31 +272,3 @@ def schema() -> None:
     from tisdiss.study.json_schema import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
-
-
-def planned(
-    studies: list[str],
-    profile: str,
-    runs_dir: Path,
-    cache: Path,
-    speech: Path | None,
-    seed: list[int] | None,
-    row: list[str] | None,
-) -> Plan:
-    """The plan of studies by name, with a note while their corpora are opened."""
-    from rich.console import Console
-
-    from tisdiss.harness.corpora import Corpora
-    from tisdiss.harness.planner import plan as make_plan
-    from tisdiss.study.load import find_studies
-
-    asked = find_studies(studies)
-    with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):
-        return make_plan(
-            asked,
-            profile,
-            runs_dir=runs_dir,
-            corpora=Corpora(cache=cache, speech=speech),
-            seeds=seed or None,
-            rows=row or None,
-        )

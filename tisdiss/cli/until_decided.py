@@ -21,13 +21,13 @@ PlanAt = Callable[[str, int, Sequence[str]], "Plan"]
 """The runs of some rows of a study at a seed."""
 
 
-def check_options(max_hours: float | None, *, until_decided: bool, engine: str) -> None:
+def check_options(max_hours: float | None, *, until_decided: bool, here: bool) -> None:
     """A mistake in options that only make sense together, told before anything is opened."""
     if until_decided and max_hours is None:
         raise typer.BadParameter("--until-decided needs an end: add --max-hours, such as 8")
     if max_hours is not None and not until_decided:
         raise typer.BadParameter("--max-hours is for --until-decided: add it, or use --max-minutes")
-    if until_decided and engine == "slurm":
+    if until_decided and not here:
         raise typer.BadParameter("--until-decided waits for each round: use the engine local")
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tisdiss.config.choice import OneOf
 from tisdiss.config.numbers import (
     T60,
     Condition,
@@ -16,16 +17,18 @@ from tisdiss.config.numbers import (
     later,
 )
 from tisdiss.limits import MAX_ROOMS, MAX_SAMPLES
+from tisdiss.speech_sources import SOURCES
+
+NoiseKind = Literal["mixed", "speech-shaped", "babble", "folder"]
+"""Which noise is added; "mixed": speech-shaped or babble, "folder": recordings."""
 
 
 class DataConfig(Config):
     """The mixtures that a model is trained and tested on."""
 
-    source: Literal[
-        "folder", "prompts", "synthetic", "librispeech", "wsj0-2mix", "libri2mix", "whamr"
-    ] = "folder"
-    """The last three are stored corpora: they determine gains, lengths and noise, and the numbers
-    of mixtures are upper limits."""
+    source: Annotated[str, OneOf(lambda: SOURCES)] = "folder"
+    """Of stored corpora gains, seconds and noise are their own, and the numbers of mixtures say how
+    many are used at most."""
     sample_rate: Rate = 8000
     gain_db: Annotated[Decibels, Field(ge=0)] = 2.5
     """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
@@ -43,10 +46,10 @@ class DataConfig(Config):
     seed: Seed = 0
     """Determines the mixtures, which the training seed does not."""
     condition: Condition | None = later(None)
-    """What is added to the clean speech; the references stay clean and anechoic. None: the default
-    of the corpus (noisy and reverberant for WHAMR!, clean otherwise)."""
-    noise: Literal["mixed", "speech-shaped", "babble", "folder"] = later("mixed")
-    """Kind of noise; "mixed": speech-shaped or babble, "folder": recordings (environment NOISE)."""
+    """What is heard beside the clean speech; the references stay clean and anechoic. None: what
+    the corpus is for (noisy and reverberant in WHAMR!, clean elsewhere)."""
+    noise: NoiseKind = later("mixed")
+    """Recordings of a folder lie where the environment's NOISE says."""
     snr_db: tuple[Decibels, Decibels] = later((-6.0, 3.0))
     """Range of the loudest clean source's active level above the noise, as in WHAM!."""
     t60_seconds: tuple[T60, T60] = later((0.1, 1.0))
@@ -64,9 +67,9 @@ class DataConfig(Config):
     part of the paper's recipe."""
 
     @model_validator(mode="after")
-    def _dynamic_settings_apply(self) -> "DataConfig":
-        """Refuse settings of dynamic mixing where single recordings are not mixed."""
-        stored = self.source in ("wsj0-2mix", "libri2mix", "whamr")
+    def _drawn_anew(self) -> "DataConfig":
+        """Refuse settings of dynamic mixing where recordings are not drawn one by one."""
+        stored = SOURCES[self.source].stored
         if self.speed and (stored or not self.dynamic):
             raise ValueError(
                 f"speed={self.speed:g}: only dynamic mixing of single recordings changes the "

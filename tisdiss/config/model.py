@@ -314,8 +314,9 @@ class ModelConfig(Config):
 
         Only `grid` returns to its default unless `name` is a TF-GridNet.
         """
-        update = read_name(name)
-        entry = ARCHITECTURES[update["architecture"]]
+        stated = read_name(name)
+        update = {key: value for key, value in vars(stated).items() if value is not None}
+        entry = ARCHITECTURES[stated.architecture]
         update["sep_residual"] = entry.splits and (self.sep_residual or not self.has_splitter)
         if not entry.has_grid:
             update["grid"] = GridConfig()

@@ -7,7 +7,6 @@ level of the noise, as in WHAM!.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -51,9 +50,9 @@ class Acoustics:
         peak = max(np.float32(1), np.abs(mixture).max())
         return mixture / peak, sources / peak
 
-    def manifest(self) -> dict[str, Any]:
-        """Everything that determines the sound."""
-        plain: dict[str, Any] = {"format": FORMAT}
+    def manifest(self) -> dict[str, object]:
+        """All that decides what is heard."""
+        plain: dict[str, object] = {"format": FORMAT}
         if self.rooms:
             plain["rooms"] = self.rooms.manifest()
         if self.noise:

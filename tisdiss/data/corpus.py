@@ -4,26 +4,20 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
+from pkgutil import resolve_name
 
 from tisdiss.config import DataConfig, ModelConfig
-from tisdiss.data.audio import quantise
 from tisdiss.data.condition import Acoustics
-from tisdiss.data.decoded import Entry, Store, digest
-from tisdiss.data.draw import Draw
 from tisdiss.data.dynamic import DynamicMixtures
-from tisdiss.data.layouts import LAYOUTS
-from tisdiss.data.librispeech import ADVICE as librispeech_advice
-from tisdiss.data.librispeech import librispeech
+from tisdiss.data.layouts import layout_of
 from tisdiss.data.mixed_sets import DynamicStored, StoredMixtures
 from tisdiss.data.mixture import MixtureSet, fixed_set
 from tisdiss.data.noise import open_noise
 from tisdiss.data.paper_corpora import open_stored
 from tisdiss.data.rooms import open_rooms
-from tisdiss.data.source import Listed, Source, Tally, build, canonical_hash
-from tisdiss.data.speakers import LAYOUT, folder
+from tisdiss.data.source import Source, canonical_hash
 from tisdiss.machine.progress import Progress, silent
+from tisdiss.speech_sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -73,11 +67,11 @@ def open_corpus(
 ) -> Corpus:
     """The corpus of a config.
 
-    `speech` is a folder of speakers or a stored corpus; None: the environment variable WSJ0_2MIX,
-    LIBRI2MIX, WHAMR or LIBRISPEECH for these, else SPEECH. `noise` is a folder of recordings; None:
-    the environment variable NOISE.
+    `speech` is where it lies: a folder of speakers, or a stored corpus. None: the source's own
+    variable of the environment, such as WSJ0_2MIX, else SPEECH. `noise` is a folder of
+    recordings, None: the environment's NOISE.
     """
-    if config.source in LAYOUTS:
+    if SOURCES[config.source].stored:
         return _open_stored(config, n_src, root_of(config, speech), cache)
     source = open_source(config, speech=speech, cache=cache)
     if config.condition not in (None, "clean"):
@@ -176,16 +170,13 @@ def _note(config: DataConfig) -> str:
 def open_source(
     config: DataConfig, *, speech: Path | None, cache: Path, on_progress: Progress = silent
 ) -> Source:
-    """The speech that a config names, decoded into the cache unless it is there."""
-    if config.source == "synthetic":
-        return synthetic(sample_rate=config.sample_rate)
-    if config.source == "prompts":
-        from tisdiss.data.prompts import prompts
-
-        return prompts(sample_rate=config.sample_rate, cache=cache, on_progress=on_progress)
-    read = librispeech if config.source == "librispeech" else folder
-    root = root_of(config, speech)
-    return read(root, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress)
+    """The recordings that a config names, decoded into the cache where they are not yet there."""
+    entry = SOURCES[config.source]
+    where = (root_of(config, speech),) if entry.variable else ()
+    source: Source = resolve_name(entry.reader)(
+        *where, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
+    )
+    return source
 
 
 def root_of(config: DataConfig, speech: Path | None) -> Path:
@@ -193,56 +184,9 @@ def root_of(config: DataConfig, speech: Path | None) -> Path:
 
     Raises ValueError if none of these is set.
     """
-    variable = config.source.upper().replace("-", "_")
-    root = speech or os.environ.get(variable) or os.environ.get("SPEECH")
+    entry = SOURCES[config.source]
+    root = speech or os.environ.get(entry.variable) or os.environ.get("SPEECH")
     if root:
         return Path(root)
-    if config.source == "folder":
-        raise ValueError(f"no speech was given: set SPEECH=/path/to/speakers.\n{LAYOUT}")
-    stored = config.source in LAYOUTS
-    example = LAYOUTS[config.source].example if stored else librispeech_advice
-    raise ValueError(f"no corpus was given: set {variable}=/path/to/it.\n{example}")
-
-
-def synthetic(
-    n_speakers: int = 12,
-    *,
-    utterances: int = 6,
-    seconds: float = 2.0,
-    sample_rate: int = 8000,
-    seed: int = 0,
-) -> Source:
-    """Generated voices, for tests and the smoke profile only: results on them mean nothing.
-
-    Each speaker has its own pitch and three formants; syllables switch the sound on and off.
-    """
-    entries, listed, sounds, offset = {}, [], [], 0
-    for speaker in range(n_speakers):
-        for k in range(utterances):
-            name = f"speaker{speaker:02d}/{k:02d}.wav"
-            pcm, exponent = quantise(_voice(seed, speaker, k, n_speakers, seconds, sample_rate))
-            entries[name] = Entry(offset, len(pcm), exponent, digest(pcm, exponent))
-            listed.append(Listed(name, f"speaker{speaker:02d}", sex="fm"[speaker % 2]))
-            sounds.append(pcm)
-            offset += len(pcm)
-    store = Store(np.concatenate(sounds), entries)
-    note = "synthetic sounds, no speech"
-    return build("synthetic", listed, store, Tally(), sample_rate=sample_rate, note=note)
-
-
-def _voice(
-    seed: int, speaker: int, k: int, n_speakers: int, seconds: float, sample_rate: int
-) -> np.ndarray:
-    voice = Draw("voice", seed, speaker)
-    pitch = 90 * 2 ** (1.5 * speaker / n_speakers)
-    formants = [voice.uniform(300, 900), voice.uniform(900, 2200), voice.uniform(2200, 3600)]
-    draw = Draw("voice", seed, speaker, k)
-    time = np.arange(round(seconds * draw.uniform(0.8, 1.2) * sample_rate)) / sample_rate
-    glide = 1 + 0.1 * np.sin(2 * np.pi * draw.uniform(0.5, 1.5) * time + draw.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch * glide) / sample_rate
-    sound = np.zeros_like(time)
-    for harmonic in range(1, int(0.45 * sample_rate / (1.1 * pitch)) + 1):
-        weight = sum(np.exp(-(((harmonic * pitch - f) / 250) ** 2)) for f in formants)
-        sound += (weight + 0.02) * np.sin(harmonic * phase)
-    syllables = np.sin(2 * np.pi * draw.uniform(1.5, 3) * time + draw.uniform(0, 6))
-    return 0.1 * sound * np.clip(0.6 + syllables, 0, 1)
+    advice = layout_of(config.source).example if entry.stored else resolve_name(entry.advice)
+    raise ValueError(f"no corpus was given: set {entry.variable}=/path/to/it.\n{advice}")

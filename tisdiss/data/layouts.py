@@ -1,12 +1,16 @@
 """Layouts of the paper's corpora on disk: folders, official counts, names of mixtures.
 
-These are facts about the corpora, as their authors' scripts write them. `paper_corpora.py` reads
-mixtures by them, `check/` compares folders with them, and `build/` writes the same layouts.
+Only facts about the corpora, as their authors' scripts write them. `paper_corpora.py` reads stored
+mixtures by these, `check/doctor.py` checks folders against them, and `build/prepare.py` writes
+them. `tisdiss/speech_sources.py` says which source has which layout.
 """
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from pkgutil import resolve_name
+
+from tisdiss.speech_sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,6 @@ class Level:
 class Layout:
     """One corpus."""
 
-    name: str
     title: str
     folders: tuple[str, ...]
     """Places of the parts below the root; {k} is the rate in kHz, {n} n_src."""
@@ -132,7 +135,6 @@ WSJ0_PARTS = (
 WSJ0_VOICE = r"(?:^|_)([0-9a-z]{3})[0-9a-z]{5}(?=_)"
 
 WSJ0_2MIX = Layout(
-    name="wsj0-2mix",
     title="WSJ0-2mix",
     folders=("wav{k}k/min", "{n}speakers/wav{k}k/min", "wsj0-mix/{n}speakers/wav{k}k/min"),
     parts=WSJ0_PARTS,
@@ -149,7 +151,6 @@ Give the folder of WSJ0-2mix that holds wav8k, as its scripts write it:
 )
 
 LIBRI2MIX = Layout(
-    name="libri2mix",
     title="Libri2Mix",
     folders=("wav{k}k/min", "Libri{n}Mix/wav{k}k/min"),
     parts=(
@@ -170,7 +171,6 @@ Give the folder that holds Libri2Mix, as LibriMix writes it:
 )
 
 WHAMR = Layout(
-    name="whamr",
     title="WHAMR!",
     folders=("wav{k}k/min", "whamr/wav{k}k/min"),
     parts=WSJ0_PARTS,
@@ -192,13 +192,14 @@ Give the folder of WHAMR! that holds wav8k, as its scripts write it:
 Checks of sums and dynamic mixing also use s1_reverb, s2_reverb and noise.""",
 )
 
-LAYOUTS = {layout.name: layout for layout in (WSJ0_2MIX, LIBRI2MIX, WHAMR)}
 
-
-def layout_of(name: str) -> Layout:
-    if name not in LAYOUTS:
-        raise ValueError(f"no stored corpus {name!r}; choose from {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]
+def layout_of(source: str) -> Layout:
+    """The layout of a source of stored mixtures; ValueError with those that there are."""
+    stored = [name for name, entry in SOURCES.items() if entry.stored]
+    if source not in stored:
+        raise ValueError(f"no stored corpus {source!r}; there are: {', '.join(stored)}")
+    layout: Layout = resolve_name(SOURCES[source].layout)
+    return layout
 
 
 def stems(folder: Path) -> list[str]:

@@ -108,8 +108,8 @@ class MixtureSet:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """SHA-256 of the recipes and of their sound."""
-        plain: dict[str, Any] = {"source": self.source.manifest_hash, "mixtures": self.rows()}
+        """SHA-256 of the recipes and of the sound they are made of."""
+        plain: dict[str, object] = {"source": self.source.manifest_hash, "mixtures": self.rows()}
         if self.acoustics:
             plain |= {"acoustics": self.acoustics.manifest(), "seed": self.seed}
         return canonical_hash(plain)

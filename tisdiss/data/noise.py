@@ -6,10 +6,11 @@ The `samples` of each kind follow from a `Draw` and have any level; `condition.p
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from tisdiss.config.data import NoiseKind
 from tisdiss.data.audio import active_rms
 from tisdiss.data.convolution import convolved
 from tisdiss.data.decoded import Store, open_store
@@ -17,7 +18,6 @@ from tisdiss.data.draw import Draw, rank
 from tisdiss.data.source import SPLIT_NAMES, Source, Tally, Utterance, canonical_hash
 from tisdiss.data.walk import none_left, recordings
 
-Kind = Literal["mixed", "speech-shaped", "babble", "folder"]
 SHAPE_TAPS = 257
 SHAPE_UTTERANCES = 200
 FEWEST_BABBLERS, MOST_BABBLERS = 3, 6
@@ -157,7 +157,7 @@ def _of_split(names: Sequence[str], split: str) -> list[str]:
 
 
 def open_noise(
-    kind: Kind, source: Source, split: str, *, n_src: int, folder: Path | None, cache: Path
+    kind: NoiseKind, source: Source, split: str, *, n_src: int, folder: Path | None, cache: Path
 ) -> Noise:
     """The noise of a config for one split."""
     match kind:

@@ -57,7 +57,7 @@ def open_stored(
         split: _whole(home, store, rows, split, refused, config.max_seconds, config.sample_rate)
         for split, rows in listed.items()
     }
-    source = _source(layout, condition, kept, store, refused, config.sample_rate, "; ".join(notes))
+    source = _source(config, condition, kept, store, refused, "; ".join(notes))
     sets = {s: StoredMixtures(source, rows, seed=config.seed) for s, rows in kept.items()}
     return source, sets
 
@@ -166,12 +166,11 @@ def _fault(store: JoinedStore, stored: StoredMixture) -> tuple[str, str] | None:
 
 
 def _source(
-    layout: Layout,
+    config: DataConfig,
     condition: str,
     kept: dict[str, list[StoredMixture]],
     store: JoinedStore,
     refused: Tally,
-    sample_rate: int,
     note: str,
 ) -> Source:
     utterances = tuple(
@@ -180,9 +179,9 @@ def _source(
         for m in rows
         for name, speaker in zip(m.sources, m.speakers, strict=True)
     )
-    report = report_of(utterances, sample_rate, f"{condition} mixtures as stored") | {
+    report = report_of(utterances, config.sample_rate, f"{condition} mixtures as stored") | {
         "files": len(store.entries),
         "refused": dict(sorted(refused.rows.items())),
         "converted": {},
     }
-    return Source(layout.name, sample_rate, utterances, report, store, note)
+    return Source(config.source, config.sample_rate, utterances, report, store, note)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from tisdiss.config import TrainConfig
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SHORT
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
@@ -25,7 +26,7 @@ Part = Literal["config", "data", "environment", "code", "result", "scores"]
 _CODE = ("code_hash", "code_scope", "code_files", "git")
 _NO_DIFFERENCE = ("resumed",)
 
-Facts = dict[str, Any]
+Facts = JsonObject
 """Values by dotted name."""
 
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SCHEMA, short
+from tisdiss.records.plan_record import StudyFile
 from tisdiss.records.run_folder import State
 from tisdiss.study.profiles import FilePart
 from tisdiss.study.words import Claim, Marks, Show
@@ -130,9 +132,9 @@ class ScoredCorpus(FilePart):
     note: str | None = None
 
     @model_serializer(mode="wrap")
-    def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
         """Without a label there is no such key."""
-        whole: dict[str, Any] = dump(self)
+        whole: JsonObject = dump(self)
         return {key: value for key, value in whole.items() if key != "label" or value}
 
 
@@ -173,11 +175,13 @@ class PlannedStudy(FilePart):
     rows: tuple[PlannedRow, ...]
     content: StudyContent
 
-    def document(self) -> dict[str, Any]:
-        """What `runs/plans/` keeps of it, as plain data."""
+    def record(self) -> StudyFile:
+        """What `runs/plans/` keeps of it."""
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
         rows = [row.model_dump(mode="json") for row in self.rows]
-        return {**head, **self.content.model_dump(mode="json"), "rows": rows}
+        return StudyFile.model_validate(
+            {**head, **self.content.model_dump(mode="json"), "rows": rows}
+        )
 
 
 class Plan(FilePart):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tisdiss.harness.plan import Plan, PlannedRow, StudyContent
-from tisdiss.records.files import DamagedError, write_atomic
+from tisdiss.records.files import DamagedError, JsonObject, write_atomic
 from tisdiss.records.plan_record import (
     PlanFile,
     PlanRun,
@@ -33,7 +32,7 @@ def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
     paths = []
     for study in plan.studies:
         path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
-        whole = StudyFile.model_validate(study.document())
+        whole = study.record()
         if kept := _kept(path, Path(runs_dir), partial=plan.partial):
             whole = _laid_over(kept, whole)
         whole = whole.model_copy(update={"rows": _labelled(whole.rows)})
@@ -117,12 +116,11 @@ def _labelled(rows: Sequence[ShownRow]) -> list[ShownRow]:
 
 def _text(plan: StudyFile) -> str:
     """JSON with the keys in the order in which a plan and its rows are told."""
-    whole = plan.plain()
-    whole["rows"] = [_sorted(row, PlannedRow.model_fields) for row in whole["rows"]]
+    rows = [_sorted(row.plain(), PlannedRow.model_fields) for row in plan.rows]
     head = ("schema", "study", "profile", *StudyContent.model_fields)
-    return json_text(_sorted(whole, head))
+    return json_text(_sorted(plan.plain() | {"rows": rows}, head))
 
 
-def _sorted(data: Mapping[str, Any], first: Iterable[str]) -> dict[str, Any]:
+def _sorted(data: JsonObject, first: Iterable[str]) -> JsonObject:
     """The data with these keys first."""
     return {key: data[key] for key in dict.fromkeys((*first, *data)) if key in data}

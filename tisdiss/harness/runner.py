@@ -7,7 +7,6 @@ is a row with its reason. Ctrl-C leaves a folder that resumes.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import traceback
@@ -34,8 +33,10 @@ from tisdiss.records.run_record import (
     Evaluation,
     Event,
     Logged,
+    Origin,
     RunResult,
     Status,
+    TrainPart,
 )
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.shipped_weights import read_metadata, weights_path
@@ -340,13 +341,12 @@ def _result(status: Status, reason: str, training: Mapping[str, Any]) -> RunResu
 def _result_of_weights(folder: RunFolder) -> RunResult | None:
     """The result of a training whose result.json was lost; None where it has to go on."""
     try:
-        about = json.loads(read_metadata(folder.model_file)["about"])
+        about = Origin.model_validate_json(read_metadata(folder.model_file)["about"])
     except (KeyError, ValueError):  # no weights yet, or none that can be read
         return None
-    training = about.get("training")
-    if about.get("identity") != folder.identity or not training:
+    if about.identity != folder.identity or about.training is None:
         return None
-    return _result("done", training["stopped"], training)
+    return _result("done", about.training.stopped, vars(about.training))
 
 
 def _start_anew(folder: RunFolder) -> None:
@@ -358,13 +358,13 @@ def _start_anew(folder: RunFolder) -> None:
     folder.write("result.json", RunResult(status="running", reason=None))
 
 
-def about_weights(planned: PlannedRun) -> dict[str, Any]:
-    """What a file of weights says about its origin; `shipped.read_shipped` reads it back."""
-    return {
-        "identity": planned.identity,
-        "data_manifest": planned.data_manifest,
-        "train": planned.config.model_dump(mode="json"),
-    }
+def about_weights(planned: PlannedRun) -> Origin:
+    """What a file of weights says about its origin; `shipped_weights.read_shipped` reads it."""
+    return Origin(
+        identity=planned.identity,
+        data_manifest=planned.data_manifest,
+        train=TrainPart.model_validate(planned.config.model_dump(mode="json")),
+    )
 
 
 def core_train(threads: int | None) -> Callable[..., Any]:

@@ -59,7 +59,7 @@ def command_line(
     plan_file: Path, planned: PlannedRun, runner: Runner, code_file: Path, processes: int = 1
 ) -> list[str]:
     """How to start a worker for a run, from any folder of any machine that sees the same files."""
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "--runs-dir": runner.runs_dir.resolve(),
         "--root": runner.root.resolve(),
         "--cache": runner.corpora.cache.resolve(),

@@ -8,6 +8,9 @@ from typing import Any
 
 from tisdiss.machine.mounts import flush, flush_folder, replace
 
+JsonObject = dict[str, object]
+"""A JSON object or a mapping of YAML: what nobody has checked yet, or what is only handed on."""
+
 
 class DamagedError(ValueError):
     """A file does not hold what we wrote."""
@@ -42,8 +45,8 @@ def read_whole(path: Path, *, way_out: str) -> bytes:
         raise DamagedError(f"{path}: cannot be read ({error.strerror}); {way_out}") from error
 
 
-def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A JSON object with at least the keys in `needs`; DamagedError tells the way out."""
+def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> JsonObject:
+    """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
     value = read_json(path, way_out=way_out)
     if not isinstance(value, dict):
         raise DamagedError(f"{path}: holds a {type(value).__name__}, not an object; {way_out}")

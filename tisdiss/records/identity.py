@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from tisdiss.config import EvalConfig, TrainConfig
+from tisdiss.records.files import JsonObject
 
 SCHEMA = 1
 CHECKPOINT_RULE = "final"
@@ -76,10 +77,10 @@ def training_manifest(corpus: CorpusLike) -> str:
     return sha256_of({"train": corpus.train.manifest_hash, "val": corpus.val.manifest_hash})
 
 
-def canonical(config: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """The settings that an identity covers, as plain data."""
+def canonical(config: BaseModel, prefix: str = "") -> JsonObject:
+    """The settings that count, as plain data."""
     plain = config.model_dump(mode="json")
-    result: dict[str, Any] = {}
+    result: JsonObject = {}
     for name, info in type(config).model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         path, value = prefix + name, getattr(config, name)

@@ -158,11 +158,15 @@ def _that_parses(expr: str) -> str:
     return expr
 
 
+Expression = Annotated[str, AfterValidator(_that_parses)]
+"""What a claim says, in the language of `expression.py`."""
+
+
 class ClaimPart(Record):
     """A claim of a study."""
 
     id: str
-    expr: Annotated[str, AfterValidator(_that_parses)]
+    expr: Expression
     source: str
     says: str | None = None
     same_as: str | None = None

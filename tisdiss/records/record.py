@@ -6,13 +6,16 @@ kept, and `plain` returns what was read, in its order.
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidatorFunctionWrapHandler,
@@ -23,6 +26,7 @@ from pydantic import (
 
 from tisdiss.config.choice import OneOf
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]+$")]
 """An identity, safe as a part of a path."""
@@ -37,6 +41,13 @@ def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 Number = Annotated[float, WrapValidator(_unchanged)]
 """A number of JSON; 3 stays 3 rather than 3.0."""
+
+Measured = Annotated[
+    float,
+    BeforeValidator(lambda value: nan if value is None else value),
+    PlainSerializer(lambda value: None if isnan(value) else value, return_type=float | None),
+]
+"""A number that is NaN where there is none, and null in JSON."""
 
 Score = Annotated[str, OneOf(names.scores)]
 """The name of a score."""
@@ -58,12 +69,12 @@ class Record(BaseModel):
         return record
 
     @model_serializer(mode="wrap")
-    def _in_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
+    def _in_order(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = handler(self)
         return {key: values[key] for key in (*self._order, *values) if key in values}
 
-    def plain(self) -> dict[str, Any]:
-        """The record as it was read: plain data with unknown keys and without defaults."""
+    def plain(self) -> JsonObject:
+        """What was read, as plain data: no defaults, and every key that has no name here."""
         return self.model_dump(exclude_unset=True)
 
     def updated(self, **values: Any) -> Self:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from math import nan
+from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import BeforeValidator, Field
 
-from tisdiss.records.plan_record import ClaimPart, StudyFile
-from tisdiss.records.record import Count, Digits, Number, Record
+from tisdiss.records.plan_record import Expression, StudyFile
+from tisdiss.records.record import Count, Digits, Measured, Number, Record
+from tisdiss.records.run_record import SettingsPart
 
 Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
 Kind = Literal["paper", "ours", "construction", "measured"]
@@ -42,7 +42,7 @@ class RunLine(Record):
     commit: str | None = None
     later_commits: str | None = None
     dirty: bool | None = None
-    config: dict[str, Any] | None = None
+    config: SettingsPart | None = None
 
 
 class ReportRun(RunLine):
@@ -53,26 +53,42 @@ class ReportRun(RunLine):
     commit_in_history: bool | None = None
 
 
-class ReportClaim(ClaimPart):
-    """A claim and how it was decided; values that could not be computed are None."""
+def _as_now(status: object) -> object:
+    return "UNDECIDED" if status == "NOT SIGNIFICANT" else status  # the word of earlier versions
+
+
+class Verdict(Record):
+    """A claim and what the runs say about it.
+
+    `difference`, `low` and `high` are of the comparison that decided: how far it is above 0, in
+    `unit`. They are NaN where nothing could be computed. `reason` says why there is no decision,
+    and with what reserve one is to be read.
+    """
 
     study: str
-    status: Literal[Status, "NOT SIGNIFICANT"]
-    """NOT SIGNIFICANT is UNDECIDED in reports of earlier versions."""
+    id: str
+    expr: Expression
+    source: str
+    status: Annotated[Status, BeforeValidator(_as_now)]
     reason: str = ""
-    difference: Number | None = None
-    low: Number | None = None
-    high: Number | None = None
+    difference: Measured = nan
+    low: Measured = nan
+    high: Measured = nan
     unit: str = "dB"
     n_mixtures: Count = 0
     n_speakers: Count = 0
     n_seeds: Count = 0
     says: str = ""
+    """The claim as a sentence; verdicts of earlier reports have none."""
     most_seeds: Count = 0
-    p: Number | None = None
-    p_holm: Number | None = None
+    """Of the row that has most, where `n_seeds` is of the one that has fewest."""
+    p: Measured = nan
+    """Two-sided, of the comparison that decided; NaN for what needs no score."""
+    p_holm: Measured = nan
+    """The same, corrected for all claims of the study (Holm, 1979)."""
     kind: Kind = "paper"
     same_as: str = ""
+    """The claim, study/id, that says the same and counts for both."""
 
 
 class ReportCell(Record):
@@ -104,6 +120,6 @@ class ReportFile(Record):
     undefined_scores: dict[str, int] = Field(default={})
     analysis_hash: str | None = None
     cells: dict[str, ReportCell]
-    claims: list[ReportClaim]
+    claims: list[Verdict]
     plan: StudyFile
     runs: list[ReportRun]

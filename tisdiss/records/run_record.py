@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NotRequired, TypedDict
 
 from pydantic import (
@@ -13,17 +14,39 @@ from tisdiss.records import names
 from tisdiss.records.record import Count, Digits, Record
 
 
+class DataPart(Record):
+    """The settings of the mixtures that lists of runs need."""
+
+    train_mixtures: int | None = None
+
+
 class ModelPart(Record):
     """The settings of a model that lists of runs need."""
 
     n_re: int | None = None
 
 
-class TrainPart(Record):
+class SettingsPart(Record):
+    """The settings of a training, in reports of any version."""
+
+    model: ModelPart = ModelPart()
+    data: DataPart = DataPart()
+    batch_size: int | None = None
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The updates of all epochs; None where an early version does not say it."""
+        mixtures, batch = self.data.train_mixtures, self.batch_size
+        of_epoch = self.steps_per_epoch or (mixtures and batch and math.ceil(mixtures / batch))
+        return self.epochs * of_epoch if self.epochs is not None and of_epoch else None
+
+
+class TrainPart(SettingsPart):
     """The settings of a training; `RunFolder.settings` has all of them with their types."""
 
     seed: Count
-    model: ModelPart = ModelPart()
 
 
 class RunConfig(Record):
@@ -48,6 +71,27 @@ class TrainedConfig(NamedConfig):
 
     data_manifest: str
     train: TrainPart
+
+
+class Training(Record):
+    """How a training went, as its weights tell it."""
+
+    steps: Count
+    epochs: Count
+    best_val: float
+    seconds: float
+    stopped: str
+    averaged_epochs: list[int] = Field(default=[])
+
+
+class Origin(Record):
+    """What a file of weights says of the run that made it: `about` in its metadata."""
+
+    identity: str | None = None
+    data_manifest: str | None = None
+    train: TrainPart | None = None
+    training: Training | None = None
+    """None before the end."""
 
 
 class Revision(Record):

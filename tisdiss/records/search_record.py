@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from tisdiss.records.files import JsonObject
 from tisdiss.records.record import Count, Number, Record
 
 
@@ -12,7 +11,7 @@ class TrialPart(Record):
 
     number: Count
     state: str
-    params: dict[str, Any]
+    params: JsonObject
     values: list[Number] | None
     identity: str
 

@@ -141,7 +141,7 @@ def _codec(
                 "band codecs have the same kind on both sides"
             )
         kind = f"{layout.replace('bandsplit', 'bands')}-{encoder}"
-    codec: dict[str, Any] = {"kind": kind, "n_fft": n_fft, "hop": hop, "sample_rate": rate}
+    codec: dict[str, object] = {"kind": kind, "n_fft": n_fft, "hop": hop, "sample_rate": rate}
     if layout == "mel":
         codec["n_bands"] = settings["num_bands"]
     if layout != "tiger" and encoder == "linear":
@@ -162,7 +162,7 @@ def _check_widths(n_fft: int, sample_rate: int, freqs_per_bands: list[int] | Non
         raise ValueError(f"band widths {theirs}: ours at n_fft={n_fft} are {ours}")
 
 
-def _tflocoformer(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _tflocoformer(settings: Mapping[str, Any]) -> dict[str, object]:
     repeats, layers = settings["decode_each_repeat"], settings["decode_each_layer"]
     return {
         "architecture": "tf-locoformer",
@@ -176,7 +176,7 @@ def _tflocoformer(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tisdiss(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _tisdiss(settings: Mapping[str, Any]) -> dict[str, object]:
     m_sep, n_sep = settings["encoder_n_layers"], settings["encoder_repeat_times"]
     m_re, n_re = settings["reconstructor_n_layers"], settings["reconstructor_repeat_times"]
     if m_re and not n_re:

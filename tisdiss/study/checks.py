@@ -6,11 +6,12 @@ The checks work on raw data, so that other mistakes do not hide these.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from tisdiss.config import TrainConfig
 from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import Place, Problem, nearest
+from tisdiss.study.document import a_dict, a_list
 from tisdiss.study.overrides import settable, value_problems
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
@@ -28,7 +29,7 @@ _ALONE = {
 """Keys that have no effect in a row with this key, which copies, only evaluates or only quotes."""
 
 
-def check_study(data: dict[str, Any], *, stem: str) -> list[Problem]:
+def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
     """Every mistake that is not about one key alone; `stem` is the file's name."""
     rows = _numbered(data.get("rows"))
     problems = [
@@ -53,7 +54,7 @@ def _check_name(name: object, stem: str) -> Iterator[Problem]:
         yield Problem(("study",), name, rule, f"write '{stem}' or rename the file")
 
 
-def _check_ids(items: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Problem]:
+def _check_ids(items: list[tuple[int, JsonObject]], key: str) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for i, words in items:
         name = words.get("id")
@@ -65,7 +66,7 @@ def _check_ids(items: list[tuple[int, dict[str, Any]]], key: str) -> Iterator[Pr
             seen[name] = i
 
 
-def _check_row(row: dict[str, Any], at: Place) -> Iterator[Problem]:
+def _check_row(row: JsonObject, at: Place) -> Iterator[Problem]:
     if isinstance(row.get("corpus"), str):
         yield from _check_corpus(row["corpus"], (*at, "corpus"))
     for key, others in _ALONE.items():
@@ -75,7 +76,7 @@ def _check_row(row: dict[str, Any], at: Place) -> Iterator[Problem]:
                 yield Problem((*at, other), other, rule, at_key=True)
 
 
-def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) -> Iterator[Problem]:
+def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Iterator[Problem]:
     trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
     for i, row in rows:
         at, parent = ("rows", i, "init_from"), row.get("init_from")
@@ -96,7 +97,7 @@ def _check_parents(rows: list[tuple[int, dict[str, Any]]], weights: set[str]) ->
             yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
 
 
-def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str]:
+def _ancestors(row: JsonObject, rows: dict[str, JsonObject]) -> list[str]:
     """Ids of the rows that must come before, nearest first; at most one more than are allowed."""
     ids: list[str] = []
     parent = row.get("init_from")
@@ -106,10 +107,11 @@ def _ancestors(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> list[str
     return ids
 
 
-def _weights_names(data: dict[str, Any]) -> set[str]:
-    ours = [a_dict(a_dict(words).get("weights")) for words in a_dict(data.get("profiles")).values()]
-    shared = [profile.weights for profile in load_profiles().values()]
-    return {str(name) for names in (*ours, *shared) for name in names}
+def _weights_names(data: JsonObject) -> set[str]:
+    profiles = a_dict(data.get("profiles")).values()
+    ours = [a_dict(a_dict(words).get("weights")).keys() for words in profiles]
+    shared = [profile.weights.keys() for profile in load_profiles().values()]
+    return {name for names in (*ours, *shared) for name in names}
 
 
 def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
@@ -119,7 +121,7 @@ def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
         yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
 
 
-def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
+def _check_profiles(adjustments: JsonObject) -> list[Problem]:
     problems: list[Problem] = []
     for name, words in adjustments.items():
         at: Place = ("profiles", name)
@@ -130,7 +132,7 @@ def _check_profiles(adjustments: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
+def _check_claims(claims: list[object], ids: set[str]) -> Iterator[Problem]:
     for i, claim in enumerate(claims):
         expr, at = a_dict(claim).get("expr"), ("claims", i, "expr")
         if not isinstance(expr, str) or not expr:
@@ -145,7 +147,7 @@ def _check_claims(claims: list[Any], ids: set[str]) -> Iterator[Problem]:
                 yield Problem(at, name, "no such row", nearest(name, ids))
 
 
-def _check_show(show: dict[str, Any], ids: set[str]) -> Iterator[Problem]:
+def _check_show(show: JsonObject, ids: set[str]) -> Iterator[Problem]:
     against = show.get("against")
     if isinstance(against, str) and against not in ids:
         yield Problem(("show", "against"), against, "no such row", nearest(against, ids))
@@ -154,16 +156,6 @@ def _check_show(show: dict[str, Any], ids: set[str]) -> Iterator[Problem]:
         yield Problem(("show", "by"), by, "lines differ in `row` or a setting", nearest(by, valid))
 
 
-def _numbered(value: object) -> list[tuple[int, dict[str, Any]]]:
+def _numbered(value: object) -> list[tuple[int, JsonObject]]:
     """The mappings of a list, with their indices."""
     return [(i, part) for i, part in enumerate(a_list(value)) if isinstance(part, dict)]
-
-
-def a_dict(value: object) -> dict[str, Any]:
-    """The value if it is a mapping, else an empty one; its type is checked elsewhere."""
-    return value if isinstance(value, dict) else {}
-
-
-def a_list(value: object) -> list[Any]:
-    """The value if it is a list, else an empty one."""
-    return value if isinstance(value, list) else []

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Place, Problem, shown
 
 MAX_BYTES = 256 * 1024
@@ -174,8 +175,8 @@ class _Builder:
             return self._scalar(node, place)
         return self._refuse_tag(node, place)
 
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> JsonObject:
+        result: JsonObject = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(place, "a list or mapping", "a key must be plain text")
@@ -192,8 +193,8 @@ class _Builder:
             result[key] = self.build(value_node, here)
         return result
 
-    def _sequence(self, node: yaml.SequenceNode, place: Place) -> list[Any]:
-        result: list[Any] = []
+    def _sequence(self, node: yaml.SequenceNode, place: Place) -> list[object]:
+        result: list[object] = []
         for child in node.value:
             here = (*place, len(result))
             value = self.build(child, here)
@@ -260,3 +261,13 @@ class _Builder:
 def _is_range(node: yaml.Node) -> bool:
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     return plain and RANGE.fullmatch(node.value) is not None
+
+
+def a_dict(value: object) -> JsonObject:
+    """The value if it is a mapping, else an empty one: its kind is complained about elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def a_list(value: object) -> list[object]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

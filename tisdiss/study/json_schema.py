@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaValue
 
 from tisdiss.config import TrainConfig
 from tisdiss.study.document import RANGE
@@ -18,7 +17,7 @@ from tisdiss.study.profiles import (
 from tisdiss.study.words import Study
 
 
-def study_schema() -> dict[str, Any]:
+def study_schema() -> JsonSchemaValue:
     """The JSON Schema of a study file, for editors; ranges such as 1..10 are allowed in lists."""
     schema = Study.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -32,12 +31,12 @@ def study_schema() -> dict[str, Any]:
     return _with_ranges(schema)
 
 
-def _dotted_schema(model: type[BaseModel]) -> dict[str, Any]:
+def _dotted_schema(model: type[BaseModel]) -> JsonSchemaValue:
     """An object whose keys are the dotted settings of a config."""
     whole = model.model_json_schema()
     groups = whole.get("$defs", {})
 
-    def at(path: str) -> dict[str, Any]:
+    def at(path: str) -> JsonSchemaValue:
         part = whole
         for name in path.split("."):
             part = part["properties"][name]

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import (
     ValidationError,
 )
 
 from tisdiss.records.expression import parse, rows_of
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Problem, nearest, problems_of
-from tisdiss.study.checks import a_dict, a_list, check_study
-from tisdiss.study.document import read_document
+from tisdiss.study.checks import check_study
+from tisdiss.study.document import a_dict, a_list, read_document
 from tisdiss.study.overrides import validated
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
@@ -105,7 +105,7 @@ class _Loader:
         }
         return study
 
-    def _used(self, data: dict[str, Any], folder: Path) -> tuple[dict[str, Study], list[Problem]]:
+    def _used(self, data: JsonObject, folder: Path) -> tuple[dict[str, Study], list[Problem]]:
         """The studies that rows use, and the mistakes in `use:`."""
         used: dict[str, Study] = {}
         problems: list[Problem] = []
@@ -146,7 +146,7 @@ def _with_used(study: Study, used: dict[str, Study]) -> Study:
     return study
 
 
-def _word_problems(data: dict[str, Any]) -> list[Problem]:
+def _word_problems(data: JsonObject) -> list[Problem]:
     try:
         validated(Study, data)
     except ValidationError as error:
@@ -161,20 +161,20 @@ def _elsewhere(problems: list[Problem], known: list[Problem]) -> list[Problem]:
 
 
 def _check_sound_rows(
-    data: dict[str, Any], problems: list[Problem], used: dict[str, Study]
+    data: JsonObject, problems: list[Problem], used: dict[str, Study]
 ) -> list[Problem]:
     """Resolve rows and claims that have no mistake of their own, at every profile."""
     mistaken = {problem.place[:2] for problem in problems}
-    rows, profiles = a_list(data.get("rows")), a_dict(data.get("profiles"))
+    rows, profiles = _dicts(data.get("rows")), a_dict(data.get("profiles"))
     evaluate = a_dict(data.get("evaluate"))
     places = [i for i in range(len(rows)) if ("rows", i) not in mistaken]
-    ids = {rows[i]["id"] for i in places}
+    ids = {str(rows[i]["id"]) for i in places}
     places = [i for i in places if _stands_alone(rows[i], ids)]
-    claims = a_list(data.get("claims"))
+    claims, ids = _dicts(data.get("claims")), {str(rows[i]["id"]) for i in places}
     claim_places = [
         k
         for k in range(len(claims))
-        if ("claims", k) not in mistaken and _is_about(claims[k], {rows[i]["id"] for i in places})
+        if ("claims", k) not in mistaken and _is_about(str(claims[k]["expr"]), ids)
     ]
     part = {
         "study": "part",
@@ -195,10 +195,14 @@ def _check_sound_rows(
     return check_rows(sound, places) + check_claims(sound, claim_places)
 
 
-def _is_about(claim: dict[str, Any], ids: set[str]) -> bool:
-    return ids.issuperset(rows_of(parse(claim["expr"])))
+def _dicts(value: object) -> list[JsonObject]:
+    return [a_dict(part) for part in a_list(value)]
 
 
-def _stands_alone(row: dict[str, Any], ids: set[str]) -> bool:
-    parent = row.get("init_from") or "weights:"
+def _is_about(expr: str, ids: set[str]) -> bool:
+    return ids.issuperset(rows_of(parse(expr)))
+
+
+def _stands_alone(row: JsonObject, ids: set[str]) -> bool:
+    parent = str(row.get("init_from") or "weights:")
     return parent.startswith("weights:") or parent in ids

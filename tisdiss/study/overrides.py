@@ -13,6 +13,8 @@ from tisdiss.config import TrainConfig
 from tisdiss.records.problems import Place, Problem, literal_hint, nearest, rule_of
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+Settings = dict[str, object]
+"""Dotted settings as a file gives them, such as {"optim.lr": 1e-4}."""
 
 NOT_SET_BY_HAND = {
     "parent": "use `init_from:` of the row",
@@ -38,7 +40,7 @@ def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
     return paths
 
 
-def check_keys(keys: Mapping[str, Any], model: type[BaseModel], at: Place) -> list[Problem]:
+def check_keys(keys: Mapping[str, object], model: type[BaseModel], at: Place) -> list[Problem]:
     """A problem for each key that is not a settable path of the config."""
     problems = []
     for key in keys:
@@ -57,7 +59,9 @@ def check_keys(keys: Mapping[str, Any], model: type[BaseModel], at: Place) -> li
     return problems
 
 
-def value_problems(changes: Mapping[str, Any], model: type[BaseModel], at: Place) -> list[Problem]:
+def value_problems(
+    changes: Mapping[str, object], model: type[BaseModel], at: Place
+) -> list[Problem]:
     """Unknown keys and values of the wrong type or range; combinations are checked later."""
     problems = check_keys(changes, model, at)
     unknown = {problem.place[-1] for problem in problems}
@@ -76,7 +80,7 @@ def _groups(model: type[BaseModel]) -> set[str]:
     return {".".join(parts[:n]) for parts in parents for n in range(len(parts) + 1)}
 
 
-def override(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
+def override(config: ConfigT, changes: Mapping[str, object]) -> ConfigT:
     """The config with dotted changes; raises pydantic's ValidationError."""
     data = config.model_dump(mode="json")
     for path, value in changes.items():
@@ -88,19 +92,19 @@ def override(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     return validated(type(config), data)
 
 
-def validated(model: type[ConfigT], data: Mapping[str, Any]) -> ConfigT:
+def validated(model: type[ConfigT], data: Mapping[str, object]) -> ConfigT:
     """A config from plain data, strictly: '3' and true are not numbers."""
     return model.model_validate_json(json.dumps(data), strict=True)
 
 
 def override_problems(
-    error: ValidationError, changes: Mapping[str, Any], at: Place
+    error: ValidationError, changes: Mapping[str, object], at: Place
 ) -> list[Problem]:
     """The problems of overrides at a place, each at the key that caused it."""
     return [_override_problem(details, changes, at) for details in error.errors(include_url=False)]
 
 
-def _override_problem(details: Any, changes: Mapping[str, Any], at: Place) -> Problem:
+def _override_problem(details: Any, changes: Mapping[str, object], at: Place) -> Problem:
     path = ".".join(str(part) for part in details["loc"])
     key = _cause(path, changes)
     if key is None:
@@ -111,7 +115,7 @@ def _override_problem(details: Any, changes: Mapping[str, Any], at: Place) -> Pr
     return Problem((*at, key), changes[key], rule)
 
 
-def _cause(path: str, changes: Mapping[str, Any]) -> str | None:
+def _cause(path: str, changes: Mapping[str, object]) -> str | None:
     """The override that set the value at a path, or the last one inside the group at it."""
     for key in changes:
         if path == key or path.startswith(f"{key}."):

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
 from tisdiss.limits import MAX_PASSES, MAX_SEEDS
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
-from tisdiss.study.document import Document, read_document
-from tisdiss.study.overrides import validated, value_problems
+from tisdiss.study.document import Document, a_dict, read_document
+from tisdiss.study.overrides import Settings, validated, value_problems
 
 PROFILES_FILE = Path(__file__).with_name("profiles.yaml")
 
@@ -57,8 +58,8 @@ class WeightsFrom(FilePart):
 class CorpusRole(FilePart):
     """The corpus that stands for one of the paper's at a profile."""
 
-    label: str = Field(default="", description="the heading of its columns in tables")
-    set: dict[str, Any] = Field(default={}, description="dotted settings, after the profile's own")
+    label: str = Field(default="", description="as tables head its columns")
+    set: Settings = Field(default={}, description="dotted settings, after the profile's own")
     note: str = Field(default="", description="printed with every figure and table")
 
 
@@ -77,9 +78,9 @@ DEFAULT_CORPUS = "clean"
 class Adjustments(FilePart):
     """The settings of a profile; a study may adjust a profile with the same keys."""
 
-    set: dict[str, Any] = Field(default={}, description="dotted settings of the training")
-    finetune: dict[str, Any] = Field(default={}, description="further settings of fine-tunes only")
-    evaluate: dict[str, Any] = Field(default={}, description="settings of the evaluation")
+    set: Settings = Field(default={}, description="dotted settings of the training")
+    finetune: Settings = Field(default={}, description="further settings of fine-tunes only")
+    evaluate: Settings = Field(default={}, description="settings of the evaluation")
     seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
     weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
     note: str = Field(default="", description="printed with every figure and table")
@@ -132,11 +133,11 @@ class Profile(Adjustments):
 def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
     """The profiles by name, in the order of the file; raises DocumentError with every mistake."""
     document = read_document(path)
-    data = document.data if isinstance(document.data, dict) else {}
+    data = a_dict(document.data)
     problems, profiles = list(document.problems), {}
     for name, words in data.items():
         try:
-            profiles[name] = validated(Profile, words if isinstance(words, dict) else {})
+            profiles[name] = validated(Profile, a_dict(words))
         except ValidationError as error:
             problems += problems_of(error, Profile, (name,))
         problems += check_adjustments(words, (name,))
@@ -146,9 +147,8 @@ def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
     return profiles
 
 
-def _roles(words: Any) -> dict[str, Any]:
-    corpora = words.get("corpora") if isinstance(words, dict) else None
-    return corpora if isinstance(corpora, dict) else {}
+def _roles(words: object) -> JsonObject:
+    return a_dict(a_dict(words).get("corpora"))
 
 
 def _refuse(document: Document, problems: list[Problem]) -> None:
@@ -164,7 +164,7 @@ def get_profile(name: str) -> Profile:
     return profiles[name]
 
 
-def check_adjustments(words: Any, at: Place) -> list[Problem]:
+def check_adjustments(words: object, at: Place) -> list[Problem]:
     """Mistakes in the dotted settings of a profile or of a study's adjustments to one."""
     problems: list[Problem] = []
     for key, model in (
@@ -172,7 +172,5 @@ def check_adjustments(words: Any, at: Place) -> list[Problem]:
         ("finetune", TrainConfig),
         ("evaluate", AskedEvaluation),
     ):
-        changes = words.get(key) if isinstance(words, dict) else None
-        if isinstance(changes, dict):
-            problems += value_problems(changes, model, (*at, key))
+        problems += value_problems(a_dict(a_dict(words).get(key)), model, (*at, key))
     return problems

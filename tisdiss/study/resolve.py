@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,7 +17,7 @@ from tisdiss.cost.formulas import parameters
 from tisdiss.limits import MAX_PARAMETERS
 from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
-from tisdiss.study.overrides import override, override_problems
+from tisdiss.study.overrides import Settings, override, override_problems
 from tisdiss.study.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
 from tisdiss.study.words import Row, Study
 
@@ -104,11 +103,11 @@ def resolve_data(profile: Profile, corpus: str) -> DataConfig:
     return override(TrainConfig(), {**profile.set, **profile.role(corpus).set}).data
 
 
-def _default(profile: Profile) -> dict[str, Any]:
+def _default(profile: Profile) -> Settings:
     return {**profile.set, **profile.role(DEFAULT_CORPUS).set}
 
 
-def _config_of(settings: dict[str, Any], name: str, seed: int) -> TrainConfig:
+def _config_of(settings: Settings, name: str, seed: int) -> TrainConfig:
     config = override(TrainConfig(), settings)
     return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
 

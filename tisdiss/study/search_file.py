@@ -20,10 +20,10 @@ from tisdiss.config import LossTerm, Passes, Seed, TrainConfig
 from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
-from tisdiss.study.checks import a_dict
-from tisdiss.study.document import read_document
-from tisdiss.study.overrides import settable, validated, value_problems
+from tisdiss.study.document import a_dict, read_document
+from tisdiss.study.overrides import Settings, settable, validated, value_problems
 from tisdiss.study.profiles import Adjustments, FilePart
 from tisdiss.study.words import Row, Show, Study, StudyName
 
@@ -36,8 +36,8 @@ Objective = Annotated[str, OneOf(lambda: OBJECTIVES)]
 WEIGHT = "loss.weights."
 """Prefix of the λ of a loss term."""
 Number = int | float
-Params = dict[str, Any]
-"""The values of a trial, by the names of the space."""
+Params = JsonObject
+"""What a trial proposes, by the names of the space."""
 
 
 class Span(FilePart):
@@ -47,7 +47,7 @@ class Span(FilePart):
     high: Number | None = None
     log: bool = False
     choices: Annotated[tuple[Any, ...], Field(max_length=MAX_CHOICES)] = ()
-    options: dict[str, dict[str, Any]] = Field(default={}, description="named sets of settings")
+    options: dict[str, Settings] = Field(default={}, description="named sets of settings")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Span:
@@ -76,7 +76,7 @@ class Search(FilePart):
     search: StudyName
     title: str = Field(min_length=1)
     base: str
-    set: dict[str, Any] = Field(default={}, description="dotted settings of all trials")
+    set: Settings = Field(default={}, description="dotted settings of all trials")
     space: Annotated[dict[str, Span], Field(min_length=1)]
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     n_re: Passes | None = None
@@ -86,14 +86,15 @@ class Search(FilePart):
     prune: bool = True
     profiles: dict[str, Adjustments] = Field(default={}, description="as in a study")
 
-    def settings(self, params: Params) -> dict[str, Any]:
-        """The dotted settings of a trial's values; a λ of 1 is left out, as it is the default."""
+    def settings(self, params: Params) -> Settings:
+        """The dotted settings that a trial's values mean; a λ of 1 is what nothing given means."""
         weights: dict[str, float] = {}
         settings = dict(self.set)
         for name, value in params.items():
-            if self.space[name].options:
-                settings |= self.space[name].options[value]
+            if options := self.space[name].options:
+                settings |= options[str(value)]
             elif name.startswith(WEIGHT):
+                assert isinstance(value, int | float)  # which the file was checked for
                 weights[name.removeprefix(WEIGHT)] = float(value)
             else:
                 settings[name] = value
@@ -119,11 +120,13 @@ class Search(FilePart):
     def _deepest(self) -> int:
         """The largest N_re that a trial may be trained at; 1 if there is none."""
         name = "model.n_re"
-        choices = [each for span in self.space.values() for each in span.options.values()]
-        groups = [settings[name] for settings in choices if name in settings]
+        groups = [each for span in self.space.values() for each in span.options.values()]
+        depths: list[object] = [settings[name] for settings in groups if name in settings]
         if span := self.space.get(name):
-            return max([1, *groups, *span.choices, int(span.high or 1)])
-        return max([1, *groups, self.set.get(name, TrainConfig().model.renamed(self.base).n_re)])
+            depths += span.ends()
+        else:
+            depths.append(self.set.get(name, TrainConfig().model.renamed(self.base).n_re))
+        return max([1, *(int(depth) for depth in depths if isinstance(depth, int | float))])
 
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from tisdiss.config import ModelConfig, TrainConfig
 from tisdiss.records.files import brief
+from tisdiss.records.run_record import Origin
 from tisdiss.study.overrides import validated
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -30,17 +30,17 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
     """
     metadata = read_metadata(path)
     try:
-        about = json.loads(metadata.get("about", "{}"))
+        about = Origin.model_validate_json(metadata.get("about", "{}"))
         config = _config(metadata, about)
     except (KeyError, ValueError, ValidationError) as error:
         raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
-    identity = about.get("identity") or hashlib.sha256(path.read_bytes()).hexdigest()
-    return identity, config, about.get("data_manifest") or ""
+    identity = about.identity or hashlib.sha256(path.read_bytes()).hexdigest()
+    return identity, config, about.data_manifest or ""
 
 
-def _config(metadata: dict[str, str], about: dict[str, Any]) -> TrainConfig:
-    if "train" in about:
-        return validated(TrainConfig, about["train"])
+def _config(metadata: dict[str, str], about: Origin) -> TrainConfig:
+    if about.train is not None:
+        return validated(TrainConfig, about.train.plain())
     return TrainConfig(model=validated(ModelConfig, json.loads(metadata["model"])))
 
 

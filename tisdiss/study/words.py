@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,8 +28,10 @@ from pydantic import (
 from tisdiss.config import ModelConfig, Passes
 from tisdiss.limits import MAX_PASSES
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import nearest
 from tisdiss.records.record import Score
+from tisdiss.study.overrides import Settings
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     Adjustments,
@@ -92,7 +94,7 @@ class Row(FilePart):
     )
     corpus: str | None = Field(default=None, description="another role than the study's corpus")
     model: PaperName | None = Field(default=None, description="another structure, by paper name")
-    set: dict[str, Any] = Field(default={}, description="dotted settings, such as optim.lr")
+    set: Settings = Field(default={}, description="dotted settings, such as optim.lr")
     init_from: str | None = Field(
         default=None,
         description="fine-tune from this row of the study, or from `weights:<name>`; the model "
@@ -113,9 +115,9 @@ class Row(FilePart):
     marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
 
     @model_serializer(mode="wrap")
-    def _with_its_n_sep(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _with_its_n_sep(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
         """Without `n_sep` there is no such key, so that the hash of a study stays what it was."""
-        whole: dict[str, Any] = dump(self)
+        whole: JsonObject = dump(self)
         return {key: value for key, value in whole.items() if key != "n_sep" or value}
 
     @property
@@ -176,7 +178,7 @@ class Study(FilePart):
     base: PaperName = Field(description="paper name, such as sep1x2-re1x3-l1+3")
     corpus: str = Field(default=DEFAULT_CORPUS, description="role of the corpus, see profiles")
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
-    evaluate: dict[str, Any] = Field(default={}, description="such as {n_re: 1..10}")
+    evaluate: Settings = Field(default={}, description="such as {n_re: 1..10}")
     seeds: Seeds = (0,)
     claims: tuple[Claim, ...] = ()
     show: Show

@@ -20,7 +20,7 @@ import soundfile
 
 from tisdiss.data.build import libri2mix, wsj0_mix
 from tisdiss.data.decoded import is_full, locked
-from tisdiss.data.layouts import LIBRI2MIX, WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
+from tisdiss.data.layouts import WSJ0_2MIX, Layout, Part, Roles, layout_of, stems
 from tisdiss.data.walk import files_below
 from tisdiss.machine.progress import Progress, silent
 from tisdiss.records.files import write_atomic
@@ -210,7 +210,7 @@ def _libri_jobs(recipe: Recipe) -> list[Job]:
     return jobs
 
 
-RECIPES = {WSJ0_2MIX.name: _wsj0_jobs, LIBRI2MIX.name: _libri_jobs}
+RECIPES = {"wsj0-2mix": _wsj0_jobs, "libri2mix": _libri_jobs}
 
 
 def _need_all(root: Path, rows: int, absent: list[str], note: str = "") -> None:
