@@ -57,5 +57,5 @@ def main() -> None:
         typer.secho(f"error: {_told(error)}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; the same command goes on from here", err=True)
+        typer.secho("stopped; the same command continues from here", err=True)
         sys.exit(130)

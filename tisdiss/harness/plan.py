@@ -1,4 +1,4 @@
-"""What a plan holds: the runs that studies need, each once and parents first, and their rows.
+"""The data of a plan: the runs that studies need, each once and parents first, and their rows.
 
 `planner.py` makes plans, `plan_file.py` saves them for analysis, `run.py` and `launch.py` run them.
 """
@@ -19,7 +19,7 @@ Kind = Literal["train", "finetune", "weights"]
 
 
 class PlannedEvaluation(FilePart):
-    """Some weights scored at some depths on some mixtures."""
+    """An evaluation of a run's weights: depths and mixtures."""
 
     identity: str
     config: EvalConfig
@@ -28,7 +28,7 @@ class PlannedEvaluation(FilePart):
 
 
 class Member(FilePart):
-    """A place where a run is shown."""
+    """A row of a study that shows a run."""
 
     study: str
     row: str
@@ -36,7 +36,7 @@ class Member(FilePart):
 
 
 class PlannedRun(FilePart):
-    """One training (or import of shipped weights) with the evaluations asked of it."""
+    """One training (or import of shipped weights) with its evaluations."""
 
     identity: str
     kind: Kind
@@ -49,7 +49,7 @@ class PlannedRun(FilePart):
     members: tuple[Member, ...] = ()
     state: State = "new"
     unknown: str | None = None
-    """Why its mixtures, and with them its identity, are not known."""
+    """Why its mixtures, and so its identity, are unknown; None if they are known."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class PlannedRun(FilePart):
 
     @property
     def code(self) -> str:
-        """What a person sees of the identity."""
+        """The identity as people see it."""
         return "?" if self.unknown else short(self.identity)
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class PlannedRun(FilePart):
 
 
 class RowRun(FilePart):
-    """A seed of a row: which run, and which of its evaluations."""
+    """The run and the evaluation of one seed of a row."""
 
     seed: int
     identity: str
@@ -78,28 +78,28 @@ class RowRun(FilePart):
 
 
 class PlannedRow(FilePart):
-    """A row of a study with its runs, one a seed."""
+    """A row of a study with its runs, one per seed."""
 
     id: str
     label: str
     name: str
     kind: Kind
     corpus: str
-    """The role of what it hears; scores of different roles are never compared."""
+    """Its corpus, by the study's name; scores on different corpora are never compared."""
     n_re_train: int
     n_sep_train: int
     at: tuple[int, ...]
     """N_re of its lines in a table; 0 without early split."""
     params: int | None
     macs: dict[int, int]
-    """Multiply-adds for a second of sound, by N_re."""
+    """Multiply-adds per second of audio, by N_re."""
     marks: Marks | None
     paper: dict[str, float] | None
     runs: tuple[RowRun, ...]
 
 
 class ScoredCorpus(FilePart):
-    """What the rows of a role are scored on, as every figure and table states it."""
+    """A corpus that rows are scored on, as figures and tables describe it."""
 
     label: str | None = None
     source: str | None = None
@@ -113,7 +113,7 @@ class ScoredCorpus(FilePart):
 
     @model_serializer(mode="wrap")
     def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a label there is no such key."""
+        """Plain data without the key `label` if it is empty."""
         whole: dict[str, Any] = dump(self)
         return {key: value for key, value in whole.items() if key != "label" or value}
 
@@ -130,7 +130,7 @@ class QuotedRow(FilePart):
 
 
 class StudyContent(FilePart):
-    """What a plan keeps of a study beside its rows."""
+    """The parts of a study that a plan keeps beside its rows."""
 
     title: str
     claim: str
@@ -155,7 +155,7 @@ class PlannedStudy(FilePart):
     content: StudyContent
 
     def document(self) -> dict[str, Any]:
-        """What `runs/plans/` keeps of it, as plain data."""
+        """The content of its file in `runs/plans/`, as plain data."""
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
         rows = [row.model_dump(mode="json") for row in self.rows]
         return {**head, **self.content.model_dump(mode="json"), "rows": rows}
@@ -168,9 +168,9 @@ class Plan(FilePart):
     runs: tuple[PlannedRun, ...]
     studies: tuple[PlannedStudy, ...]
     partial: bool = False
-    """Only some rows or seeds were asked for."""
+    """Whether only some rows or seeds were requested."""
     notes: tuple[str, ...] = ()
-    """What a person may not expect of it."""
+    """Facts about the plan that may surprise."""
 
     @property
     def todo(self) -> tuple[PlannedRun, ...]:
@@ -181,16 +181,16 @@ class Plan(FilePart):
         """The run whose identity starts with the given digits."""
         matches = [run for run in self.runs if run.identity.startswith(identity)]
         if len(matches) != 1:
-            there = ", ".join(short(run.identity) for run in self.runs)
-            raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
+            codes = ", ".join(short(run.identity) for run in self.runs)
+            raise ValueError(f"'{identity}' is not a run of this plan; choose from {codes}")
         return matches[0]
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Why the identity of some runs is not known, each reason once."""
+        """Why the identity of some runs is unknown, each reason once."""
         return tuple(dict.fromkeys(run.unknown for run in self.runs if run.unknown))
 
     def check_known(self) -> None:
-        """ValueError where the identity of a run is not known."""
+        """Raise ValueError if the identity of a run is unknown."""
         if self.unknown:
             raise ValueError("\n".join(self.unknown))
