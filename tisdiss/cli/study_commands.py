@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MIN_MINUTES = 1e-4
-"""A training that may take no time at all is a mistake."""
+"""Least time limit of a training; less is a mistake."""
 
 
 @app.command()
@@ -46,7 +46,7 @@ def plan(
     seed: Seeds = None,
     row: Rows = None,
 ) -> None:
-    """Show which runs studies need, what they share, and what is done. Starts nothing.
+    """Show the runs that studies need, which are shared, and which are done. Starts nothing.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
     """
@@ -54,8 +54,7 @@ def plan(
 
     from tisdiss.harness.display import show_plan
 
-    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
-    show_plan(made, runs_dir, Console())
+    show_plan(planned(studies, profile, runs_dir, cache, speech, seed, row), runs_dir, Console())
 
 
 @app.command()
@@ -68,7 +67,7 @@ def run(
     seed: Seeds = None,
     row: Rows = None,
     jobs: Annotated[
-        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, a process each.")
+        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, one process each.")
     ] = 1,
     device: Device = "cpu",
     threads: Threads = None,
@@ -76,7 +75,7 @@ def run(
         float,
         typer.Option(
             min=MIN_MINUTES,
-            help="Stop each training after so long; the next call resumes it.",
+            help="Stop each training after this time; the next call resumes it.",
             show_default=False,
         ),
     ] = math.inf,
@@ -84,22 +83,22 @@ def run(
         bool | None,
         typer.Option(
             help="Keep a fifteenth of the memory in training, a third slower, with equal "
-            "results; by default where a step would else not fit the device.",
+            "results; by default only if a step would not fit the device otherwise.",
             show_default=False,
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Train diverged runs anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train diverged runs again.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     processes: Annotated[
         int,
         typer.Option(
             min=1,
             max=MAX_JOBS,
-            help="Processes that train each run together, a GPU each (torchrun).",
+            help="Processes that train each run together, one GPU each (torchrun).",
         ),
     ] = 1,
     engine: Annotated[
-        Literal["local", "slurm"], typer.Option(help="Processes of this machine, or Slurm jobs.")
+        Literal["local", "slurm"], typer.Option(help="Processes on this machine, or Slurm jobs.")
     ] = "local",
     slurm: Annotated[
         Path | None,
@@ -107,16 +106,16 @@ def run(
     ] = None,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Add seeds until claims are decided, or futile."),
+        typer.Option("--until-decided", help="Add seeds until claims are decided or futile."),
     ] = False,
     max_hours: Annotated[
         float | None,
         typer.Option(
-            callback=above_zero, help="Stop --until-decided after so long.", show_default=False
+            callback=above_zero, help="Stop --until-decided after this time.", show_default=False
         ),
     ] = None,
     max_seeds: Annotated[
-        int, typer.Option(min=2, max=MAX_LOOKS, help="Of every row, for --until-decided.")
+        int, typer.Option(min=2, max=MAX_LOOKS, help="Seeds per row, for --until-decided.")
     ] = 10,
 ) -> None:
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
@@ -129,8 +128,9 @@ def run(
     Runs that need more time are requeued and resume.
 
     Seeds as claims need them: tisdiss run fig2e --until-decided --max-hours 8
-    tests after each seed, at levels that keep all looks together at 5 %, and stops for claims that
-    more seeds would hardly decide. runs/until_decided/ keeps the path; a stopped command goes on.
+    tests claims after each seed, at levels that keep the error of all looks together at 5 %, and
+    gives up on claims that more seeds would hardly decide. runs/until_decided/ has all looks; the
+    same command continues after a stop.
     """
     from rich.console import Console
 
@@ -146,8 +146,8 @@ def run(
     check_options(max_hours, until_decided=until_decided, engine="local" if here else "slurm")
     if here:
         check_device(device)  # before a corpus is opened
-    made = planned(studies, profile, runs_dir, cache, speech, seed, row)
-    for note in made.notes:
+    first = planned(studies, profile, runs_dir, cache, speech, seed, row)
+    for note in first.notes:
         typer.echo(note, err=True)
     with watching(console) as watcher:
         runner = Runner(
@@ -165,9 +165,9 @@ def run(
             from tisdiss.cli.until_decided import run_until_decided
             from tisdiss.harness.until_decided import Deadline
 
-            files = dict(zip((each.study for each in made.studies), studies, strict=True))
+            files = dict(zip((each.study for each in first.studies), studies, strict=True))
             outcomes = run_until_decided(
-                made,
+                first,
                 runner=runner,
                 plan_at=lambda study, seed, rows: planned(
                     *([files[study]], profile, runs_dir, cache, speech, [seed], list(rows)),
@@ -180,13 +180,13 @@ def run(
                 console=console,
             )
         elif here:
-            outcomes = launch(made, runner=runner, jobs=jobs, processes=processes, track=track)
+            outcomes = launch(first, runner=runner, jobs=jobs, processes=processes, track=track)
         else:
             from tisdiss.harness.slurm import launch_on_slurm
             from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
 
             outcomes = launch_on_slurm(
-                made,
+                first,
                 runner=runner,
                 settings=load_settings(slurm) if slurm else SlurmSettings(),
                 processes=processes,
@@ -205,17 +205,17 @@ def search(
     cache: Cache = Path("cache"),
     speech: Speech = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Instead of the file's number.")
+        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Total, instead of the file's.")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
+        str | None, typer.Option(help="Database URL, for several machines; else a local file.")
     ] = None,
     device: Device = "cpu",
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     out: NewReports = None,
     force: Force = False,
 ) -> None:
-    """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
+    """Search settings with Optuna; resumes where it stopped, and never trains the same run twice.
 
     Example: tisdiss search search_loss --profile smoke
     """
@@ -225,7 +225,7 @@ def search(
     from tisdiss.harness.display import watching
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.search import best
-    from tisdiss.harness.search import search as go_on
+    from tisdiss.harness.search import search as continue_search
     from tisdiss.study.search_file import find_search
 
     console = Console()
@@ -238,7 +238,7 @@ def search(
                 say=watcher.say,
                 watch=watcher,
             )
-            results = go_on(
+            results = continue_search(
                 spec, profile, runner=runner, storage=storage, trials=trials, track=track
             )
         front = best(results, spec.objectives)
@@ -269,24 +269,24 @@ def time_models(
     threads: Threads = None,
     seconds: Seconds = 2.0,
     rounds: Annotated[
-        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes of every model and depth.")
+        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes per model and depth.")
     ] = 3,
 ) -> None:
     """Time the models of studies at every depth, in turn, on this machine; trains nothing.
 
-    The next report draws quality against the real-time factors found here.
+    The next report draws quality against these real-time factors.
     Example: tisdiss time fig2e --profile mini --threads 1
     """
     from tisdiss.machine.device import check_device
 
     check_device(device)
-    made = planned(studies, profile, runs_dir, cache, speech, None, None)
+    study_plan = planned(studies, profile, runs_dir, cache, speech, None, None)
 
     from tisdiss.harness.timing import Timing, time_plan  # with torch: only when there is a plan
 
     timing = Timing(device=device, threads=threads, seconds=seconds, rounds=rounds)
     with progress_bar("timing") as on_pass:
-        paths = time_plan(made, runs_dir, timing, on_pass=on_pass)
+        paths = time_plan(study_plan, runs_dir, timing, on_pass=on_pass)
     for path in paths:
         typer.echo(path)
 
@@ -313,17 +313,17 @@ def planned(
     seed: list[int] | None,
     row: list[str] | None,
 ) -> Plan:
-    """The plan of studies by name, with a note while their corpora are opened."""
+    """The plan of studies by name; shows a status line while their corpora are opened."""
     from rich.console import Console
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.planner import plan as make_plan
     from tisdiss.study.load import find_studies
 
-    asked = find_studies(studies)
+    specs = find_studies(studies)
     with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):
         return make_plan(
-            asked,
+            specs,
             profile,
             runs_dir=runs_dir,
             corpora=Corpora(cache=cache, speech=speech),
