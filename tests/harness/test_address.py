@@ -162,7 +162,7 @@ def test_an_error_of_a_library_is_one_line_and_any_other_stays():
         ("http://[h", "names no host and port"),
         ("redis://h", "'redis' is not a known kind"),
         ("databricks", "in a database or on a server"),
-        ("databricks://profile", "'databricks' is no known kind"),
+        ("databricks://profile", "'databricks' is not a known kind"),
     ],
 )
 def test_a_store_that_mlflow_cannot_use_is_refused(tmp_path, given, message):

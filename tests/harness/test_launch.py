@@ -314,7 +314,7 @@ def test_what_workers_log_is_seen_while_they_work(planned, make_runner):
 
 
 def test_no_job_at_all_is_refused(planned, make_runner):
-    with pytest.raises(ValueError, match="jobs=0: at least one run at a time"):
+    with pytest.raises(ValueError, match="jobs=0: give a number of runs from 1 to"):
         launch(planned, runner=make_runner(), jobs=0)
 
 

@@ -190,5 +190,5 @@ def test_a_damaged_path_and_a_study_without_claims_are_told(decide) -> None:
         decide(more="")
     runner = decide().runner
     seed_path_file(runner.runs_dir, "demo", "smoke").write_text("{}")
-    with pytest.raises(ValueError, match=r"demo.smoke.json: holds no .*delete it: the claims"):
+    with pytest.raises(ValueError, match=r"demo.smoke.json: the key .*delete it: the claims"):
         decide()
