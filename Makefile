@@ -12,7 +12,7 @@ CAMPAIGN ?= fig2a fig2c table3 fig2d fig2b fig2e fig2f fig2g fig2h table2 table1
 HOURS    ?= 3
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-# Threads that wait must not spin: on a busy machine that costs ten times the work.
+# Threads that wait must not spin: on a busy machine that makes work ten times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
@@ -33,8 +33,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)
-	@echo "== Fig. 2e at profile mini: plan, train, time, report, page, verdicts. Training is estimated"
-	@echo "== below (time: ...); all else takes about 2 min. A stopped demo goes on with the same command."
+	@echo "== Fig. 2e at profile mini: plan, train, time, report, page, verdicts. The training time is"
+	@echo "== estimated below; the rest takes about 2 min. The same command continues a stopped demo."
 	$(TISDISS) plan fig2e --profile mini
 	$(MAKE) --no-print-directory fig2e PROFILE=mini
 	$(TISDISS) page fig2e $(OUT)
@@ -48,7 +48,7 @@ $(STUDIES): setup ## run a study at PROFILE=smoke|mini|cpu|lab|paper and write i
 	$(TISDISS) time $@ --profile $(PROFILE)
 	$(TISDISS) report $@ --profile $(PROFILE) $(OUT)
 
-paper: setup    ## all eleven tables and figures at PROFILE, runs that they share once
+paper: setup    ## all eleven tables and figures at PROFILE; shared runs are trained once
 	$(TISDISS) run $(STUDIES) --profile $(PROFILE)
 	$(TISDISS) time $(STUDIES) --profile $(PROFILE)
 	$(TISDISS) report $(STUDIES) --profile $(PROFILE) $(OUT)
@@ -63,7 +63,7 @@ campaign: setup ## all studies at profile cpu, two runs at a time, for HOURS=3; 
 claims: setup   ## decide every claim of the paper at PROFILE
 	$(TISDISS) claims $(STUDIES) --profile $(PROFILE)
 
-report: setup   ## all reports together: composed Fig. 2, the list of studies, one offline page
+report: setup   ## from all reports: composed Fig. 2, the list of studies, one offline page
 	$(TISDISS) compose $(OUT)
 	$(TISDISS) page $(OUT)
 
@@ -76,7 +76,7 @@ test: setup     ## the default test suite
 bench: setup    ## speed against a plain reference form, into build/benchmarks
 	$(PY) benchmarks/bench.py --threads 1 --quick $(if $(REPORTS),--out "$(REPORTS)/benchmarks")
 
-drill: setup    ## faults on purpose: kills, full disks, Slurm, MLflow servers; prints R1-R19
+drill: setup    ## fault injection: kills, full disks, Slurm, MLflow servers; prints R1-R19
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m drill tests/engines
 
 check: setup    ## formatting, lint, types, schemas
@@ -88,7 +88,7 @@ check: setup    ## formatting, lint, types, schemas
 ui: setup       ## MLflow in the browser, with a link to each study's charts
 	$(TISDISS) ui
 
-base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; CPU hours)
+base: setup     ## train the shipped base model again (SPEECH=/path/to/speakers; CPU hours)
 	$(TISDISS) run base --profile cpu
 	$(TISDISS) time base --profile cpu
 	$(TISDISS) report base --profile cpu $(OUT)
@@ -96,9 +96,9 @@ base: setup     ## train the shipped base model anew (SPEECH=/path/to/speakers; 
 schema: setup   ## write the JSON Schema that editors use for studies
 	$(TISDISS) schema > schemas/study.schema.json
 
-lock:           ## resolve requirements.lock anew from pyproject.toml
+lock:           ## resolve requirements.lock from pyproject.toml
 	uv pip compile -q --extra dev --no-header --no-annotate --python-version 3.11 pyproject.toml \
 		-o requirements.lock
 
-gpu-dry: setup  ## what scripts/gpu_run.sh does on a GPU, on this CPU at profile smoke
+gpu-dry: setup  ## rehearse scripts/gpu_run.sh on this CPU at profile smoke
 	OMP_NUM_THREADS=1 $(PY) scripts/gpu_run.py --dry-run --out build/gpu --minutes 2 fig2a

@@ -2,11 +2,10 @@
 
     python scripts/gpu_run.py --out OUT --speech SPEECH --minutes 25 fig2a
 
-Everything worth keeping ends up in OUT: parity.md, speed.md (training steps by precision),
-benchmarks/, the reports of the studies with real-time factors, and runs.tar.gz (configs, journals,
-weights and scores of every run; training states too when they fit). Interrupted runs resume when
-OUT's runs folder is given again. `--dry-run` does the same, without benchmarks/, on a CPU at
-profile smoke.
+All results are in OUT: parity.md, speed.md (training steps by precision), benchmarks/, the reports
+of the studies with real-time factors, and runs.tar.gz (configs, journals, weights and scores of
+every run; training states too if they fit). Interrupted runs resume if OUT has its runs folder.
+`--dry-run` does the same, without benchmarks/, on a CPU at profile smoke.
 """
 
 import argparse
@@ -37,7 +36,7 @@ from tisdiss.study.load import find_studies
 
 
 def parity(device: str) -> str:
-    """Largest deviation of float32 on the device from float64 on the CPU, per golden file."""
+    """A table of the largest deviation of float32 on the device from float64, per golden file."""
     set_precision("float32")
     lines = ["| file | deviation from float64, relative to the peak |", "|---|---|"]
     for path in measure.golden_files():
@@ -48,21 +47,21 @@ def parity(device: str) -> str:
         mixture = torch.as_tensor(golden["mix"])
         lengths = torch.as_tensor(golden["lens"])
         with torch.inference_mode():
-            quick = model.to(device).all_depths(mixture.to(device), lengths.to(device)).cpu()
-            exact = model.to("cpu").double().all_depths(mixture.double(), lengths)
-        deviation = (quick.double() - exact).abs().max() / exact.abs().max()
+            float32 = model.to(device).all_depths(mixture.to(device), lengths.to(device)).cpu()
+            float64 = model.to("cpu").double().all_depths(mixture.double(), lengths)
+        deviation = (float32.double() - float64).abs().max() / float64.abs().max()
         lines.append(f"| {path.stem} | {deviation:.1e} |")
     return "\n".join(lines) + "\n"
 
 
 def step_times(device: str) -> str:
-    """Training steps in each precision, against the plain form; a small size on a CPU."""
+    """A table of training steps in each precision and in the plain form; small on a CPU."""
     size = {"width": 8, "seconds": 0.25, "batches": (1, 2)} if device == "cpu" else {}
     return "\n".join(steps.markdown(steps.measure(device, **size), device_name(device)))
 
 
 def pack(runs: Path, target: Path, limit_bytes: int) -> None:
-    """Everything of the runs but training states; those too where the archive stays small."""
+    """Pack the runs; training states only while the archive stays below the limit."""
     with tarfile.open(target, "w:gz") as archive:
         for path in sorted(p for p in runs.rglob("*") if p.is_file()):
             state = path.parent.name == "checkpoints"
@@ -80,30 +79,30 @@ def main() -> None:
     parser.add_argument("--profile", default="lab")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dry-run", action="store_true")
-    given = parser.parse_args()
-    began = time.monotonic()
-    device, profile = ("cpu", "smoke") if given.dry_run else (given.device, given.profile)
-    given.out.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    start = time.monotonic()
+    device, profile = ("cpu", "smoke") if options.dry_run else (options.device, options.profile)
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, text in (("parity.md", parity(device)), ("speed.md", step_times(device))):
-        write_own(given.out, {name: f"{torch.__version__}, {device_name(device)}\n\n{text}"})
+        write_own(options.out, {name: f"{torch.__version__}, {device_name(device)}\n\n{text}"})
         print(text, flush=True)
-    if not given.dry_run:
-        bench.write_report(device, given.out / "benchmarks", budget=8.0)
-    corpora = Corpora(cache=given.out / "cache", speech=given.speech)
-    for study in given.studies:
-        runs = given.out / "runs"
+    if not options.dry_run:
+        bench.write_report(device, options.out / "benchmarks", budget=8.0)
+    corpora = Corpora(cache=options.out / "cache", speech=options.speech)
+    for study in options.studies:
+        runs = options.out / "runs"
         planned = plan(find_studies([study], ROOT / "studies"), profile, runs_dir=runs,
-                       corpora=corpora, seeds=given.seed, root=ROOT)  # fmt: skip
+                       corpora=corpora, seeds=options.seed, root=ROOT)  # fmt: skip
         for number, single in enumerate(planned.todo):
-            left = given.minutes * 60 - (time.monotonic() - began)
+            left = options.minutes * 60 - (time.monotonic() - start)
             share = max(0.0, left) / (len(planned.todo) - number)
             runner = Runner(runs_dir=runs, root=ROOT, corpora=corpora, device=device,
                             max_seconds=share)  # fmt: skip
             run_plan(planned.model_copy(update={"runs": (single,)}), runner=runner, track=False)
-            pack(runs, given.out / "runs.tar.gz", 14 * 2**20)
+            pack(runs, options.out / "runs.tar.gz", 14 * 2**20)
         time_plan(planned, runs, Timing(device=device))
         try:
-            report(study, profile, runs, given.out / "reports")
+            report(study, profile, runs, options.out / "reports")
         except ValueError as error:
             print(f"{study}: no report yet ({error})", flush=True)
 

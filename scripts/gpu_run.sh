@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# On the GPU machine: unpack the speech parcels that are there, then scripts/gpu_run.py.
+# On the GPU machine: unpack the speech archives in .carry, then run scripts/gpu_run.py.
 #   bash scripts/gpu_run.sh --minutes 25 fig2a fig2c
-# Results go to $OUT (default: out/gpu). With --unpack-only nothing else happens.
+# Results go to $OUT (default: out/gpu). --unpack-only stops after unpacking.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .carry/speech

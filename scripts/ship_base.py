@@ -1,12 +1,11 @@
-"""Make the trained base the shipped one: copy its weights, write its model card.
+"""Ship the trained base model: copy its weights, write its model card.
 
     python scripts/ship_base.py [--runs-dir runs] [--anyway]
 
-Reads the finished runs of study `base` (profile cpu), and the scores of the base row of `fig2e` at
-profile mini where they are there. Every score on the card comes from a scores.parquet, every other
-number from the records of the runs. A run that nobody can make again, from changed files, from a
-commit that is lost or with other steps than its settings ask for, is refused unless `--anyway`; the
-card then says so.
+Reads the finished runs of study `base` (profile cpu), and, if they exist, the scores of the base
+row of `fig2e` at profile mini. Scores on the card come from scores.parquet, other numbers from the
+records of the runs. A run that cannot be reproduced, because of changed files, a lost commit or
+other steps than its settings have, is refused without `--anyway`; the card then says so.
 """
 
 import argparse
@@ -24,7 +23,7 @@ from tisdiss.records.report_record import ReportRun
 from tisdiss.study.shipped_weights import read_shipped
 
 SHIPPED = "longer"
-"""The row of `studies/base.yaml` whose weights are shipped; those before it led to it."""
+"""The row of `studies/base.yaml` whose weights are shipped; each row starts from the one before."""
 
 CARD = """\
 # base.safetensors
@@ -61,7 +60,7 @@ openslr.org/93). Changed: resampled, trimmed, levelled, mixed.
 
 
 def curve(runs_dir: Path, study: str, profile: str, row: str) -> pd.DataFrame | None:
-    """The row's depth curve, None where it was not scored."""
+    """The row's depth curve; None if it was not scored."""
     try:
         frames = load_study(runs_dir, study, profile)
     except ValueError:
@@ -73,7 +72,7 @@ def curve(runs_dir: Path, study: str, profile: str, row: str) -> pd.DataFrame | 
 
 
 def table(columns: dict[str, pd.DataFrame]) -> str:
-    """Depths down, test sets across."""
+    """A Markdown table with a line per depth and a column per test set."""
     depths = sorted({n for frame in columns.values() for n in frame["n_re"]})
     lines = ["| N_re | " + " | ".join(columns) + " |", "|--:|" + "--:|" * len(columns)]
     for n_re in depths:
@@ -98,19 +97,19 @@ def line_of(run: ReportRun) -> str:
 
 
 def doubts_of(run: ReportRun) -> list[str]:
-    """Why a run cannot be made again as it was; nothing where it can."""
-    told = []
+    """Why a run cannot be reproduced; empty if it can."""
+    doubts = []
     if not run.commit or run.dirty is not False or run.commit_in_history is not True:
-        told.append(f"{run.row}: {origin_text(run)}")
+        doubts.append(f"{run.row}: {origin_text(run)}")
     if other_steps(run):
-        told.append(f"{run.row}: {run.steps} steps{other_steps(run)}")
-    return told
+        doubts.append(f"{run.row}: {run.steps} steps{other_steps(run)}")
+    return doubts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--anyway", action="store_true", help="ship what cannot be made again")
+    parser.add_argument("--anyway", action="store_true", help="ship runs that cannot be reproduced")
     options = parser.parse_args()
     runs_dir = options.runs_dir
     frames = load_study(runs_dir, "base", "cpu")
@@ -128,11 +127,11 @@ def main() -> None:
         ("open test speakers", ("base", "cpu", SHIPPED)),
         ("prompts", ("fig2e", "mini", "base")),
     ):
-        found = curve(runs_dir, *where)
-        if found is not None:
-            first = found.iloc[0]
+        depths = curve(runs_dir, *where)
+        if depths is not None:
+            first = depths.iloc[0]
             label += f" ({first['n_mixtures']} mixtures, {first['n_speakers']} speakers)"
-            columns[label] = found
+            columns[label] = depths
     model = config.model
     card = CARD.format(
         name=model.name,

@@ -1,7 +1,7 @@
-"""How often seeds until a claim is decided decide it right, on simulated studies.
+"""Simulate how often `--until-decided` decides a claim correctly.
 
-Two rows differ by a known effect. Each training has a noise of its own; mixtures of two of 29
-speakers differ, too, in ways that both rows' trainings share or not. Nothing is trained.
+Two rows differ by a known effect. Each training adds noise. So do mixtures of two of 29 speakers,
+in part the same noise for all trainings and in part new noise for each. Nothing is trained.
 
     python scripts/simulate_seeds.py --studies 200
 """
@@ -19,22 +19,22 @@ from tisdiss.analysis.stats import Estimate
 from tisdiss.records.expression import parse
 
 EFFECTS = (0.0, 0.1, 0.5)
-"""dB."""
+"""In dB."""
 NOISE = 0.07
-"""dB between trainings of a row: a difference of two rows has 1.41 times that."""
+"""Standard deviation between trainings of a row, in dB; the difference of two has 1.41 times it."""
 MIXTURES, SPEAKERS = 300, 29
 SHARED, SHARE = 0.35, 0.18
-"""dB by which the difference of the rows varies over mixtures, whatever the training; and what of
-that variance is the speakers'."""
+"""Standard deviation over mixtures of the rows' difference, in dB, that all trainings share; and
+the share of its variance that is due to speakers."""
 OWN = 0.28
-"""dB by which it varies over mixtures for each training anew."""
+"""Standard deviation over mixtures, in dB, that is new for each training."""
 MOST = 10
 PART = parse("row('a') > row('b')")[0]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a simulated study ended, and with how many seeds."""
+    """The outcome of a simulated study, and its number of seeds."""
 
     outcome: str
     seeds: int
@@ -46,7 +46,7 @@ def test_set(rng: np.random.Generator) -> Design:
 
 
 def simulate(design: Design, effect: float, rng: np.random.Generator, most: int = MOST) -> Ended:
-    """One study, seed by seed until its claim is decided, futile or out of seeds."""
+    """One study, seed by seed until its claim is decided or futile, or no seeds are left."""
     by_speaker = np.sqrt(2) * design.weights @ rng.standard_normal(design.weights.shape[1])
     rest = rng.standard_normal(MIXTURES)
     shared = SHARED * (np.sqrt(SHARE) * by_speaker + np.sqrt(1 - SHARE) * rest)
@@ -60,14 +60,14 @@ def simulate(design: Design, effect: float, rng: np.random.Generator, most: int 
 
 
 def estimate(design: Design, values: np.ndarray) -> Estimate:
-    """Of a difference (seed, mixture)."""
+    """The estimate of a difference from its values (seed, mixture)."""
     means = values.mean(axis=1)
     apart = {tuple(range(len(values))): means - means.mean()}
     return Estimate(float(means.mean()), values.mean(axis=0), design, apart)
 
 
 def summary(effect: float, ended: list[Ended]) -> str:
-    """One line: how often decided right, wrong, futile or open at the end, with how many seeds."""
+    """One line: the share of each outcome, and the number of seeds."""
     count = Counter(study.outcome for study in ended)
     seeds = [study.seeds for study in ended]
     decided = [study.seeds for study in ended if study.outcome in ("PASS", "FAIL")]
@@ -86,11 +86,11 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--effects", type=float, nargs="+", default=EFFECTS)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    for effect in given.effects:
-        rng = np.random.default_rng(given.seed)
+    options = parser.parse_args()
+    for effect in options.effects:
+        rng = np.random.default_rng(options.seed)
         designs = [test_set(rng) for _ in range(10)]
-        ended = [simulate(designs[at % 10], effect, rng) for at in range(given.studies)]
+        ended = [simulate(designs[at % 10], effect, rng) for at in range(options.studies)]
         print(summary(effect, ended), flush=True)
 
 

@@ -44,5 +44,5 @@ def test_the_overlap_fades_from_one_part_to_the_next() -> None:
 
 @pytest.mark.parametrize("overlap", [0, 51])
 def test_an_overlap_that_does_not_fit_is_refused(overlap: int) -> None:
-    with pytest.raises(ValueError, match=f"overlap={overlap}, part=100: .* choose longer parts"):
+    with pytest.raises(ValueError, match=f"overlap={overlap}, part=100: .* use longer parts"):
         next(stitched(lambda part: part[None], [torch.zeros(300)], part=100, overlap=overlap))

@@ -229,7 +229,7 @@ def test_an_interrupt_says_how_to_go_on(tisdiss: Run, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "app", interrupted)
-    assert tisdiss() == (130, "", "stopped; the same command goes on from here\n")
+    assert tisdiss() == (130, "", "stopped; the same command continues from here\n")
 
 
 def test_a_mistake_of_the_system_is_a_message_too(tisdiss: Run, monkeypatch) -> None:

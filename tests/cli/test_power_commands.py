@@ -14,10 +14,10 @@ def test_power_of_a_study_that_was_not_run_names_the_command(tisdiss, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--until-decided"], "--until-decided needs an end: add --max-hours"),
+        (["--until-decided"], "--until-decided needs a time limit: add --max-hours"),
         (["--max-hours", "2"], "--max-hours is for --until-decided: add it"),
         (["--until-decided", "--max-hours", "0"], "0: give a number above 0"),
-        (["--until-decided", "--max-hours", "1", "--engine", "slurm"], "use the engine local"),
+        (["--until-decided", "--max-hours", "1", "--engine", "slurm"], "use --engine local"),
         (
             ["--until-decided", "--max-hours", "1", "--max-seeds", "1"],
             "greater than or equal to 2",

@@ -30,7 +30,7 @@ def test_a_busy_port_is_refused_before_anything_is_served(
 def test_status_of_nothing_says_how_to_begin(tisdiss: Run, tmp_path: Path, watch) -> None:
     code, out, _ = tisdiss("status", *watch, "--runs-dir", tmp_path)
     assert code == 0
-    assert f"no study is planned in {tmp_path}; begin with: tisdiss run fig2e --prof" in out
+    assert f"no study is planned in {tmp_path}; start with: tisdiss run fig2e --prof" in out
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_stats_of_mixtures_can_end_with_the_manifest_of_a_run_on_them(wsj0_2mix,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("check", "wjs0"), "no corpus 'wjs0'; there are: folder, prompts"),
+        (("check", "wjs0"), "no corpus 'wjs0'; choose from folder, prompts"),
         (("check", "wsj0", "."), r"name its folder, and that of the official lists \(--lists\)"),
         (("check", "whamr"), r"set WHAMR=/path/to/it"),
         (("stats", "folder"), r"set SPEECH=/path/to/it[\s\S]*speakers/alice/one\.flac"),

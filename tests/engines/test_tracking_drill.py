@@ -247,7 +247,7 @@ def test_a_plain_address_of_a_database_serves_a_search_until_it_stops(services, 
         assert [trial.value for trial in study.trials] == [1.0]
         database.stop("immediate")
         study.ask()
-    with pytest.raises(ConnectionError, match="nobody answers"), open_store(*store):
+    with pytest.raises(ConnectionError, match="no answer from"), open_store(*store):
         pass
     database.start()
     line = str(told.value)

@@ -67,9 +67,9 @@ def test_the_driver_is_one_that_is_installed(installed, modules, given, driver):
     [
         ("postgresql://me:secret@h/x", "is installed: pip install psycopg2-binary"),
         ("mysql://me:secret@h/x", "no driver for mysql is installed: pip"),
-        ("redis://:secret@h:6379/0", "'redis' is no known kind of database; use sqlite, postgresq"),
-        ("oracle://me:secret@h/x", "'oracle' is no known kind"),
-        ("file:///x/y.journal", "'file' is no known kind"),
+        ("redis://:secret@h:6379/0", "'redis' is not a known kind of database; use sqlite, postg"),
+        ("oracle://me:secret@h/x", "'oracle' is not a known kind"),
+        ("file:///x/y.journal", "'file' is not a known kind"),
         ("sqlite:////no/such/place/x.db", r"there is no folder /no/such/place; make it first"),
         ("sqlite:////tmp/what?/x.db", "a question mark in a path is written as %3F"),
     ],
@@ -106,7 +106,7 @@ def test_a_host_where_nobody_answers_is_told_at_once(installed, monkeypatch, kin
     with pytest.raises(ConnectionError) as told, answering("store", f"{kind}://me:secret@h", "or"):
         check_answer(f"{kind}://me:secret@127.0.0.1:{port}/x")
     assert str(told.value) == (
-        f"store {kind}://me:***@h: nobody answers at 127.0.0.1:{port} (Connection refused). "
+        f"store {kind}://me:***@h: no answer from 127.0.0.1:{port} (Connection refused). "
         "Start it, or"
     )
 
@@ -160,9 +160,9 @@ def test_an_error_of_a_library_is_one_line_and_any_other_stays():
         ("http://", "names no host and port"),
         ("http://h:port", "names no host and port"),
         ("http://[h", "names no host and port"),
-        ("redis://h", "'redis' is no known kind"),
+        ("redis://h", "'redis' is not a known kind"),
         ("databricks", "in a database or on a server"),
-        ("databricks://profile", "'databricks' is no known kind"),
+        ("databricks://profile", "'databricks' is not a known kind"),
     ],
 )
 def test_a_store_that_mlflow_cannot_use_is_refused(tmp_path, given, message):

@@ -69,7 +69,7 @@ def test_a_difference_reads_as_a_line(difference, text):
 
 
 def test_an_unknown_run_is_refused_with_those_there_are(two_runs, tmp_path):
-    with pytest.raises(ValueError, match=r"'zzz' stands for 0 runs of .*; valid names: "):
+    with pytest.raises(ValueError, match=r"'zzz' matches 0 runs of .*; valid names: "):
         find_run(tmp_path / "runs", "zzz")
 
 

@@ -107,7 +107,7 @@ def test_summary_counts_runs_and_what_they_serve(make_plan, make_runner, tmp_pat
 
 def test_summary_says_where_the_profile_has_other_seeds_than_the_study(make_plan):
     lines = summary(make_plan(["{id: a}"], more="seeds: [0, 3]\n"), None)
-    assert "demo: seed 0 by profile smoke, where the study has 0, 3; --seed N runs another" in lines
+    assert "demo: profile smoke has seed 0, the study has 0, 3; --seed N runs another" in lines
     asked = summary(make_plan(["{id: a}"], more="seeds: [0, 3]\n", seeds=[0]), None)
     assert not [line for line in asked if "by profile" in line]
 

@@ -146,5 +146,5 @@ def test_what_may_not_be_deleted_is_told_and_the_rest_goes(runs_dir, monkeypatch
     found = gc(runs_dir)
     assert set(reasons(found.rubbish)) == {"c"}
     assert found.problems[0].endswith(
-        "checkpoints: cannot be deleted (Permission denied); check its rights"
+        "checkpoints: cannot be deleted (Permission denied); check permissions"
     )

@@ -93,7 +93,10 @@ def test_a_worker_that_crashes_is_started_again_but_not_for_ever(
     [
         (lambda text: text.replace('"seed":0', '"seed":-1'), "ValidationError: .*seed"),
         (lambda text: text[:-9], "ValidationError: .*Invalid JSON"),
-        (lambda text: text.replace('"identity":"', '"identity":"x'), "ValueError: .* is no run of"),
+        (
+            lambda text: text.replace('"identity":"', '"identity":"x'),
+            "ValueError: .* is not a run",
+        ),
     ],
 )
 def test_an_error_that_would_come_again_is_a_failed_run_with_its_reason_at_once(
@@ -198,7 +201,7 @@ def test_one_job_saves_and_ends_when_it_is_asked_to(planned, make_runner, preten
     assert list(outcomes.values()) == ["stopped"] * 4
     assert [line.partition(": ")[2] for line in runner.said] == [
         "starts",
-        "stopped; the same command goes on from here",
+        "stopped; the same command continues from here",
     ]
     assert RunFolder.of(runner.runs_dir, planned.runs[0].identity).state() == "partial"
     assert signal.getsignal(number) == before
@@ -216,7 +219,7 @@ def test_one_job_ends_between_two_scored_mixtures(planned, make_runner, pretend)
     runner = make_runner(evaluate=evaluate, watch=lambda run, event: seen.append(event.kind))
     outcomes = launch(planned, runner=runner, track=False)
     assert list(outcomes.values()) == ["stopped"] * 4 and seen == ["train"] * 3 + ["eval"]
-    assert runner.said[-1].endswith("stopped by a signal; the same command goes on from here")
+    assert runner.said[-1].endswith("stopped by a signal; the same command continues from here")
     first = RunFolder.of(runner.runs_dir, planned.runs[0].identity)
     assert first.result().status == "done"
 
@@ -270,13 +273,13 @@ def test_the_worker_is_told_with_how_many_it_shares(planned, make_runner, tmp_pa
 
 def test_processes_of_one_run_take_no_single_gpu(planned, make_runner, monkeypatch):
     monkeypatch.setattr("tisdiss.harness.launch.check_device", lambda device: None)
-    with pytest.raises(ValueError, match="processes=2 take a GPU each, not cuda:1: say cuda"):
+    with pytest.raises(ValueError, match="processes=2 need a GPU each, not cuda:1: use cuda"):
         launch(planned, runner=make_runner(device="cuda:1"), processes=2)
 
 
 def test_a_run_on_more_gpus_than_there_are_is_refused(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with pytest.raises(ValueError, match="processes=2: a GPU each, and 1 are visible"):
+    with pytest.raises(ValueError, match="processes=2 need a GPU each, but 1 are visible"):
         gpu_slots(1, 2)
 
 
@@ -311,7 +314,7 @@ def test_what_workers_log_is_seen_while_they_work(planned, make_runner):
 
 
 def test_no_job_at_all_is_refused(planned, make_runner):
-    with pytest.raises(ValueError, match="jobs=0: at least one run at a time"):
+    with pytest.raises(ValueError, match="jobs=0: give a number of runs from 1 to"):
         launch(planned, runner=make_runner(), jobs=0)
 
 

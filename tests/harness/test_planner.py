@@ -145,7 +145,7 @@ def test_a_plan_survives_its_file(make_plan):
 def test_run_is_found_by_its_first_digits(make_plan):
     planned = make_plan(["{id: a}"])
     assert planned.run(planned.runs[0].identity[:10]) is planned.runs[0]
-    with pytest.raises(ValueError, match="'0000' is no run of this plan; there are: "):
+    with pytest.raises(ValueError, match="'0000' is not a run of this plan; choose from "):
         planned.run("0000")
 
 

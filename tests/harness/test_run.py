@@ -154,7 +154,7 @@ def test_an_interrupted_run_resumes(make_plan, make_runner):
     assert make_plan(["{id: a}"]).runs[0].state == "partial"
     runner = make_runner()
     run(planned, runner=runner, track=False)
-    assert "goes on" in runner.said[0]
+    assert "resumes" in runner.said[0]
     assert len(read_journal(folder_of(planned, runner).journal)) == 1 + 3 + 4
 
 
@@ -368,7 +368,7 @@ def test_a_lost_result_is_read_off_the_weights_instead_of_training_again(
     later = make_runner(train=trains_again)
     assert list(run(planned, runner=later, track=False).values()) == ["done"]
     assert folder.result() == before
-    assert "its weights say that it was trained to the end" in later.said[0]
+    assert "already trained; restored result.json" in later.said[0]
 
 
 class OutOfMemoryError(RuntimeError):

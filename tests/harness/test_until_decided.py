@@ -57,7 +57,7 @@ def test_the_most_promising_claim_trains_first_until_none_asks() -> None:
     ]
     asked, ended = rounds(paths, Deadline(1, Clock()))
     assert asked == [(2, "good"), (2, "dull"), (3, "good")]
-    assert ended == "no claim asks for more seeds"
+    assert ended == "no claim requests more seeds"
 
 
 def test_no_training_starts_after_the_hours() -> None:
@@ -69,7 +69,7 @@ def test_no_training_starts_after_the_hours() -> None:
     path = study(claim("a", 2, 0.9), claim("b", 2, 0.8), claim("c", 2, 0.7))
     asked, ended = rounds([path], Deadline(1, clock), spend=spend)
     assert asked == [(2, "a"), (2, "b")]
-    assert ended == "the 1 h are over; the same command goes on from here"
+    assert ended == "the 1 h are over; the same command continues from here"
 
 
 def test_rounds_that_change_nothing_end() -> None:
@@ -170,7 +170,7 @@ def test_a_command_that_ran_out_of_time_goes_on(decide) -> None:
             return self.now
 
     first = decide(hours=0.1, clock=Impatient())
-    assert first.runner.said[-1] == "the 0.1 h are over; the same command goes on from here"
+    assert first.runner.said[-1] == "the 0.1 h are over; the same command continues from here"
     begun = first.path.claims[0]
     assert begun.outcome == "OPEN" and len(first.outcomes) == 4
     done = decide()
@@ -181,7 +181,7 @@ def test_a_command_that_ran_out_of_time_goes_on(decide) -> None:
 def test_time_that_is_over_with_the_studys_own_seeds_is_told(decide) -> None:
     late = iter([0.0])
     done = decide(clock=lambda: next(late, 1e9))
-    assert done.runner.said[-1] == "the 1 h are over; the same command goes on from here"
+    assert done.runner.said[-1] == "the 1 h are over; the same command continues from here"
     assert set(done.outcomes.values()) == {"stopped"} and done.path is None
 
 
@@ -190,5 +190,5 @@ def test_a_damaged_path_and_a_study_without_claims_are_told(decide) -> None:
         decide(more="")
     runner = decide().runner
     seed_path_file(runner.runs_dir, "demo", "smoke").write_text("{}")
-    with pytest.raises(ValueError, match=r"demo.smoke.json: holds no .*delete it: the claims"):
+    with pytest.raises(ValueError, match=r"demo.smoke.json: the key .*delete it: the claims"):
         decide()

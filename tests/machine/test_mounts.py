@@ -104,7 +104,7 @@ def test_a_file_is_written_where_a_call_is_missing(
     write_atomic(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "new"
     assert os.listdir(tmp_path) == ["file"]
-    told = {"fsync": "cannot be told to flush", "replace": "cannot rename"}[call]
+    told = {"fsync": "cannot flush", "replace": "cannot rename"}[call]
     assert capsys.readouterr().err.count(told) == 1
 
 

@@ -1,6 +1,6 @@
-"""The `tisdiss` command: its groups of commands, and what a mistake prints.
+"""The `tisdiss` command: its groups of commands, and its error messages.
 
-A command parses, calls a function of the same name and prints. Heavy imports wait in its body.
+A command parses, calls a function of the same name and prints. Heavy imports are in its body.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ for commands in (study_commands, power_commands, runs_commands, number_commands,
 app.add_typer(data_commands.app, name="data")
 
 
-def _told(error: Exception) -> str:
-    """An error in our words, also where pydantic found it."""
-    pydantic = sys.modules.get("pydantic")  # where it is not loaded, it has found nothing
+def _message(error: Exception) -> str:
+    """The message of an error, in our words if it is pydantic's."""
+    pydantic = sys.modules.get("pydantic")  # if it is not loaded, the error is not pydantic's
     if pydantic is None or not isinstance(error, pydantic.ValidationError):
         return str(error)
     from tisdiss.records.problems import sentences
@@ -54,8 +54,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.secho(f"error: {_told(error)}", fg="red", err=True)
+        typer.secho(f"error: {_message(error)}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.secho("stopped; the same command goes on from here", err=True)
+        typer.secho("stopped; the same command continues from here", err=True)
         sys.exit(130)

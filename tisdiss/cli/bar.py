@@ -1,4 +1,4 @@
-"""The bar of long commands: what is done, of how much, and the time left."""
+"""Progress of long commands: a bar, and stages with the time left."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 
 def say(what: str) -> None:
-    """A line for the person who waits, where it cannot be taken for output."""
+    """Print a line on stderr, so that it is not taken for output."""
     print(what, file=sys.stderr, flush=True)
 
 
 class Stages:
-    """Tells each stage of a long command, with the time left.
+    """Prints each stage of a long command, with the time left.
 
-    How long the stages before took, against what they usually take, scales those to come.
+    The time left is the usual time of further stages, scaled by the actual over the usual time of
+    earlier ones.
     """
 
     SECONDS: ClassVar = {
@@ -32,14 +33,14 @@ class Stages:
         "sounds": 0.3,
         "figures and tables": 3.0,
     }
-    """What each took on two busy cores."""
+    """Usual seconds of each stage, measured on two busy cores."""
 
     def __init__(self, stages: Sequence[str]) -> None:
         self.stages, self.at, self.began = ["loading", *stages], 0, time.monotonic()
         self("loading")
 
     def __call__(self, what: str) -> None:
-        """Tell what is done now: one of the stages, or something between them."""
+        """Print what is done now: one of the stages, or something between them."""
         coming = range(self.at, len(self.stages))
         now = next((at for at in coming if what.endswith(self.stages[at])), None)
         if now is not None:
@@ -52,14 +53,14 @@ class Stages:
 
 
 def report_stages(studies: int, *, notebook: bool) -> list[str]:
-    """The stages of `Stages` that so many reports go through."""
+    """The stages, for `Stages`, of this many reports."""
     one = ["scores", "figures", "tables and claims", *(["notebook"] if notebook else [])]
     return one * studies
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress]:
-    """A bar on a terminal, gone when the block ends; nothing elsewhere."""
+    """A bar on a terminal, removed when the block ends; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

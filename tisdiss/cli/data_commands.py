@@ -1,4 +1,4 @@
-"""`tisdiss data ...`: the paper's corpora made, checked, described and fetched."""
+"""`tisdiss data ...`: builds, checks, describes and fetches corpora."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Condition = Annotated[
 Rate = Annotated[int, typer.Option(min=MIN_RATE, max=MAX_RATE, help="Hz.")]
 Speakers = Annotated[int, typer.Option("--n-src", min=2, max=8, help="Speakers of a mixture.")]
 Mixtures = Annotated[
-    int, typer.Option(min=0, max=MAX_COUNT, help="Mixtures of each part measured; 0: all.")
+    int, typer.Option(min=0, max=MAX_COUNT, help="Mixtures of each part to measure; 0: all.")
 ]
 Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
 
@@ -51,10 +51,10 @@ Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is k
 @app.command()
 def prepare(
     corpus: Annotated[str, typer.Argument(help="wsj0-2mix or libri2mix.")],
-    root: Annotated[Path, typer.Argument(help="Where WSJ0 or LibriSpeech lies.")],
+    root: Annotated[Path, typer.Argument(help="Folder of WSJ0 or LibriSpeech.")],
     out: Annotated[Path, typer.Argument(help="Folder for the mixtures.")],
     lists: Annotated[Path, typer.Option(help="Folder of the official lists.")],
-    noise: Annotated[Path | None, typer.Option(help="WHAM noise, for noisy conditions.")] = None,
+    noise: Annotated[Path | None, typer.Option(help="Folder of WHAM noise, if noisy.")] = None,
     condition: Annotated[str | None, typer.Option(help="clean or noisy.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; repeatable.")] = None,
     sample_rate: Rate = 8000,
@@ -85,7 +85,7 @@ def prepare(
             workers=workers,
             on_progress=on_progress,
         )
-    typer.echo(f"{done.folder}: {done.made} mixtures made, {done.present} were there")
+    typer.echo(f"{done.folder}: {done.made} mixtures made, {done.present} were there already")
 
 
 @app.command()
@@ -102,13 +102,13 @@ def check(
     mixtures: Mixtures = 100,
     cache: Cache = Path("cache"),
 ) -> None:
-    """Look a corpus over: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
+    """Check a corpus: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
 
-    wsj0 are the recordings from which WSJ0-2mix is made; they are checked against --lists.
+    wsj0 is the speech that WSJ0-2mix is made from; it is checked against --lists.
 
     Example: tisdiss data check wsj0-2mix /corpora/2speakers
     """
-    _known(corpus, (*SOURCES, WSJ0))
+    _check_name(corpus, (*SOURCES, WSJ0))
 
     from tisdiss.data.check.doctor import check as check_mixtures
     from tisdiss.data.check.finding import failed, summary
@@ -149,15 +149,15 @@ def stats(
     n_src: Speakers = 2,
     mixtures: Mixtures = 100,
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="Also hash the sound of stored mixtures: reads all.")
+        bool, typer.Option("--manifest", help="Also hash stored mixtures, which reads all files.")
     ] = False,
     cache: Cache = Path("cache"),
 ) -> None:
-    """Mixtures or utterances, speakers, hours and levels of each part; the manifest hash of speech.
+    """Show the counts, speakers, hours and levels of each part, and the manifest hash of speech.
 
     Example: tisdiss data stats libri2mix /corpora/Libri2Mix
     """
-    _known(corpus, (*SOURCES,))
+    _check_name(corpus, (*SOURCES,))
 
     from tisdiss.data.check.statistics import source_stats
     from tisdiss.data.check.statistics import stats as mixture_stats
@@ -184,9 +184,9 @@ def stats(
         typer.echo(f"manifest {digest}")
 
 
-def _known(corpus: str, names: tuple[str, ...]) -> None:
+def _check_name(corpus: str, names: tuple[str, ...]) -> None:
     if corpus not in names:
-        raise ValueError(f"no corpus {corpus!r}; there are: {', '.join(names)}")
+        raise ValueError(f"no corpus {corpus!r}; choose from {', '.join(names)}")
 
 
 def _config(corpus: str, sample_rate: int, **settings: str | None) -> DataConfig:
@@ -196,7 +196,7 @@ def _config(corpus: str, sample_rate: int, **settings: str | None) -> DataConfig
 
 
 def _where(corpus: str, root: Path | None) -> Path:
-    """As given, or where a training finds it."""
+    """The folder `root`, else the one that a training uses."""
     from tisdiss.data.corpus import root_of
 
     return root_of(_config(corpus, 8000), root)
@@ -220,7 +220,7 @@ def _manifest(
     cache: Path,
     parts: Collection[str],
 ) -> str:
-    """The hash that enters the identity of a run on all of the corpus."""
+    """The manifest hash of the whole corpus."""
     from tisdiss.data import open_corpus
 
     train_set = "train-100" if "train-100" in parts and "train-360" not in parts else "train-360"
@@ -243,11 +243,11 @@ def _show(rows: dict[str, dict[str, float]]) -> None:
 def download(
     corpus: Annotated[str, typer.Argument(help="librispeech.")],
     part: Annotated[str, typer.Argument(help="Such as dev-clean or train-clean-100.")],
-    folder: Annotated[Path, typer.Option(help="Where it goes.")] = Path("cache/speech"),
+    folder: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("cache/speech"),
     keep_archive: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = False,
-    address: Annotated[str | None, typer.Option(help="Of a mirror, up to the archive.")] = None,
+    address: Annotated[str | None, typer.Option(help="URL of a mirror's folder.")] = None,
 ) -> None:
-    """Fetch a part of LibriSpeech: resumed, checked by hash, unpacked safely.
+    """Fetch a part of LibriSpeech, check its hash and unpack it; a rerun continues.
 
     Example: tisdiss data download librispeech dev-clean
     """

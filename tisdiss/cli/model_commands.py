@@ -1,4 +1,4 @@
-"""Commands that use a model: separate sound files, count what it costs."""
+"""Commands that use a model: separate sound files, measure its cost."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ def separate(
             min=1,
             max=MAX_PASSES,
             help="Depth: how often the reconstructor runs, the trained depth by default. With "
-            "--settled or --within: at most so often.",
+            "--settled or --within: the largest depth.",
         ),
     ] = None,
     settled: Annotated[
         float | None,
         typer.Option(
             callback=above_zero,
-            help="Adaptive: stop when a pass changes the estimates by so many dB less than they "
-            "are loud, such as 30.",
+            help="Adaptive: stop when the change by a pass is this many dB below the estimates, "
+            "such as 30.",
         ),
     ] = None,
     within: Annotated[
         float | None,
         typer.Option(
             callback=above_zero,
-            help="Anytime: stop before the passes over a file take longer than so many seconds.",
+            help="Anytime: stop before the passes over a file take longer than this many seconds.",
         ),
     ] = None,
     peak: Annotated[
-        bool, typer.Option("--peak", help="Each speaker's file with its peak at 0.9 of full scale.")
+        bool, typer.Option("--peak", help="Scale each speaker's file to peak at 0.9 of full scale.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace files that are there; never an input.")
+        bool, typer.Option("--force", help="Replace existing files; never an input.")
     ] = False,
     model: Annotated[
         Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Separate sound files into one file per speaker; goes on after a file that cannot be read.
+    """Separate sound files into one file per speaker; continues after a file that cannot be read.
 
-    Each speaker is as loud as in the recording. Files that are there already are not replaced.
+    Each speaker is as loud as in the recording. Existing files are not replaced.
 
     Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
@@ -96,7 +96,7 @@ def separate(
         typer.echo(
             f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
             + (f", over the {within:g} s of --within" if late else "")
-            + (f", lowered by {done.lowered_db:.1f} dB so that nothing clips:"
+            + (f", lowered by {done.lowered_db:.1f} dB to prevent clipping:"
                if done.lowered_db else ":")
         )  # fmt: skip
         for path in done.files:
@@ -113,7 +113,7 @@ def profile(
     seconds: Seconds = 4.0,
     device: Device = "cpu",
 ) -> None:
-    """Count parameters and MACs, measure speed and memory of a model on this machine.
+    """Count parameters and MACs, and measure speed and memory of a model on this machine.
 
     Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
     """
@@ -136,13 +136,13 @@ def profile(
     typer.echo(f"  {'all':<14} {cost.macs / 1e9:9.2f} GMAC for {cost.seconds:g} s")
     for n_re, macs in cost.macs_by_n_re.items():
         typer.echo(f"  at N_re = {n_re:<4} {macs / 1e9:9.2f} GMAC")
-    typer.echo("  (plans and figures count a second out of 4, and taps on padding, too)")
+    typer.echo("  (plans and figures give MACs per second and also count taps on padding)")
     typer.echo(f"  real-time factor {cost.real_time_factor:.2f} ({cost.threads} threads of "
                f"{cost.device}), peak memory {cost.peak_memory / 2**20:.0f} MiB")  # fmt: skip
 
 
 def _opens(file: Path) -> bool:
-    """Whether a file begins like sound; told if not, before the seconds that torch takes."""
+    """Whether a file opens as sound; prints an error if not, before torch is loaded."""
     from tisdiss.sound.decode import named
 
     try:

@@ -1,4 +1,4 @@
-"""Commands that read finished runs and reports, and write what is made of them."""
+"""Commands that read finished runs and reports, and write results."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Reports = Annotated[
     Path | None,
     typer.Option(
         "--reports",
-        help="Folder of reports; else build/reports, or reports/ where that holds none.",
+        help="Folder of reports; else build/reports, or reports/ if that has none.",
         show_default=False,
     ),
 ]
 SHIPPED_REPORTS = Path("reports")
-"""Evidence that is kept with the project: it changes only where it is named."""
+"""Reports that are kept with the project; only commands that name this folder change them."""
 
 HEAD = re.compile(r" *(?:[A-Z ]+ (?=\S+/)|\S+ {2,})?")
-"""What stands before the text of a line: its indentation, and the word of a first column."""
+"""The start of a line before its text: the indentation and the word of a first column."""
 DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 
 
@@ -50,12 +50,14 @@ def report(
     profile: Profile = "mini",
     runs_dir: RunsDir = Path("runs"),
     out: NewReports = None,
-    notebook: Annotated[bool, typer.Option(help="Add an executed notebook (some seconds).")] = True,
+    notebook: Annotated[
+        bool, typer.Option(help="Add an executed notebook (a few seconds).")
+    ] = True,
     force: Force = False,
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 
-    Of a folder that holds your files, too, only those of an earlier report are replaced.
+    In a folder with files of yours, only files of an earlier report are replaced.
 
     Example: tisdiss report fig2e --profile mini
     """
@@ -92,7 +94,7 @@ def claims(
 ) -> None:
     """Decide the paper's claims from finished runs: PASS, FAIL, UNDECIDED and so on.
 
-    Exit code 1 when a claim fails. Example: tisdiss claims fig2e --profile mini
+    Exit code 1 if a claim fails. Example: tisdiss claims fig2e --profile mini
     """
     from tisdiss.analysis.places import plan_path
     from tisdiss.study.load import find_studies
@@ -102,7 +104,7 @@ def claims(
 
     find_studies([study for study in studies or () if not planned(study)])
 
-    # with pandas: only for studies that there are
+    # with pandas: only after the studies were checked
     from tisdiss.analysis.claims import claims as decide
     from tisdiss.analysis.claims_text import any_failed, to_text
     from tisdiss.analysis.index import all_studies
@@ -119,7 +121,7 @@ def why(
     cell: Annotated[str, typer.Argument(help="study:row:score, or study:row:score.re5.")],
     reports: Reports = None,
 ) -> None:
-    """Walk a number of a report back to its runs, config, data and code.
+    """Trace a number of a report back to its runs, config, data and code.
 
     Example: tisdiss why fig2e:re1x6:si_snri.re6
     """
@@ -148,7 +150,7 @@ def diff(
     b: Annotated[str, typer.Argument(help="First digits of another.")],
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
-    """Say in what two runs differ: config, data, environment, code, scores.
+    """Show the differences of two runs: config, data, environment, code, scores.
 
     `tisdiss status` shows the first digits of every run.
 
@@ -162,21 +164,21 @@ def diff(
 
 @app.command()
 def compose(reports: Reports = None, force: Force = False) -> None:
-    """Draw Fig. 2 out of all panels of which there is a report.
+    """Draw Fig. 2 from all panels that have a report.
 
     Example: tisdiss compose
     """
     from tisdiss.analysis.places import check_panels
 
-    found, out = reports or _holding(), reports or REPORTS
-    check_panels(found)
+    source, out = reports or _holding(), reports or REPORTS
+    check_panels(source)
 
     from tisdiss.analysis.index import write_index  # with pandas and matplotlib
     from tisdiss.analysis.report import compose as draw
 
-    for path in draw(found, out, force=force, say=say, warn=warn):
+    for path in draw(source, out, force=force, say=say, warn=warn):
         typer.echo(path)
-    if out == found:
+    if out == source:
         typer.echo(write_index(out))
 
 
@@ -184,12 +186,14 @@ def compose(reports: Reports = None, force: Force = False) -> None:
 def page(
     studies: Annotated[list[str] | None, typer.Argument(help="Study names; all if none.")] = None,
     reports: Reports = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where sounds are: run folders.")] = Path("runs"),
+    runs_dir: Annotated[Path, typer.Option(help="Folder of runs, which have the sounds.")] = Path(
+        "runs"
+    ),
     out: Annotated[
         Path | None, typer.Option(help="The HTML file; else report.html beside the reports.")
     ] = None,
     own_speech: Annotated[
-        bool, typer.Option(help="Also sounds that may not be passed on: a page only for you.")
+        bool, typer.Option(help="Include sounds that may not be passed on: a page only for you.")
     ] = False,
     force: Force = False,
 ) -> None:
@@ -208,7 +212,7 @@ def page(
     from tisdiss.analysis.index import write_index  # with pandas and matplotlib
     from tisdiss.analysis.page import html_report
 
-    made = html_report(
+    path = html_report(
         source,
         runs_dir,
         out or home / "report.html",
@@ -218,8 +222,8 @@ def page(
         say=say,
         warn=warn,
     )
-    typer.echo(f"{made}: open it in a browser")
-    if made.parent == home == source:
+    typer.echo(f"{path}: open it in a browser")
+    if path.parent == home == source:
         typer.echo(write_index(home))
 
 
@@ -227,10 +231,10 @@ def page(
 def again(
     studies: Annotated[list[str], typer.Argument(help="Study names, as in the reports.")],
     reports: Reports = None,
-    notebook: Annotated[bool, typer.Option(help="Execute the notebook, too.")] = True,
+    notebook: Annotated[bool, typer.Option(help="Also execute the notebook.")] = True,
     force: Force = False,
 ) -> None:
-    """Make reports anew from the scores they hold, without runs: after a change of looks or claims.
+    """Write reports again from their own scores, without runs: after new plots or claims.
 
     Example: tisdiss again base fig2e
     """
@@ -238,15 +242,15 @@ def again(
 
     out = reports or REPORTS
     folders = [(reports or _holding([study])) / study for study in studies]
-    for found in folders:
-        check_report(found)
+    for folder in folders:
+        check_report(folder)
     say = Stages(report_stages(len(folders), notebook=notebook))
 
     from tisdiss.analysis.index import write_index  # with pandas and matplotlib
-    from tisdiss.analysis.report import again as anew
+    from tisdiss.analysis.report import again as rewrite
 
-    for found in folders:
-        show_written(anew(found, out / found.name, notebook=notebook, force=force, say=say))
+    for folder in folders:
+        show_written(rewrite(folder, out / folder.name, notebook=notebook, force=force, say=say))
     typer.echo(write_index(out))
 
 
@@ -271,32 +275,32 @@ def check_tex(
 
 
 def show_written(paths: list[Path]) -> None:
-    """What to look at first in a study's report, and how much lies beside it."""
+    """Print the main files of a study's report, and the number of others."""
     folder = paths[0].parent
     typer.echo(f"{folder / 'README.md'}: verdicts and table, {len(paths) - 1} files beside it")
     typer.echo(f"{folder / folder.name}.png: the figure")
 
 
 def _holding(studies: Collection[str] = ()) -> Path:
-    """Our own reports where all of the studies, or else any, are among them; else the shipped."""
-    there = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
-    return REPORTS if there and there.issuperset(studies) else SHIPPED_REPORTS
+    """build/reports if it has all of the studies, or any if none is named; else reports/."""
+    names = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
+    return REPORTS if names and names.issuperset(studies) else SHIPPED_REPORTS
 
 
 def warn(text: str) -> None:
-    """Tell on stderr what was left out."""
+    """Print on stderr what was left out."""
     typer.secho(f"left out: {text}", fg="yellow", err=True)
 
 
 def _show(text: str) -> None:
-    """Print; on a terminal without the rest of long digests, and folded to its width."""
+    """Print; on a terminal, with short digests and folded to its width."""
     if sys.stdout.isatty():
         text = folded(DIGEST.sub(r"\1", text), shutil.get_terminal_size().columns)
     typer.echo(text.rstrip("\n"))
 
 
 def folded(text: str, width: int) -> str:
-    """Lines broken between words; what is broken off stands below the text of its line."""
+    """Lines broken between words; continuations are indented to the text of their line."""
     return "\n".join(_folded(line, width) for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What several commands have in common: options that mean the same everywhere, and `-h`."""
+"""Options that several commands share, and `-h`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = {"help_option_names": ["--help", "-h"]}
 
 
 def known_profile(name: str) -> str:
-    """The profile's name, if there is such a profile: told before anything is loaded or run."""
+    """The profile's name if it exists; checked before anything is loaded or run."""
     from tisdiss.records.problems import nearest
     from tisdiss.study.profiles import load_profiles
 
@@ -27,7 +27,7 @@ def known_profile(name: str) -> str:
 
 
 def known_device(name: str) -> str:
-    """The device's name, if it is one of a kind that we know; whether it is there is seen later."""
+    """The device's name if it has a known form; whether the device exists is checked later."""
     from tisdiss.machine.device import check_device_name
 
     return check_device_name(name)
@@ -43,14 +43,14 @@ def known_engine(name: str) -> str:
 
 
 def above_zero(value: float | None) -> float | None:
-    """A number that is finite and above 0, or none."""
+    """A number that is finite and above 0, or None."""
     if value is not None and not 0 < value < math.inf:
         raise typer.BadParameter(f"{value:g}: give a number above 0")
     return value
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(show: bool) -> None:
+    if show:
         typer.echo(f"tisdiss {__version__}")
         raise typer.Exit
 
@@ -61,7 +61,7 @@ def group_options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """What every group of commands takes."""
+    """The options of every group of commands."""
 
 
 Device = Annotated[str, typer.Option(callback=known_device, help="cpu, cuda or cuda:N.")]
@@ -82,15 +82,15 @@ Profile = Annotated[
     ),
 ]
 Studies = Annotated[list[str], typer.Argument(help="Study names, as in studies/, or YAML files.")]
-RunsDir = Annotated[Path, typer.Option(help="Where run folders are.")]
-Cache = Annotated[Path, typer.Option(help="Where decoded and fetched speech is kept.")]
+RunsDir = Annotated[Path, typer.Option(help="Folder of runs.")]
+Cache = Annotated[Path, typer.Option(help="Folder for decoded and fetched speech.")]
 Speech = Annotated[
     Path | None,
     typer.Option(help="Folder of speakers; also read from $SPEECH.", show_default=False),
 ]
 Seeds = Annotated[
     list[int] | None,
-    typer.Option("--seed", min=0, help="Instead of the study's; repeat for several."),
+    typer.Option("--seed", min=0, help="Instead of the study's seeds; repeat for several."),
 ]
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Only these rows; repeatable.")]
 Threads = Annotated[
@@ -113,11 +113,11 @@ NewReports = Annotated[
 ]
 
 REPORTS = Path("build/reports")
-"""Where reports are written unless somebody says otherwise."""
+"""Default folder for reports."""
 SMOKE_REPORTS = Path("build/smoke")
-"""The same at profile smoke."""
+"""Default folder for reports at profile smoke."""
 
 
 def new_reports(profile: str, out: Path | None) -> Path:
-    """Where reports at a profile are written: where it was asked for, else below build/."""
+    """The folder for reports at a profile: `out`, else the default."""
     return out or (SMOKE_REPORTS if profile == "smoke" else REPORTS)

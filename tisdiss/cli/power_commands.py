@@ -1,4 +1,4 @@
-"""The command about what claims can find, before more is spent on them."""
+"""The command about the power of claims."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def power(
         typer.Option(
             min=0.0,
             max=MAX_NOISE,
-            help="Standard deviation between trainings of one row, in dB, to assume where a row "
-            "has one seed.",
+            help="Standard deviation between trainings of one row, in dB, to assume if a row has "
+            "only one seed.",
             show_default=False,
         ),
     ] = None,
@@ -42,13 +42,13 @@ def power(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Show which differences the claims of a study can find, and what more seeds would cost.
+    """Show which differences the claims of a study can detect, and what more seeds would cost.
 
-    A difference counts as found where the 95 % interval excludes 0 in 80 % of cases.
+    A difference is detectable if the 95 % confidence interval excludes 0 in 80 % of cases.
 
     Example: tisdiss power fig2e --profile mini
 
-    With one seed, and a guess: tisdiss power fig2c --profile cpu --noise 0.07 --out build/power
+    With one seed, assume its noise: tisdiss power fig2c --profile cpu --noise 0.07
     """
     from rich.console import Console
 
@@ -72,17 +72,17 @@ def power(
 
 
 def power_table(claims: list[ClaimPower | NoPower], title: str) -> Table:
-    """A line a claim: where it stands, why it varies, and what so many seeds would find."""
+    """One line per claim: its difference, its sources of variance, and detectable differences."""
     from tisdiss.analysis.power import SEEDS, NoPower
     from tisdiss.harness.display import new_table
 
     table = new_table(f"{title}: detectable difference in dB (80 % power, 5 % two-sided)")
     table.add_column("claim")
-    for name in ("seen", "speakers", "mixtures", "training", "now"):
+    for name in ("observed", "speakers", "mixtures", "training", "now"):
         table.add_column(name, justify="right", no_wrap=True)
     for seeds in SEEDS:
         table.add_column(f"{seeds} seed{'s' if seeds > 1 else ''}", justify="right")
-    table.add_column("h a seed", justify="right")
+    table.add_column("h per seed", justify="right")
     table.add_column("needs")
     for claim in claims:
         if isinstance(claim, NoPower):
@@ -104,7 +104,7 @@ def power_table(claims: list[ClaimPower | NoPower], title: str) -> Table:
 
 
 def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:
-    """What the numbers of the table mean, and why some are not there."""
+    """Explanations of the table's numbers, and of missing ones."""
     from tisdiss.analysis.power import NoPower
 
     known = [claim for claim in claims if not isinstance(claim, NoPower)]
@@ -116,18 +116,18 @@ def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:
     ]
     if known:
         lines.append(
-            "speakers, mixtures: standard deviation of the mean by the choice of test material; "
-            "training: of the difference that one seed shows"
+            "speakers, mixtures: standard deviation of the mean over test material; "
+            "training: of the difference of one seed"
         )
     if any(claim.parts.training is None for claim in known):
         lines.append(
-            "? the noise of training is unknown: a row has one seed, so 1 seed says what holds for "
-            "these weights. Run a second (`tisdiss run --seed`), or assume one: --noise 0.07"
+            "? the noise of training is unknown, because a row has one seed; 1 seed only holds for "
+            "these weights. Run a second (`tisdiss run --seed`), or assume a noise: --noise 0.07"
         )
     elif any(claim.parts.assumed for claim in known):
         lines.append(
-            "* assumed where a row has one seed, not measured; depths of one row that are held "
-            "against each other count as trained apart, which is too much rather than too little"
+            "* assumed, not measured, because a row has one seed; depths of one row count as "
+            "separate trainings, which overestimates the noise"
         )
     if known:
         lines.append("1 seed is never a verdict on a recipe; hours are those of the finished runs")
@@ -135,7 +135,7 @@ def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:
 
 
 def _needs(claim: ClaimPower) -> str:
-    """The least that would find the difference that is seen."""
+    """The least seeds and mixtures that would detect the observed difference."""
     if claim.parts.training is None:
         return "?"
     plan = claim.needs

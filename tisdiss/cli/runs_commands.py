@@ -1,4 +1,4 @@
-"""Commands about the folder of runs: how far they are, MLflow, what may go."""
+"""Commands about the folder of runs: status, MLflow, deletion."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ def status(
         list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
     ] = None,
     runs_dir: RunsDir = Path("runs"),
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Draw it again every few seconds.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Redraw every few seconds.")] = False,
 ) -> None:
-    """Show every planned row and how far its runs are.
+    """Show every planned row and the progress of its runs.
 
     Example: tisdiss status fig2a --watch
     """
@@ -65,7 +63,7 @@ def ui(
 ) -> None:
     """Bring MLflow up to date and serve its pages on this machine, with links to charts.
 
-    Runs that go on while it serves are brought up to date, too.
+    Runs in progress are kept up to date while it serves.
 
     Example: tisdiss ui fig2e
     """
@@ -78,13 +76,13 @@ def ui(
 
     shown = shown_studies(runs_dir)
     unknown = [study] if study and study not in shown else []
-    asked = [each.study for each in find_studies(unknown)] or ([study] if study else shown)
+    studies = [each.study for each in find_studies(unknown)] or ([study] if study else shown)
     check_port(port, runs_dir=runs_dir)
     try:
         typer.echo(sync_runs(runs_dir))
-    except DamagedError as error:  # the other runs are there
+    except DamagedError as error:  # the other runs were synced
         typer.secho(f"error: {error}", fg="red", err=True)
-    for links in ui_links(asked, port, runs_dir=runs_dir):
+    for links in ui_links(studies, port, runs_dir=runs_dir):
         typer.echo(f"{links.study} charts: {links.charts}")
         typer.echo(f"{links.study} table:  {links.table}")
     raise typer.Exit(serve(port, runs_dir=runs_dir))
@@ -127,9 +125,9 @@ def restore(
 @app.command()
 def gc(
     runs_dir: RunsDir = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what to delete.")] = False,
 ) -> None:
-    """Delete what no plan needs any more: training states of finished runs, leftovers of kills.
+    """Delete what no plan needs: training states of finished runs, leftovers of killed commands.
 
     Example: tisdiss gc --dry-run
     """
@@ -138,9 +136,9 @@ def gc(
     leftovers = collect(runs_dir, dry_run=dry_run)
     for rubbish in leftovers.rubbish:
         typer.echo(str(rubbish))
-    verb = "would go" if dry_run else "deleted"
+    verb = "to delete" if dry_run else "deleted"
     typer.echo(
         f"{len(leftovers.rubbish)} {verb}, {sum(r.bytes for r in leftovers.rubbish) / 1e6:.1f} MB"
     )
     if leftovers.problems:
-        raise ValueError("\n".join([*leftovers.problems, "what these tell of was left alone"]))
+        raise ValueError("\n".join([*leftovers.problems, "what these refer to was left alone"]))

@@ -31,13 +31,13 @@ from tisdiss.limits import MAX_JOBS, MAX_LOOKS, MAX_ROUNDS, MAX_TRIALS
 app = typer.Typer()
 
 MIN_MINUTES = 1e-4
-"""A training that may take no time at all is a mistake."""
+"""Least time limit of a training; less is a mistake."""
 
 
 @app.command()
 @with_asked
 def plan(asked: Asked) -> None:
-    """Show which runs studies need, what they share, and what is done. Starts nothing.
+    """Show the runs that studies need, which are shared, and which are done. Starts nothing.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
     """
@@ -53,7 +53,7 @@ def plan(asked: Asked) -> None:
 def run(
     asked: Asked,
     jobs: Annotated[
-        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, a process each.")
+        int, typer.Option(min=1, max=MAX_JOBS, help="Runs at a time, one process each.")
     ] = 1,
     device: Device = "cpu",
     threads: Threads = None,
@@ -61,7 +61,7 @@ def run(
         float,
         typer.Option(
             min=MIN_MINUTES,
-            help="Stop each training after so long; the next call resumes it.",
+            help="Stop each training after this time; the next call resumes it.",
             show_default=False,
         ),
     ] = math.inf,
@@ -69,18 +69,18 @@ def run(
         bool | None,
         typer.Option(
             help="Keep a fifteenth of the memory in training, a third slower, with equal "
-            "results; by default where a step would else not fit the device.",
+            "results; by default only if a step would not fit the device otherwise.",
             show_default=False,
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Train diverged runs anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train diverged runs again.")] = False,
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     processes: Annotated[
         int,
         typer.Option(
             min=1,
             max=MAX_JOBS,
-            help="Processes that train each run together, a GPU each (torchrun).",
+            help="Processes that train each run together, one GPU each (torchrun).",
         ),
     ] = 1,
     engine: Engine = "local",
@@ -92,16 +92,16 @@ def run(
     ] = None,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Add seeds until claims are decided, or futile."),
+        typer.Option("--until-decided", help="Add seeds until claims are decided or futile."),
     ] = False,
     max_hours: Annotated[
         float | None,
         typer.Option(
-            callback=above_zero, help="Stop --until-decided after so long.", show_default=False
+            callback=above_zero, help="Stop --until-decided after this time.", show_default=False
         ),
     ] = None,
     max_seeds: Annotated[
-        int, typer.Option(min=2, max=MAX_LOOKS, help="Of every row, for --until-decided.")
+        int, typer.Option(min=2, max=MAX_LOOKS, help="Seeds per row, for --until-decided.")
     ] = 10,
 ) -> None:
     """Train and evaluate what studies need; finished runs are skipped, stopped ones resume.
@@ -114,8 +114,9 @@ def run(
     Runs that need more time are requeued and resume.
 
     Seeds as claims need them: tisdiss run fig2e --until-decided --max-hours 8
-    tests after each seed, at levels that keep all looks together at 5 %, and stops for claims that
-    more seeds would hardly decide. runs/until_decided/ keeps the path; a stopped command goes on.
+    tests claims after each seed, at levels that keep the error of all looks together at 5 %, and
+    gives up on claims that more seeds would hardly decide. runs/until_decided/ has all looks; the
+    same command continues after a stop.
     """
     from rich.console import Console
 
@@ -175,17 +176,17 @@ def search(
     cache: Cache = Path("cache"),
     speech: Speech = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Instead of the file's number.")
+        int | None, typer.Option(min=1, max=MAX_TRIALS, help="Total, instead of the file's.")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Database URL, for many machines; else a file in the runs.")
+        str | None, typer.Option(help="Database URL, for several machines; else a local file.")
     ] = None,
     device: Device = "cpu",
     track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
     out: NewReports = None,
     force: Force = False,
 ) -> None:
-    """Search settings with Optuna; goes on where it stopped, and never trains the same run twice.
+    """Search settings with Optuna; resumes where it stopped, and never trains the same run twice.
 
     Example: tisdiss search search_loss --profile smoke
     """
@@ -195,7 +196,7 @@ def search(
     from tisdiss.harness.display import watching
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.search import best
-    from tisdiss.harness.search import search as go_on
+    from tisdiss.harness.search import search as continue_search
     from tisdiss.study.search_file import find_search
 
     console = Console()
@@ -208,7 +209,7 @@ def search(
                 say=watcher.say,
                 watch=watcher,
             )
-            results = go_on(
+            results = continue_search(
                 spec, profile, runner=runner, storage=storage, trials=trials, track=track
             )
         front = best(results, spec.objectives)
@@ -239,12 +240,12 @@ def time_models(
     threads: Threads = None,
     seconds: Seconds = 2.0,
     rounds: Annotated[
-        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes of every model and depth.")
+        int, typer.Option(min=1, max=MAX_ROUNDS, help="Passes per model and depth.")
     ] = 3,
 ) -> None:
     """Time the models of studies at every depth, in turn, on this machine; trains nothing.
 
-    The next report draws quality against the real-time factors found here.
+    The next report draws quality against these real-time factors.
     Example: tisdiss time fig2e --profile mini --threads 1
     """
     from tisdiss.machine.device import check_device

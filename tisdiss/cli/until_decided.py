@@ -1,4 +1,4 @@
-"""`tisdiss run --until-decided`: what its rounds are made of, and what they print."""
+"""`tisdiss run --until-decided`: its options, its rounds and its table."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PlanAt = Callable[[str, int, Sequence[str]], "Plan"]
 
 
 def check_options(max_hours: float | None, *, until_decided: bool, here: bool) -> None:
-    """A mistake in options that only make sense together, told before anything is opened."""
+    """Raise BadParameter for options that do not go together, before anything is opened."""
     if until_decided and max_hours is None:
-        raise typer.BadParameter("--until-decided needs an end: add --max-hours, such as 8")
+        raise typer.BadParameter("--until-decided needs a time limit: add --max-hours, such as 8")
     if max_hours is not None and not until_decided:
         raise typer.BadParameter("--max-hours is for --until-decided: add it, or use --max-minutes")
     if until_decided and not here:
-        raise typer.BadParameter("--until-decided waits for each round: use the engine local")
+        raise typer.BadParameter("--until-decided waits for each round: use --engine local")
 
 
 def run_until_decided(
@@ -41,7 +41,7 @@ def run_until_decided(
     max_seeds: int,
     console: Console,
 ) -> dict[str, Outcome]:
-    """The seeds of the studies, then rounds; how each run ended."""
+    """Train the seeds of the studies, then rounds of seeds; returns outcomes by identity."""
     from tisdiss.analysis.sequential import seed_path  # with pandas
     from tisdiss.harness.until_decided import until_decided
     from tisdiss.records.seed_path import read_seed_path, write_seed_path
@@ -57,21 +57,21 @@ def run_until_decided(
 
     def look() -> list[SeedPath]:
         before = {name: read_seed_path(runner.runs_dir, name, first.profile) for name in studies}
-        found = [
+        paths = [
             seed_path(runner.runs_dir, name, first.profile, path, max_seeds)
             for name, path in before.items()
         ]
-        for path in found:
+        for path in paths:
             write_seed_path(runner.runs_dir, path)
-        return found
+        return paths
 
     def train(study: str, seed: int, rows: Sequence[str]) -> Mapping[str, Outcome]:
         runner.say(f"{study}: seed {seed} of {', '.join(rows)}")
-        ended = launch(plan_at(study, seed, rows), deadline.heeded_by(runner))
-        for run, outcome in ended.items():
+        round_outcomes = launch(plan_at(study, seed, rows), deadline.heeded_by(runner))
+        for run, outcome in round_outcomes.items():
             if outcome != "skipped" or run not in outcomes:
                 outcomes[run] = outcome
-        return ended
+        return round_outcomes
 
     def show(paths: Sequence[SeedPath]) -> None:
         for path in paths:
@@ -82,7 +82,7 @@ def run_until_decided(
 
 
 def path_table(path: SeedPath) -> Table:
-    """Each claim with its difference at each number of seeds, and how it stands."""
+    """Each claim with its difference at each number of seeds, and its outcome."""
     from tisdiss.harness.display import new_table
 
     counts = sorted({look.seeds for claim in path.claims for look in claim.looks})
@@ -104,7 +104,7 @@ def path_table(path: SeedPath) -> Table:
             claim.outcome + (f": {claim.reason}" if claim.reason else ""),
         )
     table.caption = (
-        "differences in dB; a claim is decided where p is at most its level; "
-        "power: that of the last look"
+        "differences in dB; a claim is decided if p is at most its level; "
+        "power: the probability that the last look decides"
     )
     return table

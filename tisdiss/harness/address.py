@@ -1,6 +1,6 @@
-"""Addresses of databases and servers: quoted, completed with an installed driver, told in one line.
+"""Addresses of databases and servers: checks and completes them, and reports failures in one line.
 
-An address may hold a password. What is shown of one has gone through `hidden` before.
+An address may hold a password; `hidden` removes it from every text that is shown.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ANSWER_SECONDS = 10.0
-"""A database that has not answered for so long is down."""
+"""A database that does not answer within this time counts as down."""
 
 
 class NoAnswerError(ConnectionError):
-    """Nobody listens where a store should be."""
+    """No server listens at the address of a store."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _Server:
 
     port: int
     drivers: dict[str, str]
-    """The names that SQLAlchemy gives them, and the module that each one imports; best first."""
+    """SQLAlchemy's name of each driver and the module that it imports; preferred ones first."""
     install: str
 
     def installed(self) -> list[str]:
@@ -54,29 +54,29 @@ _SERVERS = {
 }
 _PORTS = {"http": 80, "https": 443}
 _PATIENT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
-"""Drivers that wait for ever unless told how long."""
+"""Drivers that wait forever without a timeout."""
 _OTHER_NAMES = {"postgres": "postgresql", "mariadb": "mysql"}
 _LIBRARIES = {
     *("alembic", "mlflow", "optuna", "requests", "sqlalchemy", "sqlite3", "urllib3"),
     *(module for server in _SERVERS.values() for module in server.drivers.values()),
 }
-"""What speaks to stores for us."""
+"""Libraries that access stores for us."""
 
 
 def is_server(address: str) -> bool:
-    """Whether a store is a server that shows its pages itself."""
+    """Whether a store is an MLflow server, which serves its own pages."""
     return address.lower().startswith(("http://", "https://"))
 
 
 def sqlite_at(path: Path) -> str:
-    """The address of a database file, whatever characters its path holds."""
+    """The address of a database file, with special characters of its path quoted."""
     from sqlalchemy import URL
 
     return _sqlite_text(URL.create("sqlite", database=str(path)))
 
 
 def sqlite_file(address: str) -> Path | None:
-    """The file of a database that is one on this machine."""
+    """The file of a sqlite database; None for other databases."""
     name = _parsed(address, address).database if address.startswith("sqlite") else None
     return Path(name) if name and _is_path(name) else None
 
@@ -84,8 +84,8 @@ def sqlite_file(address: str) -> Path | None:
 def database(given: str) -> str:
     """A database's address as SQLAlchemy can open it here.
 
-    It names a driver that is installed, and a sqlite file by its whole path. ValueError for one
-    that cannot be opened.
+    It has an installed driver, or the absolute path of a sqlite file. Raises ValueError if it
+    cannot be opened.
     """
     scheme, _, rest = given.partition("://")
     name, _, driver = scheme.lower().partition("+")
@@ -93,8 +93,8 @@ def database(given: str) -> str:
     if name == "sqlite":
         return _sqlite(given)
     if name not in _SERVERS:
-        known = ", ".join(["sqlite", *_SERVERS])
-        raise ValueError(f"{hidden(given)}: '{name}' is no known kind of database; use {known}")
+        kinds = ", ".join(["sqlite", *_SERVERS])
+        raise ValueError(f"{hidden(given)}: '{name}' is not a known kind of database; use {kinds}")
     driver = _driver(given, name, driver)
     url = _parsed(f"{name}+{driver}://{rest}", given)
     if driver in _PATIENT and "connect_timeout" not in url.query:
@@ -103,7 +103,7 @@ def database(given: str) -> str:
 
 
 def check_answer(address: str) -> None:
-    """NoAnswerError at once where nobody answers, for libraries try again and again.
+    """Raise NoAnswerError at once if no server listens, because libraries would keep retrying.
 
     A database whose host is in the query, and a server behind a proxy, are left to the libraries.
     """
@@ -113,11 +113,11 @@ def check_answer(address: str) -> None:
         socket.create_connection(place, timeout=ANSWER_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise NoAnswerError(f"nobody answers at {place[0]}:{place[1]} ({reason})") from error
+        raise NoAnswerError(f"no answer from {place[0]}:{place[1]} ({reason})") from error
 
 
 def hidden(text: str) -> str:
-    """A text without the passwords of the addresses in it."""
+    """A text with the passwords of its addresses masked."""
     text = re.sub(r"(//[^:/@\s]*):\S*@", r"\1:***@", text)
     text = re.sub(r"(https?://)[^:/@\s]+@", r"\1***@", text)
     return re.sub(r"(?i)([?&]\w*(?:password|passwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text)
@@ -125,7 +125,7 @@ def hidden(text: str) -> str:
 
 @contextmanager
 def answering(what: str, address: str, way_out: str) -> Iterator[None]:
-    """ConnectionError, one line with the way out, where a store or its library gives up."""
+    """Turn an error of a store or its library into a one-line ConnectionError with the way out."""
     try:
         yield
     except Exception as error:
@@ -133,12 +133,12 @@ def answering(what: str, address: str, way_out: str) -> Iterator[None]:
             raise
         reason = _reason(error)
         first = "Upgrade it so" if "upgrade" in reason else "Start it"
-        told = hidden(f"{what} {address}: {reason.rstrip('.')}. {first}, {way_out}")
-        raise ConnectionError(_without(told, address)) from error
+        message = hidden(f"{what} {address}: {reason.rstrip('.')}. {first}, {way_out}")
+        raise ConnectionError(_without_password(message, address)) from error
 
 
 def _place(address: str) -> tuple[str, int] | None:
-    """Host and port of who is to answer; None where that cannot be told."""
+    """Host and port of the server; None if they are unknown."""
     if is_server(address):
         split = urlsplit(address)
         host, kind = split.hostname or "", split.scheme.lower()
@@ -156,18 +156,19 @@ def _is_installed(module: str) -> bool:
 
 
 def _driver(given: str, name: str, driver: str) -> str:
-    """The driver that is asked for, else the best that is installed."""
+    """The requested driver, else the preferred one that is installed."""
     server = _SERVERS[name]
-    there = server.installed()
-    if driver in there or (driver and driver not in server.drivers):
-        return driver  # SQLAlchemy knows more of them, and tells what they lack
-    if driver and there:
+    drivers = server.installed()
+    if driver in drivers or (driver and driver not in server.drivers):
+        return driver  # SQLAlchemy knows more drivers, and reports what is missing
+    if driver and drivers:
         raise ValueError(
-            f"{hidden(given)}: the driver {driver} is not installed, {there[0]} is: write {name}://"
+            f"{hidden(given)}: the driver {driver} is not installed, {drivers[0]} is: write "
+            f"{name}://"
         )
-    if not there:
+    if not drivers:
         raise ValueError(f"{hidden(given)}: no driver for {name} is installed: {server.install}")
-    return there[0]
+    return drivers[0]
 
 
 def _parsed(address: str, given: str) -> URL:
@@ -205,13 +206,13 @@ def _is_path(name: str) -> bool:
 
 
 def _sqlite_text(url: URL) -> str:
-    """With its driver where something is quoted: MLflow takes `sqlite:///` for a bare path."""
+    """The address as text; a quoted path gets a driver, because MLflow unquotes no bare path."""
     text = url.render_as_string(hide_password=False)
     return re.sub(r"^sqlite:", "sqlite+pysqlite:", text) if "%" in text else text
 
 
 def _is_of_a_library(error: Exception) -> bool:
-    """Whether it is a library's error, or a common one that a library has raised."""
+    """Whether an error is a library's own, or a common one that a library raised."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -221,15 +222,15 @@ def _is_of_a_library(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what went wrong; Optuna tells a database's own words as the cause."""
-    told = error.__cause__ if type(error).__name__ == "StorageInternalError" else None
-    return (str(told or error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an error; Optuna's has a database's message as its cause."""
+    cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else None
+    return (str(cause or error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _without(text: str, address: str) -> str:
-    """Leave out the address's password, wherever a library has put it."""
-    found = re.search(r"//[^:/@\s]*:(\S*)@", address)
-    for secret in {found[1], unquote(found[1])} if found else ():
-        if len(secret) > 3:  # a shorter one is part of other words, too
+def _without_password(text: str, address: str) -> str:
+    """A text with the address's password masked, wherever a library put it."""
+    match = re.search(r"//[^:/@\s]*:(\S*)@", address)
+    for secret in {match[1], unquote(match[1])} if match else ():
+        if len(secret) > 3:  # a shorter one may be part of other words
             text = text.replace(secret, "***")
     return text

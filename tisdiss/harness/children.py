@@ -13,15 +13,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind like Ctrl-C does, so that `finally` blocks can stop what was
-    started."""
+    """Let SIGTERM and SIGHUP unwind like Ctrl-C, so that `finally` blocks can stop children."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {
-        number: signal.signal(number, lambda given, _: sys.exit(128 + given))
+        number: signal.signal(number, lambda signum, _: sys.exit(128 + signum))
         for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN  # as nohup has it
+        if signal.getsignal(number) != signal.SIG_IGN  # as nohup sets it
     }
     try:
         yield
@@ -31,7 +30,7 @@ def termination_as_exit() -> Iterator[None]:
 
 
 def stop_group(child: subprocess.Popen[bytes], *, seconds: float = 20) -> None:
-    """End a child that leads its own session, and its children: first politely."""
+    """End a child that leads its own session, with its children: by SIGTERM, then by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if child.poll() is not None:
             return

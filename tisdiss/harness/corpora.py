@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Corpora:
-    """Opens the corpus that a config asks for, and keeps it. Paths are no part of any config."""
+    """Opens the corpora of configs and keeps them. Paths are not part of any config."""
 
     cache: Path = Path("cache")
     speech: Path | None = None
-    """The folder of speakers for `data.source: folder`; None: the environment's SPEECH."""
+    """The folder of speakers for `data.source: folder`; None: the environment variable SPEECH."""
     _opened: dict[tuple[str, int], Corpus] = field(default_factory=dict, repr=False)
 
     def open(self, data: DataConfig, n_src: int) -> Corpus:

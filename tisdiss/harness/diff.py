@@ -1,7 +1,7 @@
-"""Why two runs give different numbers: what differs in config, data, environment, code and scores.
+"""Differences between two runs in config, data, environment, code and scores.
 
-Reads run folders only. Scores are the means that the journals hold; whether a difference of theirs
-is more than chance, `analysis` says.
+Only run folders are read. Scores are the means in the journals; `analysis` tells whether their
+difference is more than chance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Facts = JsonObject
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same; None stands for what one of the runs does not have."""
+    """One difference; None stands for a value that a run does not have."""
 
     part: Part
     what: str
@@ -62,12 +62,12 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 
 
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
-    """The run whose identity starts so; the error names those there are."""
-    there = [path.name for path in run_folders(runs_dir)]
-    matches = [name for name in there if name.startswith(digits[:SHORT])]
+    """The run whose identity starts with these digits; the error lists candidates."""
+    codes = [path.name for path in run_folders(runs_dir)]
+    matches = [name for name in codes if name.startswith(digits[:SHORT])]
     if not digits or len(matches) != 1:
-        problem = f"'{digits}' stands for {len(matches)} runs of {runs_dir}"
-        raise ValueError(f"{problem}; {nearest(digits, matches or there)}")
+        problem = f"'{digits}' matches {len(matches)} runs of {runs_dir}"
+        raise ValueError(f"{problem}; {nearest(digits, matches or codes)}")
     path = Path(runs_dir) / matches[0]
     folder = RunFolder.at(path)
     if not folder.identity.startswith(digits):
@@ -76,7 +76,7 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
 
 
 def _facts(folder: RunFolder) -> dict[Part, Facts]:
-    """What there is to compare, by part and dotted name."""
+    """The values to compare, by part and dotted name."""
     config, environment = folder.trained_config(), folder.environment() or Environment()
     facts = environment.plain()
     return {
@@ -84,18 +84,18 @@ def _facts(folder: RunFolder) -> dict[Part, Facts]:
         "data": {"training": config.data_manifest, **_scored(folder)},
         "environment": dict(_leaves({k: v for k, v in facts.items() if _is_environment(k)})),
         "code": dict(_leaves({k: facts[k] for k in _CODE if k in facts})),
-        "result": _ended(folder),
+        "result": _ending(folder),
         "scores": _scores(folder),
     }
 
 
-def _ended(folder: RunFolder) -> Facts:
+def _ending(folder: RunFolder) -> Facts:
     result = folder.result().plain()
     return {key: result.get(key) for key in ("status", "reason", "steps", "epochs", "best_val")}
 
 
 def _settings(train: Facts) -> BaseModel | Mapping[str, Any]:
-    """With the defaults of later settings; as they are where more was allowed in their time."""
+    """Settings with defaults for later ones; unchanged if they are not valid any more."""
     try:
         return TrainConfig.model_validate(train)
     except ValidationError:
@@ -142,7 +142,7 @@ def _depths(folder: RunFolder) -> list[Event]:
 
 
 def _shown(value: Any) -> str:
-    """Hashes by their first digits, absent things as a dash."""
+    """A value as text: a hash by its first digits, None as a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -1,6 +1,7 @@
-"""What a person sees of plans and running work: tables, and a live line a run.
+"""Tables of plans and status, and the progress of runs.
 
-On a terminal a bar with the time left; elsewhere one plain line per epoch, so that logs stay short.
+Progress is a bar with the time left on a terminal, and elsewhere one plain line per epoch, so that
+logs stay short.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.run_record import FINAL, Event
 
 WIDE = 110
-"""Columns of a terminal from which a plan shows all it knows."""
+"""Terminal width from which a plan shows all columns."""
 STATE_STYLE = {
     "done": "green",
     "partial": "yellow",
@@ -49,19 +50,19 @@ STATE_STYLE = {
 
 
 def show_plan(plan: Plan, runs_dir: Path, console: Console) -> None:
-    """Print the runs of a plan and, below, what they cost altogether."""
+    """Print the runs of a plan and, below, their total cost."""
     basis, wide = find_basis(plan, runs_dir), console.width >= WIDE
     console.print(plan_table(plan, basis, wide=wide))
     for line in summary(plan, basis):
         console.print(line, markup=False, highlight=False)
     if not wide:
-        console.print(f"({WIDE} columns show seed, parameters, GMAC/s and GiB, too)")
+        console.print(f"(a terminal of {WIDE} columns also shows seed, parameters, GMAC/s and GiB)")
 
 
 def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
-    """Runs in the order in which they are executed, with their cost and the rows that show them.
+    """Runs in the order of execution, with their cost and the rows that show them.
 
-    `GMAC/s` are multiply-adds for a second of sound, a+b*N where each repetition adds b. Time is
+    `GMAC/s` are multiply-adds per second of audio, a+b*N if each of N repetitions adds b. Time is
     that of one device. A table that is not `wide` leaves out some columns.
     """
     table = new_table(f"{len(plan.runs)} runs at profile {plan.profile}")
@@ -91,14 +92,14 @@ def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
 
 
 def new_table(title: str) -> Table:
-    """A table in this command's looks."""
+    """An empty table in the common style."""
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
 
 
 def name_in_lines(name: str, width: int) -> list[str]:
-    """A paper name in lines, broken where one of its parts ends."""
+    """A paper name in lines, broken between its parts."""
     lines = [""]
     for part in name.split("-"):
         if lines[-1] and len(lines[-1]) + len(part) >= width:
@@ -108,7 +109,7 @@ def name_in_lines(name: str, width: int) -> list[str]:
 
 
 def _origin(plan: Plan, run: PlannedRun) -> list[str]:
-    """What a fine-tune starts from, where that is not to be seen from its name."""
+    """A line about the parent or weights file that a run starts from, if there is one."""
     if run.file:
         return [f"  from {run.file}"]
     parent = next((p for p in plan.runs if p.identity == run.parent), None)
@@ -120,7 +121,7 @@ def _in_millions(count: int) -> str:
 
 
 def _macs_by_depth(run: PlannedRun) -> str:
-    """All depths at once: the work grows by the same amount with each repetition."""
+    """GMAC/s at all depths at once, because each repetition adds the same amount."""
     model = run.config.model
     if not model.m_re:
         return f"{macs_per_second(model) / 1e9:.3g}"
@@ -129,17 +130,17 @@ def _macs_by_depth(run: PlannedRun) -> str:
 
 
 def status(runs_dir: Path, studies: Sequence[str] = ()) -> Table | Text:
-    """Every planned row of the studies (of all, if none is named) and how far its runs are.
+    """Every planned row of the studies (of all, if none is named) with the progress of its runs.
 
-    A line where nothing is planned; ValueError for a study that is not.
+    A line of text if nothing is planned; ValueError for a study without a plan.
     """
     files = {path: path.name.partition(".")[0] for path in plan_files(runs_dir)}
     _check_planned(studies, set(files.values()), runs_dir)
     if not files:
-        begin = "begin with: tisdiss run fig2e --profile mini"
-        return Text(f"no study is planned in {runs_dir}; {begin}")
-    asked = [path for path, study in files.items() if not studies or study in studies]
-    return _status_table(runs_dir, asked)
+        start = "start with: tisdiss run fig2e --profile mini"
+        return Text(f"no study is planned in {runs_dir}; {start}")
+    paths = [path for path, study in files.items() if not studies or study in studies]
+    return _status_table(runs_dir, paths)
 
 
 def _check_planned(studies: Sequence[str], planned: set[str], runs_dir: Path) -> None:
@@ -167,8 +168,8 @@ def _status_table(runs_dir: Path, files: Sequence[Path]) -> Table:
         for row in rows:
             for run in row.runs:
                 folder = RunFolder.of(runs_dir, run.identity)
-                seen = _state_and_progress(folder, run.evaluation)
-                table.add_row(study, profile, row.id, short(run.identity), str(run.seed), *seen)
+                cells = _state_and_progress(folder, run.evaluation)
+                table.add_row(study, profile, row.id, short(run.identity), str(run.seed), *cells)
         table.add_section()
     return table
 
@@ -186,7 +187,7 @@ def _damaged(error: DamagedError) -> tuple[str, str]:
 
 def _state(folder: RunFolder, evaluation: str) -> str:
     if is_held(folder.lock_file):
-        return "[bold]at work[/]"
+        return "[bold]running[/]"
     return _styled(folder.state((evaluation,)))
 
 
@@ -195,18 +196,21 @@ def _styled(state: str) -> str:
 
 
 def progress_of(folder: RunFolder, evaluation: str | None = None) -> str:
-    """Why the run is not done, or its last event; not that of another than the `evaluation`."""
+    """Why the run is not done, or its last event, without those of other evaluations."""
     result = folder.result()
     if result.reason not in (None, "time") and result.status not in FINAL:
         return escape(result.reason)
     events = read_journal(folder.journal)
     if evaluation is not None:
-        events = _but_of_others(events, folder, evaluation)
+        events = _events_about(events, folder, evaluation)
     return _line(events[-1]) if events else ""
 
 
-def _but_of_others(events: list[Event], folder: RunFolder, evaluation: str) -> list[Event]:
-    """Training and the evaluation alone. Scored mixtures name none: they count while it is open."""
+def _events_about(events: list[Event], folder: RunFolder, evaluation: str) -> list[Event]:
+    """Events of training and of the evaluation.
+
+    Events of scored mixtures name no evaluation; they count while this one is in progress.
+    """
     path = folder.evaluation(evaluation)
     is_open = path.with_name(f".{path.name}.partial").is_dir()
     return [
@@ -247,14 +251,14 @@ class Watcher:
 
     def _bar(self, planned: PlannedRun, event: Event) -> None:
         if event.kind == names.EVENT_SCORED:
-            what, total = "evaluate", event.metrics[names.SCORED_MIXTURES]
+            phase, total = "evaluate", event.metrics[names.SCORED_MIXTURES]
         else:
-            what = "fine-tune" if planned.parent else "train"
+            phase = "fine-tune" if planned.parent else "train"
             total = planned.config.epochs * (_steps(planned) or 1)
         task = self.tasks.get(planned.identity)
         if task is None:
             task = self.tasks[planned.identity] = self.progress.add_task("", total=None, line="")
-        name = f"{short(planned.identity)} {what}"
+        name = f"{short(planned.identity)} {phase}"
         self.progress.update(
             task, description=name, total=total, completed=event.step, line=_line(event)
         )
@@ -268,7 +272,7 @@ def _steps(planned: PlannedRun) -> int:
 
 
 def _line(event: Event) -> str:
-    """An event as a few words: where it stands, loss or score, time left."""
+    """An event in a few words: epoch and step, loss or score, time left."""
     metrics = event.metrics
     if event.kind == names.EVENT_DEPTH:
         return f"scored up to N_re {event.step}"
@@ -306,7 +310,7 @@ def watching(console: Console) -> Iterator[Watcher]:
 
 
 def outcome_lines(outcomes: Mapping[str, str]) -> Sequence[str]:
-    """How many runs ended how."""
+    """The number of runs with each outcome, one line each."""
     counts: dict[str, int] = {}
     for outcome in outcomes.values():
         counts[outcome] = counts.get(outcome, 0) + 1

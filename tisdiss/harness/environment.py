@@ -1,4 +1,4 @@
-"""Where and with which code a run was made: provenance, no part of any identity."""
+"""The machine and the code of a run: provenance that is not part of any identity."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def describe_environment(*, device: str, threads: int | None) -> Environment:
 
 
 def _cpu_name() -> str:
-    with suppress(OSError):  # Linux has its name here, others in what `platform` says
+    with suppress(OSError):  # only Linux has this file
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

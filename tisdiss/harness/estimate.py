@@ -1,8 +1,8 @@
-"""How long planned runs will take and what memory they need, with what the figures rest on.
+"""Estimates of the time and memory of planned runs, with their basis.
 
-Time is work in multiply-adds (`cost.py`) over a speed. The speed is the one that finished runs of
-the same profile had, read from their journals; where there are none it is what the profile assumes,
-and where it assumes nothing there is no figure.
+Time is work in multiply-adds (`cost/formulas.py`) over a speed. The speed is that of finished runs
+of the same profile, from their journals, or else the one that the profile assumes. Without either
+there is no estimate.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tisdiss.records.run_record import Environment
 from tisdiss.study.profiles import get_profile
 
 MIXTURE_SECONDS = 6.0
-"""Mean length of a whole mixture where the profile sets no limit; 5.4 s in WSJ0-2mix."""
+"""Assumed mean length of a mixture if the profile sets no limit; 5.4 s in WSJ0-2mix."""
 
 
 @dataclass(frozen=True)
 class Basis:
-    """A speed, and where it is from."""
+    """A speed and its origin."""
 
     macs_per_second: float
     device: str
@@ -41,12 +41,15 @@ class Basis:
 
 
 def find_basis(plan: Plan, runs_dir: Path) -> Basis | None:
-    """The median speed of the profile's finished runs on the device that ran most of them."""
+    """The median speed of the profile's finished runs on the device that ran most of them.
+
+    Without finished runs, the speed that the profile assumes, or None.
+    """
     profile = plan.profile
     identities = _identities(runs_dir, profile) | {run.identity for run in plan.runs}
     by_device: dict[str, list[float]] = {}
     for identity in sorted(identities):
-        with suppress(DamagedError):  # told where the run itself is shown
+        with suppress(DamagedError):  # reported where the run itself is shown
             folder = RunFolder.of(runs_dir, identity)
             for speed in _speeds(folder):
                 by_device.setdefault(_device(folder), []).append(speed)
@@ -61,7 +64,7 @@ def find_basis(plan: Plan, runs_dir: Path) -> Basis | None:
 
 
 def seconds(run: PlannedRun, basis: Basis | None) -> float | None:
-    """Time of all that a run asks for, if it goes through all its epochs; None without a basis."""
+    """Seconds of a run with all its epochs and evaluations; None without a basis."""
     return work(run) / basis.macs_per_second if basis else None
 
 
@@ -83,13 +86,13 @@ def left(runs: Iterable[PlannedRun]) -> Sequence[PlannedRun]:
 
 
 def summary(plan: Plan, basis: Basis | None) -> list[str]:
-    """The plan in a few lines: runs and what they serve, time, memory and the basis."""
-    served = [run for study in plan.studies for row in study.rows for run in row.runs]
-    rows = Counter(run.identity for run in served)
+    """The plan in a few lines: runs and rows, memory, time and its basis."""
+    row_runs = [run for study in plan.studies for row in study.rows for run in row.runs]
+    rows = Counter(run.identity for run in row_runs)
     shared = [count for count in rows.values() if count > 1]
     todo = left(plan.runs)
     lines = [
-        f"{_count(len(plan.studies), 'stud', 'ies', 'y')}, {_count(len(served), 'row', 's')} "
+        f"{_count(len(plan.studies), 'stud', 'ies', 'y')}, {_count(len(row_runs), 'row', 's')} "
         f"counting seeds: {_count(len(plan.runs), 'run', 's')}"
         + (f", {len(shared)} of them shared by {sum(shared)} rows" if shared else "")
         + f"; {len(plan.runs) - len(todo)} done"
@@ -109,14 +112,12 @@ def summary(plan: Plan, basis: Basis | None) -> list[str]:
         )
     lines += plan.notes
     if plan.unknown:
-        lines.append(
-            "not known which runs are done (`tisdiss data check` says what is looked for):"
-        )
+        lines.append("unknown which runs are done (`tisdiss data check` tells what is missing):")
     return lines + [f"  {reason.splitlines()[0]}" for reason in plan.unknown]
 
 
 def duration(seconds: float | None) -> str:
-    """A time as a person says it, to two digits: 40 s, 12 min, 3.5 h, 1200 h."""
+    """A time in a suitable unit, to two digits: 40 s, 12 min, 3.5 h, 1200 h."""
     if seconds is None:
         return ""
     for limit, unit, size in ((100, "s", 1), (100 * 60, "min", 60)):
@@ -126,7 +127,7 @@ def duration(seconds: float | None) -> str:
 
 
 def two_digits(value: float) -> str:
-    """0.15, 3.5, 65, 2900."""
+    """A number to two digits: 0.15, 3.5, 65, 2900."""
     return f"{float(f'{value:.2g}'):.12g}"
 
 
@@ -142,7 +143,7 @@ def _training_work(config: TrainConfig) -> int:
 
 
 def _evaluation_work(run: PlannedRun, asked: PlannedEvaluation) -> int:
-    """One deepest pass a mixture; the outputs on the way cost next to nothing."""
+    """One pass to the greatest depth per mixture; decoding the others costs next to nothing."""
     stored = asked.data.val_mixtures if asked.config.split == "val" else asked.data.test_mixtures
     count = min(asked.config.mixtures or stored, stored)
     deepest = max(asked.config.n_re, default=None)
@@ -158,24 +159,24 @@ def _identities(runs_dir: Path, profile: str) -> set[str]:
     """The runs that some study planned at a profile."""
 
     def ignore(error: DamagedError) -> None:
-        """`status` tells it; a figure that is estimated can do without."""
+        """`status` reports it; an estimate does not need it."""
 
     plans = saved_plans(runs_dir, profile, damaged=ignore)
     return {run.identity for plan in plans for row in plan.rows for run in row.runs}
 
 
 def _speeds(folder: RunFolder) -> list[float]:
-    """The speed at the end of a finished training, in multiply-adds; [] where none was logged."""
+    """The last speed of a finished training, in multiply-adds per second; [] if none was logged."""
     if folder.result().status != "done":
         return []
     config = folder.settings()
-    logged = [
+    speeds = [
         event.metrics[names.SPEED]
         for event in read_journal(folder.journal)
         if event.kind == names.EVENT_TRAIN and event.metrics.get(names.SPEED)
     ]
     length = config.data.segment_seconds
-    return [speed * training_macs(config.model, length) / length for speed in logged[-1:]]
+    return [speed * training_macs(config.model, length) / length for speed in speeds[-1:]]
 
 
 def _device(folder: RunFolder) -> str:

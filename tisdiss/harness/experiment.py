@@ -1,8 +1,8 @@
-"""MLflow's experiment of ours: its client, its place out of the trash, and where its files lie.
+"""Our MLflow experiment: opens it, restores it from the trash, and corrects the place of its files.
 
-MLflow writes down the absolute place of an experiment's and of every run's artifacts. A project
-that is moved or copied would go on writing into its old folder: places that are not ours any more
-are put right in the database, and a run whose files did not come along is sent again.
+MLflow stores the absolute path of the artifacts of an experiment and of every run. A project that
+was moved or copied would keep writing into its old folder. Paths that are out of date are therefore
+corrected in the database, and a run whose files were left behind is sent again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
 ARTIFACTS = "mlartifacts"
-"""The folder, beside the folder of runs, of artifacts that no server keeps."""
+"""The folder beside the runs folder for artifacts that no server keeps."""
 DATABASE = "mlflow.db"
 NOTE = (
     "One run per training. `depth/*` has N_re as its step; studies are tags "
@@ -44,18 +44,18 @@ class Opened:
     id: str
     tags: dict[str, str]
     notes: tuple[str, ...] = ()
-    """What had to be put right."""
+    """Repairs that were made."""
 
 
 def project_of(runs_dir: Path) -> Path:
-    """The folder in which the runs are named, be they a link to another disk."""
+    """The folder that contains the runs folder; links are not resolved."""
     return Path(os.path.abspath(runs_dir)).parent
 
 
 def store_address(given: str | None, root: Path) -> str:
-    """The store that is given, else $MLFLOW_TRACKING_URI, else a file beside the runs.
+    """The store `given`, else $MLFLOW_TRACKING_URI, else a file beside the runs.
 
-    ValueError for one that cannot be used.
+    Raises ValueError for a store that cannot be used.
     """
     given = (given or os.environ.get("MLFLOW_TRACKING_URI") or "").strip()
     if not given:
@@ -74,7 +74,7 @@ def _checked_server(given: str) -> str:
     try:
         split = urlsplit(given)
         named = bool(split.hostname) and (split.port is None or split.port > 0)
-    except ValueError:  # brackets that do not close, a port that is no number
+    except ValueError:  # unbalanced brackets, or a port that is not a number
         named = False
     if not named:
         raise ValueError(f"{hidden(given)}: names no host and port; write http://HOST:PORT")
@@ -82,7 +82,7 @@ def _checked_server(given: str) -> str:
 
 
 def open_experiment(address: str, root: Path, origin: str) -> Opened:
-    """Our experiment of a store, made where it is missing and restored where it was deleted."""
+    """Our experiment in a store, created if it is missing and restored if it was deleted."""
     check_answer(address)
     client = _client(address)
     local = None if is_server(address) else root / ARTIFACTS
@@ -93,18 +93,18 @@ def open_experiment(address: str, root: Path, origin: str) -> Opened:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
         notes.append(f"experiment {names.EXPERIMENT} was in MLflow's trash: restored")
-    if local and (moved := _bring_along(address, found, local, origin)):
+    if local and (moved := _correct_paths(address, found, local, origin)):
         notes.append(f"the project was moved or copied: artifacts of {moved} runs are in {local}")
     return Opened(client, address, found.experiment_id, found.tags, tuple(notes))
 
 
 def out_of_reach(place: str, address: str) -> str | None:
-    """Why a run's artifacts cannot be kept there by who opens that store; None where they can."""
+    """Why artifacts cannot be written to a run's `place` through this store; None if they can."""
     folder = local_folder(place)
     if folder and not _project(_location(folder)).is_dir():
         return (
             f"MLflow keeps them in {_location(folder)}, which this machine lacks; `tisdiss sync "
-            "--uri` with the server's own database puts the place right"
+            "--uri` with the server's own database corrects the path"
         )
     if place.startswith("mlflow-artifacts:") and not is_server(address):
         return "MLflow's server keeps them; `tisdiss sync --uri http://HOST:PORT` goes through it"
@@ -112,16 +112,16 @@ def out_of_reach(place: str, address: str) -> str | None:
 
 
 def local_folder(place: str) -> Path | None:
-    """The folder that an artifact location means; None where it is a server's business."""
+    """The folder of an artifact location; None if a server keeps it."""
     split = urlsplit(place)
     return Path(url2pathname(split.path)) if split.scheme in ("", "file") else None
 
 
 def _client(address: str) -> MlflowClient:
-    """MLflow's client, without its telemetry and its chatter."""
+    """MLflow's client, without telemetry and with warnings only."""
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    # A server that is down costs seconds, not the minutes of MLflow's own patience.
+    # A server that is down costs seconds instead of the minutes of MLflow's defaults.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -139,7 +139,7 @@ def _make(client: MlflowClient, local: Path | None) -> str:
 
 
 def _location(artifacts: Path) -> Path:
-    """An experiment's folder, from that of a run: <location>/<run>/artifacts."""
+    """The experiment's folder of a run's, which is <location>/<run>/artifacts."""
     return artifacts.parent.parent
 
 
@@ -147,10 +147,10 @@ def _project(location: Path) -> Path:
     return location.parent
 
 
-def _bring_along(address: str, experiment: Experiment, local: Path, origin: str) -> int:
-    """Put the places right that lie in a project's former folder; returns of how many runs.
+def _correct_paths(address: str, experiment: Experiment, local: Path, origin: str) -> int:
+    """Correct paths into a project's former folder; returns the number of runs.
 
-    Of runs, those that the folder of runs made, and those whose artifacts came along.
+    Only runs of this runs folder, and runs whose artifacts were moved along, are corrected.
     """
     own = address == sqlite_at(local.parent / DATABASE)
 
@@ -163,9 +163,9 @@ def _bring_along(address: str, experiment: Experiment, local: Path, origin: str)
     with _connected(address) as connection:
         for run, place, owner in _places(connection, experiment.experiment_id):
             folder = local_folder(place)
-            wanted = local / run / "artifacts"
-            if folder and is_stale(_location(folder)) and (owner == origin or wanted.is_dir()):
-                places[run] = wanted.as_uri()
+            target = local / run / "artifacts"
+            if folder and is_stale(_location(folder)) and (owner == origin or target.is_dir()):
+                places[run] = target.as_uri()
         _set_run_places(connection, places)
         if is_stale(local_folder(experiment.artifact_location)):
             _set_location(connection, experiment.experiment_id, local.as_uri())
@@ -181,7 +181,7 @@ def _connected(address: str) -> Iterator[Connection]:
 
 
 def _places(connection: Connection, experiment: str) -> list[tuple[str, str, str | None]]:
-    """Run, artifact place and folder of runs of all runs; MLflow's client would ask for each."""
+    """(run, artifact path, runs folder) of all runs; MLflow's client would query each."""
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
     from sqlalchemy import and_, select
 
@@ -189,10 +189,10 @@ def _places(connection: Connection, experiment: str) -> list[tuple[str, str, str
     columns: Select[str, str, str | None] = select(
         SqlRun.run_uuid, SqlRun.artifact_uri, SqlTag.value
     )
-    found = connection.execute(
+    rows = connection.execute(
         columns.outerjoin(SqlTag, owner).where(SqlRun.experiment_id == int(experiment))
     )
-    return [(run, place, owner) for run, place, owner in found]
+    return [(run, place, owner) for run, place, owner in rows]
 
 
 def _set_run_places(connection: Connection, places: dict[str, str]) -> None:

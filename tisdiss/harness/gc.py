@@ -1,7 +1,7 @@
-"""What may be deleted from a folder of runs: files that nothing will ever read again.
+"""Deletes files of a runs folder that nothing will read again.
 
-Results are never among them: settings, journals, weights and scores stay, whoever asked for them.
-A run that somebody is working on is left alone.
+Results always stay: settings, journals, weights and scores. A run that a process works on is left
+alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tisdiss.records.run_folder import RunFolder, run_folders
 from tisdiss.records.run_record import FINAL, RUN_WAY_OUT, Evaluation
 
 STALE_SECONDS = 3600.0
-"""Temporary files of a writer that was killed are older than this."""
+"""Age from which a temporary file counts as left by a killed writer."""
 
 _TEMPORARY = re.compile(r"\..+\.(\d+-)?[a-z0-9_]{8}\.tmp")
 _OURS = ("plans", "timings", "searches", "slurm")
@@ -36,7 +36,7 @@ _OURS = ("plans", "timings", "searches", "slurm")
 
 @dataclass(frozen=True)
 class Rubbish:
-    """A file or folder that may go, and why."""
+    """A file or folder to delete, with the reason."""
 
     path: Path
     reason: str
@@ -48,14 +48,14 @@ class Rubbish:
 
 @dataclass(frozen=True)
 class Collected:
-    """What went, or would go, and the files that could not be read: what they tell of stays."""
+    """What was or would be deleted, and files that cannot be read; what these refer to stays."""
 
     rubbish: list[Rubbish]
     problems: list[str]
 
 
 def gc(runs_dir: Path, *, dry_run: bool = False) -> Collected:
-    """Delete what is unreachable, or only list it."""
+    """Delete what is unreachable, or only list it with `dry_run`."""
     runs_dir, problems = Path(runs_dir), list[str]()
     rubbish = list(_unreachable(runs_dir, problems))
     if not dry_run:
@@ -64,15 +64,15 @@ def gc(runs_dir: Path, *, dry_run: bool = False) -> Collected:
 
 
 def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
-    """Everything that may be deleted; appends what cannot be read to the problems."""
+    """Everything that may be deleted; appends files that cannot be read to the problems."""
     planned = _planned(runs_dir, problems)
     for path in run_folders(runs_dir):
-        with _told(problems):
+        with _collecting(problems):
             folder = RunFolder.at(path)
-            if path.name == short(folder.identity):  # another is no folder of ours
+            if path.name == short(folder.identity):  # else it is not a folder of ours
                 yield from _of_run(folder, planned)
     for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
-        with _told(problems):
+        with _collecting(problems):
             yield from _of_submission(runs.parent)
     yield from _of_queues(runs_dir)
     for path in _temporary(runs_dir):
@@ -81,15 +81,15 @@ def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
 
 
 def _temporary(runs_dir: Path) -> list[Path]:
-    """What `write_atomic` has begun in the places that are ours; others may hold a user's files."""
+    """Unfinished files of `write_atomic` in our own folders; others may hold a user's files."""
     ours = [*run_folders(runs_dir), *(runs_dir / name for name in _OURS)]
     leftovers = [path for place in ours for path in place.rglob(".*.tmp")]
     return sorted(p for p in [*runs_dir.glob(".*.tmp"), *leftovers] if _TEMPORARY.fullmatch(p.name))
 
 
 @contextmanager
-def _told(problems: list[str]) -> Iterator[None]:
-    """A file that cannot be read costs what it tells of, and nothing else."""
+def _collecting(problems: list[str]) -> Iterator[None]:
+    """Append a DamagedError of the block to the problems, once, instead of raising it."""
     try:
         yield
     except DamagedError as error:
@@ -117,26 +117,26 @@ def _is_complete(evaluation: Path) -> bool:
 
 
 def _planned(runs_dir: Path, problems: list[str]) -> set[str] | None:
-    """Identities that some plan names, with all their ancestors; None if that cannot be known."""
-    before, named = len(problems), set[str]()
+    """Identities of all plans, with their ancestors; None if some file cannot be read."""
+    before, planned = len(problems), set[str]()
     for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
-        named |= {run.identity for row in plan.rows for run in row.runs}
-    ancestors = list(named)
+        planned |= {run.identity for row in plan.rows for run in row.runs}
+    ancestors = list(planned)
     for identity in ancestors:
-        with _told(problems):
+        with _collecting(problems):
             config = RunFolder.of(runs_dir, identity).config()
-            if config and config.parent and config.parent not in named:
-                named.add(config.parent)
+            if config and config.parent and config.parent not in planned:
+                planned.add(config.parent)
                 ancestors.append(config.parent)
-    return named if len(problems) == before else None
+    return planned if len(problems) == before else None
 
 
 def _of_submission(folder: Path) -> Iterator[Rubbish]:
     """The folder of a Slurm submission whose tasks have all left their exit code."""
-    going_on = (b"", str(EXIT_CODES["stopped"]).encode())  # a stopped one is requeued
+    unfinished = (b"", str(EXIT_CODES["stopped"]).encode())  # a stopped task is requeued
     tasks = len(Submission.read(folder).identities)
     codes = [read_whole(path, way_out="delete it").strip() for path in folder.glob("*.code")]
-    if sum(code not in going_on for code in codes) == tasks:
+    if sum(code not in unfinished for code in codes) == tasks:
         yield _rubbish(folder, "a submission whose jobs have ended")
 
 
@@ -157,7 +157,7 @@ def _rubbish(path: Path, reason: str) -> Rubbish:
 
 
 def _delete(runs_dir: Path, rubbish: Rubbish, problems: list[str]) -> bool:
-    """Remove it while holding its run, if it is one's; False if it stays."""
+    """Delete it, holding its run if it belongs to one; False if it stays."""
     run = runs_dir / rubbish.path.relative_to(runs_dir).parts[0]
     try:
         if (run / "config.json").is_file():
@@ -165,10 +165,10 @@ def _delete(runs_dir: Path, rubbish: Rubbish, problems: list[str]) -> bool:
                 _remove(rubbish.path)
         else:
             _remove(rubbish.path)
-    except RunHeldError:  # somebody has begun to use it
+    except RunHeldError:  # a process has started to use it
         return False
     except OSError as error:
-        problems.append(f"{rubbish.path}: cannot be deleted ({error.strerror}); check its rights")
+        problems.append(f"{rubbish.path}: cannot be deleted ({error.strerror}); check permissions")
         return False
     return True
 

@@ -1,9 +1,8 @@
-"""Runs of a plan on this machine: in this process, or several at a time, a worker process each.
+"""Executes the runs of a plan on this machine: in this process, or in several worker processes.
 
-Parents are finished before their children start. A worker that crashes, is killed or shows no sign
-of life is started again a few times and resumes; one that failed by an error, or diverged, is not.
-SIGTERM lets all of them save and end.
-`slurm.py` does the same on many machines.
+Parents finish before their children start. A worker that crashes, is killed or loses its heartbeat
+is restarted a few times and resumes; a run that failed with an error or diverged is not. On SIGTERM
+all workers save and end. `slurm.py` does the same on several machines.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from tisdiss.records.run_folder import Follower, RunFolder
 from tisdiss.records.run_record import BROKEN
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
-"""The command line of a worker, from the plan file, the run and where to leave the exit code."""
+"""The command line of a worker, from the plan file, the run and the file for the exit code."""
 
 Slot = Mapping[str, str]
 """Environment variables that give a worker its share of the machine."""
@@ -41,7 +40,7 @@ _ANY: Slot = {}
 
 POLL_SECONDS = 0.2
 TRIES = 3
-"""How often a run is started that crashes."""
+"""How often a run that crashes is started."""
 
 
 def launch(
@@ -54,21 +53,21 @@ def launch(
     track: bool = True,
     command: Command | None = None,
 ) -> dict[str, Outcome]:
-    """Bring every run of a plan up to date, `jobs` at a time; how each ended, by identity.
+    """Bring every run of a plan up to date, `jobs` at a time; returns outcomes by identity.
 
     `processes` train each run together (torchrun). `command` makes the command line of a worker;
     for tests.
     """
     if not 1 <= jobs <= MAX_JOBS:
-        raise ValueError(f"jobs={jobs}: at least one run at a time, and at most {MAX_JOBS}")
+        raise ValueError(f"jobs={jobs}: give a number of runs from 1 to {MAX_JOBS}")
     if not 1 <= processes <= MAX_JOBS:
-        raise ValueError(f"processes={processes}: a run needs one, and has at most {MAX_JOBS}")
+        raise ValueError(f"processes={processes}: give a number from 1 to {MAX_JOBS}")
     check_device(runner.device)
     if jobs == processes == 1 and command is None:
-        with StopSignal() as asked:
-            return run(plan, runner=asked.heeded_by(runner), track=track)
+        with StopSignal() as stop_signal:
+            return run(plan, runner=stop_signal.heeded_by(runner), track=track)
     if processes > 1 and runner.device.startswith("cuda:"):
-        raise ValueError(f"processes={processes} take a GPU each, not {runner.device}: say cuda")
+        raise ValueError(f"processes={processes} need a GPU each, not {runner.device}: use cuda")
     slots = gpu_slots(jobs, processes) if runner.device == "cuda" else [_ANY] * jobs
     runner = replace(runner, sharing=sharing(slots, processes))
     save_plan(plan, runner.runs_dir)
@@ -76,22 +75,22 @@ def launch(
 
 
 def gpu_slots(jobs: int, processes: int = 1) -> list[Slot]:
-    """GPUs for the workers of each slot: their own, or shared ones where there are fewer.
+    """GPUs for the workers of each slot, which are shared if there are too few.
 
-    ValueError where one run needs more than there are.
+    Raises ValueError if one run needs more than there are.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",") if visible else [str(gpu) for gpu in range(_gpu_count())]
     if processes > len(gpus):
         raise ValueError(
-            f"processes={processes}: a GPU each, and {len(gpus)} are visible; pass fewer"
+            f"processes={processes} need a GPU each, but {len(gpus)} are visible; use fewer"
         )
     endless = cycle(gpus)
     return [{"CUDA_VISIBLE_DEVICES": ",".join(islice(endless, processes))} for _ in range(jobs)]
 
 
 def sharing(slots: Sequence[Slot], processes: int) -> int:
-    """How many processes train in one memory: on the GPU that most slots name, or on the CPU."""
+    """How many processes share a memory: the most that use one GPU, or all on the CPU."""
     gpus = [gpu for slot in slots if slot for gpu in slot["CUDA_VISIBLE_DEVICES"].split(",")]
     return max(Counter(gpus).values()) if gpus else len(slots) * processes
 
@@ -105,7 +104,7 @@ def _gpu_count() -> int:
 def _workers(runner: Runner, processes: int) -> Command:
     def command(queue: Path, planned: PlannedRun, code_file: Path) -> list[str]:
         line = command_line(queue, planned, runner, code_file, processes)
-        # torchrun stands between us and its workers
+        # under torchrun, this process is not the parent of the workers
         return line if processes > 1 else [*line, "--parent", str(os.getpid())]
 
     return command
@@ -113,7 +112,7 @@ def _workers(runner: Runner, processes: int) -> Command:
 
 @dataclass
 class _Worker:
-    """A process at work on a run."""
+    """A worker process and its run."""
 
     planned: PlannedRun
     process: subprocess.Popen[bytes]
@@ -124,7 +123,7 @@ class _Worker:
     journal: Follower
 
     def code(self) -> int | None:
-        """Its exit code, None while it works; torchrun hides it, so the file comes first."""
+        """The exit code, None while it works; from the file if possible, as torchrun hides it."""
         code = self.process.poll()
         if code is None or not self.code_file.is_file():
             return code
@@ -135,7 +134,7 @@ class _Worker:
 
 
 class _Pool:
-    """Workers, and runs that wait for a slot or for their parent."""
+    """The workers, and the runs that wait for a slot or for their parent."""
 
     def __init__(
         self,
@@ -151,7 +150,7 @@ class _Pool:
         self.tries, self.track, self.command = tries, track, command
         self.waiting = list(plan.todo)
         self.working: dict[str, _Worker] = {}
-        self.tried: dict[str, int] = {}
+        self.starts: dict[str, int] = {}
         done = [run for run in plan.runs if run not in self.waiting]
         self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
         self.queue = save_queue(plan, runner.runs_dir)
@@ -176,7 +175,7 @@ class _Pool:
         return self.outcomes
 
     def _leave(self) -> None:
-        """Let the rest be for later; workers save and end."""
+        """Stop the workers, which save, and leave the waiting runs."""
         self.outcomes |= dict.fromkeys((run.identity for run in self.waiting), "stopped")
         for identity, worker in self.working.items():
             stop_group(worker.process)
@@ -206,7 +205,7 @@ class _Pool:
         self.working[planned.identity] = _Worker(
             planned, process, folder, code_file, time.time(), slot, Follower(folder.journal)
         )
-        self.tried[planned.identity] = self.tried.get(planned.identity, 0) + 1
+        self.starts[planned.identity] = self.starts.get(planned.identity, 0) + 1
         self.runner.say(f"{planned}: started, output in {log}")
 
     def _collect(self) -> None:
@@ -226,7 +225,7 @@ class _Pool:
         planned, outcome = worker.planned, outcome_of(code)
         if outcome is None:
             how = f"crashed (exit code {code})" if code >= 0 else f"was killed (signal {-code})"
-            if self.tried[planned.identity] < self.tries:
+            if self.starts[planned.identity] < self.tries:
                 self.runner.say(f"{planned}: {how}; it is started again and resumes")
                 self.waiting.insert(0, planned)
                 return
@@ -238,14 +237,14 @@ class _Pool:
 
 
 def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:
-    """Show what a run in another process has logged lately."""
+    """Show the new events of a run in another process."""
     if runner.watch:
         for event in journal.news():
             runner.watch(planned, event)
 
 
 def ending(folder: RunFolder, outcome: Outcome) -> str:
-    """How a run in another process ended, with its reason where it is broken."""
+    """How a run in another process ended, with the reason if it is broken."""
     try:
         reason = folder.result().reason if outcome in BROKEN else None
     except DamagedError as error:
@@ -266,7 +265,7 @@ def _spawn(command: list[str], env: dict[str, str], log: Path) -> subprocess.Pop
 
 
 def save_queue(plan: Plan, runs_dir: Path) -> Path:
-    """The whole plan as a file for the workers, named after its content and this process."""
+    """Write the whole plan for the workers; the file is named after its hash and this process."""
     text = plan.model_dump_json()
     path = Path(runs_dir) / "plans" / f"queue-{short(sha256_of(text))}-{os.getpid()}"
     write_atomic(path, text)

@@ -1,4 +1,4 @@
-"""What a plan holds: the runs that studies need, each once and parents first, and their rows.
+"""The data of a plan: the runs that studies need, each once and parents first, and their rows.
 
 `planner.py` makes plans, `plan_file.py` saves them for analysis, `run.py` and `launch.py` run them.
 """
@@ -21,7 +21,7 @@ Kind = Literal["train", "finetune", "weights"]
 
 
 class PlannedEvaluation(FilePart):
-    """Some weights scored at some depths on some mixtures."""
+    """An evaluation of a run's weights: depths and mixtures."""
 
     identity: str
     config: EvalConfig
@@ -30,7 +30,7 @@ class PlannedEvaluation(FilePart):
 
 
 class Member(FilePart):
-    """A place where a run is shown."""
+    """A row of a study that shows a run."""
 
     study: str
     row: str
@@ -38,7 +38,7 @@ class Member(FilePart):
 
 
 class PlannedRun(FilePart):
-    """One training (or import of shipped weights) with the evaluations asked of it."""
+    """One training (or import of shipped weights) with its evaluations."""
 
     identity: str
     kind: Kind
@@ -51,7 +51,7 @@ class PlannedRun(FilePart):
     members: tuple[Member, ...] = ()
     state: State = "new"
     unknown: str | None = None
-    """Why its mixtures, and with them its identity, are not known."""
+    """Why its mixtures, and so its identity, are unknown; None if they are known."""
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class PlannedRun(FilePart):
 
     @property
     def code(self) -> str:
-        """What a person sees of the identity."""
+        """The identity as people see it."""
         return "?" if self.unknown else short(self.identity)
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class PlannedRun(FilePart):
 
 
 class RowRun(FilePart):
-    """A seed of a row: which run, and which of its evaluations."""
+    """The run and the evaluation of one seed of a row."""
 
     seed: int
     identity: str
@@ -92,14 +92,14 @@ class RowRun(FilePart):
 
 
 class PlannedRow(FilePart):
-    """A row of a study with its runs, one a seed."""
+    """A row of a study with its runs, one per seed."""
 
     id: str
     label: str
     name: str
     kind: Kind
     corpus: str
-    """The role of what it hears; scores of different roles are never compared."""
+    """Its corpus, by the study's name; scores on different corpora are never compared."""
     n_re_train: int
     n_sep_train: int
     n_sep: int | None = None
@@ -108,7 +108,7 @@ class PlannedRow(FilePart):
     """N_re of its lines in a table; 0 without early split."""
     params: int | None
     macs: dict[int, int] = Field(default={})
-    """Multiply-adds for a second of sound, by N_re."""
+    """Multiply-adds per second of audio, by N_re."""
     marks: Marks | None
     paper: dict[str, float] | None
     runs: tuple[RowRun, ...]
@@ -119,7 +119,7 @@ class PlannedRow(FilePart):
 
 
 class ScoredCorpus(FilePart):
-    """What the rows of a role are scored on, as every figure and table states it."""
+    """A corpus that rows are scored on, as figures and tables describe it."""
 
     label: str | None = None
     source: str | None = None
@@ -133,7 +133,7 @@ class ScoredCorpus(FilePart):
 
     @model_serializer(mode="wrap")
     def _with_its_label(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
-        """Without a label there is no such key."""
+        """Plain data without the key `label` if it is empty."""
         whole: JsonObject = dump(self)
         return {key: value for key, value in whole.items() if key != "label" or value}
 
@@ -150,7 +150,7 @@ class QuotedRow(FilePart):
 
 
 class StudyContent(FilePart):
-    """What a plan keeps of a study beside its rows."""
+    """The parts of a study that a plan keeps beside its rows."""
 
     title: str
     claim: str
@@ -176,7 +176,7 @@ class PlannedStudy(FilePart):
     content: StudyContent
 
     def record(self) -> StudyFile:
-        """What `runs/plans/` keeps of it."""
+        """The content of its file in `runs/plans/`."""
         head = {"schema": SCHEMA, "study": self.study, "profile": self.profile}
         rows = [row.model_dump(mode="json") for row in self.rows]
         return StudyFile.model_validate(
@@ -191,9 +191,9 @@ class Plan(FilePart):
     runs: tuple[PlannedRun, ...]
     studies: tuple[PlannedStudy, ...]
     partial: bool = False
-    """Only some rows or seeds were asked for."""
+    """Whether only some rows or seeds were requested."""
     notes: tuple[str, ...] = ()
-    """What a person may not expect of it."""
+    """Facts about the plan that may surprise."""
 
     @property
     def todo(self) -> tuple[PlannedRun, ...]:
@@ -204,16 +204,16 @@ class Plan(FilePart):
         """The run whose identity starts with the given digits."""
         matches = [run for run in self.runs if run.identity.startswith(identity)]
         if len(matches) != 1:
-            there = ", ".join(short(run.identity) for run in self.runs)
-            raise ValueError(f"'{identity}' is no run of this plan; there are: {there}")
+            codes = ", ".join(short(run.identity) for run in self.runs)
+            raise ValueError(f"'{identity}' is not a run of this plan; choose from {codes}")
         return matches[0]
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Why the identity of some runs is not known, each reason once."""
+        """Why the identity of some runs is unknown, each reason once."""
         return tuple(dict.fromkeys(run.unknown for run in self.runs if run.unknown))
 
     def check_known(self) -> None:
-        """ValueError where the identity of a run is not known."""
+        """Raise ValueError if the identity of a run is unknown."""
         if self.unknown:
             raise ValueError("\n".join(self.unknown))

@@ -1,4 +1,4 @@
-"""`runs/plans/<study>.<profile>.json`: from it analysis knows which runs make which row."""
+"""`runs/plans/<study>.<profile>.json`, which tells analysis the runs of each row."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tisdiss.records.run_folder import RunFolder, json_text
 def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
     """Write one file per study; returns their paths.
 
-    It is laid over the file of the same study at the same settings: seeds that are finished stay,
-    and all that a partial plan does not name.
+    A file of the same study with the same settings is merged: its finished seeds stay, and with a
+    partial plan also everything that the plan leaves out.
     """
     plan.check_known()
     paths = []
     for study in plan.studies:
         path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
         whole = study.record()
-        if kept := _kept(path, Path(runs_dir), partial=plan.partial):
-            whole = _laid_over(kept, whole)
+        if earlier := _earlier(path, Path(runs_dir), partial=plan.partial):
+            whole = _merged(earlier, whole)
         whole = whole.model_copy(update={"rows": _labelled(whole.rows)})
         write_atomic(path, _text(whole))
         paths.append(path)
@@ -44,7 +44,7 @@ def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
 def saved_plans(
     runs_dir: Path, profile: str = "*", *, damaged: Callable[[DamagedError], None]
 ) -> Iterator[PlanFile]:
-    """All saved plans, or those at a profile; those that cannot be read are told and left out."""
+    """All saved plans, or those at a profile; unreadable ones go to `damaged` and are left out."""
     for path in plan_files(runs_dir, profile):
         try:
             yield saved_plan(path)
@@ -52,11 +52,11 @@ def saved_plans(
             damaged(error)
 
 
-def _kept(path: Path, runs_dir: Path, *, partial: bool) -> StudyFile | None:
-    """What of a saved plan stays; a damaged one is written anew where the new plan is whole."""
+def _earlier(path: Path, runs_dir: Path, *, partial: bool) -> StudyFile | None:
+    """The part of a saved plan that stays; nothing of a damaged one unless the new is partial."""
     if not os.path.lexists(path):
         return None
-    if partial or path.is_dir():  # which nothing can replace
+    if partial or path.is_dir():  # a folder cannot be replaced: reading it raises the error
         return read_study(path)
     with suppress(DamagedError):
         return _finished(read_study(path), runs_dir)
@@ -64,7 +64,7 @@ def _kept(path: Path, runs_dir: Path, *, partial: bool) -> StudyFile | None:
 
 
 def _finished(plan: StudyFile, runs_dir: Path) -> StudyFile:
-    """A saved plan with its finished runs alone."""
+    """A saved plan with only its finished runs."""
     rows = [
         _with_runs(row, [run for run in row.runs if _is_done(run, runs_dir)]) for row in plan.rows
     ]
@@ -78,8 +78,8 @@ def _is_done(run: PlanRun, runs_dir: Path) -> bool:
         return False
 
 
-def _laid_over(before: StudyFile, now: StudyFile) -> StudyFile:
-    """The plan `now` with the rows and seeds that only `before` names, if all else is the same."""
+def _merged(before: StudyFile, now: StudyFile) -> StudyFile:
+    """The plan `now` with the rows and seeds that only `before` has, if all else is equal."""
     if (before.study_hash, before.profile_hash) != (now.study_hash, now.profile_hash):
         return now
     shared = before.corpora.keys() & now.corpora.keys()
@@ -101,16 +101,16 @@ def _with_runs(row: ShownRow, runs: list[PlanRun]) -> ShownRow:
 
 
 def _labelled(rows: Sequence[ShownRow]) -> list[ShownRow]:
-    """If two rows of a corpus would show only their model's name, each label gets the row's id."""
+    """If two rows on one corpus would both show only their model's name, append the row id."""
 
     def with_id(row: ShownRow) -> str:
         return f"{row.name} ({row.id})"
 
-    bare = [row for row in rows if row.label in (row.name, with_id(row))]
-    count = Counter((row.corpus, row.name) for row in bare)
-    alike = {row.id for row in bare if count[row.corpus, row.name] > 1}
+    unlabelled = [row for row in rows if row.label in (row.name, with_id(row))]
+    count = Counter((row.corpus, row.name) for row in unlabelled)
+    ids = {row.id for row in unlabelled if count[row.corpus, row.name] > 1}
     return [
-        row.model_copy(update={"label": with_id(row)}) if row.id in alike else row for row in rows
+        row.model_copy(update={"label": with_id(row)}) if row.id in ids else row for row in rows
     ]
 
 

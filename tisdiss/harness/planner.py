@@ -1,8 +1,8 @@
-"""Studies in, the runs they need out, each once and parents first. Nothing is trained here.
+"""Plans the runs that studies need, each once and parents first. Nothing is trained here.
 
-`plan` reads study objects, run folders and corpora, and writes nothing. Where a corpus cannot be
-opened the plan still says what there is to do and what it costs, but not which of it is done: such
-a plan cannot be saved or run.
+`plan` reads study objects, run folders and corpora, and writes nothing. If a corpus cannot be
+opened, the plan still has the runs and their cost, but not which of them are done; such a plan
+cannot be saved or run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tisdiss.data import Corpus
 
 _DECISIVE = {"set", "finetune", "evaluate", "corpora", "weights"}
-"""What of a profile decides which runs a row has, but for their seeds."""
+"""The fields of a profile that determine the runs of a row, except for seeds."""
 
 
 def plan(
@@ -64,10 +64,10 @@ def plan(
     seeds: Sequence[int] | None = None,
     rows: Sequence[str] | None = None,
 ) -> Plan:
-    """What has to be run so that the studies can be shown at a profile.
+    """The runs that the studies need at a profile.
 
-    `root` is where the `file:` of shipped weights is relative to; `seeds` replaces those of the
-    studies; `rows` keeps only these rows. Equal runs of different rows or studies are planned once.
+    The `file:` of shipped weights is relative to `root`; `seeds` replaces those of the studies;
+    `rows` keeps only these rows. Equal runs of different rows or studies are planned once.
     """
     for seed in seeds or ():
         check_seed(seed)
@@ -90,8 +90,8 @@ def _other_seeds(studies: Sequence[Study], profile: str) -> Iterator[str]:
         seeds = study.at(profile).seeds
         if seeds != study.seeds:
             yield (
-                f"{study.study}: seed {_listed(seeds or ())} by profile {profile}, where the study "
-                f"has {_listed(study.seeds)}; --seed N runs another"
+                f"{study.study}: profile {profile} has seed {_listed(seeds or ())}, the study has "
+                f"{_listed(study.seeds)}; --seed N runs another"
             )
 
 
@@ -102,10 +102,10 @@ def _listed(seeds: Sequence[int]) -> str:
 def _with_state(run: PlannedRun, runs_dir: Path) -> PlannedRun:
     if run.unknown:
         return run
-    asked = tuple(evaluation.identity for evaluation in run.evaluations)
+    evaluations = tuple(evaluation.identity for evaluation in run.evaluations)
     try:
-        state = RunFolder.of(runs_dir, run.identity).state(asked)
-    except DamagedError:  # its Runner says what is wrong
+        state = RunFolder.of(runs_dir, run.identity).state(evaluations)
+    except DamagedError:  # `Runner` reports it
         state = "damaged"
     return run.model_copy(update={"state": state})
 
@@ -152,13 +152,13 @@ class _Planner:
         runs: dict[str, RowRun] = {}
         corpus = study.corpus_of(row)
         for seed in seeds:
-            with _told_at(study, row):
+            with _located(study, row):
                 run = self._run(study, row, seed)
                 evaluation = self._evaluation(run, view, corpus, row.n_sep)
             member = Member(study=study.study, row=row.id, profile=self.profile)
-            self._note(run.identity, evaluation, member)
-            own = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
-            runs.setdefault(run.identity, own)  # shipped weights are one run, whatever the seed
+            self._register(run.identity, evaluation, member)
+            row_run = RowRun(seed=seed, identity=run.identity, evaluation=evaluation.identity)
+            runs.setdefault(run.identity, row_run)  # shipped weights are one run for all seeds
         model = run.config.model
         scored = evaluation.config.n_re or (model.n_re,)
         planned = PlannedRow(
@@ -229,7 +229,7 @@ class _Planner:
         return self.runs.setdefault(run.identity, run)
 
     def _open(self, data: DataConfig, n_src: int) -> tuple[Corpus | None, str | None]:
-        """The corpus, or why there is none."""
+        """The corpus, or why it cannot be opened."""
         key = data.model_dump_json()
         if key not in self.missing:
             try:
@@ -256,10 +256,10 @@ class _Planner:
             test_manifest=manifest,
         )
 
-    def _note(self, identity: str, evaluation: PlannedEvaluation, member: Member) -> None:
+    def _register(self, identity: str, evaluation: PlannedEvaluation, member: Member) -> None:
         run = self.runs[identity]
-        there = {e.identity for e in run.evaluations}
-        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in there else ())
+        known = {e.identity for e in run.evaluations}
+        evaluations = run.evaluations + ((evaluation,) if evaluation.identity not in known else ())
         members = run.members + ((member,) if member not in run.members else ())
         self.runs[identity] = run.model_copy(
             update={"evaluations": evaluations, "members": members}
@@ -269,9 +269,9 @@ class _Planner:
         roles = {row.corpus: row for row in reversed(rows)}
         corpora = {role: self._corpus(row, view) for role, row in sorted(roles.items())}
         quoted = [row for row in study.rows if row.published]
-        used = [study.origin(row) for row in study.rows if row.use]
-        elsewhere = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in used]
-        but_words = study.model_dump(
+        origins = [study.origin(row) for row in study.rows if row.use]
+        used_rows = [[s.base, s.corpus, row.model_dump(mode="json")] for s, row in origins]
+        without_text = study.model_dump(
             mode="json",
             exclude={
                 "claims": {"__all__": {"says", "same_as"}},
@@ -290,7 +290,7 @@ class _Planner:
             show=study.show,
             claims=study.claims,
             published=tuple(_quoted(study, row) for row in quoted),
-            study_hash=sha256_of([but_words, elsewhere]),
+            study_hash=sha256_of([without_text, used_rows]),
             profile_hash=sha256_of(view.model_dump(mode="json", include=_DECISIVE)),
             order=tuple(row.id for row in study.rows),
         )
@@ -318,8 +318,8 @@ class _Planner:
 
 
 @contextmanager
-def _told_at(study: Study, row: Row) -> Iterator[None]:
-    """What is wrong with a row only when it is planned, with the place where it stands."""
+def _located(study: Study, row: Row) -> Iterator[None]:
+    """Add the row's place in its file to a ValueError of the block."""
     try:
         yield
     except ValueError as error:
@@ -343,5 +343,5 @@ def _depths_in(values: dict[str, float]) -> tuple[int, ...]:
 
 
 def _unknown(data: DataConfig) -> str:
-    """In place of a manifest: equal for equal corpora, and equal to no real one."""
+    """A placeholder for a manifest: equal for equal corpora, and different from any real one."""
     return sha256_of({"not opened": data.model_dump(mode="json")})

@@ -1,4 +1,4 @@
-"""The runs of a plan, one after the other; each is shown to MLflow when it ends."""
+"""Executes the runs of a plan one by one; each is synced to MLflow when it ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tisdiss.records.run_record import BROKEN
 
 
 def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]:
-    """Bring every run of a plan up to date; returns how each ended, by identity.
+    """Bring every run of a plan up to date; returns outcomes by identity.
 
-    `track` shows each finished run to MLflow; if that fails, one line says so and work goes on.
+    `track` syncs each run that ended to MLflow; a failure costs one line of output.
     """
     save_plan(plan, runner.runs_dir)
     outcomes: dict[str, Outcome] = {}
@@ -28,7 +28,7 @@ def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]
 
 
 def show_in_mlflow(runs_dir: Path, identity: str, say: Say) -> None:
-    """Sync one run; a tracker that is down costs a line of output, never a run."""
+    """Sync one run to MLflow; a failure costs one line of output, never a run."""
     try:
         from tisdiss.harness.tracking import sync
 

@@ -1,8 +1,8 @@
-"""One run, brought up to date in its folder.
+"""Brings one run up to date in its folder.
 
-Take its lease, write config.json and environment.json, train (which resumes by
-itself), evaluate what is asked for, write result.json. A run that diverges or fails
-is a row with its reason. Ctrl-C leaves a folder that resumes.
+A runner takes the run's lease, writes config.json and environment.json, trains (or resumes
+training), writes result.json and does the requested evaluations. A run that diverges or fails keeps
+its reason. After Ctrl-C the run can be resumed.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.shipped_weights import read_metadata, weights_path
 
 MARGIN = 1.25
-"""What an allocator and its workspaces need beside the tensors of a step."""
+"""Memory of a step with allocator overhead and workspaces, over that of its tensors."""
 
 Outcome = Literal["done", "skipped", "stopped", "failed", "diverged", "held", "blocked"]
-"""`skipped`: was done before. `stopped`: it was asked to stop or its time was up, it resumes.
-`held`: another process has it. `blocked`: its parent has no weights."""
+"""`skipped`: it was done before. `stopped`: by request or time limit; it can be resumed. `held`:
+another process works on it. `blocked`: its parent has no weights."""
 
 _NUMBERS = ("steps", "epochs", "best_val", "seconds")
-"""What a result says of a training."""
+"""The numbers of a training in its result."""
 
 Broken = Literal["failed", "diverged"]
 Say = Callable[[str], None]
@@ -57,7 +57,7 @@ Watch = Callable[[PlannedRun, Event], None]
 
 
 class StopRun(Exception):
-    """Raised by a `watch`: leave the run as it is, to be resumed if it is ever asked for again."""
+    """Raised by a `watch` to stop a run, which can be resumed later."""
 
 
 def never() -> bool:
@@ -66,7 +66,7 @@ def never() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """How and where runs are executed; none of it changes a result's identity."""
+    """How and where runs are executed; none of it affects an identity."""
 
     runs_dir: Path = Path("runs")
     root: Path = Path(".")
@@ -74,48 +74,48 @@ class Runner:
     device: str = "cpu"
     threads: int | None = None
     max_seconds: float = math.inf
-    """Each training is stopped, and resumes with the next call, after this time."""
+    """Time limit of each training, which the next call resumes."""
     recompute: bool | None = None
-    """Train with less memory and a third more products, and with equal results; None: where the
-    tensors of a step would else not fit into the device's memory."""
+    """Train with less memory and a third more products, with equal results; None: only if the
+    tensors of a step would not fit into the device's memory."""
     sharing: int = 1
     """How many processes train in the same memory."""
     again: bool = False
-    """Train diverged runs again; otherwise they stay a row with their reason."""
+    """Whether to train diverged runs again."""
     say: Say = print
     watch: Watch | None = None
-    """Sees every event as it is logged, for a progress display; may raise StopRun."""
+    """Called with every logged event, for a progress display; may raise StopRun."""
     on_error: Callable[[Exception], None] | None = None
-    """Sees what a run failed or diverged with."""
+    """Called with the error that made a run fail or diverge."""
     stop: Callable[[], bool] = never
-    """Asked after each training step whether to save and leave the rest for later."""
+    """Called after each training step; if it returns true, the training saves and stops."""
     lease_seconds: float = LEASE_SECONDS
-    """Without a sign of life for so long this process counts as hung, and may be killed."""
+    """Without a heartbeat for this long, this process counts as hung and may be killed."""
     train: Callable[..., Any] | None = None
     evaluate: Callable[..., Any] | None = None
     """Stand-ins for `tisdiss.train.train` and `tisdiss.evaluate.evaluate`."""
 
     def run(self, planned: PlannedRun) -> Outcome:
-        """Bring one run up to date; never raises for what goes wrong inside it."""
+        """Bring one run up to date; an error inside it is an outcome."""
         folder = RunFolder.of(self.runs_dir, planned.identity)
-        asked = tuple(evaluation.identity for evaluation in planned.evaluations)
+        evaluations = tuple(evaluation.identity for evaluation in planned.evaluations)
         try:
             with folder.lease(self.lease_seconds):
-                if folder.state(asked) == "done" and not _lacks_weights(planned, folder):
+                if folder.state(evaluations) == "done" and not _lacks_weights(planned, folder):
                     self.say(f"{planned}: done before, nothing to do")
                     return "skipped"
                 return self._run(planned, folder)
         except RunHeldError as error:
             self.say(f"{planned}: {error}")
             return "held"
-        except (DamagedError, OSError) as error:  # or a folder that may not be written
+        except (DamagedError, OSError) as error:  # OSError: the folder may not be written
             self.say(f"{planned}: {error}")
             return "failed"
 
     def _run(self, planned: PlannedRun, folder: RunFolder) -> Outcome:
         result, _ = folder.result(), folder.environment()
         if result.status == "diverged" and not self.again:
-            self.say(f"{planned}: diverged before ({result.reason}); --again trains it anew")
+            self.say(f"{planned}: diverged before ({result.reason}); --again trains it again")
             return "diverged"
         if result.status == "diverged":
             _start_anew(folder)
@@ -128,7 +128,7 @@ class Runner:
             with Journal(folder.journal) as journal:
                 return self._work(planned, folder, parent, journal)
         except KeyboardInterrupt:
-            self.say(f"{planned}: interrupted; the same command goes on from here")
+            self.say(f"{planned}: interrupted; the same command continues from here")
             raise
         except StopRun as reason:
             if folder.result().status not in FINAL:
@@ -136,7 +136,7 @@ class Runner:
             self.say(f"{planned}: {reason}")
             return "stopped"
         except Exception as error:
-            # By name, for torch is not imported just to find out that nothing was trained.
+            # By name, so that torch need not be imported here.
             diverged = type(error).__name__ == "Diverged"
             return self._broken(planned, folder, "diverged" if diverged else "failed", error)
 
@@ -150,7 +150,7 @@ class Runner:
             else:
                 self._train(planned, folder, parent, on_log)
                 if folder.result().status not in FINAL:
-                    self.say(f"{planned}: stopped; the same command goes on from here")
+                    self.say(f"{planned}: stopped; the same command continues from here")
                     return "stopped"
         for evaluation in planned.evaluations:
             if not folder.has_evaluation(evaluation.identity):
@@ -166,7 +166,7 @@ class Runner:
         return parent.model_file if ready else None
 
     def _describe(self, planned: PlannedRun, folder: RunFolder) -> None:
-        """What is asked for and where it runs; a run that resumes elsewhere lists both."""
+        """Write config.json and environment.json, which also lists where a run resumes."""
         folder.check()
         now = describe_environment(device=self.device, threads=self.threads)
         first = folder.environment()
@@ -176,7 +176,7 @@ class Runner:
             resumed = [*first.resumed, now]
             folder.write("environment.json", first.model_copy(update={"resumed": resumed}))
         if folder.config():
-            return  # also where shipped weights are those of a run that was trained here
+            return  # of an earlier call, or of the run here that made the shipped weights
         folder.write("config.json", planned.asked())
 
     def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[Logged], None]:
@@ -197,12 +197,12 @@ class Runner:
         """Train to the end, or until the time is up."""
         if result_of_weights := _result_of_weights(folder):
             folder.write("result.json", result_of_weights)
-            self.say(f"{planned}: its weights say that it was trained to the end")
+            self.say(f"{planned}: already trained; restored result.json from its weights")
             return
         folder.write("result.json", RunResult(status="running", reason=None))
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
-        self.say(f"{planned}: {'goes on' if folder.journal.stat().st_size else 'starts'}")
+        self.say(f"{planned}: {'resumes' if folder.journal.stat().st_size else 'starts'}")
         result = (self.train or core_train(self.threads))(
             planned.config,
             corpus,
@@ -227,13 +227,13 @@ class Runner:
         config = planned.config
         share = math.ceil(config.batch_size / ranks().world)
         needed = training_bytes(config.model, config.data.segment_seconds, share)
-        there = memory_of(self.device) // self.sharing
-        if MARGIN * needed <= there:
+        available = memory_of(self.device) // self.sharing
+        if MARGIN * needed <= available:
             return False
         share_of = f" for each of {self.sharing}" if self.sharing > 1 else ""
         self.say(
             f"{planned}: a step would keep {needed / 2**30:.0f} GiB, {self.device} has "
-            f"{there / 2**30:.0f} GiB{share_of}: recomputes instead, with equal results"
+            f"{available / 2**30:.0f} GiB{share_of}: recomputes instead, with equal results"
         )
         return True
 
@@ -247,23 +247,24 @@ class Runner:
         self,
         planned: PlannedRun,
         folder: RunFolder,
-        asked: PlannedEvaluation,
+        evaluation: PlannedEvaluation,
         on_log: Callable[[Logged], None],
     ) -> None:
-        """Score into a folder aside, which resumes, and takes its final name when complete."""
+        """Score into a partial folder, which can be resumed and is renamed when complete."""
         from tisdiss.evaluate import JOURNAL
 
-        corpus = self.corpora.open(asked.data, planned.config.model.n_src)
-        scored = getattr(corpus, asked.config.split)
-        _check_manifest("scored mixtures", scored.manifest_hash, asked.test_manifest)
-        final = folder.evaluation(asked.identity)
-        aside = final.with_name(f".{final.name}.partial")
+        config = evaluation.config
+        corpus = self.corpora.open(evaluation.data, planned.config.model.n_src)
+        mixture_set = getattr(corpus, config.split)
+        _check_manifest("scored mixtures", mixture_set.manifest_hash, evaluation.test_manifest)
+        final = folder.evaluation(evaluation.identity)
+        partial = final.with_name(f".{final.name}.partial")
         shutil.rmtree(final, ignore_errors=True)
-        aside.mkdir(parents=True, exist_ok=True)
-        self.say(f"{planned}: evaluates{_depths(asked)} on {corpus.source.name}")
+        partial.mkdir(parents=True, exist_ok=True)
+        self.say(f"{planned}: evaluates{_depths(evaluation)} on {corpus.source.name}")
         evaluate = self.evaluate or _core_evaluate()
-        evaluate(folder.model_file, corpus, asked.config, aside, device=self.device, on_log=on_log)
-        means, mixtures = mean_by_depth(aside / "scores.parquet")
+        evaluate(folder.model_file, corpus, config, partial, device=self.device, on_log=on_log)
+        means, mixtures = mean_by_depth(partial / "scores.parquet")
         for n_re, metrics in means.items():
             on_log(
                 {
@@ -271,27 +272,27 @@ class Runner:
                     "step": n_re,
                     "epoch": 0,
                     "metrics": metrics,
-                    "evaluation": asked.identity,
+                    "evaluation": evaluation.identity,
                 }
             )
-        written = aside / "evaluation.json"
-        about = read_if_there(written, Evaluation, way_out=RUN_WAY_OUT) or Evaluation()
+        record = partial / "evaluation.json"
+        about = read_if_there(record, Evaluation, way_out=RUN_WAY_OUT) or Evaluation()
         document = about.plain() | {
-            "identity": asked.identity,
+            "identity": evaluation.identity,
             "train_identity": planned.identity,
-            "config": asked.config.model_dump(mode="json"),
-            "test_manifest": asked.test_manifest,
+            "config": config.model_dump(mode="json"),
+            "test_manifest": evaluation.test_manifest,
             "corpus": corpus.source.name,
             "mixtures": mixtures,
         }
-        write_atomic(written, json_text(document))
-        (aside / JOURNAL).unlink(missing_ok=True)
-        aside.rename(final)
+        write_atomic(record, json_text(document))
+        (partial / JOURNAL).unlink(missing_ok=True)
+        partial.rename(final)
 
     def _broken(
         self, planned: PlannedRun, folder: RunFolder, status: Broken, error: Exception
     ) -> Outcome:
-        """Keep the reason beside the run; finished weights stay finished."""
+        """Save the reason in the run folder; a finished training stays finished."""
         if self.on_error:
             self.on_error(error)
         reason = reason_of(error)
@@ -303,24 +304,24 @@ class Runner:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in one paragraph, and a way out where there is a usual one."""
+    """An error in one paragraph, with the usual way out if there is one."""
     name = type(error).__name__
-    if name == "OutOfMemoryError":  # torch's, by name as above
+    if name == "OutOfMemoryError":  # torch's, which need not be imported
         first = str(error).partition(". ")[0]
         return f"{name}: {first}; use --recompute, --processes N or a smaller batch_size"
     return f"{name}: {error}"
 
 
-def _depths(asked: PlannedEvaluation) -> str:
-    depths = ", ".join(str(n_re) for n_re in asked.config.n_re)
+def _depths(evaluation: PlannedEvaluation) -> str:
+    depths = ", ".join(str(n_re) for n_re in evaluation.config.n_re)
     return f" N_re {depths}" if depths else ""
 
 
-def _check_manifest(what: str, found: str, planned: str) -> None:
-    if found != planned:
+def _check_manifest(mixtures: str, present: str, planned: str) -> None:
+    if present != planned:
         raise ValueError(
-            f"the {what} changed since the plan was made ({short(planned)} then, {short(found)} "
-            "now): `tisdiss run` with the study plans again"
+            f"the {mixtures} changed since the plan was made ({short(planned)} then, "
+            f"{short(present)} now): `tisdiss run` with the study plans again"
         )
 
 
@@ -330,7 +331,7 @@ def _lacks_weights(planned: PlannedRun, folder: RunFolder) -> bool:
 
 
 def _same_place(a: Environment, b: Environment) -> bool:
-    """Whether two descriptions say the same, but for what came after."""
+    """Whether two environments are equal, apart from `resumed`."""
     return a.model_dump(exclude={"resumed"}) == b.model_dump(exclude={"resumed"})
 
 
@@ -339,10 +340,10 @@ def _result(status: Status, reason: str, training: Mapping[str, Any]) -> RunResu
 
 
 def _result_of_weights(folder: RunFolder) -> RunResult | None:
-    """The result of a training whose result.json was lost; None where it has to go on."""
+    """The result of a finished training, from its weights; None if it is not finished."""
     try:
         about = Origin.model_validate_json(read_metadata(folder.model_file)["about"])
-    except (KeyError, ValueError):  # no weights yet, or none that can be read
+    except (KeyError, ValueError):  # no weights yet, or unreadable ones
         return None
     if about.identity != folder.identity or about.training is None:
         return None
@@ -350,7 +351,7 @@ def _result_of_weights(folder: RunFolder) -> RunResult | None:
 
 
 def _start_anew(folder: RunFolder) -> None:
-    """Forget the checkpoints of a diverged attempt; its journal is kept under another name."""
+    """Delete the checkpoints of a diverged attempt and rename its journal."""
     shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
     attempts = len(list(folder.path.glob("events.diverged-*.jsonl")))
     if folder.journal.is_file():
@@ -359,7 +360,7 @@ def _start_anew(folder: RunFolder) -> None:
 
 
 def about_weights(planned: PlannedRun) -> Origin:
-    """What a file of weights says about its origin; `shipped_weights.read_shipped` reads it."""
+    """The origin of weights for their metadata; `shipped_weights.read_shipped` reads it."""
     return Origin(
         identity=planned.identity,
         data_manifest=planned.data_manifest,

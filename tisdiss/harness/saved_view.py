@@ -1,7 +1,7 @@
-"""A study's view in MLflow: its runs alone, the best first, with labels and scores as columns.
+"""A study's view in MLflow: only its runs, the best first, with labels and scores as columns.
 
-MLflow's table shows neither metrics nor tags unless they are chosen. A view that is saved as a tag
-of the experiment chooses them, and is in the list of views that MLflow offers.
+MLflow's table shows metrics and tags only if they are selected. A view that is saved as a tag of
+the experiment selects them, and appears in MLflow's list of views.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = (
     "params.`model.n_re`",
     "params.`seed`",
 )
-"""As MLflow's pages name them, in their order."""
+"""The columns in order, by their names in MLflow's pages."""
 
 
 def saved_view(study: str) -> tuple[str, str]:

@@ -1,9 +1,9 @@
-"""`tisdiss search`: Optuna proposes settings, runs try them, run folders remember.
+"""`tisdiss search`: Optuna proposes settings, and each trial is a run.
 
 A trial is planned, trained and evaluated (on the validation mixtures, never on the test set) like
-the row of a study. So settings that were run before, by whatever study, return their stored value
-at once; and a search that was killed resumes, the interrupted training included. Several processes
-or machines work on one search when they share its storage and the folder of runs.
+the row of a study. Settings that any study has run before therefore return their stored value at
+once, and a killed search resumes, with the interrupted training. Several processes or machines can
+work on one search if they share its storage and the runs folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tried:
-    """How a trial ended: values in the order of the objectives, None where it has none."""
+    """A trial that ended: values are in the order of the objectives, None if it has none."""
 
     number: int
     state: str
@@ -55,7 +55,7 @@ def search(
     trials: int | None = None,
     track: bool = True,
 ) -> list[Tried]:
-    """Go on with a search until it has its trials; all of them, the oldest first.
+    """Continue a search until it has its trials; returns all of them, the oldest first.
 
     `storage` is a database URL, or a file; None: `<runs>/searches/<name>.journal`.
     """
@@ -63,20 +63,20 @@ def search(
     with open_store(spec, profile, runner.runs_dir, storage, runner.say) as study:
         while len(_counted(study)) < (trials or spec.trials):
             trial = study.ask()
-            with _refused(study, trial, runner.say):
+            with _failing(study, trial, runner.say):
                 _Trial(spec, profile, runner, study, trial, track).work()
             _save(study, spec, profile, runner.runs_dir)
-        _save(study, spec, profile, runner.runs_dir)  # a killed call may have missed its last
+        _save(study, spec, profile, runner.runs_dir)  # a killed call may not have saved its last
         return tried(study)
 
 
 def tried(study: Study) -> list[Tried]:
-    """Every trial that has ended and belongs to a run."""
+    """Every trial that has ended."""
     return [_tried(trial) for trial in study.trials if trial.state.is_finished()]
 
 
 def best(results: Sequence[Tried], objectives: Sequence[str]) -> list[Tried]:
-    """The trials that no other one beats in every objective: one, or the Pareto front."""
+    """The trials that no other one dominates: one, or the Pareto front."""
     signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
 
     def beats(one: Tried, other: Tried) -> bool:
@@ -89,7 +89,7 @@ def best(results: Sequence[Tried], objectives: Sequence[str]) -> list[Tried]:
 
 
 class _Trial:
-    """One proposal of settings and the run that tries it."""
+    """One proposal of settings, and its run."""
 
     def __init__(
         self, spec: Search, profile: str, runner: Runner, study: Study, trial: Trial, track: bool
@@ -110,32 +110,32 @@ class _Trial:
         trial.set_user_attr("identity", self.planned.identity)
 
     def work(self) -> None:
-        """Run it, and tell Optuna."""
+        """Run it, and report the result to Optuna."""
         from optuna.trial import TrialState
 
         save_plan(self.plan, self.runner.runs_dir)
         folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
-        # As a word for people and MLflow; a run that another study made first keeps its own.
+        # The kind is for people and MLflow; a run that another study made first keeps its own.
         trial_run = self.planned.model_copy(update={"kind": "trial"})
         outcome, errors = "stopped", list[Exception]()
-        if not self._hopeless(folder):
+        if not self._is_pruned(folder):
             runner = replace(self.runner, watch=self._watch, on_error=errors.append)
             outcome = runner.run(trial_run)
         if outcome in ("done", "skipped"):
             self.study.tell(self.trial, self._values(folder))
         elif outcome == "stopped":
             self.study.tell(self.trial, state=TrialState.PRUNED)
-        elif outcome == "held":  # by somebody else, who will finish it: it says nothing
+        elif outcome == "held":  # another process will finish it, so the trial has no result
             self.study.tell(self.trial, state=TrialState.FAIL)
         else:
             reason = folder.result().reason or outcome
-            if errors:  # finished weights stay finished when their evaluation fails
+            if errors:  # a finished training has no reason if its evaluation fails
                 reason = f"{type(errors[-1]).__name__}: {errors[-1]}"
             self.trial.set_user_attr("reason", reason)
             self.study.tell(self.trial, state=TrialState.FAIL)
         if self.track and outcome != "held":
             show_in_mlflow(self.runner.runs_dir, self.planned.identity, self.runner.say)
-        self.runner.say(f"trial {self.trial.number}: {outcome} {_said(self.params)}")
+        self.runner.say(f"trial {self.trial.number}: {outcome} {_text(self.params)}")
 
     def _values(self, folder: RunFolder) -> list[float]:
         model = self.planned.config.model
@@ -147,12 +147,12 @@ class _Trial:
         }
         return [values[name] for name in self.spec.objectives]
 
-    def _hopeless(self, folder: RunFolder) -> bool:
-        """Tell Optuna what an unfinished run has reached before; whether it is to be pruned."""
+    def _is_pruned(self, folder: RunFolder) -> bool:
+        """Report an unfinished run's earlier validation scores to Optuna; whether it prunes it."""
         if not self._prunes or folder.has_evaluation(self.evaluation):
             return False
-        reached = [e for e in read_journal(folder.journal) if _is_validated(e)]
-        return any(self._report(event) for event in reached)
+        events = [e for e in read_journal(folder.journal) if _is_validated(e)]
+        return any(self._report(event) for event in events)
 
     @property
     def _prunes(self) -> bool:
@@ -171,8 +171,8 @@ class _Trial:
 
 
 @contextmanager
-def _refused(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator[None]:
-    """Settings that contradict each other fail their trial; the first trial's mistake is raised."""
+def _failing(study: Study, trial: Trial, say: Callable[[str], None]) -> Iterator[None]:
+    """Fail a trial whose settings contradict each other; raise if no trial had valid ones yet."""
     from optuna.trial import TrialState
 
     try:
@@ -194,7 +194,7 @@ def _is_validated(event: Event) -> bool:
 
 
 def _propose(trial: Trial, name: str, span: Span) -> Any:
-    """A value of the span; numbers have three digits, so that equal settings can meet."""
+    """A value of the span; numbers have three digits, so that equal settings can recur."""
     if span.low is None or span.high is None:
         return trial.suggest_categorical(name, list(span.choices or span.options))
     if isinstance(span.low, int) and isinstance(span.high, int):
@@ -203,11 +203,11 @@ def _propose(trial: Trial, name: str, span: Span) -> Any:
     return float(f"{value:.3g}")
 
 
-# --- what became of the trials ------------------------------------------------------------------
+# --- results of trials --------------------------------------------------------------------------
 
 
 def _counted(study: Study) -> list[FrozenTrial]:
-    """Trials that say something: complete, pruned, or failed by themselves."""
+    """Trials with a result: complete, pruned, or failed for a reason of their own."""
     from optuna.trial import TrialState
 
     ended = study.get_trials(deepcopy=False)
@@ -225,7 +225,7 @@ def _tried(trial: FrozenTrial) -> Tried:
 
 
 def _save(study: Study, spec: Search, profile: str, runs_dir: Path) -> None:
-    """The trials as a file, from which analysis draws them."""
+    """Write the trials to the file that analysis reads."""
     results = tried(study)
     document = {
         "search": spec.search,
@@ -239,5 +239,5 @@ def _save(study: Study, spec: Search, profile: str, runs_dir: Path) -> None:
     write_atomic(Path(runs_dir) / "searches" / f"{spec.search}.{profile}.json", json_text(document))
 
 
-def _said(params: Params) -> str:
+def _text(params: Params) -> str:
     return ", ".join(f"{name}={value}" for name, value in params.items())

@@ -1,7 +1,7 @@
-"""Where a search remembers its trials: a journal beside the runs, or a database for many machines.
+"""Storage of a search's trials: a journal beside the runs, or a database for several machines.
 
-Whatever ends a search, the next call goes on: the journal's lock is the kernel's, a line that was
-torn is cut off before the next is written, and trials whose process is gone are tried again.
+However a search ends, the next call continues it: the kernel locks the journal, an incomplete line
+is cut off before the next is written, and trials whose process is gone are repeated.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 ABANDONED_SECONDS = 600.0
-"""A trial of another machine that nobody works on for so long was abandoned."""
+"""Age from which a trial of another machine counts as abandoned if its run is not held."""
 STALE_SECONDS = 30.0
-"""A lock of Optuna's own that is older was left by a process that was killed."""
+"""Age from which a lock file of Optuna's own counts as left by a killed process."""
 
 
 @contextmanager
 def open_store(
     spec: Search, profile: str, runs_dir: Path, storage: str | None, say: Say
 ) -> Iterator[Study]:
-    """The study of a search, with its first trials waiting and abandoned ones given up.
+    """The study of a search, with its first trials enqueued and abandoned ones given up.
 
-    ConnectionError, with the way out, where the storage gives up, now or while the block runs.
+    Raises ConnectionError, with the way out, if the storage fails, also while the block runs.
     """
     searches = Path(runs_dir) / "searches"
-    named = storage or str(searches / f"{spec.search}.journal")
+    address = storage or str(searches / f"{spec.search}.journal")
     way_out = "or name one with --storage that MLflow does not use; finished runs keep their scores"
-    with _quiet(), answering("search storage", named, way_out):
-        study = _study(spec, profile, _storage(named, say))
+    with _quiet(), answering("search storage", address, way_out):
+        study = _study(spec, profile, _storage(address, say))
         with alone(searches / f".{spec.search}.lock", f"the start of {spec.search}", say):
             _reclaim(study, runs_dir, say)
             for params in spec.first:
@@ -59,7 +59,7 @@ def open_store(
 
 
 def sign(trial: Trial) -> None:
-    """Tell in a trial which process works on it."""
+    """Record in a trial the process that works on it."""
     process = psutil.Process()
     who = {"host": socket.gethostname(), "pid": process.pid, "born": process.create_time()}
     for key, value in who.items():
@@ -78,14 +78,14 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _study(spec: Search, profile: str, kept: BaseStorage) -> Study:
+def _study(spec: Search, profile: str, storage: BaseStorage) -> Study:
     import optuna
 
     name = f"{spec.search}.{profile}"
-    there = [s.study_name for s in optuna.get_all_study_summaries(kept)]
-    done = len(optuna.load_study(study_name=name, storage=kept).trials) if name in there else 0
+    names = [s.study_name for s in optuna.get_all_study_summaries(storage)]
+    done = len(optuna.load_study(study_name=name, storage=storage).trials) if name in names else 0
     return optuna.create_study(
-        storage=kept,
+        storage=storage,
         study_name=name,
         directions=[OBJECTIVES[objective] for objective in spec.objectives],
         sampler=optuna.samplers.TPESampler(
@@ -96,21 +96,24 @@ def _study(spec: Search, profile: str, kept: BaseStorage) -> Study:
     )
 
 
-def _storage(named: str, say: Say) -> BaseStorage:
+def _storage(address: str, say: Say) -> BaseStorage:
     from optuna.storages import JournalStorage, RDBStorage
 
-    if "://" in named:
-        address = database(named)
+    if "://" in address:
+        address = database(address)
         check_answer(address)
         return RDBStorage(address)
-    return JournalStorage(_journal(Path(named), say))
+    return JournalStorage(_journal(Path(address), say))
 
 
 # --- the journal --------------------------------------------------------------------------------
 
 
 class JournalLock:
-    """Optuna's interface. Held while lines are appended: an unfinished one has a dead writer."""
+    """A lock with Optuna's interface, held while lines are appended.
+
+    An incomplete line is therefore from a killed writer, and is cut off.
+    """
 
     def __init__(self, journal: Path, say: Say):
         self.journal, self.say = journal, say
@@ -128,7 +131,7 @@ class JournalLock:
 
 
 def _journal(path: Path, say: Say) -> JournalFileBackend:
-    """Optuna's journal of trials; DamagedError for one that was damaged."""
+    """Optuna's journal of trials; DamagedError if it was damaged."""
     from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +141,7 @@ def _journal(path: Path, say: Say) -> JournalFileBackend:
 
 
 def _remove_leftovers(journal: Path) -> None:
-    """Locks of Optuna's own, which this project does not use, outlive a process that is killed."""
+    """Delete lock files of Optuna's own kind, which we do not use and which outlive a kill."""
     for path in journal.parent.glob(f"{escape(journal.name)}.lock*"):
         if time.time() - os.lstat(path).st_mtime > STALE_SECONDS:
             path.unlink(missing_ok=True)
@@ -148,23 +151,23 @@ def _remove_leftovers(journal: Path) -> None:
 
 
 def _reclaim(study: Study, runs_dir: Path, say: Say) -> None:
-    """Give up trials whose process is gone, and try their settings again: the runs resume."""
+    """Fail trials whose process is gone, and enqueue their settings again; their runs resume."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if _alive(trial, runs_dir):
             continue
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        # One that was killed before it took all its values has them still among those it was given.
+        # A trial that was killed before it took its values may still have them as fixed ones.
         if params := {**trial.system_attrs.get("fixed_params", {}), **trial.params}:
             study.enqueue_trial(params)
-        say(f"trial {trial.number}: its process is gone; it is tried again")
+        say(f"trial {trial.number}: its process is gone; it is repeated")
 
 
 def _alive(trial: FrozenTrial, runs_dir: Path) -> bool:
     attributes = trial.user_attrs
     if attributes.get("host") == socket.gethostname():
-        return _is_there(attributes.get("pid", 0), attributes.get("born"))
+        return _is_running(attributes.get("pid", 0), attributes.get("born"))
     identity = attributes.get("identity")
     if identity and is_held(RunFolder.of(runs_dir, identity).lock_file):
         return True
@@ -172,7 +175,7 @@ def _alive(trial: FrozenTrial, runs_dir: Path) -> bool:
     return time.time() - began.timestamp() < ABANDONED_SECONDS
 
 
-def _is_there(pid: int, born: float | None) -> bool:
+def _is_running(pid: int, born: float | None) -> bool:
     """Whether a process lives; `born` guards against a recycled process id."""
     try:
         now = psutil.Process(pid).create_time()

@@ -1,11 +1,11 @@
-"""Runs of a plan on a Slurm cluster, through submitit: the second engine, beside `launch.py`.
+"""Executes the runs of a plan on a Slurm cluster, through submitit.
 
-What became of a run is read from its folder and from the file in which its worker leaves the exit
-code; never from submitit's pickles, and never by job number, for Slurm gives numbers out anew after
-a crash of its controller. Children are submitted when their parents are finished.
+The outcome of a run is read from its folder and from the file with its worker's exit code, never
+from submitit's pickles. Jobs are found by name, never by number, because Slurm may reuse numbers
+after a crash of its controller. Children are submitted when their parents are finished.
 
 Each submission has its own folder, `runs/slurm/<name>/`, on storage that all machines share. The
-name is also the job's, so that a later call of the same command finds what still works.
+name is also the job's, so that a later call of the same command finds its jobs.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import BROKEN
 
 BARREN = ("failed", "diverged", "blocked", "held")
-"""Outcomes that leave nothing for a child to start from."""
+"""Outcomes without weights for a child to start from."""
 CRASHED = -1
 UNKNOWN = Task("UNKNOWN", "")
 SETTLE_SECONDS = 3.0
-"""How long a file may take to be seen on this machine after its job has ended."""
+"""Time for a job's file to appear on this machine after the job has ended."""
 LINGER_SECONDS = 20.0
-"""How long Slurm may not know a job before it counts as lost."""
+"""A job that Slurm does not know for this long may count as lost."""
 
 
 def launch_on_slurm(
@@ -64,12 +64,12 @@ def launch_on_slurm(
     poll_seconds: float = 5.0,
     deadline_seconds: float | None = None,
 ) -> dict[str, Outcome]:
-    """Bring every run of a plan up to date as Slurm jobs; how each ended, by identity.
+    """Bring every run of a plan up to date as Slurm jobs; returns outcomes by identity.
 
-    Interrupted, it leaves the jobs running, and the same command finds them again. After
-    `deadline_seconds` runs whose jobs are still waiting or working are left to themselves.
+    If interrupted, it leaves the jobs in Slurm, and the same command finds them again. So it does
+    after `deadline_seconds`.
     """
-    check_device_name(runner.device)  # whether it is there is known on the nodes alone
+    check_device_name(runner.device)  # only the nodes know whether it exists
     if processes > 1 and settings.gpus not in (0, processes):
         raise ValueError(
             f"processes={processes} with gpus: {settings.gpus}: each process needs its own; make "
@@ -83,7 +83,7 @@ def launch_on_slurm(
 
 
 class _Campaign:
-    """Runs that wait to be submitted, and those that were."""
+    """The runs to submit, and those that were submitted."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class _Campaign:
         self.processes, self.tries, self.track = processes, tries, track
         self.waiting = list(plan.todo)
         self.submitted: dict[str, Submission] = {}
-        self.tried: dict[str, int] = {}
+        self.starts: dict[str, int] = {}
         done = [run for run in plan.runs if run not in self.waiting]
         self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
         place = short(sha256_of(str(runner.runs_dir.resolve())))
@@ -110,7 +110,7 @@ class _Campaign:
         end = time.monotonic() + (deadline_seconds or float("inf"))
         self._adopt()
         try:
-            self._submit_ready()  # refused, it changes nothing
+            self._submit_ready()  # before the plan is saved: a refusal changes nothing
             save_plan(self.plan, self.runner.runs_dir)
             while self.waiting or self.submitted:
                 self._submit_ready()
@@ -131,7 +131,7 @@ class _Campaign:
         return self.outcomes | {identity: "stopped" for identity in open_runs}
 
     def _adopt(self) -> None:
-        """Find what an earlier call has submitted and still waits or works."""
+        """Take over jobs of an earlier call that still wait or run."""
         tasks = tasks_of(self.prefix) or {}
         for name in tasks:
             with suppress(FileNotFoundError):
@@ -175,10 +175,10 @@ class _Campaign:
             executor_of(submission, self.settings).submit_array(jobs)
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
-            return _refused(error, self.runner)
+            return _check_refusal(error, self.runner)
         for planned in ready:
             self.submitted[planned.identity] = submission
-            self.tried[planned.identity] = self.tried.get(planned.identity, 0) + 1
+            self.starts[planned.identity] = self.starts.get(planned.identity, 0) + 1
             self.runner.say(f"{planned}: submitted as {submission.name}")
         return True
 
@@ -201,9 +201,9 @@ class _Campaign:
                 self._ended(self.plan.run(identity), code, task)
 
     def _code_of_ended(self, identity: str, submission: Submission, task: Task) -> int | None:
-        """The exit code of a task that is over, CRASHED if it left none, None if unsure yet.
+        """The exit code of a task that has ended, CRASHED if it left none, None if undecided.
 
-        A job that Slurm has forgotten may still be working: it has crashed when its run is silent.
+        A job that Slurm does not know any more may still work; without a heartbeat it has crashed.
         """
         since = self.ended_since.setdefault(identity, time.monotonic())
         code = submission.code(identity)
@@ -221,22 +221,22 @@ class _Campaign:
         outcome, folder = outcome_of(code), RunFolder.of(self.runner.runs_dir, planned.identity)
         if outcome is None:
             how = f"its job ended ({task.state}) without a result"
-            if self.tried.get(planned.identity, 1) < self.tries:
+            if self.starts.get(planned.identity, 1) < self.tries:
                 self.runner.say(f"{planned}: {how}; it is submitted again and resumes")
                 self.waiting.append(planned)
                 return
             outcome = give_up(folder, f"{how}, {self.tries} times")
-        asked = tuple(evaluation.identity for evaluation in planned.evaluations)
-        if outcome == "done" and folder.state(asked) != "done":
-            outcome = give_up(folder, "its job said done, but its run folder is not complete")
+        evaluations = tuple(evaluation.identity for evaluation in planned.evaluations)
+        if outcome == "done" and folder.state(evaluations) != "done":
+            outcome = give_up(folder, "its job ended as done, but its run folder is not complete")
         self.outcomes[planned.identity] = outcome
         self.runner.say(f"{planned}: {ending(folder, outcome)}")
         if self.track and outcome in ("done", "stopped", *BROKEN):
             show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
 
 
-def _refused(error: Exception, runner: Runner) -> bool:
-    """False if Slurm is away for a while; ValueError if it does not like the settings."""
+def _check_refusal(error: Exception, runner: Runner) -> bool:
+    """Return False if Slurm is temporarily unreachable; raise ValueError if it rejects the jobs."""
     text = " ".join(str(error).split())
     if re.search(r"contact slurm controller|Socket timed out|temporarily", text, re.IGNORECASE):
         runner.say("Slurm's controller does not answer; trying again")

@@ -1,8 +1,8 @@
-"""What one Slurm job is and asks for, and what Slurm says about it; `slurm.py` decides with it.
+"""Slurm jobs: their settings, what they execute, and their states in Slurm.
 
-A job does nothing but start a worker (`worker.py`) with the same arguments as on a laptop, so it
-may be started, requeued or lost at any moment. When Slurm warns it (preemption, time limit) the
-worker saves, and the job is requeued.
+A job only starts a worker (`worker.py`) with the same arguments as on a laptop, so it may be
+started, requeued or lost at any moment. When Slurm warns it (preemption, time limit), the worker
+saves, and the job is requeued.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,:&|-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _ENDED = "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL DEADLINE"
 ENDED = frozenset(_ENDED.split())
-"""States of jobs that will not go on."""
+"""States of jobs that have ended."""
 
 HELD = "HELD"
-"""Our word for a job that Slurm could not launch and has put aside until somebody releases it."""
+"""Our state for a job that Slurm could not launch and holds until a person releases it."""
 
 
 class Task(NamedTuple):
-    """A task of an array, as Slurm sees it."""
+    """The state and the job ID of an array's task in Slurm."""
 
     state: str
     job: str
@@ -52,7 +52,7 @@ NOWHERE = Task("ABSENT", "")
 
 
 class SlurmSettings(FilePart):
-    """What a job asks of the cluster: a small YAML file, `--slurm FILE`."""
+    """The resources of a job, from a small YAML file, `--slurm FILE`."""
 
     partition: Word | None = Field(default=None, description="None: the cluster's default")
     account: Word | None = None
@@ -61,7 +61,7 @@ class SlurmSettings(FilePart):
     minutes: Count = Field(default=240, description="time limit; a run that needs more is requeued")
     memory_gb: Count = 8
     cpus: Count = 2
-    gpus: Annotated[int, Field(ge=0, le=MAX_JOBS)] = Field(default=0, description="of one run")
+    gpus: Annotated[int, Field(ge=0, le=MAX_JOBS)] = Field(default=0, description="per run")
     at_once: Count = Field(default=64, description="runs at a time")
     requeues: Count = Field(default=50, description="how often a run may hit the time limit")
     warn_seconds: Count = Field(default=90, description="warning before the time limit")
@@ -86,7 +86,7 @@ def load_settings(path: Path) -> SlurmSettings:
 
 
 class Job:
-    """What is pickled for a job: the command line of a worker, and nothing else."""
+    """The pickled content of a job: the command line of a worker."""
 
     def __init__(self, command: list[str]):
         self.command = command
@@ -95,12 +95,12 @@ class Job:
     def __call__(self) -> int:
         environment = {**os.environ, "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGUSR2"}
         self.worker = subprocess.Popen(self.command, env=environment, start_new_session=True)
-        while self.worker.poll() is None:  # not `wait`, which a signal handler could not repeat
+        while self.worker.poll() is None:  # not `wait`: its lock would block the signal handler
             time.sleep(0.1)
         return self.worker.returncode
 
     def checkpoint(self) -> Any:
-        """Called when Slurm warns: let the worker save; the job is then requeued."""
+        """Let the worker save, when Slurm warns; the job is then requeued."""
         from submitit.helpers import DelayedSubmission
 
         if self.worker is not None:
@@ -134,12 +134,12 @@ class Submission:
         return self.folder / f"{short(identity)}.code"
 
     def code(self, identity: str) -> int | None:
-        """The exit code that the worker left, None before."""
+        """The exit code that the worker left, None if there is none yet."""
         path = self.code_file(identity)
         return int(path.read_text()) if path.is_file() else None
 
     def task(self, identity: str, tasks: Tasks) -> Task:
-        """What Slurm says of a run's task; NOWHERE if it does not know it (any more)."""
+        """A run's task in Slurm; NOWHERE if Slurm does not know it (any more)."""
         return tasks.get(self.name, {}).get(self.identities.index(identity), NOWHERE)
 
     def write(self) -> None:
@@ -151,32 +151,32 @@ class Submission:
         return cls(folder, read_digits(folder / "runs.json", way_out=way_out))
 
 
-def executor_of(submission: Submission, ours: SlurmSettings) -> Any:
-    """Submits to Slurm, into the submission's folder."""
+def executor_of(submission: Submission, settings: SlurmSettings) -> Any:
+    """An executor that submits to Slurm from the submission's folder."""
     import submitit
 
-    executor = submitit.SlurmExecutor(submission.folder, max_num_timeout=ours.requeues)
-    wanted = {
-        "partition": ours.partition,
-        "account": ours.account,
-        "qos": ours.qos,
-        "constraint": ours.constraint,
-        "gpus_per_node": ours.gpus or None,
+    executor = submitit.SlurmExecutor(submission.folder, max_num_timeout=settings.requeues)
+    options = {
+        "partition": settings.partition,
+        "account": settings.account,
+        "qos": settings.qos,
+        "constraint": settings.constraint,
+        "gpus_per_node": settings.gpus or None,
     }
     executor.update_parameters(
         job_name=submission.name,
-        time=ours.minutes,
-        mem=f"{ours.memory_gb}GB",
-        cpus_per_task=ours.cpus,
-        array_parallelism=ours.at_once,
-        signal_delay_s=ours.warn_seconds,
-        **{key: value for key, value in wanted.items() if value is not None},
+        time=settings.minutes,
+        mem=f"{settings.memory_gb}GB",
+        cpus_per_task=settings.cpus,
+        array_parallelism=settings.at_once,
+        signal_delay_s=settings.warn_seconds,
+        **{key: value for key, value in options.items() if value is not None},
     )
     return executor
 
 
 def tasks_of(prefix: str) -> Tasks | None:
-    """Our tasks that Slurm knows of, also those that ended lately; None if it does not answer."""
+    """Our tasks that Slurm knows, also recently ended ones; None if it does not answer."""
     command = ["squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%j|%K|%T|%i|%r"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -193,5 +193,5 @@ def tasks_of(prefix: str) -> Tasks | None:
 
 
 def cancel(task: Task) -> None:
-    """End a task that is held; one that is gone already is fine."""
+    """Cancel a held task, which may be gone already."""
     subprocess.run(["scancel", task.job], capture_output=True, timeout=60, check=False)

@@ -1,9 +1,9 @@
-"""How fast a study's models are on this machine at every depth, timed in turn.
+"""Times a study's models on this machine at every depth.
 
-Weights do not change a model's speed, so nothing has to be trained first. All rows are timed in
-one process, round by round, so that a machine that slows down meanwhile slows all of them, and
-their factors can be compared; a file holds what was timed together and nothing else. Peak memory
-is measured in a process of its own for each model, as an allocator keeps what it once had.
+Weights do not affect a model's speed, so nothing has to be trained first. All rows are timed in one
+process, round by round, so that a slower phase of the machine affects all of them and their factors
+can be compared. A file only has rows that were timed together. Peak memory is measured in a new
+process for each model, because an allocator keeps freed memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tisdiss.records.run_folder import json_text
 SCHEMA = 1
 
 Point = tuple[ModelConfig, int]
-"""A model, without what only its training uses, and N_re (0 without a reconstructor)."""
+"""A model, without settings that only training uses, and N_re (0 without a reconstructor)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Timing:
     device: str = "cpu"
     threads: int | None = None
     seconds: float = 2.0
-    """Length of the sound."""
+    """Length of the audio."""
     rounds: int = 3
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Timing:
 
 
 def timing_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """Where the factors of a study at a profile lie."""
+    """The file with the factors of a study at a profile."""
     return Path(runs_dir) / "timings" / f"{study}.{profile}.json"
 
 
@@ -96,7 +96,7 @@ def time_plan(
 def time_points(
     points: list[Point], timing: Timing, on_pass: Callable[[int, int], None]
 ) -> dict[Point, list[float]]:
-    """Real-time factors of every point, one a round, after one pass that does not count."""
+    """Real-time factors of every point, one per round, after one warm-up pass."""
     if timing.threads is not None:
         torch.set_num_threads(timing.threads)
     models = {config: _built(config, timing.device) for config, _ in points}
@@ -151,7 +151,7 @@ def _timed(
 
 
 def _at_inference(model: ModelConfig) -> ModelConfig:
-    """The model with the losses of every other one of its shape: they cost training time only."""
+    """The model with uniform training settings, so that models of equal speed are equal."""
     same = {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
     return model.model_copy(update=same | ({"n_re": 1} if model.m_re else {}))
 

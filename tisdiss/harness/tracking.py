@@ -1,10 +1,10 @@
-"""The only writer of MLflow: replays run folders into it, as often as one likes.
+"""The only writer of MLflow: replays run folders into it, which may be repeated at any time.
 
-The run folder is the truth and MLflow a view. A run is looked up by its identity before one is
-made; metrics carry the journal's own times, so what was sent before is not doubled. There is one
-experiment with flat runs, and studies are tags. A curve over N_re is a metric whose step is N_re:
-MLflow then draws Fig. 2 by itself. A store may serve several folders of runs: of equal identities
-each has its own run, and deletes no other's.
+MLflow is only a view of the run folders. A run is looked up by its identity before one is created;
+metrics have the journal's own times, so that nothing is doubled. There is one experiment with flat
+runs, and studies are tags. A curve over N_re is a metric whose step is N_re, so that MLflow draws
+Fig. 2 by itself. A store may serve several runs folders: each has its own MLflow run of an identity
+and never deletes another folder's.
 """
 
 from __future__ import annotations
@@ -43,38 +43,38 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BATCH, BATCH_PARAMS = 1000, 100
-"""The most metrics, and the most params, that MLflow takes at once."""
+"""MLflow's limits on metrics and on params per request."""
 PORT = 5000
 TRAINING = "workflowType=machine_learning"
-"""MLflow has other pages for chats."""
+"""Selects MLflow's pages for training; it has others for chats."""
 NOTHING = "-"
-"""What is said to be in MLflow of that which was never sent."""
+"""Stands for content that was never sent."""
 WAY_OUT = (
     "or name another one with --uri or $MLFLOW_TRACKING_URI; nothing is lost, the next sync sends "
-    "all"
+    "everything"
 )
 
 
 class Links(NamedTuple):
-    """Where MLflow shows a study."""
+    """The addresses of a study's pages in MLflow."""
 
     study: str
     charts: str
     table: str
-    """Its saved view, with labels and scores; it is there after a sync."""
+    """Its saved view, with labels and scores, which a sync makes."""
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What one sync did."""
+    """The result of one sync."""
 
     runs: int
     updated: int
     uri: str
     left: tuple[str, ...] = ()
-    """Runs of the same identities that another folder made, or nobody knows which."""
+    """MLflow runs of the same identities that another or an unknown runs folder made."""
     notes: tuple[str, ...] = ()
-    """What had to be put right."""
+    """Repairs that were made, and files that could not be sent."""
 
     def __str__(self) -> str:
         summary = f"{self.runs} runs in {self.uri}, {self.updated} updated"
@@ -83,18 +83,21 @@ class Synced:
 
 
 def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:
-    """Bring MLflow up to date with the run folders; `only` names some by identity."""
+    """Bring MLflow up to date with the run folders; `only` selects some by identity.
+
+    Raises DamagedError for files that cannot be read, after the other runs were synced.
+    """
     runs_dir = Path(runs_dir)
-    wanted = None if only is None else {short(identity) for identity in only}
+    codes = None if only is None else {short(identity) for identity in only}
     updated, problems = list[bool](), list[str]()
     shown = _members(runs_dir, problems)
-    paths = [path for path in run_folders(runs_dir) if wanted is None or path.name in wanted]
+    paths = [path for path in run_folders(runs_dir) if codes is None or path.name in codes]
     with _open(runs_dir, uri, writes=bool(paths)) as opened:
         store = _Store(opened, origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
                 updated.append(store.sync(_view(path, shown)))
-            except (DamagedError, OSError) as error:  # or a file that may not be read
+            except (DamagedError, OSError) as error:  # OSError: a file may not be read
                 problems.append(str(error))
         store.save_views(shown_studies(runs_dir))
     synced = Synced(
@@ -110,7 +113,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
 
 
 def origin_of(runs_dir: Path) -> str:
-    """Which folder of runs it is, wherever it is moved: kept in it, and in MLflow's runs."""
+    """The name of a runs folder in MLflow, which stays the same when the folder is moved."""
     path = Path(runs_dir) / "origin.txt"
     if not path.is_file():
         place = f"{socket.gethostname()}:{path.parent.resolve()}"
@@ -124,13 +127,13 @@ def _view(path: Path, shown: dict[str, list[Place]]) -> View:
 
 
 def shown_studies(runs_dir: Path) -> list[str]:
-    """The studies and searches whose runs MLflow shows; damaged plans are told elsewhere."""
+    """The studies and searches whose runs MLflow shows; damaged plans are reported elsewhere."""
     plans = saved_plans(runs_dir, damaged=lambda error: None)
     return sorted({plan.study for plan in plans})
 
 
 def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
-    """Which rows of which studies show a run, from the plan files."""
+    """The rows that show each run, by identity, from the plan files."""
     members: dict[str, list[Place]] = {}
     for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
         for row in plan.rows:
@@ -150,7 +153,7 @@ def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[O
     """Our experiment, for one process at a time."""
     root = project_of(runs_dir)
     address = store_address(uri, root)
-    # A fresh sqlite file is destroyed by several processes that create its tables.
+    # Several processes that create the tables of a new sqlite file would destroy it.
     place = sqlite_file(address) or root / DATABASE
     lock = alone(place.with_name(".mlflow.lock"), f"MLflow's store {hidden(address)}")
     with lock, answering("MLflow store", address, WAY_OUT):
@@ -164,13 +167,13 @@ class _Sent(NamedTuple):
     """How much of a run folder is in MLflow; its text is a tag of the run."""
 
     metrics: int = 0
-    words: str = NOTHING
+    tags: str = NOTHING
     files: str = NOTHING
 
     @classmethod
     def of(cls, run: Run) -> _Sent:
         parts = run.data.tags.get(names.TAG_SYNCED, "").split()
-        if len(parts) != len(cls._fields):  # never, or by what sent other values
+        if len(parts) != len(cls._fields):  # never sent, or by another version
             return cls()
         return cls(int(parts[0]), *parts[1:])
 
@@ -180,7 +183,7 @@ class _Sent(NamedTuple):
 
 @dataclass
 class _Store:
-    """The experiment, as a folder of runs writes it."""
+    """The experiment, and the runs folder that writes it."""
 
     opened: Opened
     origin: str
@@ -193,7 +196,7 @@ class _Store:
         return self.opened.client
 
     def sync(self, view: View) -> bool:
-        """Make MLflow's run equal to the folder; False if it was so before."""
+        """Make MLflow's run equal to the folder; False if it was equal before."""
         run = self._find(view) or self._create(view)
         before = _sent(run)
         files = view.files_fingerprint() if self._keeps_files(run) else NOTHING
@@ -207,14 +210,14 @@ class _Store:
         return True
 
     def save_views(self, studies: Iterable[str]) -> None:
-        """Offer a table of each study."""
+        """Save the view of each study."""
         for study in studies:
             key, value = saved_view(study)
             if self.opened.tags.get(key) != value:
                 self.client.set_experiment_tag(self.opened.id, key, value)
 
     def notes(self) -> list[str]:
-        """What could not be kept."""
+        """Why files were not sent."""
         return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
 
     def _create(self, view: View) -> Run:
@@ -228,10 +231,10 @@ class _Store:
         return why is None
 
     def _find(self, view: View) -> Run | None:
-        """The run of this identity: the oldest if a crash made two, none if the folder is another.
+        """The MLflow run of this identity, the oldest if a crash made two; None if there is none.
 
-        A folder that was trained anew, or whose latest evaluation is another one, gets a new run;
-        its old one goes. One that began when ours did is the same run, whoever sent it.
+        If the run was trained again or its latest evaluation is another one, its MLflow run is
+        deleted. An MLflow run with the same start time is the same run, whichever folder sent it.
         """
         query = f"tags.`{names.TAG_IDENTITY}` = '{view.tags[names.TAG_IDENTITY]}'"
         order = ["attributes.start_time ASC"]
@@ -257,7 +260,7 @@ class _Store:
 
 
 def _sent(run: Run) -> _Sent:
-    """What was sent before; files that are gone from their folder count as never sent."""
+    """The content that was sent before; artifacts whose folder is gone count as never sent."""
     sent, folder = _Sent.of(run), local_folder(run.info.artifact_uri)
     gone = folder is not None and not folder.is_dir()
     return sent._replace(files=NOTHING) if gone else sent
@@ -267,8 +270,8 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     run_id = run.info.run_id
-    known = run.data.params
-    params = [Param(key, value) for key, value in view.params.items() if key not in known]
+    present = run.data.params
+    params = [Param(key, value) for key, value in view.params.items() if key not in present]
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in view.tags.items()])
     for start in range(0, len(params), BATCH_PARAMS):
         client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
@@ -281,12 +284,12 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     _send_dataset(client, run_id, view)
     if view.status != "RUNNING":
         client.set_terminated(run_id, view.status, end_time=view.ended)
-    # The name, too, which MLflow keeps once more beside its tag.
+    # The name too, because MLflow keeps it a second time beside its tag.
     client.update_run(run_id, status=view.status, name=view.tags[names.RUN_NAME_TAG])
 
 
 def _send_files(place: str, store: str, view: View) -> None:
-    """To the place itself, for MLflow's client goes on using one that was put right."""
+    """Write to the place directly, because MLflow's client would still use a corrected one."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     repository = get_artifact_repository(place, tracking_uri=store)

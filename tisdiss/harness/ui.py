@@ -1,7 +1,7 @@
-"""`tisdiss ui`: MLflow's own pages on this machine, kept up to date while they are served.
+"""`tisdiss ui`: serves MLflow's pages on this machine, and keeps them up to date.
 
-Trainings do not wait for MLflow: they write run folders, and whoever serves the pages looks into
-them. So a run that goes on is shown, with its state and what it has logged so far.
+Trainings do not wait for MLflow: they write run folders, which the process that serves the pages
+reads. A run in progress is therefore shown with its state and its latest values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REFRESH_SECONDS = 10.0
 
 
 def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
-    """ValueError where the pages cannot be served at a port of this machine."""
+    """Raise ValueError if the pages cannot be served at a port of this machine."""
     if is_server(_address(runs_dir)):
         return
     with socket.socket() as probe:
@@ -35,8 +35,8 @@ def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ValueError(
-                f"port {port} of this machine cannot be used ({error.strerror}): stop what serves "
-                "there, or name another one with --port"
+                f"port {port} of this machine cannot be used ({error.strerror}): stop the program "
+                "that uses it, or name another one with --port"
             ) from error
 
 
@@ -49,7 +49,7 @@ def ui(
 ) -> int:
     """Serve MLflow's pages until interrupted; returns the server's exit code.
 
-    Where the store is a server already, there is nothing to do.
+    If the store is a server, there is nothing to do.
     """
     address = _address(runs_dir)
     if is_server(address):
@@ -62,10 +62,10 @@ def ui(
     }
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
-    # A clean folder: the server imports what lies in its own, such as a file called types.py.
-    with tempfile.TemporaryDirectory() as clean, termination_as_exit():
+    # An empty folder, because the server would import modules from its own, such as a types.py.
+    with tempfile.TemporaryDirectory() as empty, termination_as_exit():
         environment = {**os.environ, **quiet}
-        server = subprocess.Popen(command, cwd=clean, env=environment, start_new_session=True)
+        server = subprocess.Popen(command, cwd=empty, env=environment, start_new_session=True)
         news = News(runs_dir, say)
         try:
             while server.poll() is None:
@@ -79,31 +79,31 @@ def ui(
 
 
 class News:
-    """Brings into MLflow what has changed in a folder of runs since the last look."""
+    """Brings the changes of a runs folder into MLflow."""
 
     def __init__(self, runs_dir: Path, say: Callable[[str], None]):
         self.runs_dir, self.say = Path(runs_dir), say
-        self.seen = time.time()
-        self.at_work: set[str] = set()
-        self.told: set[str] = set()
+        self.since = time.time()
+        self.running: set[str] = set()
+        self.errors: set[str] = set()
 
     def send(self) -> None:
-        """Send it; what goes wrong is said once, for the next look may go well."""
-        look, before = time.time(), self.at_work
-        self.at_work = {p.name for p in run_folders(self.runs_dir) if is_held(p / "lock")}
-        changed = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.seen}
+        """Send the changes since the last call that succeeded; report each error only once."""
+        now, before = time.time(), self.running
+        self.running = {p.name for p in run_folders(self.runs_dir) if is_held(p / "lock")}
+        changed = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.since}
         try:
-            if names := changed | before | self.at_work:
+            if names := changed | before | self.running:
                 sync(self.runs_dir, only=names)
-            self.seen = look
+            self.since = now
         except (OSError, ValueError) as error:
-            if str(error) not in self.told:
-                self.told.add(str(error))
+            if str(error) not in self.errors:
+                self.errors.add(str(error))
                 self.say(f"not up to date: {error}")
 
 
 def _changed(folder: Path) -> float:
-    """When something was last logged, or its state was."""
+    """The time of the last change of a run's settings, journal or result."""
     files = [folder / name for name in ("config.json", "events.jsonl", "result.json")]
     return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
 

@@ -1,7 +1,7 @@
-"""Seeds in rounds until claims are decided: which are trained next, and when to stop.
+"""Trains seeds in rounds until claims are decided.
 
-Analysis says where claims stand (`records/seed_path.py`); this asks for the runs, the most
-promising claim first, and looks again when all claims of a round have their seed.
+Analysis reports the state of claims (`records/seed_path.py`). This module trains the seeds that
+they request, the most promising claim first, and looks again after each round.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tisdiss.harness.runner import Outcome, Runner
 from tisdiss.records.seed_path import ClaimPath, SeedPath
 
 Look = Callable[[], Sequence[SeedPath]]
-"""Where the claims of each study stand, by the runs that are finished."""
+"""Returns the state of each study's claims, from finished runs."""
 Train = Callable[[str, int, Sequence[str]], Mapping[str, Outcome]]
-"""Bring rows of a study up to date at a seed; how each run ended."""
+"""Brings rows of a study up to date at a seed; returns outcomes by identity."""
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """The hours that a person gives, from now on."""
+    """A time limit in hours, from its creation."""
 
     hours: float
     clock: Callable[[], float] = time.monotonic
@@ -35,7 +35,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds, none when it is over."""
+        """The seconds that are left."""
         return max(0.0, self.hours * 3600 - (self.clock() - self.began))
 
     def over(self) -> bool:
@@ -43,12 +43,12 @@ class Deadline:
 
     @property
     def told(self) -> str:
-        """What a command says that ends early."""
+        """The message of a command that ends early."""
         over = f"the {self.hours:g} h are over" if self.over() else "stopped"
-        return f"{over}; the same command goes on from here"
+        return f"{over}; the same command continues from here"
 
     def heeded_by(self, runner: Runner) -> Runner:
-        """The runner, which saves and ends when the time is over."""
+        """The runner, made to save and end when the time is over."""
         return replace(
             runner,
             max_seconds=min(runner.max_seconds, self.left),
@@ -62,17 +62,17 @@ def until_decided(
     deadline: Deadline,
     show: Callable[[Sequence[SeedPath]], object],
 ) -> str:
-    """Train and look until no claim asks for a seed, or why it ended before."""
-    asked: list[tuple[str, ClaimPath]] = []
+    """Train and look until no claim requests a seed; returns why it ended."""
+    requests: list[tuple[str, ClaimPath]] = []
     while True:
         paths = look()
         show(paths)
-        before, asked = asked, _asking(paths)
-        if not asked:
-            return "no claim asks for more seeds"
-        if _seeds(asked) == _seeds(before):
+        before, requests = requests, _requests(paths)
+        if not requests:
+            return "no claim requests more seeds"
+        if _seeds(requests) == _seeds(before):
             return "the last round changed nothing; `tisdiss status` shows its runs"
-        for study, claim in asked:
+        for study, claim in requests:
             if deadline.over():
                 return deadline.told
             assert claim.next_seed is not None
@@ -81,9 +81,9 @@ def until_decided(
                 return deadline.told
 
 
-def _asking(paths: Sequence[SeedPath]) -> list[tuple[str, ClaimPath]]:
+def _requests(paths: Sequence[SeedPath]) -> list[tuple[str, ClaimPath]]:
     return [(path.study, claim) for path in paths for claim in path.open]
 
 
-def _seeds(asked: Sequence[tuple[str, ClaimPath]]) -> set[tuple[str, str, int | None, int]]:
-    return {(study, claim.claim, claim.next_seed, len(claim.looks)) for study, claim in asked}
+def _seeds(requests: Sequence[tuple[str, ClaimPath]]) -> set[tuple[str, str, int | None, int]]:
+    return {(study, claim.claim, claim.next_seed, len(claim.looks)) for study, claim in requests}

@@ -1,4 +1,4 @@
-"""How a run folder looks in MLflow: tags, params, metrics, files. Nothing is sent from here."""
+"""The content of a run folder for MLflow: tags, params, metrics, files. `tracking.py` sends it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.run_record import BROKEN, FINAL, Environment, Event, RunResult, TrainedConfig
 
 NAME_LENGTH = 250
-"""The characters that MLflow's databases keep of a run's name."""
+"""Limit of MLflow's databases on the characters of a run's name."""
 
 
 class Point(NamedTuple):
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 @dataclass
 class View:
-    """How a run folder looks in MLflow."""
+    """The content of a run folder for MLflow."""
 
     tags: dict[str, str]
     params: dict[str, str]
@@ -42,11 +42,11 @@ class View:
     files: dict[str, list[Path]] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Changes when the words do: tags and state."""
+        """A digest of tags and status."""
         return _digest([sorted(self.tags.items()), self.status])
 
     def files_fingerprint(self) -> str:
-        """Changes when a file does."""
+        """A digest of the files' places, sizes and times."""
         stats = [
             (place, path.name, path.stat().st_size, path.stat().st_mtime_ns)
             for place, paths in self.files.items()
@@ -90,7 +90,7 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
 
 
 def _status(folder: RunFolder, result: RunResult) -> str:
-    """MLflow's word for the state: a run that nobody works on is not running, but resumes."""
+    """MLflow's status; an unfinished run that no process works on is KILLED, but can resume."""
     if result.status in FINAL:
         return "FINISHED"
     if result.status in BROKEN:
@@ -129,19 +129,19 @@ def _tags(
 
 
 def _run_name(folder: RunFolder, config: TrainedConfig, places: Sequence[Place]) -> str:
-    """What tells the run from others first, for lists cut names; its code makes it the only one."""
-    label, where = config.name, ""
+    """The label first, because lists cut names; the short identity makes the name unique."""
+    label, study = config.name, ""
     if places:
-        label, where = places[0].label, places[0].study
-    others = len({place.study for place in places} - {where})
-    parts = [f"{where} +{others}" if others else where, f"seed {config.train.seed}"]
+        label, study = places[0].label, places[0].study
+    others = len({place.study for place in places} - {study})
+    parts = [f"{study} +{others}" if others else study, f"seed {config.train.seed}"]
     rest = f" · {' '.join(part for part in parts if part)} · {short(folder.identity)}"
     room = NAME_LENGTH - len(rest)
     return (label if len(label) <= room else label[: room - 1] + "…") + rest
 
 
 def _note(places: Sequence[Place]) -> str:
-    """Markdown: what the run is shown for."""
+    """Markdown about the rows that show the run."""
     lines = [
         f"**{p.study} / {p.row}** ({p.profile}): {p.label}. {p.title}\n\n> {p.claim}"
         for p in places
@@ -150,17 +150,18 @@ def _note(places: Sequence[Place]) -> str:
 
 
 def _latest_evaluation(folder: RunFolder, events: list[Event]) -> str | None:
-    named = [e.evaluation for e in events if e.kind == names.EVENT_DEPTH and e.evaluation]
-    there = [identity for identity in named if folder.has_evaluation(identity)]
-    return there[-1] if there else None
+    identities = [e.evaluation for e in events if e.kind == names.EVENT_DEPTH and e.evaluation]
+    complete = [identity for identity in identities if folder.has_evaluation(identity)]
+    return complete[-1] if complete else None
 
 
 def metrics_of(
     events: list[Event], latest: str | None, depth: int | None = None
 ) -> tuple[list[Point], int]:
-    """Every value once, in the journal's order: where a run resumed, the first of two stays.
+    """Every value once, in the journal's order, and the number of values that are not finite.
 
-    The scores of the `latest` evaluation are cells, too, and at the trained `depth` the score.
+    After a resume, the first of two values stays. The scores of the `latest` evaluation are also
+    table cells, and at the trained `depth` the run's score.
     """
     metrics: dict[tuple[str, int], Point] = {}
     not_finite = 0
@@ -180,7 +181,7 @@ def _values(
     """Metric, step and value of an event; of the latest evaluation also the table's cells."""
     metrics = event.metrics
     if event.kind == names.EVENT_SCORED:
-        return  # one mixture's score: the scores are an artifact
+        return  # scores of single mixtures are in an artifact
     if event.kind != names.EVENT_DEPTH:
         for key, value in metrics.items():
             yield key, event.step, value
@@ -197,7 +198,7 @@ def _values(
 
 
 def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
-    """Files to store, by their folder in MLflow."""
+    """The files to store, by their folder in MLflow."""
     records = ("config.json", "environment.json", "result.json", "error.txt")
     top = [*(folder.path / name for name in records), folder.model_file]
     files = {"": [path for path in top if path.is_file()]}

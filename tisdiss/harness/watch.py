@@ -1,4 +1,4 @@
-"""`tisdiss status --watch`: what works now and how far rows are, drawn anew every few seconds."""
+"""`tisdiss status --watch`: running processes and progress of rows, redrawn every few seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def watch_status(
     seconds: float = REFRESH_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Draw until interrupted; off a terminal, once."""
+    """Draw until interrupted; only once if the output is not a terminal."""
     if not console.is_terminal:
         console.print(_picture(runs_dir, studies))
         return
@@ -48,21 +48,21 @@ def _picture(runs_dir: Path, studies: Sequence[str]) -> Group:
 
 
 def working_table(runs_dir: Path) -> Table:
-    """The runs that a process holds at this moment, with its last sign of life."""
-    table = new_table("at work")
+    """The runs that a process holds now, with the time since its last heartbeat."""
+    table = new_table("running")
     for column in ("run", "process", "silent"):
         table.add_column(column, no_wrap=True)
     for column in ("model", "progress"):
         table.add_column(column, overflow="fold")
     for path in run_folders(runs_dir):
         folder = RunFolder(path, path.name)
-        who = holder(folder.lock_file)
-        if not who:
+        process = holder(folder.lock_file)
+        if not process:
             continue
         table.add_row(
             path.name,
-            f"{who.get('pid', '?')} on {who.get('host', '?')}",
-            _silence(who, silent_seconds(folder.lock_file)),
+            f"{process.get('pid', '?')} on {process.get('host', '?')}",
+            _silence(process, silent_seconds(folder.lock_file)),
             *_model_and_progress(folder),
         )
     return table
@@ -76,7 +76,7 @@ def _model_and_progress(folder: RunFolder) -> tuple[str, str]:
         return "", escape(str(error))
 
 
-def _silence(who: Mapping[str, Any], seconds: float) -> str:
-    if "lease" not in who:
+def _silence(process: Mapping[str, Any], seconds: float) -> str:
+    if "lease" not in process:
         return ""
-    return f"[red]{seconds:.0f} s, hangs[/]" if seconds > who["lease"] else f"{seconds:.0f} s"
+    return f"[red]{seconds:.0f} s, hangs[/]" if seconds > process["lease"] else f"{seconds:.0f} s"

@@ -1,10 +1,10 @@
-"""A process that brings one run of a saved plan up to date: all that any engine ever starts.
+"""A process that brings one run of a saved plan up to date; all engines start this worker.
 
-It resumes what is there, so starting it again is always right. SIGTERM, SIGHUP (a terminal that
-closes) and SIGUSR2 (a batch system's warning) make it save and end. How it ended is its exit code,
-which is also left in a file for starters that cannot see exit codes. An error that would come again
-is a run that failed, with its reason; only what passes is worth another start. Under torchrun
-several of them train one run together.
+It resumes the run, so it may be started again at any time. SIGTERM, SIGHUP (a terminal that closes)
+and SIGUSR2 (a batch system's warning) make it save and end. The exit code has the outcome, and is
+also written to a file for engines that cannot see exit codes. An error that would recur fails the
+run, with its reason; a transient error asks for another start. Under torchrun several workers train
+one run together.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ EXIT_CODES: dict[Outcome, int] = {
     "stopped": 7,
 }
 TRY_AGAIN = 75
-"""Failed with an error that passes, such as a stale file handle."""
+"""Exit code after a transient error, such as a stale file handle."""
 
-_PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENETUNREACH}
+_TRANSIENT = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENETUNREACH}
 
 
 def outcome_of(code: int) -> Outcome | None:
-    """What an exit code means; None if the process crashed, was killed, or asks to be restarted."""
+    """The outcome of an exit code; None if the process crashed, was killed or should restart."""
     meanings = {number: outcome for outcome, number in EXIT_CODES.items() if number}
     return meanings.get(code) if code else "done"
 
@@ -58,7 +58,7 @@ def outcome_of(code: int) -> Outcome | None:
 def command_line(
     plan_file: Path, planned: PlannedRun, runner: Runner, code_file: Path, processes: int = 1
 ) -> list[str]:
-    """How to start a worker for a run, from any folder of any machine that sees the same files."""
+    """The command line of a worker, for any folder and machine that has the same files."""
     options: dict[str, object] = {
         "--runs-dir": runner.runs_dir.resolve(),
         "--root": runner.root.resolve(),
@@ -76,7 +76,7 @@ def command_line(
     line = [sys.executable, "-m"]
     if processes > 1:  # no restarts inside: one layer of retries, the outermost, is enough
         line += ["torch.distributed.run", "--standalone", "--max-restarts", "0"]
-        # Of this machine alone, whose own name need not be known to any name server.
+        # On this machine only, so that its host name need not resolve.
         line += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(processes), "-m"]
     line += ["tisdiss.harness.worker", str(plan_file.resolve()), planned.identity]
     for name, value in options.items():
@@ -91,8 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.code_file:
         options.code_file.unlink(missing_ok=True)  # of an earlier start
     try:
-        with StopSignal() as asked:
-            code = _bring_up_to_date(options, asked)
+        with StopSignal() as stop_signal:
+            code = _bring_up_to_date(options, stop_signal)
     except Exception as error:
         traceback.print_exc()
         code = _code_of(error, options.processes)
@@ -103,38 +103,39 @@ def main(arguments: list[str] | None = None) -> int:
     return code or 0
 
 
-def _bring_up_to_date(given: argparse.Namespace, asked: StopSignal) -> int | None:
-    """The exit code; None on ranks that only help."""
-    if given.parent:
-        _end_with(given.parent)
-    plan = Plan.model_validate_json(given.plan.read_text(encoding="utf-8"))
+def _bring_up_to_date(options: argparse.Namespace, stop_signal: StopSignal) -> int | None:
+    """The exit code; None on all ranks but the first."""
+    if options.parent:
+        _end_with(options.parent)
+    plan = Plan.model_validate_json(options.plan.read_text(encoding="utf-8"))
     errors: list[Exception] = []
     runner = Runner(
-        runs_dir=given.runs_dir,
-        root=given.root,
-        corpora=Corpora(cache=given.cache, speech=given.speech),
-        device=given.device,
-        threads=given.threads,
-        max_seconds=given.max_seconds,
-        again=given.again,
-        recompute=None if given.recompute is None else bool(given.recompute),
-        sharing=given.sharing,
-        lease_seconds=given.lease_seconds,
+        runs_dir=options.runs_dir,
+        root=options.root,
+        corpora=Corpora(cache=options.cache, speech=options.speech),
+        device=options.device,
+        threads=options.threads,
+        max_seconds=options.max_seconds,
+        again=options.again,
+        recompute=None if options.recompute is None else bool(options.recompute),
+        sharing=options.sharing,
+        lease_seconds=options.lease_seconds,
         on_error=errors.append,
     )
-    outcome = _run(asked.heeded_by(runner), plan.run(given.identity), given.processes)
+    planned = plan.run(options.identity)
+    outcome = _run(stop_signal.heeded_by(runner), planned, options.processes)
     if outcome == "failed" and errors:
-        return _code_of(errors[-1], given.processes)
+        return _code_of(errors[-1], options.processes)
     return None if outcome is None else EXIT_CODES[outcome]
 
 
 def _code_of(error: Exception, processes: int) -> int:
-    return TRY_AGAIN if _passes(error, processes) else EXIT_CODES["failed"]
+    return TRY_AGAIN if _is_transient(error, processes) else EXIT_CODES["failed"]
 
 
 def give_up(folder: RunFolder, reason: str) -> Outcome:
-    """Make a run that cannot go on a row with its reason; finished weights stay finished."""
-    with suppress(DamagedError):  # a result that cannot be read stays for who looks into it
+    """Fail a run that cannot continue, with its reason; a finished training stays finished."""
+    with suppress(DamagedError):  # an unreadable result stays for inspection
         if folder.result().status == "running":
             folder.write("result.json", RunResult(status="failed", reason=reason))
     return "failed"
@@ -156,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
     parser.add_argument("--sharing", type=int, default=1)
     parser.add_argument("--recompute", type=int, choices=(0, 1))
-    parser.add_argument("--processes", type=int, default=1, help="that torchrun started for it")
+    parser.add_argument("--processes", type=int, default=1, help="that torchrun started")
     parser.add_argument("--code-file", type=Path, help="where to leave the exit code")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--again", action="store_true")
@@ -164,19 +165,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class StopSignal:
-    """While the block runs these signals are only noted; in other threads than the main one they
-    are as before."""
+    """Records these signals while the block runs instead of acting on them; main thread only."""
 
     NUMBERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
     def __init__(self) -> None:
-        self.came = False
+        self.received = False
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
             for number in self.NUMBERS:
-                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
                     self.before[number] = signal.signal(number, self._note)
         return self
 
@@ -185,21 +185,21 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _note(self, *_: object) -> None:
-        self.came = True
+        self.received = True
 
     def heeded_by(self, runner: Runner) -> Runner:
-        """The runner, which saves and ends once a signal has come.
+        """The runner, made to save and end once a signal was received.
 
-        Outside of the training steps, which ask for themselves, a logged event is the moment.
+        Training steps call `stop`; in other phases, the next logged event ends the run.
         """
 
         def watch(planned: PlannedRun, event: Event) -> None:
             if runner.watch:
                 runner.watch(planned, event)
-            if self.came and event.kind != names.EVENT_TRAIN:
-                raise StopRun("stopped by a signal; the same command goes on from here")
+            if self.received and event.kind != names.EVENT_TRAIN:
+                raise StopRun("stopped by a signal; the same command continues from here")
 
-        return replace(runner, stop=lambda: self.came or runner.stop(), watch=watch)
+        return replace(runner, stop=lambda: self.received or runner.stop(), watch=watch)
 
 
 def _end_with(parent: int) -> None:
@@ -211,18 +211,18 @@ def _end_with(parent: int) -> None:
         raise SystemExit(EXIT_CODES["stopped"])
 
 
-def _passes(error: Exception, processes: int) -> bool:
+def _is_transient(error: Exception, processes: int) -> bool:
     if processes > 1 and isinstance(error, RuntimeError):
         return True  # such as a rank that was lost
-    return isinstance(error, OSError) and error.errno in _PASSING
+    return isinstance(error, OSError) and error.errno in _TRANSIENT
 
 
 # --- several processes, one run -----------------------------------------------------------------
 
 
 def _run(runner: Runner, planned: PlannedRun, processes: int) -> Outcome | None:
-    """The run's outcome; None on ranks that only help."""
-    if processes == 1:  # whatever a launcher has left in the environment
+    """The run's outcome; None on all ranks but the first."""
+    if processes == 1:  # whatever launcher variables the environment has
         return runner.run(planned)
     from tisdiss.machine.ranks import joined, ranks
 
@@ -235,7 +235,7 @@ def _run(runner: Runner, planned: PlannedRun, processes: int) -> Outcome | None:
 
 
 def _lead(runner: Runner, planned: PlannedRun) -> Outcome:
-    """Do what a single process does, and tell the others when to train."""
+    """Do the work of a single process, and tell the other ranks when to train."""
     from tisdiss.machine.ranks import ranks
 
     called = False
@@ -252,7 +252,7 @@ def _lead(runner: Runner, planned: PlannedRun) -> Outcome:
 
 
 def _help(runner: Runner, planned: PlannedRun) -> None:
-    """Train along, and write nothing."""
+    """Train with the first rank, and write nothing."""
     from tisdiss.machine.ranks import ranks
 
     if not ranks().any(False):
