@@ -23,7 +23,6 @@ from matplotlib.patheffects import Normal
 from matplotlib.ticker import MaxNLocator
 
 from tisdiss.analysis.captions import (
-    METRIC_LABELS,
     basis,
     covered,
     dagger,
@@ -36,6 +35,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
+from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import ShownRow, StudyFile
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -73,7 +73,7 @@ class Look(TypedDict):
     lw: NotRequired[float]
 
 
-def depth_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Figure:
+def depth_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
     The band is the interval, of more than two variants told in the legend; the large
@@ -86,7 +86,7 @@ def depth_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri
         axes = figure.add_subplot()
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
         axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
-        axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        axes.set_ylabel(f"{score_label(metric)} [dB]")
         note(figure, plan, curve, absent, above=key_lines(curve, plan))
         legend(figure, handles + keys(curve, plan) + _cost_key(plan))
         settle(figure)
