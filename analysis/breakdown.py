@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.stats import depth_curve
+from tisdiss.records.names import MIXTURE_SI_SNR, SI_SNRI
 
 BINS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -16,7 +17,7 @@ def by_input_level(
     scores: pd.DataFrame,
     *,
     rng: np.random.Generator,
-    metric: str = "si_snri",
+    metric: str = SI_SNRI,
     bins: int = BINS,
 ) -> pd.DataFrame:
     """The mean score at the trained depth by how loud the voice is in its mixture.
@@ -25,15 +26,15 @@ def by_input_level(
     `level` is the middle one of a part. Other columns are those of `stats.depth_curve`.
     """
     trained = _trained(scores)
-    trained = trained[np.isfinite(trained["mixture_si_snr"])]
+    trained = trained[np.isfinite(trained[MIXTURE_SI_SNR])]
     if trained.empty:
         return pd.DataFrame()
-    levels = trained.drop_duplicates(["corpus", "mixture_id", "slot"])["mixture_si_snr"]
+    levels = trained.drop_duplicates(["corpus", "mixture_id", "slot"])[MIXTURE_SI_SNR]
     edges = np.unique(np.quantile(levels, np.linspace(0, 1, bins + 1)))[1:-1]
-    part = np.searchsorted(edges, trained["mixture_si_snr"], side="right")
+    part = np.searchsorted(edges, trained[MIXTURE_SI_SNR], side="right")
     return _curves(trained, pd.Series(part, trained.index), rng, metric).assign(
         level=lambda curve: curve["group"].map(
-            trained["mixture_si_snr"].groupby(part).median().to_dict()
+            trained[MIXTURE_SI_SNR].groupby(part).median().to_dict()
         )
     )
 
@@ -42,7 +43,7 @@ def by_sex(
     scores: pd.DataFrame,
     *,
     rng: np.random.Generator,
-    metric: str = "si_snri",
+    metric: str = SI_SNRI,
 ) -> pd.DataFrame:
     """The mean score at the trained depth of mixtures of the same and of different sexes.
 
@@ -59,7 +60,7 @@ def by_sex(
     return _curves(trained, kind, rng, metric)
 
 
-def change_per_step(scores: pd.DataFrame, *, metric: str = "si_snri") -> pd.DataFrame:
+def change_per_step(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
     """What each further pass changes in a mixture, over mixtures and seeds, in dB.
 
     One line per row and depth but the first: the change since the depth evaluated before

@@ -20,8 +20,6 @@ from tisdiss.records.plan_record import (
     TimedOn,
 )
 
-METRIC_LABELS = {"si_snr": "SI-SNR", "si_snri": "SI-SNRi", "sdr": "SDR", "sdri": "SDRi"}
-
 Filters = Mapping[str, Callable[..., str]]
 """Of a template, by name."""
 

@@ -1,7 +1,6 @@
 """The name of a number in a report: study:row:score, such as table3:l3:si_snri."""
 
-METRICS = ("si_snr", "si_snri", "sdr", "sdri")
-"""Scored per mixture, depth and speaker, in dB; higher is better. NaN means undefined."""
+from tisdiss.records import names
 
 
 def split_cell(cell: str) -> tuple[str, str, str]:
@@ -11,7 +10,7 @@ def split_cell(cell: str) -> tuple[str, str, str]:
         raise ValueError(
             f"{cell!r} is not a cell; one looks like table3:l3:si_snri or fig2a:l1+3:sdri.re6"
         )
-    names = (*METRICS, "params")
-    if parts[1] != "claim" and parts[2].partition(".")[0] not in names:
-        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(names)}")
+    known = (*names.reached(), names.PARAMS)
+    if parts[1] != "claim" and parts[2].partition(".")[0] not in known:
+        raise ValueError(f"{cell}: {parts[2]!r} is not a score; there are {', '.join(known)}")
     return parts[0], parts[1], parts[2]

@@ -63,6 +63,7 @@ from tisdiss.records.expression import (
     rows_of,
 )
 from tisdiss.records.files import DamagedError
+from tisdiss.records.names import SI_SNRI
 from tisdiss.records.plan_record import ClaimPart, ShownRow
 from tisdiss.records.report_record import Status, Verdict
 
@@ -242,7 +243,7 @@ class _Claim:
             scores = self.frames.scores[self.frames.scores["row"] == row]
             if trained == 1 or 1 not in set(scores["n_re"]):
                 continue
-            deep, once = paired(scores, [(row, trained, "si_snri"), (row, 1, "si_snri")]).estimates
+            deep, once = paired(scores, [(row, trained, SI_SNRI), (row, 1, SI_SNRI)]).estimates
             gain = deep - once
             worse = float((gain.values < 0).mean())
             if gain.mean > LEAST_GAIN and worse < MOST_WORSE and not gain.interval()[0] <= 0:

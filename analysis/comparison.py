@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tisdiss.analysis.captions import (
-    METRIC_LABELS,
     basis,
     by_others,
     caveats,
@@ -38,9 +37,9 @@ from tisdiss.analysis.tables import (
     ranks,
     row_millions,
 )
+from tisdiss.records.names import REPORTED, score_label
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile, TableRow
 
-SCORES = ("si_snri", "sdri")
 _YES, _NO = "✓", "×"
 
 
@@ -81,7 +80,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
     columns = [*_marks(lines, plan), _params(lines, plan.at_paper)]
     for role, corpus in plan.scored_on.items():
         group = corpus.label or corpus.source if len(plan.scored_on) > 1 else ""
-        for metric in SCORES:
+        for metric in REPORTED:
             columns += _scores(curves[metric], lines, metric, role, group, plan.at_paper)
     cells = zip(*(column.cells for column in columns), strict=True)
     families = [None, *(_family(line) for line in lines)]
@@ -92,7 +91,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
         name=plan.study,
         heading="Methods",
         corner="Methods",
-        caption=_caption(curves[SCORES[0]], plan, lines),
+        caption=_caption(curves[REPORTED[0]], plan, lines),
         columns=tuple(columns),
         rows=tuple(
             Row(
@@ -191,7 +190,7 @@ def _scores(
         fixed(value) if line.published else text
         for (line, value), text in zip(pairs, ours, strict=True)
     ]
-    label = METRIC_LABELS[metric]
+    label = score_label(metric)
     name = f"{group} {label}".strip()
     ranked = zip(lines, shown if at_paper else ours, strict=True)
     best = ranks([None if line.is_torn(role) else text for line, text in ranked])

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from tisdiss.analysis.captions import METRIC_LABELS, timed_on
+from tisdiss.analysis.captions import timed_on
 from tisdiss.analysis.figures import (
     Look,
     band,
@@ -28,6 +28,7 @@ from tisdiss.analysis.figures import (
     trained_mark,
     uncluttered,
 )
+from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import CostName, ShownRow, StudyFile
 
 COSTS: dict[CostName, tuple[str, float]] = {
@@ -39,7 +40,7 @@ COSTS: dict[CostName, tuple[str, float]] = {
 _WIDE = (7.0, 2.3)
 
 
-def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Figure | None:
+def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) -> Figure | None:
     """Score against multiply-adds and real-time factor, a point per depth; None if both unknown.
 
     Every variant is a line from its first to its last depth: the line above and to the left of
@@ -60,7 +61,7 @@ def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri"
             axes.xaxis.set_minor_formatter(NullFormatter())
             _label_at_least_two(axes)
             axes.set_xlabel(_cost_label(name, plan))
-        panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        panels[0].set_ylabel(f"{score_label(metric)} [dB]")
         shown = [handle for handle in handles if handle] + keys(curve, plan)
         _finish(figure, plan, curve, shown, above=key_lines(curve, plan))
     return figure
@@ -74,7 +75,7 @@ def _label_at_least_two(axes: Axes) -> None:
 
 
 def difficulty_figure(
-    by_level: pd.DataFrame, by_sex: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri"
+    by_level: pd.DataFrame, by_sex: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI
 ) -> Figure | None:
     """Score at the trained depth by input level, and by the sexes in a mixture where known."""
     parts = [part for part in (by_level, by_sex) if not part.empty]
@@ -88,7 +89,7 @@ def difficulty_figure(
             if not line.empty:
                 handles.append(_line(panels[0], line["level"], line, row, look))
         panels[0].set_xlabel("SI-SNR in the mixture [dB]")
-        panels[0].set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        panels[0].set_ylabel(f"{score_label(metric)} [dB]")
         if len(parts) > 1:
             _sexes(panels[1], by_sex, plan)
         _finish(figure, plan, by_level, handles)

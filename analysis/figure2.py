@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tisdiss.analysis.captions import METRIC_LABELS, basis, daggers, escape_figure
+from tisdiss.analysis.captions import basis, daggers, escape_figure
 from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
 from tisdiss.analysis.places import PANELS
+from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import StudyFile
 
 COLUMNS = 4
@@ -22,7 +23,7 @@ Panel = tuple[pd.DataFrame, StudyFile]
 """A study's curve and its plan."""
 
 
-def fig2(panels: Mapping[str, Panel], *, metric: str = "si_snri") -> Figure:
+def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
     """The curves of every study fig2a to fig2h that is given, as (curve, plan) by name.
 
     A panel that was not run is left out and named below; the others keep their letters.
@@ -39,7 +40,7 @@ def fig2(panels: Mapping[str, Panel], *, metric: str = "si_snri") -> Figure:
             axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
             _panel(axes, *panels[study], metric=metric)
             if place % columns == 0:
-                axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+                axes.set_ylabel(f"{score_label(metric)} [dB]")
             if place + columns >= len(there):  # none is below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         figure.supxlabel(_rests_on(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")

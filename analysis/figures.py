@@ -23,7 +23,6 @@ from matplotlib.patheffects import Normal
 from matplotlib.ticker import MaxNLocator
 
 from tisdiss.analysis.captions import (
-    METRIC_LABELS,
     basis,
     covered,
     dagger,
@@ -36,6 +35,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
+from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import ShownRow, StudyFile
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -84,7 +84,7 @@ def depth_figure(
     differences: pd.DataFrame | None = None,
     *,
     against: str = "",
-    metric: str = "si_snri",
+    metric: str = SI_SNRI,
 ) -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
@@ -100,7 +100,7 @@ def depth_figure(
         paired = differences is not None and not differences.empty
         axes, *below = _panels(figure, paired=paired)
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
-        axes.set_ylabel(f"{METRIC_LABELS[metric]} [dB]")
+        axes.set_ylabel(f"{score_label(metric)} [dB]")
         for panel in below:
             _draw_differences(panel, differences, plan, against)
         (below or [axes])[-1].set_xlabel(r"$N_\mathrm{re}$ (inference)")

@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.places import check_planned, check_report, plan_path
 from tisdiss.records.files import DamagedError, JsonObject, read_object
-from tisdiss.records.names import PROVENANCE, SCORES
+from tisdiss.records.names import (
+    MIXTURE_SI_SNR,
+    PROVENANCE,
+    SCORES,
+    SDR,
+    SDRI,
+    SI_SNR,
+    SI_SNRI,
+    reached,
+)
 from tisdiss.records.plan_record import (
     PlanRun,
     ShownRow,
@@ -45,7 +53,7 @@ USABLE = ("done", "imported")
 
 PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
-_SCORED = ("slot", "speaker", "sex", "mixture_si_snr", *METRICS)
+_SCORED = ("slot", "speaker", "sex", MIXTURE_SI_SNR, SI_SNR, SI_SNRI, SDR, SDRI)
 """What every table and figure reads of scores, beside mixture and depth."""
 _ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
 _TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
@@ -81,7 +89,7 @@ class StudyFrames:
     @property
     def undefined(self) -> dict[str, int]:
         """How many scores are not finite, by metric; they count as missing, never as a number."""
-        return {m: int((~np.isfinite(self.scores[m])).sum()) for m in METRICS if m in self.scores}
+        return {m: int((~np.isfinite(self.scores[m])).sum()) for m in reached() if m in self.scores}
 
 
 def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:

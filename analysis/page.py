@@ -14,14 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tisdiss.analysis.captions import (
-    METRIC_LABELS,
-    basis,
-    caveats,
-    fill,
-    pretty,
-    row_label,
-)
+from tisdiss.analysis.captions import basis, caveats, fill, pretty, prose_html, row_label
 from tisdiss.analysis.claims_text import counts, headline, meaning
 from tisdiss.analysis.figures import render
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
@@ -35,6 +28,7 @@ from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject
+from tisdiss.records.names import score_label
 
 FIGURES = {
     "-cost": "Quality against cost",
@@ -151,7 +145,12 @@ def page(
     verdicts = all_verdicts(listed)
     return fill(
         "report.html",
-        {"html": html.escape, "css": _css_class, "numbers": numbers_of},
+        {
+            "html": html.escape,
+            "prose": prose_html,
+            "css": _css_class,
+            "numbers": numbers_of,
+        },
         counts=counts(verdicts),
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_shown(section, say) for section in sections],
@@ -183,7 +182,7 @@ def _shown(section: Section, say: Say) -> dict[str, object]:
         "basis": basis(plan, results.curve),
         "caveats": caveats(plan, results.curve),
         "incomplete": unscored(results.frames),
-        "lead": METRIC_LABELS[results.metrics[0]],
+        "lead": score_label(results.metrics[0]),
         "figure": svgs[""],
         "more": [(name, svgs[key]) for key, name in _further(results).items() if key in svgs],
         "tables": tables_of(results),
@@ -196,14 +195,14 @@ def _shown(section: Section, say: Say) -> dict[str, object]:
 
 def _further(results: Results) -> dict[str, str]:
     """The figures below the first, by what follows the study in their file names."""
-    return {f"-{metric}": METRIC_LABELS[metric] for metric in results.metrics[1:]} | FIGURES
+    return {f"-{metric}": score_label(metric) for metric in results.metrics[1:]} | FIGURES
 
 
 def _described(results: Results, suffix: str) -> str:
     """What a screen reader says of a figure; the numbers are in the table below it."""
     if suffix in FIGURES:
         return f"{results.plan.study}: {FIGURES[suffix].lower()}"
-    label = METRIC_LABELS[suffix[1:] or results.metrics[0]]
+    label = score_label(suffix[1:] or results.metrics[0])
     return f"{results.plan.study}: {label} in dB against N_re at inference, a curve per variant"
 
 
@@ -212,7 +211,7 @@ def _data(sections: Sequence[Section]) -> JsonObject:
     return {
         section.results.plan.study: {
             **_origins(section.results),
-            "metric": METRIC_LABELS[section.results.metrics[0]],
+            "metric": score_label(section.results.metrics[0]),
             "heard": [
                 [asdict(mixture) for mixture in mixtures] for mixtures in section.heard.values()
             ],

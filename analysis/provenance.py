@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tisdiss.analysis.captions import METRIC_LABELS, covered, source_of
+from tisdiss.analysis.captions import covered, source_of
 from tisdiss.analysis.cell import split_cell
 from tisdiss.analysis.frames import PROVENANCE_SCHEMA, read_provenance, run_records
 from tisdiss.analysis.places import check_reported
@@ -21,7 +21,7 @@ from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
-from tisdiss.records.names import PROVENANCE
+from tisdiss.records.names import PROVENANCE, score_label
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
     ReportCell,
@@ -65,7 +65,7 @@ class Answer:
         if self.numbers is not None:
             (low, high), metric = self.numbers.interval, self.cell.split(":")[2].partition(".")[0]
             span = "" if low is None else f" [{low:.2f}, {high:.2f}]"
-            return f"{self.numbers.mean:.2f}{span} dB {METRIC_LABELS[metric]}"
+            return f"{self.numbers.mean:.2f}{span} dB {score_label(metric)}"
         return f"{self.row.params:,} parameters" if self.row else self.quoted
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tisdiss.analysis.captions import (
-    METRIC_LABELS,
     basis,
     covered,
     escape_markdown,
@@ -20,7 +19,6 @@ from tisdiss.analysis.captions import (
     prose_markdown,
     timed_how,
 )
-from tisdiss.analysis.cell import METRICS
 from tisdiss.analysis.claims_text import counts, meaning
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
@@ -37,7 +35,7 @@ from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.records.files import DamagedError
-from tisdiss.records.names import PROVENANCE, SCORES
+from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
 FURTHER = ("-cost", "-difficulty", "-change")
 """What follows the study in the names of the figures beside the curves."""
@@ -123,7 +121,7 @@ def write_study(
 
 def names_of(study: str) -> set[str]:
     """Every name that a file of a study's report can have."""
-    endings = ("", *(f"-{metric}" for metric in METRICS), *FURTHER)
+    endings = ("", *(f"-{metric}" for metric in reached()), *FURTHER)
     figures = {f"{study}{ending}.{form}" for ending in endings for form in FORMATS}
     tables = {f"{name}.{form}" for name in ("table", "depth") for form in ("tex", "md", "csv")}
     return figures | tables | {"numbers.tex", "README.md", f"{study}.ipynb", SCORES, PROVENANCE}
@@ -169,7 +167,8 @@ def compose(
     if not panels:
         raise DamagedError(f"{reports} holds no panel of Fig. 2 that can be read")
     files: dict[str, bytes | str] = {}
-    for metric, suffix in (("si_snri", ""), ("sdri", "-sdri")):
+    for metric in REPORTED:
+        suffix = "" if metric == REPORTED[0] else f"-{metric}"
         curves = {study: (of[metric], plan) for study, (of, plan) in panels.items()}
         for form, data in render(fig2(curves, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
@@ -247,8 +246,8 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         plan=plan,
         basis=basis(plan, curve),
         table=to_markdown(table),
-        label=METRIC_LABELS[metrics[0]],
-        labels=METRIC_LABELS,
+        label=score_label(metrics[0]),
+        labels={name: score_label(name) for name in reached()},
         others=metrics[1:],
         has_interval=curve["low"].notna().any(),
         covered=covered(curve),

@@ -14,11 +14,9 @@ from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve, difference_curve
+from tisdiss.records.names import REPORTED
 from tisdiss.records.plan_record import StudyFile
 from tisdiss.records.report_record import Verdict
-
-METRICS = ("si_snri", "sdri")
-"""What every report shows; the first that the study asks for leads."""
 
 SEED = 0
 """Of every bootstrap, so that a number is the same in a table, a figure and a page."""
@@ -39,7 +37,7 @@ class Results:
     def metrics(self) -> list[str]:
         """The scores that are shown, the study's own first."""
         lead = self.plan.show.y
-        return [lead, *(metric for metric in METRICS if metric != lead)]
+        return [lead, *(metric for metric in REPORTED if metric != lead)]
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:

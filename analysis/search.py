@@ -11,11 +11,12 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from tisdiss.analysis.figures import COLOURS, render, style
 from tisdiss.analysis.inventory import write_own
+from tisdiss.records.names import MACS, SI_SNRI, score_label
 from tisdiss.records.reading import read_as
 from tisdiss.records.search_record import SearchFile
 
-_LABELS = {"si_snri": "validation SI-SNRi [dB]", "macs": "GMAC per second of audio"}
-_SCALES = {"si_snri": 1.0, "macs": 1e-9}
+_LABELS = {SI_SNRI: f"validation {score_label(SI_SNRI)} [dB]", MACS: "GMAC per second of audio"}
+_SCALES = {SI_SNRI: 1.0, MACS: 1e-9}
 
 
 def report_search(
@@ -63,18 +64,18 @@ def search_figure(trials: pd.DataFrame, record: SearchFile) -> Figure:
             _draw_front(axes, complete)
         else:
             _draw_history(axes, complete)
-        axes.set_ylabel(_LABELS["si_snri"])
+        axes.set_ylabel(_LABELS[SI_SNRI])
         counts = f"{len(complete)} trials, {len(trials) - len(complete)} without a value"
         axes.set_title(f"{record.title}\n{counts}; profile {record.profile}, one seed", fontsize=7)
     return figure
 
 
 def _draw_front(axes: Axes, complete: pd.DataFrame) -> None:
-    cost = complete["macs"] * _SCALES["macs"]
-    axes.scatter(cost, complete["si_snri"], s=12, color="0.6", label="trials")
-    front = complete[complete["best"]].sort_values("macs")
+    cost = complete[MACS] * _SCALES[MACS]
+    axes.scatter(cost, complete[SI_SNRI], s=12, color="0.6", label="trials")
+    front = complete[complete["best"]].sort_values(MACS)
     axes.plot(
-        *(front["macs"] * _SCALES["macs"], front["si_snri"]),
+        *(front[MACS] * _SCALES[MACS], front[SI_SNRI]),
         marker="o",
         drawstyle="steps-post",
         color=COLOURS[0],
@@ -84,13 +85,13 @@ def _draw_front(axes: Axes, complete: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(_LABELS["macs"])
+    axes.set_xlabel(_LABELS[MACS])
     axes.legend(loc="upper left")
 
 
 def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
-    axes.scatter(complete["trial"], complete["si_snri"], s=12, color="0.6", label="trials")
-    best = complete["si_snri"].cummax()
+    axes.scatter(complete["trial"], complete[SI_SNRI], s=12, color="0.6", label="trials")
+    best = complete[SI_SNRI].cummax()
     axes.step(complete["trial"], best, where="post", color=COLOURS[0], label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
@@ -99,7 +100,7 @@ def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
 
 def _markdown(trials: pd.DataFrame, record: SearchFile) -> str:
     """The trials, those on the front first, then by SI-SNRi."""
-    ordered = trials.sort_values(["best", "si_snri"], ascending=False, kind="stable")
+    ordered = trials.sort_values(["best", SI_SNRI], ascending=False, kind="stable")
     columns = list(ordered.columns)
     head = [f"# {record.title}", "", f"Profile {record.profile}, one seed.", ""]
     lines = [*head, _line(columns), _line(["---"] * len(columns))]

@@ -6,7 +6,7 @@ Where a sentence names no N_re, it is that of training.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tisdiss.analysis.captions import METRIC_LABELS, cited, on_corpus, pretty, row_label
+from tisdiss.analysis.captions import cited, on_corpus, pretty, row_label
 from tisdiss.analysis.units import Unit, unit_of
 from tisdiss.records import names
 from tisdiss.records.expression import (
@@ -23,6 +23,7 @@ from tisdiss.records.expression import (
     Within,
     statements,
 )
+from tisdiss.records.names import score_label
 from tisdiss.records.plan_record import StudyFile
 
 Labels = Mapping[str, str]
@@ -194,7 +195,7 @@ def _alike(values: Sequence[Value]) -> list[Score]:
 
 
 def _measure(value: Score) -> str:
-    return METRIC_LABELS[value.metric] if isinstance(value, Cell) else _COSTS[value.name]
+    return score_label(value.metric) if isinstance(value, Cell) else _COSTS[value.name]
 
 
 def _noun(value: Score) -> str:
@@ -219,7 +220,7 @@ def _gain(value: Value) -> _Gain | None:
     match value:
         case Combined("-", (Cell(row, metric, (last,)), Cell(other, same, (first,)))):
             if (row, metric) == (other, same):
-                return _Gain(row, METRIC_LABELS[metric], f"from N_re = {first} to {last}")
+                return _Gain(row, score_label(metric), f"from N_re = {first} to {last}")
     return None
 
 

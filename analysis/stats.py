@@ -19,6 +19,7 @@ import pandas as pd
 from tisdiss.analysis.bootstrap import SpeakerBootstrap
 from tisdiss.analysis.cube import Cast, Cube
 from tisdiss.analysis.mixed_model import Design, Spread
+from tisdiss.records.names import SI_SNRI
 
 LEVEL = 0.95
 
@@ -93,7 +94,7 @@ class Estimate:
 
 
 def depth_curve(
-    scores: pd.DataFrame, *, rng: np.random.Generator, metric: str = "si_snri"
+    scores: pd.DataFrame, *, rng: np.random.Generator, metric: str = SI_SNRI
 ) -> pd.DataFrame:
     """The mean score of every row at every depth, with its interval, in dB.
 
@@ -197,7 +198,7 @@ def paired(scores: pd.DataFrame, cells: Sequence[tuple[str, int, str]]) -> Paire
 
 
 def paired_difference(
-    scores: pd.DataFrame, row_a: str, row_b: str, n_re: int, *, metric: str = "si_snri"
+    scores: pd.DataFrame, row_a: str, row_b: str, n_re: int, *, metric: str = SI_SNRI
 ) -> Estimate:
     """Row a minus row b at one depth, over the utterances that are defined in both, in dB.
 

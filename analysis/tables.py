@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.captions import (
-    METRIC_LABELS,
     Filters,
     basis,
     by_others,
@@ -22,6 +21,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.latex import escape_tex, with_letters
+from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 
 MISSING = "--"
@@ -107,7 +107,7 @@ class Table:
         return spans if any(column.group for column in self.columns) else []
 
 
-def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri") -> Table:
+def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) -> Table:
     """Every row of the plan against inference depth, from `stats.depth_curve`.
 
     A row that is not in `curve` has no runs and prints as missing. What others reported follows, in
@@ -137,7 +137,7 @@ def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = "si_snri"
         study_hash=plan.study_hash[:10],
         name=plan.study,
         heading="Variant",
-        corner=f"{METRIC_LABELS[metric]} [dB]",
+        corner=f"{score_label(metric)} [dB]",
         caption=_caption(curve, plan, metric, at_paper),
         columns=tuple(columns),
         rows=tuple(_row(row, c, plan) for row, c in zip(rows, cells, strict=True)),
@@ -231,7 +231,7 @@ def _depth_columns(
         keys = [f"{row.id}.{metric}.re{n_re}" for row in rows]
         cells.append((n_re, texts, spreads, _ranks_by_corpus(rows, texts), keys))
     shape = _shape([text for _, texts, *_ in cells for text in texts])
-    group = f"{METRIC_LABELS[metric]} [dB] at N_re (inference)"
+    group = f"{score_label(metric)} [dB] at N_re (inference)"
     return [
         column(
             f"N_re = {n_re}", str(n_re), texts, spreads, best, group=group, shape=shape, keys=keys
@@ -325,7 +325,7 @@ def half_width(line: pd.Series) -> str | None:
 
 def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> str:
     texts = [
-        f"{METRIC_LABELS[metric]} [dB] by number of reconstructor passes at inference "
+        f"{score_label(metric)} [dB] by number of reconstructor passes at inference "
         f"({', '.join(basis(plan, curve))})."
     ]
     if curve["low"].notna().any():

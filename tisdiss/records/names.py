@@ -19,9 +19,11 @@ class Measure:
     """"module:function", called with estimates and sources, (..., samples) each."""
 
 
+SI_SNR, SDR = "si_snr", "sdr"
+
 MEASURES = {
-    "si_snr": Measure("SI-SNR", "tisdiss.metrics:si_snr"),
-    "sdr": Measure("SDR", "tisdiss.metrics:sdr"),
+    SI_SNR: Measure("SI-SNR", "tisdiss.metrics:si_snr"),
+    SDR: Measure("SDR", "tisdiss.metrics:sdr"),
 }
 """The only list of measures. Each has three columns: its value, such as si_snr; its gain over the
 mixture, such as si_snri; and the mixture's value, such as mixture_si_snr."""
@@ -54,10 +56,14 @@ def score_label(score: str) -> str:
     return gain(MEASURES[score.removesuffix("i")].label)
 
 
+def reached() -> tuple[str, ...]:
+    """Columns of scores.parquet with the scores of estimates, in their order."""
+    return tuple(name for measure in MEASURES for name in (measure, gain(measure)))
+
+
 def score_columns() -> tuple[str, ...]:
     """Columns of scores.parquet with scores, in their order."""
-    of_estimates = [name for measure in MEASURES for name in (measure, gain(measure))]
-    return (*of_estimates, *map(of_mixture, MEASURES))
+    return (*reached(), *map(of_mixture, MEASURES))
 
 
 def table_columns() -> tuple[str, ...]:
@@ -66,9 +72,13 @@ def table_columns() -> tuple[str, ...]:
     return (*place, *score_columns())
 
 
-SI_SNRI = gain("si_snr")
+SI_SNRI = gain(SI_SNR)
 """The default score."""
-SDRI = gain("sdr")
+SDRI = gain(SDR)
+REPORTED = (SI_SNRI, SDRI)
+"""What every report shows; the one that the study asks for leads."""
+MIXTURE_SI_SNR = of_mixture(SI_SNR)
+"""How hard a mixture is: less is harder."""
 MACS = "macs"
 """Multiply-adds of a pass, in claims and searches."""
 PARAMS = "params"

@@ -8,6 +8,7 @@ from tisdiss.data.check.part import Place, look
 from tisdiss.data.layouts import layout_of, stems
 from tisdiss.data.source import SPLITS, Source
 from tisdiss.machine.progress import Progress, silent
+from tisdiss.records.names import SDR, SI_SNR
 
 
 def stats(
@@ -43,8 +44,8 @@ def stats(
             "min_s": min(seconds),
             "mean_s": mean(seconds),
             "max_s": max(seconds),
-            "si_snr": mean([v for m in looked.measured.values() for v in m.si_snr]),
-            "sdr": mean([v for m in looked.measured.values() for v in m.sdr]),
+            SI_SNR: mean([v for m in looked.measured.values() for v in m.si_snr]),
+            SDR: mean([v for m in looked.measured.values() for v in m.sdr]),
         }
     return rows
 

@@ -1,0 +1,67 @@
+"""Links to a study's charts and table, and what runs are called there."""
+
+import json
+from urllib.parse import unquote
+
+from tisdiss.harness.tracking import sync, ui_link, ui_links
+from tisdiss.records import names
+
+
+def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path, write_run, identity):
+    write_run(tmp_path / "runs", study="fig2e")
+    other = write_run(tmp_path / "runs", identity="12" * 32, study="fig2a", status="diverged")
+    sync(tmp_path / "runs")
+    link = ui_link("fig2e", 5001, runs_dir=tmp_path / "runs")
+    experiment = client.get_experiment_by_name(names.EXPERIMENT).experiment_id
+    start, _, query = link.partition("&searchFilter=")
+    assert start == (
+        f"http://127.0.0.1:5001/#/experiments/{experiment}/runs?compareRunsMode=CHART"
+        "&workflowType=machine_learning"
+    )
+    (links,) = ui_links(["fig2e"], 5001, runs_dir=tmp_path / "runs")
+    key = links.table.partition("&viewStateShareKey=")[2]
+    views = client.get_experiment(experiment).tags
+    assert links.charts == link and f"mlflow.sharedViewState.{key}" in views
+    (run,) = client.search_runs([experiment], unquote(query))
+    assert run.data.tags["tisdiss.identity"] == identity
+    (failed,) = client.search_runs([experiment], "attributes.status = 'FAILED'")
+    assert failed.data.tags["tisdiss.identity"] == other.identity
+
+
+def test_a_name_begins_with_the_label_and_is_the_only_one(client, tmp_path, write_run, runs_of):
+    runs_dir = tmp_path / "runs"
+    write_run(runs_dir, label="fine-tuned")
+    write_run(runs_dir, study="other", label="fine-tuned", identity="12" * 32)
+    write_run(runs_dir, study="third", label="wide, " * 60, identity="34" * 32)
+    write_run(runs_dir, study="zoo", identity="34" * 32)
+    sync(runs_dir)
+    called = {run.data.tags["tisdiss.identity"][:2]: run.info.run_name for run in runs_of(client)}
+    assert called["ab"] == "fine-tuned · demo seed 4 · ababababab"
+    assert called["12"] == "fine-tuned · other seed 4 · 1212121212"
+    assert len(called["34"]) == 250
+    assert called["34"].endswith("… · third +1 seed 4 · 3434343434")
+    write_run(runs_dir, label="renamed")
+    sync(runs_dir)
+    assert "renamed · demo seed 4 · ababababab" in {run.info.run_name for run in runs_of(client)}
+    (runs_dir / "plans/demo.smoke.json").unlink()
+    sync(runs_dir)  # no row shows it any more
+    assert "sep1x2-re1x3-l1+3 · seed 4 · ababababab" in {r.info.run_name for r in runs_of(client)}
+
+
+def test_the_table_of_a_study_has_its_runs_and_columns_for_label_and_score(
+    client, tmp_path, write_run, write_evaluation
+):
+    folder = write_run(tmp_path / "runs", label="as published")
+    write_run(tmp_path / "runs", study="other", identity="12" * 32)
+    write_evaluation(folder)
+    sync(tmp_path / "runs")
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
+    view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.demo"])["state"])
+    (run,) = client.search_runs([experiment.experiment_id], view["searchFilter"])
+    kinds = {"tags": run.data.tags, "metrics": run.data.metrics, "params": run.data.params}
+    shown = {}
+    for column in view["selectedColumns"]:
+        kind, _, key = column.partition(".")
+        shown[key.strip("`")] = kinds[kind].get(key.strip("`"))
+    assert shown["tisdiss.label"] == "as published" and run.data.tags["tisdiss.studies"] == "demo"
+    assert shown["test/si_snri"] == 3.0 and shown["model.n_re"] == "3"
