@@ -1,8 +1,8 @@
 """The depth dial: how often the reconstructor runs on a mixture (Sec. 2.1, 3.4).
 
 N_re is fixed or chosen per mixture. Every pass refines the same estimates, so inference can stop
-when a pass changes little (adaptive) or when time is up (anytime). Both take repetitions from
-`TISDiSS.repetitions`, which computes none that is not asked for.
+when a pass changes little (adaptive) or when time is up (anytime). Both take depths from
+`TISDiSS.repetitions`, which computes a depth only when it is requested.
 """
 
 import math

@@ -121,8 +121,8 @@ class Layout:
             for place in self._places(root, other, n_src, mode)[1:]:
                 if place.is_dir():
                     return (
-                        f" in its wav{rate}k/min version; {place.relative_to(root)} is there, which"
-                        " is another one. Make the 8 kHz 'min' version: `tisdiss data prepare`"
+                        f" in its wav{rate}k/min version; {place.relative_to(root)} is another"
+                        " version. Make the 8 kHz 'min' version: `tisdiss data prepare`"
                     )
         return ""
 

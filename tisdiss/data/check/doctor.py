@@ -68,15 +68,16 @@ def _absent(layout: Layout, part: Part) -> Finding:
 
 
 def _check_speakers(layout: Layout, looked: Sequence[Looked]) -> Iterator[Finding]:
-    heard: dict[str, set[str]] = {}
+    speakers: dict[str, set[str]] = {}
     for one in looked:
         voices = {s for name in one.names for s in layout.speakers(name)}
-        heard.setdefault(one.part.split, set()).update(voices)
+        speakers.setdefault(one.part.split, set()).update(voices)
     for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
-        if first not in heard or second not in heard:
+        if first not in speakers or second not in speakers:
             continue
-        shared, check = heard[first] & heard[second], f"speakers of {first} and {second}"
-        text = f"{len(heard[first])} and {len(heard[second])} speakers, {len(shared)} in both"
+        a, b, check = speakers[first], speakers[second], f"speakers of {first} and {second}"
+        shared = a & b
+        text = f"{len(a)} and {len(b)} speakers, {len(shared)} in both"
         by_design = layout.closed and (first, second) == ("train", "val")
         if not shared or by_design:
             yield Finding("PASS", check, text + (", as it is officially" if shared else ""))

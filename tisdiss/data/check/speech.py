@@ -26,9 +26,9 @@ def check_source(source: Source) -> list[Finding]:
         enough = speakers >= 2
         cause = "" if enough else "too few recordings; a mixture needs two speakers"
         findings.append(Finding("PASS" if enough else "FAIL", split, text, cause))
-    heard = {split: {u.speaker for u in source.split(split)} for split in SPLITS}
+    by_split = {split: {u.speaker for u in source.split(split)} for split in SPLITS}
     for first, second in (("train", "test"), ("val", "test"), ("train", "val")):
-        shared, check = heard[first] & heard[second], f"speakers of {first} and {second}"
+        shared, check = by_split[first] & by_split[second], f"speakers of {first} and {second}"
         if shared:
             text = f"{len(shared)} in both: {some(sorted(shared))}"
             findings.append(Finding("WARN", check, text, "too few speakers to keep apart"))
