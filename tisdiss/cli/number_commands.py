@@ -103,7 +103,7 @@ def claims(
     find_studies([study for study in studies or () if not planned(study)])
 
     # with pandas: only for studies that there are
-    from tisdiss.analysis.claims import claims as decide
+    from tisdiss.analysis.claims_of_studies import claims as decide
     from tisdiss.analysis.claims_text import any_failed, to_text
     from tisdiss.analysis.index import all_studies
 
