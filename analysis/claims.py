@@ -19,16 +19,12 @@ of our own row. So `approx(a, b, tolerance)` passes where the whole interval of 
 the tolerance. Where a maximum stands for its best row, the best row is the one whose mean is best.
 """
 
-import os
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from tisdiss.analysis.captions import pretty
 from tisdiss.analysis.compare import (
     LEAST_GAIN,
     MOST_WORSE,
@@ -42,8 +38,7 @@ from tisdiss.analysis.compare import (
     kind_of,
     seeds,
 )
-from tisdiss.analysis.frames import StudyFrames, load_study
-from tisdiss.analysis.places import plan_path
+from tisdiss.analysis.frames import StudyFrames
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
@@ -62,50 +57,12 @@ from tisdiss.records.expression import (
     parse,
     rows_of,
 )
-from tisdiss.records.files import DamagedError
 from tisdiss.records.names import SI_SNRI
 from tisdiss.records.plan_record import ClaimPart, ShownRow
 from tisdiss.records.report_record import Status, Verdict
 
-if TYPE_CHECKING:
-    from tisdiss.study.words import Study
-
-
 _Key = tuple[str, int, str]
 _ByRole = dict[str, tuple[Paired, dict[_Key, Estimate]]]
-
-
-def claims(
-    studies: Sequence[str],
-    profile: str,
-    runs_dir: Path,
-    *,
-    warn: Callable[[str], object] = warnings.warn,
-) -> list[Verdict]:
-    """Every claim of the studies, decided from the run folders at a profile.
-
-    A study that was never planned at that profile, or whose plan cannot be read, has its claims
-    read from `studies/` and listed as MISSING. `warn` hears of every file that cannot be read.
-    """
-    from tisdiss.study.load import find_studies  # pydantic is slow to load
-
-    verdicts = []
-    for study in studies:
-        name = Path(study).stem  # or a file, as everywhere
-        reason = f"run `tisdiss run {study} --profile {profile}` first"
-        if os.path.lexists(plan_path(runs_dir, name, profile)):
-            try:
-                frames = load_study(runs_dir, name, profile)
-            except DamagedError as error:
-                reason = "its plan cannot be read"
-                warn(str(error))
-            else:
-                verdicts += decide(frames)
-                for problem in frames.problems:
-                    warn(problem)
-                continue
-        verdicts += unplanned(find_studies([study])[0], reason)
-    return verdicts
 
 
 def decide(frames: StudyFrames) -> list[Verdict]:
@@ -116,25 +73,6 @@ def decide(frames: StudyFrames) -> list[Verdict]:
 def evidence(frames: StudyFrames) -> list[list[Comparison]]:
     """What each claim of `decide` holds against 0, testable here or not; [] where scores lack."""
     return [_Claim(frames, claim).comparisons() for claim in frames.plan.claims]
-
-
-def unplanned(study: "Study", reason: str) -> list[Verdict]:
-    """The claims of a study of which there are no runs: all MISSING, for a reason."""
-    names = {row.id: pretty(study.label(row)) for row in study.rows}
-    return [
-        Verdict(
-            study=study.study,
-            id=claim.id,
-            expr=claim.expr,
-            source=claim.source,
-            status="MISSING",
-            reason=reason,
-            says=sentence(claim.says, claim.expr, names),
-            kind=kind_of(claim.source, parse(claim.expr)),
-            same_as=claim.same_as or "",
-        )
-        for claim in study.claims
-    ]
 
 
 class _Undecidable(Exception):

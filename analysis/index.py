@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tisdiss.analysis.captions import basis, escape_markdown, fill
-from tisdiss.analysis.claims import unplanned
+from tisdiss.analysis.claims_of_studies import unplanned
 from tisdiss.analysis.claims_text import counts, headline
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.frames import read_provenance

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.claims import claims, decide
+from tisdiss.analysis.claims import decide
+from tisdiss.analysis.claims_of_studies import claims
 from tisdiss.analysis.claims_text import (
     any_failed,
     counts,

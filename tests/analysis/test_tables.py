@@ -10,6 +10,7 @@ from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.tables import depth_table, in_millions, ranks, to_csv, to_markdown, to_tex
+from tisdiss.records import names
 from tisdiss.records.plan_record import StudyFile
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -204,3 +205,11 @@ def test_columns_without_any_value_are_left_out():
 )
 def test_small_counts_of_parameters_keep_three_digits(value, text):
     assert in_millions(value) == text
+
+
+def test_a_made_up_score_has_a_table(monkeypatch):
+    """It is added in the list of measures alone."""
+    monkeypatch.setitem(names.MEASURES, "peak", names.Measure("Peak", "made_up:peak_ratio"))
+    curve, plan = curve_of({("a", 1): 9.4}, metric="peaki"), plan_of({"id": "a", "label": "a"})
+    shown = to_markdown(depth_table(curve, plan, metric="peaki"))
+    assert "Peaki [dB]" in shown and "9.40" in shown

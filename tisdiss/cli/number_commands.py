@@ -105,7 +105,7 @@ def claims(
     find_studies([study for study in studies or () if not planned(study)])
 
     # with pandas: only after the studies were checked
-    from tisdiss.analysis.claims import claims as decide
+    from tisdiss.analysis.claims_of_studies import claims as decide
     from tisdiss.analysis.claims_text import any_failed, to_text
     from tisdiss.analysis.index import all_studies
 

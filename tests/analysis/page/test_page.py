@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tisdiss.analysis.claims import claims
+from tisdiss.analysis.claims_of_studies import claims
 from tisdiss.analysis.claims_text import to_text
 from tisdiss.analysis.index import PAPER, all_studies, write_index
 from tisdiss.analysis.page import html_report
