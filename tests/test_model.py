@@ -145,7 +145,7 @@ def test_a_mixture_without_a_batch_is_refused(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("depths", [[], [2, 1], [1, 1]])
 def test_depths_are_asked_for_in_ascending_order(tiny: Tiny, depths: list[int]) -> None:
-    with pytest.raises(ValueError, match="each once and in ascending order"):
+    with pytest.raises(ValueError, match="distinct depths in ascending order"):
         build(tiny()).repetitions(noise(1, 800), depths)
 
 
