@@ -250,7 +250,7 @@ class Known(torch.nn.Module):
         self.config, self.weight = like.config, torch.nn.Parameter(torch.zeros(1))
         self.sources, self.factors = sources, torch.tensor(factors)[:, None]
 
-    def forward(self, mixture: Tensor, n_re: int | None = None) -> Tensor:
+    def forward(self, mixture: Tensor, n_sep: int | None = None, n_re: int | None = None) -> Tensor:
         start = next(
             k for k in range(0, self.sources.shape[1] - mixture.shape[1] + 1)
             if torch.allclose(self.sources.sum(0)[k : k + mixture.shape[1]], mixture[0], atol=1e-3)
@@ -282,7 +282,7 @@ class Halves(torch.nn.Module):
         super().__init__()
         self.config, self.weight = like.config, torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, mixture: Tensor, n_re: int | None = None) -> Tensor:
+    def forward(self, mixture: Tensor, n_sep: int | None = None, n_re: int | None = None) -> Tensor:
         return torch.stack([mixture / 2] * 2, dim=1)
 
 

@@ -22,6 +22,8 @@ class Dial:
 
     n_re: int | None = None
     """The depth; with another field, the largest depth (10 if None)."""
+    n_sep: int | None = None
+    """Passes through the separator, as many as in training if None."""
     settled_db: float | None = None
     """Stop after the first pass whose change is this many dB below the estimates (30: 0.1 %)."""
     seconds: float | None = None
@@ -39,6 +41,10 @@ class Dial:
             raise ValueError(
                 f"n_re={self.n_re}: the reconstructor runs at least once; pass n_re >= 1."
             )
+        if self.n_sep is not None and self.n_sep < 1:
+            raise ValueError(
+                f"n_sep={self.n_sep}: the separator runs at least once; pass n_sep >= 1."
+            )
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"within {self.seconds} s: give a time budget above 0")
 
@@ -52,16 +58,17 @@ class Dial:
 
     def check(self, config: ModelConfig) -> None:
         """Raise ValueError for a depth that the model cannot have."""
-        config.check_depth(None, self.n_re if self.fixed else self._depths[-1])
+        config.check_depth(self.n_sep, self.n_re if self.fixed else self._depths[-1])
 
     def run(self, model: TISDiSS, mixture: Tensor) -> tuple[Tensor, int]:
         """Estimates (batch, n_src, samples) for a mixture (batch, samples), and their N_re."""
         if self.fixed:
-            return model(mixture, n_re=self.n_re), model.config.check_depth(None, self.n_re)[1]
+            _, n_re = model.config.check_depth(self.n_sep, self.n_re)
+            return model(mixture, n_sep=self.n_sep, n_re=self.n_re), n_re
         self.check(model.config)
         start = pass_start = time.monotonic()
         estimates, n_re = None, 0
-        for deeper in model.repetitions(mixture, self._depths):
+        for deeper in model.repetitions(mixture, self._depths, n_sep=self.n_sep):
             settled = estimates is not None and self._settled(estimates, deeper)
             estimates, n_re, now = deeper, n_re + 1, time.monotonic()
             if settled or self._late(now - start, now - pass_start):

@@ -99,7 +99,7 @@ def separate_with(
 
 @torch.inference_mode()
 def separate_depths(
-    model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int]
+    model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int], n_sep: int | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """(N_re, estimates) at each depth of `n_re` (ascending) from one pass, as soon as it is ready.
 
@@ -108,7 +108,7 @@ def separate_depths(
     wave = as_mono(mixture, rate)
     model_rate = model.config.codec.sample_rate
     batch = _as_batch(model, resample(wave, rate, model_rate))
-    for depth, output in zip(n_re, model.repetitions(batch, n_re), strict=True):
+    for depth, output in zip(n_re, model.repetitions(batch, n_re, n_sep=n_sep), strict=True):
         yield depth, in_level(wave, _back(output[0], model_rate, rate, len(wave)))
 
 

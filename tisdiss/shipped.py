@@ -1,8 +1,15 @@
 """Weight files: recognising and checking one, and finding the shipped one."""
 
+import os
 from pathlib import Path
 
+from tisdiss.records.problems import nearest
+from tisdiss.records.run_folder import RunFolder, run_folders
+
 BASE = Path("models/base.safetensors")
+
+RELEASED = (".pth", ".pt", ".ckpt", ".bin")
+"""Suffixes of checkpoints of the released code and of other tools."""
 
 
 def base_model() -> Path:
@@ -25,3 +32,41 @@ def check_weights(path: Path) -> None:
     """Raise ValueError if the model file does not exist."""
     if not path.is_file():
         raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
+
+
+def weights_of(source: str | Path, runs_dir: Path = Path("runs")) -> Path:
+    """The file of weights that "base", a path, or the first digits of a run's identity mean.
+
+    Raises ValueError if there is no such file.
+    """
+    if source == "base":
+        return base_model()
+    path = Path(source)
+    if path.suffix not in (".safetensors", *RELEASED) and not os.path.lexists(path):
+        path = _weights_of_run(str(source), runs_dir)
+    check_weights(path)
+    return path
+
+
+def _weights_of_run(digits: str, runs_dir: Path) -> Path:
+    folders = {path.name: path for path in run_folders(runs_dir)}
+    codes = [code for code in folders if digits and code.startswith(digits[: len(code)])]
+    if len(codes) != 1:
+        raise ValueError(
+            f"{digits!r}: neither a file of weights nor the first digits of one run in {runs_dir}; "
+            f"{nearest(digits, ['base', *folders])}"
+        )
+    return RunFolder.at(folders[codes[0]]).model_file
+
+
+def recipe_of(weights: Path, config: str | Path | None) -> Path | None:
+    """The config.yaml of a released checkpoint: `config`, else the one beside the weights.
+
+    None for weights of ours, which hold their settings. Raises ValueError if it is missing.
+    """
+    if config is None and weights.suffix not in RELEASED:
+        return None
+    recipe = Path(config) if config is not None else weights.parent / "config.yaml"
+    if not recipe.is_file():
+        raise ValueError(f"{recipe}: no such file; name the checkpoint's config.yaml (config)")
+    return recipe

@@ -50,8 +50,22 @@ def separate(
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing files; never an input.")
     ] = False,
+    n_sep: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_PASSES,
+            help="Passes through the separator; as trained by default.",
+        ),
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="A model.safetensors; else the shipped base model.")
+        str,
+        typer.Option(
+            help="base (shipped), a .safetensors, the first digits of a run, or a released .pth."
+        ),
+    ] = "base",
+    config: Annotated[
+        Path | None, typer.Option(help="config.yaml of a released .pth; else the one beside it.")
     ] = None,
     device: Device = "cpu",
 ) -> None:
@@ -61,25 +75,24 @@ def separate(
 
     Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
-    from tisdiss.shipped import base_model, check_weights
+    from tisdiss.shipped import recipe_of, weights_of
     from tisdiss.sound.outputs import check_folder, check_sources, check_targets
 
     check_sources(files)
     check_folder(out)
     check_targets(files, out, 1, force=force)
-    weights = model or base_model()
-    check_weights(weights)
+    recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
     sounds = [file for file in files if _opens(file)]
     failed = len(files) - len(sounds)
     if not sounds:
         _end_with(failed, len(files))
 
-    from tisdiss.checkpoint import load_model
     from tisdiss.dial import Dial
     from tisdiss.separate import rate_note, separate_file, warm_up
+    from tisdiss.speech_separator import load
 
-    dial = Dial(n_re=n_re, settled_db=settled, seconds=within)
-    separator = load_model(weights, device)
+    dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within)
+    separator = load(model, config=config, device=device).model
     dial.check(separator.config)
     check_targets(files, out, separator.config.n_src, force=force)
     if within is not None:
