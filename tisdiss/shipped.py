@@ -1,4 +1,4 @@
-"""Weight files: recognising and checking one, and finding the shipped one."""
+"""What comes with the package, and files of weights: which is meant, and whether it is there."""
 
 import os
 from pathlib import Path
@@ -6,21 +6,23 @@ from pathlib import Path
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, run_folders
 
+SHIPPED = Path(__file__).resolve().parent / "shipped_files"
+"""Studies and models of the package; in a checkout, links to its folders."""
+SHIPPED_STUDIES = SHIPPED / "studies"
 BASE = Path("models/base.safetensors")
 
 RELEASED = (".pth", ".pt", ".ckpt", ".bin")
 """Suffixes of checkpoints of the released code and of other tools."""
 
 
+def shipped(path: str | Path) -> Path:
+    """A file of the working folder if it is there, else the one that comes with the package."""
+    return Path(path) if Path(path).is_file() else SHIPPED / path
+
+
 def base_model() -> Path:
-    """The shipped base model: in the working folder, else beside the package."""
-    beside = Path(__file__).resolve().parent.parent / BASE
-    for path in (BASE, beside):
-        if path.is_file():
-            return path
-    raise ValueError(
-        f"{BASE}: the shipped model is missing; run from the project folder or pass --model"
-    )
+    """The shipped base model: in the working folder, else in the package."""
+    return shipped(BASE)
 
 
 def is_weights(model: str | Path) -> bool:

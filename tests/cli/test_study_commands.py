@@ -15,12 +15,28 @@ Run = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_study_outside_of_the_project_says_where_it_was_sought(
+def test_studies_of_the_package_are_found_in_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="studies/ has no studies here: go to"):
-        find_studies(["fig2a"])
+    (study,) = find_studies(["fig2a"])
+    assert study == find_studies(["fig2a"], ROOT / "studies")[0]
+    with pytest.raises(ValueError, match="no study 'fig2x'; nearest valid name: 'fig2"):
+        find_studies(["fig2x"])
+
+
+def test_a_study_of_ones_own_comes_before_that_of_the_package_and_uses_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "fig2b.yaml").write_text(
+        "{study: fig2b, title: mine, claim: c, base: sep1x2-re1x3-l1+3,\n"
+        "rows: [{id: a, use: fig2a/l1+3}], evaluate: {n_re: 1..3}, show: {figure: depth_curve}}\n"
+    )
+    (study,) = find_studies(["fig2b"])
+    assert study.title == "mine"
+    assert study.origin(study.rows[0])[0].study == "fig2a"
 
 
 def test_the_schema_printed_is_the_schema_shipped(tisdiss: Run) -> None:

@@ -14,6 +14,7 @@ from pydantic import (
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Problem, nearest, problems_of
+from tisdiss.shipped import SHIPPED_STUDIES
 from tisdiss.study.checks import check_study
 from tisdiss.study.document import a_dict, a_list, read_document
 from tisdiss.study.overrides import validated
@@ -30,15 +31,18 @@ def load_study(path: Path | str) -> Study:
 
 
 def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
-    """Studies by name or path; raises DocumentError with the mistakes of all of them."""
+    """Studies by path, or by name in `folder` or else in the package.
+
+    Raises DocumentError with the mistakes of all of them.
+    """
     loader = _Loader()
     studies: list[Study] = []
     lines: list[str] = []
     for name in names:
         is_file = name.endswith((".yaml", ".yml"))
-        path = Path(name) if is_file else folder / f"{name}.yaml"
+        path = Path(name) if is_file else study_file(name, folder)
         if not path.is_file():
-            hint = "no such file" if is_file else _hint(name, folder)
+            hint = "no such file" if is_file else nearest(name, _names_in(folder))
             lines.append(f"no study '{name}'; {hint}")
             continue
         try:
@@ -53,16 +57,15 @@ def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studie
     return studies
 
 
-def _hint(name: str, folder: Path) -> str:
-    names = _names_in(folder)
-    if not names:
-        return f"{folder}/ has no studies here: go to the project's folder, or give a YAML file"
-    return nearest(name, names)
+def study_file(name: str, folder: Path) -> Path:
+    """The file of a study or search: in `folder`, else the one of that name in the package."""
+    own, of_package = folder / f"{name}.yaml", SHIPPED_STUDIES / f"{name}.yaml"
+    return of_package if of_package.is_file() and not own.is_file() else own
 
 
 def _names_in(folder: Path) -> list[str]:
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    return [name for name in names if not name.startswith("search_")]
+    files = (*folder.glob("*.yaml"), *SHIPPED_STUDIES.glob("*.yaml"))
+    return sorted({path.stem for path in files if not path.stem.startswith("search_")})
 
 
 @dataclass
@@ -125,7 +128,7 @@ class _Loader:
         if name in self.trail:
             way = " uses ".join((*self.trail[self.trail.index(name) :], name))
             raise ValueError(f"a study cannot use its own rows ({way}); repeat the settings")
-        path = folder / f"{name}.yaml"
+        path = study_file(name, folder)
         if not path.is_file():
             raise ValueError(
                 f"no study '{name}' beside this one; {nearest(name, _names_in(folder))}"

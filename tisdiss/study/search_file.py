@@ -22,7 +22,9 @@ from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
+from tisdiss.shipped import SHIPPED_STUDIES
 from tisdiss.study.document import a_dict, read_document
+from tisdiss.study.load import study_file
 from tisdiss.study.overrides import Settings, settable, validated, value_problems
 from tisdiss.study.profiles import Adjustments, FilePart
 from tisdiss.study.words import Row, Show, Study, StudyName
@@ -130,11 +132,12 @@ class Search(FilePart):
 
 
 def find_search(name: str, folder: Path = Path("studies")) -> Search:
-    """A search by name or path."""
+    """A search by path, or by name in `folder` or else in the package."""
     is_file = name.endswith((".yaml", ".yml"))
-    path = Path(name) if is_file else folder / f"{name}.yaml"
+    path = Path(name) if is_file else study_file(name, folder)
     if not path.is_file():
-        names = [found.stem for found in sorted(folder.glob("search_*.yaml"))]
+        files = (*folder.glob("search_*.yaml"), *SHIPPED_STUDIES.glob("search_*.yaml"))
+        names = sorted({file.stem for file in files})
         hint = "no such file" if is_file else nearest(name, names)
         raise ValueError(f"no search '{name}'; {hint}")
     if a_dict(read_document(path).data).keys() & {"search", "study"} == {"study"}:

@@ -12,15 +12,16 @@ from pydantic import ValidationError
 from tisdiss.config import ModelConfig, TrainConfig
 from tisdiss.records.files import brief
 from tisdiss.records.run_record import Origin
+from tisdiss.shipped import SHIPPED
 from tisdiss.study.overrides import validated
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 
 def weights_path(file: str, root: Path) -> Path:
-    """A shipped file in the project folder, else beside the package."""
-    beside = Path(__file__).resolve().parents[2] / file
-    return beside if beside.is_file() and not (root / file).is_file() else root / file
+    """A shipped file in the project folder `root`, else in the package."""
+    own = root / file
+    return own if own.is_file() or not (SHIPPED / file).is_file() else SHIPPED / file
 
 
 def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
