@@ -110,8 +110,9 @@ def test_seeds_of_the_profile_win_over_the_study_and_its_own_adjustment_over_bot
             "6:28: 'set': has no effect in a row with `weights:`; remove one of the two",
         ),
         (
-            "{id: a, use: fig2c/re6}",
-            "6:18: 'fig2c/re6': no study 'fig2c' beside this one; valid names: demo",
+            "{id: a, use: dema/a}",
+            "6:18: 'dema/a': no study 'dema' beside this one or in the package; nearest valid "
+            "name: 'demo'",
         ),
         (
             "{id: a, use: demo/b}",
@@ -298,7 +299,7 @@ def test_mistakes_of_several_studies_come_together(tmp_path):
     with pytest.raises(DocumentError) as caught:
         find_studies(["table1", "tabel2"], tmp_path)
     assert "title" in str(caught.value)
-    assert caught.value.lines[-1] == "no study 'tabel2'; nearest valid name: 'table1'"
+    assert caught.value.lines[-1] == "no study 'tabel2'; nearest valid name: 'table2'"
 
 
 def test_unknown_profile_names_the_nearest():

@@ -131,7 +131,8 @@ class _Loader:
         path = study_file(name, folder)
         if not path.is_file():
             raise ValueError(
-                f"no study '{name}' beside this one; {nearest(name, _names_in(folder))}"
+                f"no study '{name}' beside this one or in the package; "
+                f"{nearest(name, _names_in(folder))}"
             )
         try:
             return self.load(path)
