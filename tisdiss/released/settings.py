@@ -6,7 +6,8 @@ from typing import Any
 
 from tisdiss.band_layouts import tiger_bands
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
-from tisdiss.released import gridnet
+from tisdiss.config.sepreformer import SepReformerConfig
+from tisdiss.released import gridnet, sepreformer
 from tisdiss.released.slots import read_settings
 
 # What the released classes assume for a setting that is absent. Their default norm is misspelt and
@@ -78,13 +79,16 @@ _ONLY = {
 _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 
-def model_config(meta: Mapping[str, Any]) -> ModelConfig:
+def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     """Our settings for released ones; what cannot be expressed is refused by name."""
-    kind = meta.get("kind") or meta.get("separator") or "tisdiss"
-    kinds = (*_DEFAULTS, *gridnet.VERSIONS)
+    named = meta.get("kind") or meta.get("separator") or meta.get("model") or "tisdiss"
+    kind = gridnet.GOLDEN_NAMES.get(named, named)
+    kinds = (*_DEFAULTS, *gridnet.VERSIONS, sepreformer.KIND)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
-    conf = meta.get("separator_conf") or meta.get("conf") or {}
+    if kind == sepreformer.KIND:
+        return sepreformer.model_config(meta)
+    conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
     settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
