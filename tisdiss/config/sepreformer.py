@@ -11,6 +11,14 @@ from pydantic import Field, model_validator
 from tisdiss.config.numbers import Config, Guard, Kernel, Rate, Width
 from tisdiss.limits import MAX_WIDTH
 
+DOWN_PAIRS = 2
+"""Global and local blocks of a stage down and of the bottleneck."""
+UP_TRIPLES = 3
+"""Global, local and speaker blocks of a stage up."""
+FFN_WIDTH = 6
+"""Hidden width of a feed-forward in units of F, before its gate halves it."""
+FFN_KERNEL = 3
+
 Stages = Annotated[int, Field(ge=1, le=10)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 

@@ -32,7 +32,9 @@ class SepReformerLossConfig(Config):
         """α of an epoch; they are counted from 1."""
         if epoch <= self.decay_after:
             return self.auxiliary
-        return self.auxiliary * self.decay ** (1 + (epoch - self.decay_after - 1) // self.decay_every)
+        return self.auxiliary * self.decay ** (
+            1 + (epoch - self.decay_after - 1) // self.decay_every
+        )
 
 
 class SepReformerMixing(Config):

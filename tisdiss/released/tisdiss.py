@@ -36,7 +36,6 @@ from tisdiss.released.slots import (
 )
 from tisdiss.separator import Separator
 
-
 Model = TISDiSS | SepReformer
 
 

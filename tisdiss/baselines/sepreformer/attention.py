@@ -34,23 +34,27 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # each rows, heads, length, head width
         q = q / math.sqrt(q.shape[-1])
-        heads = self._attend(q, k, v) if offsets is None else self._by_queries(q, k, v, offsets)
+        heads = self._short(q, k, v) if offsets is None else self._long(q, k, v, offsets)
         return self.scale * self.dropout(self.out(heads.transpose(1, 2).flatten(2)))
 
-    def _by_queries(self, q: Tensor, k: Tensor, v: Tensor, offsets: Tensor) -> Tensor:
+    def _short(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Many rows of a few positions, more than the fused kernels of a GPU take."""
+        return self.dropout(torch.softmax(q @ k.transpose(-1, -2), dim=-1)) @ v
+
+    def _long(self, q: Tensor, k: Tensor, v: Tensor, offsets: Tensor) -> Tensor:
+        dropout = self.dropout.p if self.training else 0.0
         length, parts, start = q.shape[2], [], 0
         for part in q.split(QUERIES, dim=2):
             end = start + part.shape[2]
             seen = offsets[length - end : 2 * length - start]
-            parts.append(self._attend(part, k, v, in_place(part @ seen.t(), length)))
+            added = in_place(part @ seen.t(), length)
+            parts.append(
+                F.scaled_dot_product_attention(
+                    part, k, v, attn_mask=added, dropout_p=dropout, scale=1.0
+                )
+            )
             start = end
         return torch.cat(parts, dim=2)
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, added: Tensor | None = None) -> Tensor:
-        dropout = self.dropout.p if self.training else 0.0
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=added, dropout_p=dropout, scale=1.0
-        )
 
 
 class Offsets(nn.Module):

@@ -9,11 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tisdiss.baselines.sepreformer.attention import Attention
-from tisdiss.config.sepreformer import SepReformerConfig
-
-FFN_KERNEL = 3
-FFN_WIDTH = 6
-"""Hidden width of the feed-forward, in units of its channels, before the gate halves it."""
+from tisdiss.config.sepreformer import FFN_KERNEL, FFN_WIDTH, SepReformerConfig
 
 
 class FeedForward(nn.Module):

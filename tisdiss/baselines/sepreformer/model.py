@@ -4,8 +4,8 @@
 
 Each stage down halves the frames. The splitter makes a feature map for each speaker out of the
 bottleneck's and out of what each stage down had before it halved, which the stages up take in.
-A depth is how many stages up have run: the main output has depth R, and before each stage an
-early head can decode what is there, as a mask for the encoder's output. Its losses train them.
+A depth is how many stages up have run. The main output has depth R; before each stage up an early
+head can decode what is there, as a mask for the encoder's output.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,8 @@ from tisdiss.baselines.sepreformer.blocks import (
     WholeNorm,
 )
 from tisdiss.baselines.sepreformer.losses import TrainingLoss, training_loss
-from tisdiss.config.sepreformer import SepReformerConfig
+from tisdiss.config.sepreformer import DOWN_PAIRS, UP_TRIPLES, SepReformerConfig
 from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
-
-DOWN_PAIRS = 2
-"""Global and local blocks of a stage down and of the bottleneck."""
-UP_TRIPLES = 3
-"""Global, local and speaker blocks of a stage up."""
 
 
 class SepReformer(nn.Module):
@@ -105,7 +100,7 @@ class SepReformer(nn.Module):
             if depth == self.config.stages:
                 waves = self.head(features[:, :frames])
             else:
-                waves = self.early_heads[depth].masked(features, encoded)
+                waves = self.early_heads[depth](features, encoded)
             yield waves.unflatten(0, (-1, self.config.n_src))[..., :samples]
 
     def _features(self, mixed: Tensor, depths: Sequence[int]) -> Iterator[Tensor]:
@@ -126,9 +121,10 @@ class SepReformer(nn.Module):
         yield features
 
     def _split(self, skips: list[Tensor]) -> Tensor:
-        """The last of `skips` by speaker, taken away from them; a scale may have its own splitter."""
+        """The last of `skips` by speaker, taken away from them."""
         mixed = skips.pop()
-        return self.splitters[len(skips) if len(self.splitters) > 1 else 0](mixed)
+        scale = len(skips) if self.config.splitter == "separate" else 0
+        return self.splitters[scale](mixed)
 
 
 class StageDown(nn.Module):
@@ -192,18 +188,14 @@ class Head(nn.Module):
         self.reduce = nn.Linear(2 * channels, n)
         self.decoder = nn.ConvTranspose1d(n, 1, config.kernel, stride=config.stride, bias=False)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.decoder(self._coded(features)).squeeze(1)
+    def forward(self, features: Tensor, encoded: Tensor | None = None) -> Tensor:
+        """With the encoder's output (batch, n, frames), decode that under a mask of `features`.
 
-    def masked(self, features: Tensor, encoded: Tensor) -> Tensor:
-        """Decode the encoder's output (batch, n, frames) under a mask made of `features`.
-
-        They have fewer frames, which are repeated to as many by the nearest-frame rule.
+        These have fewer frames then, which are repeated to as many by the nearest-frame rule.
         """
-        mask = F.interpolate(torch.relu(self._coded(features)), size=encoded.shape[-1])
-        masked = mask.unflatten(0, (len(encoded), -1)) * encoded.unsqueeze(1)
-        return self.decoder(masked.flatten(0, 1)).squeeze(1)
-
-    def _coded(self, features: Tensor) -> Tensor:
-        """(rows, n, frames)."""
-        return self.reduce(F.glu(self.expand(features))).transpose(1, 2)
+        coded = self.reduce(F.glu(self.expand(features))).transpose(1, 2)
+        if encoded is not None:
+            mask = F.interpolate(torch.relu(coded), size=encoded.shape[-1])
+            masked = mask.unflatten(0, (len(encoded), -1)) * encoded.unsqueeze(1)
+            coded = masked.flatten(0, 1)
+        return self.decoder(coded).squeeze(1)
