@@ -1,1 +1,1 @@
-"""Other architectures behind the same forward pass, one file each."""
+"""Other architectures, one file each behind TISDiSS's forward pass; SepReformer has its own."""
