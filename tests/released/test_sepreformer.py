@@ -89,6 +89,14 @@ def test_settings_that_cannot_be_expressed_are_refused(path: str, value: Any, me
         build(meta(changed(path, value)))
 
 
+def test_a_recipe_may_have_other_models_and_configs() -> None:
+    """ESPnet's settings name a file as `config`; only golden files have settings there."""
+    plain = model_config({"separator": "tfgridnet"})
+    recipe = {"separator": "tfgridnet", "config": "conf/tuning/x.yaml", "model": "espnet"}
+    assert model_config(recipe) == plain
+    assert model_config({"kind": "sepreformer", "config": BASE}) == sepreformer("base")
+
+
 def test_an_unknown_splitter_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="splitter='none': choose shared or per_stage"):
         model_config(meta(splitter="none"))

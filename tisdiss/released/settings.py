@@ -76,19 +76,21 @@ _ONLY = {
     "stereo": False,
     "band_split_decoder_depth": 2,
 }
+_GOLDEN = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2", "sepreformer": "sepreformer"}
+"""The kinds of separators that golden files call by other names; their settings are in `config`."""
 _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 
 def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     """Our settings for released ones; what cannot be expressed is refused by name."""
-    named = meta.get("kind") or meta.get("separator") or meta.get("model") or "tisdiss"
-    kind = gridnet.GOLDEN_NAMES.get(named, named)
+    golden = _GOLDEN.get(meta.get("model", ""))
+    kind = golden or meta.get("kind") or meta.get("separator") or "tisdiss"
     kinds = (*_DEFAULTS, *gridnet.VERSIONS, sepreformer.KIND)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
     if kind == sepreformer.KIND:
         return sepreformer.model_config(meta)
-    conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
+    conf = meta["config"] if golden else meta.get("separator_conf") or meta.get("conf") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
     settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)

@@ -38,7 +38,7 @@ class Attention(nn.Module):
         return self.scale * self.dropout(self.out(heads.transpose(1, 2).flatten(2)))
 
     def _short(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Many rows of a few positions, more than the fused kernels of a GPU take."""
+        """Many rows of a few positions, where a fused kernel gains nothing."""
         return self.dropout(torch.softmax(q @ k.transpose(-1, -2), dim=-1)) @ v
 
     def _long(self, q: Tensor, k: Tensor, v: Tensor, offsets: Tensor) -> Tensor:
