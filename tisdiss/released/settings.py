@@ -83,7 +83,7 @@ _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     """Our settings for released ones; what cannot be expressed is refused by name."""
-    golden = _GOLDEN.get(meta.get("model", ""))
+    golden = _GOLDEN.get(str(meta.get("model")))
     kind = golden or meta.get("kind") or meta.get("separator") or "tisdiss"
     kinds = (*_DEFAULTS, *gridnet.VERSIONS, sepreformer.KIND)
     if kind not in kinds:
