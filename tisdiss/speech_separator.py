@@ -128,7 +128,12 @@ def _released(path: Path, recipe: Path) -> TISDiSS:
     settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError(f"{recipe}: holds no settings, but {type(settings).__name__}")
-    return load_released(path, settings)
+    model = load_released(path, settings)
+    if not isinstance(model, TISDiSS):
+        raise ValueError(
+            f"{path}: a {type(model).__name__} has no depth dial like ours; tisdiss.released loads it"
+        )
+    return model
 
 
 def _samples(recording: Recording, sample_rate: int | None) -> tuple[Any, int]:

@@ -8,6 +8,7 @@ o12, whose output is the mixture. Of the other depths' waves the first utterance
 of every utterance stay. Deterministic: the same input gives the same bytes.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -36,10 +37,32 @@ def slim_gridnet(source: Path, target: Path) -> None:
     np.savez_compressed(target, **arrays)
 
 
+def slim_sepreformer(source: Path, target: Path) -> None:
+    """Waves stay in float64 alone, early ones of the first utterance; SI-SNRi is no part of it.
+
+    A thousand weights become one array, `sd`, with their names and shapes in the meta data.
+    """
+    arrays = dict(np.load(source))
+    weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith("sd/")}
+    for name in list(arrays):
+        if name.startswith(("wave_", "train/wave_")) or name.endswith("/sisnri"):
+            del arrays[name]
+        elif name.startswith("f64/wave_aux/"):
+            arrays[name] = arrays[name][:1]
+    if weights:
+        shapes = {name.removeprefix("sd/"): value.shape for name, value in weights.items()}
+        meta = json.loads(str(arrays["meta_json"])) | {"sd_shapes": shapes}
+        flat = [value.ravel().astype(np.float32) for value in weights.values()]
+        arrays |= {"sd": np.concatenate(flat), "meta_json": np.array(json.dumps(meta))}
+    np.savez_compressed(target, **arrays)
+
+
 def main(source: Path, baselines: Path) -> None:
     target = Path(__file__).parent / "golden"
     for path in baselines.glob("tfgridnet_v?_o??.npz"):
         slim_gridnet(path, target / path.name)
+    for path in baselines.glob("sepreformer_*.npz"):
+        slim_sepreformer(path, target / path.name)
     for path in sorted(source.glob("o[01]?_*.npz")):
         if not path.name.startswith("o12"):
             slim(path, target / path.name)

@@ -17,7 +17,6 @@ from tisdiss.model import TISDiSS
 from tisdiss.released import tisdiss as espnet
 
 FILES = sorted(measure.GOLDEN.glob("tfgridnet_*.npz"))
-KINDS = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2"}
 
 
 class Pass(NamedTuple):
@@ -40,7 +39,7 @@ def path(request: pytest.FixtureRequest) -> Path:
 def released(path: Path) -> tuple[TISDiSS, measure.Arrays, list[str]]:
     """Our model with the golden weights, the golden arrays, and the released names."""
     meta, golden = measure.read(path)
-    model = espnet.build({"separator": KINDS[meta["model"]], "separator_conf": meta["config"]})
+    model = espnet.build(meta)
     names = [f"separator.{name}" for name in meta["param_names"]]
     espnet.load(model, {name: golden[name.replace("separator.", "sd/")] for name in names})
     return model, golden, names

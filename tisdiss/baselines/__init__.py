@@ -1,1 +1,1 @@
-"""Other architectures with the same forward pass, one file each."""
+"""Other architectures. SepReformer has its own forward pass, the others share that of TISDiSS."""

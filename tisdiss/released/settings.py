@@ -6,7 +6,8 @@ from typing import Any
 
 from tisdiss.band_layouts import tiger_bands
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
-from tisdiss.released import gridnet
+from tisdiss.config.sepreformer import SepReformerConfig
+from tisdiss.released import gridnet, sepreformer
 from tisdiss.released.slots import read_settings
 
 # Defaults of the released classes. They misspell their default norm and refuse it themselves; this
@@ -75,16 +76,21 @@ _ONLY = {
     "stereo": False,
     "band_split_decoder_depth": 2,
 }
+_GOLDEN = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2", "sepreformer": "sepreformer"}
+"""The kinds of separators that golden files call by other names; their settings are in `config`."""
 _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 
-def model_config(meta: Mapping[str, Any]) -> ModelConfig:
+def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     """Our settings for released ones; ValueError names a setting without an equivalent."""
-    kind = meta.get("kind") or meta.get("separator") or "tisdiss"
-    kinds = (*_DEFAULTS, *gridnet.VERSIONS)
+    golden = _GOLDEN.get(str(meta.get("model")))
+    kind = golden or meta.get("kind") or meta.get("separator") or "tisdiss"
+    kinds = (*_DEFAULTS, *gridnet.VERSIONS, sepreformer.KIND)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
-    conf = meta.get("separator_conf") or meta.get("conf") or {}
+    if kind == sepreformer.KIND:
+        return sepreformer.model_config(meta)
+    conf = meta["config"] if golden else meta.get("separator_conf") or meta.get("conf") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
     settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)

@@ -44,6 +44,11 @@ class Slot(NamedTuple):
     shape: tuple[int, ...]
     role: Literal["weight", "constant", "unused"] = "weight"
 
+    def exported(self, like: Tensor) -> Tensor:
+        """A copy in the released shape, where `like` is and of its type; counters stay integers."""
+        moved = self.tensor.to(like.device)
+        return (moved.to(like) if moved.is_floating_point() else moved).reshape(self.shape).clone()
+
 
 Slots = Iterator[tuple[str, Slot]]
 
@@ -166,17 +171,22 @@ def _misfit(slot: Slot, value: Tensor) -> str | None:
     """Why a tensor cannot go into a slot."""
     if tuple(value.shape) != slot.shape:
         return f"has shape {tuple(value.shape)}, expected {slot.shape}"
-    if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
-        return f"is not a dense float tensor but {value.dtype}, {value.layout}, on {value.device}"
+    integer = slot.tensor.is_floating_point() and not value.is_floating_point()
+    if integer or value.layout != torch.strided or value.is_meta:
+        return (
+            f"is not a dense tensor of floats but {value.dtype}, {value.layout}, on {value.device}"
+        )
     if not value.isfinite().all():
         return "has values that are not finite"
-    # The rounding of the type that it was saved in, such as bfloat16.
-    close = max(1e-6, torch.finfo(value.dtype).eps)
-    if slot.role == "constant" and not torch.allclose(
-        value.float().cpu(), slot.tensor, rtol=close, atol=0
-    ):
+    if slot.role == "constant" and not _close(value, slot.tensor):
         return "differs from the rotary frequencies 10000^(-2i / head_dim)"
     return None
+
+
+def _close(value: Tensor, constant: Tensor) -> bool:
+    """Equal, as coarse as the type that it was saved in, such as bfloat16."""
+    coarse = max(1e-6, torch.finfo(value.dtype).eps)
+    return torch.allclose(value.float().cpu(), constant, rtol=coarse, atol=0)
 
 
 def read_settings(

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from tisdiss.bands import JointTigerDecoder
+from tisdiss.baselines.sepreformer import SepReformer
 from tisdiss.codec import ConvDecoder, JointConvDecoder, JointDecoder
 from tisdiss.config import BlockConfig, ModelConfig
+from tisdiss.config.sepreformer import SepReformerConfig
 from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
-from tisdiss.released import gridnet
+from tisdiss.released import gridnet, sepreformer
 from tisdiss.released.codec_slots import codec_slots
 from tisdiss.released.settings import model_config
 from tisdiss.released.slots import (
@@ -34,13 +36,18 @@ from tisdiss.released.slots import (
 )
 from tisdiss.separator import Separator
 
+Model = TISDiSS | SepReformer
 
-def build(meta: Mapping[str, Any]) -> TISDiSS:
+
+def build(meta: Mapping[str, Any]) -> Model:
     """Our model for released settings: the metadata of a golden file, or a recipe's config.yaml."""
-    return TISDiSS.from_config(model_config(meta))
+    config = model_config(meta)
+    if isinstance(config, SepReformerConfig):
+        return SepReformer(config)
+    return TISDiSS.from_config(config)
 
 
-def load_released(path: Path, meta: Mapping[str, Any]) -> TISDiSS:
+def load_released(path: Path, meta: Mapping[str, Any]) -> Model:
     """Our model with the weights of a released .pth file or training state.
 
     Raises a ValueError of a few short lines if they do not fit or are not plain tensors.
@@ -54,7 +61,7 @@ def load_released(path: Path, meta: Mapping[str, Any]) -> TISDiSS:
     return model
 
 
-def load(model: TISDiSS, state_dict: Mapping[str, Any]) -> None:
+def load(model: Model, state_dict: Mapping[str, Any]) -> None:
     """Fill the model with tensors under their released names; every name and shape must fit.
 
     Prefixes of wrappers and other contents of a training state are ignored. Floating-point numbers
@@ -65,18 +72,20 @@ def load(model: TISDiSS, state_dict: Mapping[str, Any]) -> None:
     fill(slots, weights_in(slots, state_dict))
 
 
-def export(model: TISDiSS) -> dict[str, Tensor]:
+def export(model: Model) -> dict[str, Tensor]:
     """The model's weights under the released names, in the released order and shapes.
 
     A single Sep-Block never uses its residual module, so it has no weights here. Placeholder values
     are exported for it, because the released class expects them.
     """
     like = next(model.parameters())
-    return {name: slot.tensor.to(like).reshape(slot.shape).clone() for name, slot in _slots(model)}
+    return {name: slot.exported(like) for name, slot in _slots(model)}
 
 
-def _slots(model: TISDiSS) -> Slots:
+def _slots(model: Model) -> Slots:
     """Each released name with its slot, in the released order."""
+    if isinstance(model, SepReformer):
+        return sepreformer.slots(model)
     if model.config.has_grid:
         return ((f"separator.{name}", slot) for name, slot in gridnet.slots(model))
     config, decoder = model.config, getattr(model.decoder, "inner", model.decoder)
