@@ -131,7 +131,7 @@ def _released(path: Path, recipe: Path) -> TISDiSS:
     model = load_released(path, settings)
     if not isinstance(model, TISDiSS):
         raise ValueError(
-            f"{path}: a {type(model).__name__} has no depth dial like ours; tisdiss.released loads it"
+            f"{path}: a {type(model).__name__} has no depth dial; tisdiss.released loads it"
         )
     return model
 

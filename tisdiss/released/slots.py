@@ -173,9 +173,7 @@ def _misfit(slot: Slot, value: Tensor) -> str | None:
         return f"has shape {tuple(value.shape)}, expected {slot.shape}"
     integer = slot.tensor.is_floating_point() and not value.is_floating_point()
     if integer or value.layout != torch.strided or value.is_meta:
-        return (
-            f"is not a dense tensor of floats but {value.dtype}, {value.layout}, on {value.device}"
-        )
+        return f"is not a dense float tensor but {value.dtype}, {value.layout}, on {value.device}"
     if not value.isfinite().all():
         return "has values that are not finite"
     if slot.role == "constant" and not _close(value, slot.tensor):
