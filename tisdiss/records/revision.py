@@ -20,6 +20,8 @@ from tisdiss.records.run_record import Revision
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOTS = ("train", "evaluate")
 """Modules that make weights and scores; what they import, makes them with them."""
+ROUTINES = "kernels/native/*.[ch]"
+"""What `kernels.compiled` compiles."""
 CODE_SCOPE = 2
 """What a code hash covers: 1, all outside the harness and `cli.py`; 2, what `ROOTS` import. Hashes
 of different scopes cannot be compared."""
@@ -57,9 +59,10 @@ def in_history(commit: str, folder: Path = PACKAGE) -> bool | None:
 
 @cache
 def code_hash(package: Path = PACKAGE) -> str:
-    """SHA-256 over the files that training and evaluation import."""
+    """SHA-256 over the files that training and evaluation import, and the C routines they call."""
     digest = hashlib.sha256()
-    for name in code_files(package):
+    routines = (path.relative_to(package).as_posix() for path in package.glob(ROUTINES))
+    for name in (*code_files(package), *sorted(routines)):
         digest.update(f"{name}\0".encode() + (package / name).read_bytes() + b"\0")
     return digest.hexdigest()
 
