@@ -86,11 +86,12 @@ class TrainConfig(Config):
     """Over this share of all updates N_re grows from 1 to its trained value, in equal stages, so
     that early updates cost less (after Gong et al., "Efficient training of BERT by progressively
     stacking", 2019). 0: the trained value from the first update, as the paper trains."""
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; without effect on a CPU.
     "bf16" has the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
     weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs are no products
-    of their own, has no "bf16"."""
+    of their own, has no "bf16". "auto": "bf16" where it is the faster one, which are GPUs and CPUs
+    with AMX, else "tf32"."""
     seed: Seed = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""

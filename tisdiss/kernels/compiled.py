@@ -29,9 +29,13 @@ _KINDS = {torch.float32: 0, torch.bfloat16: 1}
 
 def serves(x: Tensor, *widths: int) -> bool:
     """Whether the routines take x, in rows of these widths, where a gradient is asked for."""
+    return torch.is_grad_enabled() and takes(x, *widths)
+
+
+def takes(x: Tensor, *widths: int) -> bool:
+    """Whether there are routines for numbers such as those of x, in rows of these widths."""
     return (
-        torch.is_grad_enabled()
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
         and x.dtype in _KINDS
         and max(widths) <= WIDEST
         and library() is not None

@@ -47,28 +47,22 @@ def forked_norm(
 
 
 class _Summed(torch.autograd.Function):
-    """x + (change + bias), in the kind of number of x."""
+    """x + change, in float32; the gradient of change is bfloat16 as change is."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, change: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.kind, ctx.biased = change.dtype, bias is not None
-        out, channels = torch.empty_like(x), x.shape[-1]
-        added = x.new_zeros(channels) if bias is None else bias
-        call("sum_forward", x.numel() // channels, channels, x, change, added, out, change)
+    def forward(ctx: Any, x: Tensor, change: Tensor) -> Tensor:
+        out = torch.empty_like(x)
+        call("sum_forward", x.numel(), x, change, out, change)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad, channels, parts = grad.contiguous(), grad.shape[-1], torch.get_num_threads()
-        narrow, sums = torch.empty_like(grad, dtype=ctx.kind), grad.new_empty(parts, channels)
-        sizes = grad.numel() // channels, channels, parts
-        call("sum_backward", *sizes, grad, narrow, sums, narrow)
-        return grad, narrow, sums.sum(0) if ctx.biased else None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return grad, grad.bfloat16()
 
 
 def added(x: Tensor, change: Tensor, into: Tensor | None = None) -> Tensor:
     """x + change, where change may be bfloat16; a sum without a gradient may go `into` a tensor."""
     if change.dtype != torch.bfloat16 or not serves(x, x.shape[-1]):
         return torch.add(x, change, out=into)
-    return _Summed.apply(x, change.contiguous(), None)
+    return _Summed.apply(x, change.contiguous())

@@ -61,7 +61,7 @@ void norm_backward(long positions, long channels, long groups, float eps, long p
                     }
                     float root = sqrtf(square / size), inverse = 1.0f / (root + eps);
                     float tiny = root * size > 1e-38f ? root * size : 1e-38f;
-                    along *= inverse * inverse / tiny;
+                    along = along * inverse * inverse / tiny; /* 0 of silence */
                     for (long c = 0; c < size; c++) {
                         sum[c] += d[c] * a[c] * inverse;
                         out[c] = k[c] + d[c] * s[c] * inverse - a[c] * along;
