@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tisdiss.band_layouts import Bands
+from tisdiss.kernels.taps import overlapped
 
 
 class BandMap(nn.Module):
@@ -194,13 +195,9 @@ class ConvBandDecoder(nn.Module):
         _xavier(self.weight, fan_in, kernel_size * channels)
 
     def forward(self, features: Tensor, spec: Tensor) -> Tensor:
-        taps = torch.einsum("bstnc,nick->kbstni", features, self.map.pad(self.weight)).unbind(0)
         # tap k of the transposed kernel adds frame t to frame t + k - centre
-        centre = len(taps) // 2
-        x = sum(
-            functional.pad(tap, (0, 0, 0, 0, k - centre, centre - k)) for k, tap in enumerate(taps)
-        )
-        return self.map.merge(x + self.map.pad(self.bias))
+        taps = torch.einsum("bstnc,nick->kbstni", features, self.map.pad(self.weight))
+        return self.map.merge(overlapped(taps) + self.map.pad(self.bias))
 
 
 class TigerDecoder(nn.Module):

@@ -16,8 +16,10 @@ from tisdiss.config import BlockConfig
 from tisdiss.kernels import conv_swiglu
 from tisdiss.kernels.attention import attend, rotated, whole_vectors
 from tisdiss.kernels.fused import rms_group_norm
+from tisdiss.kernels.heads import attended, written_out
 from tisdiss.kernels.modes import in_bf16, recomputed, rows_at_a_time
 from tisdiss.kernels.products import product
+from tisdiss.kernels.residual import added, forked_norm
 
 Work = Callable[[Tensor], Tensor]
 
@@ -55,8 +57,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(attention_dim, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = product(whole_vectors(x), self.qkv.weight)
-        heads = attend(rotated(qkv, self.n_heads), self.n_heads, x.shape[1])
+        if written_out(x):
+            heads = attended(product(x, self.qkv.weight), self.n_heads)
+        else:
+            qkv = product(whole_vectors(x), self.qkv.weight)
+            heads = attend(rotated(qkv, self.n_heads), self.n_heads, x.shape[1])
         return product(heads, self.out.weight)
 
     def prepared(self, length: int) -> Work:
@@ -138,19 +143,21 @@ class LocoformerPath(nn.Module):
             self._run(steps, part, into)
         return out
 
-    def _steps(self, length: int) -> list[tuple[Work, Work]]:
+    def _steps(self, length: int) -> list[tuple[nn.Module, Work]]:
         """The norm and the function after it, for each part of the path."""
         parts = [part for part in (self.before, self.attention, self.after) if part is not None]
         pairs = [cast("tuple[nn.Module, Attention | FeedForward]", part) for part in parts]
         return [(norm, work.prepared(length)) for norm, work in pairs]
 
-    def _run(self, steps: list[tuple[Work, Work]], x: Tensor, into: Tensor | None = None) -> Tensor:
+    def _run(
+        self, steps: list[tuple[nn.Module, Work]], x: Tensor, into: Tensor | None = None
+    ) -> Tensor:
         """x = x + work(norm(x)) for each step; `into`, if given, receives the last sum."""
         for i, (norm, work) in enumerate(steps, start=1):
-            scaled = norm(x)
+            x, scaled = _forked(norm, x, self.bf16)
             with in_bf16(self.bf16, x):
                 change = work(scaled)
-            x = torch.add(x, change, out=into if i == len(steps) else None)
+            x = added(x, change, into if i == len(steps) else None)
         return x
 
 
@@ -180,6 +187,13 @@ def build_path(config: BlockConfig, *, ffn_hidden: tuple[int, ...] | None = None
         ffn_stride=config.ffn_stride,
         norm=lambda: _norm(config),
     )
+
+
+def _forked(norm: nn.Module, x: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
+    """x, and its norm, for bfloat16 products on demand."""
+    if not isinstance(norm, RMSGroupNorm):
+        return x, norm(x)
+    return forked_norm(x, norm.scale, groups=norm.groups, eps=norm.eps, bf16=bf16)
 
 
 def _norm(config: BlockConfig) -> nn.Module:

@@ -1,7 +1,5 @@
 """The splitter: one feature map becomes one per speaker (Sec. 2.1; Fig. 2h compares the two)."""
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,9 +35,14 @@ class SwiGLUSplitter(nn.Module):
         return self._by_frames(features)
 
     def _whole(self, features: Tensor) -> Tensor:
-        project = partial(F.conv2d, features.permute(0, 3, 1, 2), padding=1)
+        plane = features.contiguous().permute(0, 3, 1, 2)
+
+        def project(weight: Tensor, bias: Tensor | None) -> Tensor:
+            return F.conv2d(plane, weight, bias, padding=1).permute(0, 2, 3, 1)
+
         with in_bf16(self.bf16, features):
-            split = self.deconv(gated(project, self.conv.weight, self.conv.bias))
+            gate = gated(project, self.conv.weight, self.conv.bias).permute(0, 3, 1, 2)
+            split = self.deconv(gate)
         return _by_speaker(split.to(features.dtype), self.n_src)
 
     def _by_frames(self, features: Tensor) -> Tensor:

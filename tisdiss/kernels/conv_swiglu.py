@@ -21,15 +21,20 @@ def prepared(
     return partial(_convolved, conv, deconv)
 
 
+IMAGE = 256
+"""Positions of an image of short rows."""
+
+
 def _convolved(conv: nn.Conv1d, deconv: nn.ConvTranspose1d, x: Tensor) -> Tensor:
-    """As 2-D convolutions of height 1: they keep channels last and need no transposed copies."""
+    """2-D convolutions, a row of pixels each, keep the channels last: no transposed copies."""
     length, (kernel,), (stride,) = x.shape[1], conv.kernel_size, conv.stride
     edge = kernel - stride
     steps = math.ceil((length + 2 * edge - kernel) / stride)
     uneven = steps * stride + kernel - length - 2 * edge
     if uneven:
         x = F.pad(x, (0, 0, 0, uneven))
-    plane = x.transpose(1, 2).unsqueeze(2)  # rows, channels, 1, length
+    height = _height(x)
+    plane = x.unflatten(0, (-1, height)).permute(0, 3, 1, 2)  # images, channels, rows, length
     step, padding = (1, stride), (0, edge)
 
     def project(weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -38,7 +43,18 @@ def _convolved(conv: nn.Conv1d, deconv: nn.ConvTranspose1d, x: Tensor) -> Tensor
 
     gate = gated(project, conv.weight, conv.bias).permute(0, 3, 1, 2)
     out = convolution(F.conv_transpose2d, gate, _plane(deconv.weight), deconv.bias, step, padding)
-    return out.squeeze(2).transpose(1, 2)[:, :length]
+    return out.permute(0, 2, 3, 1).flatten(0, 1)[:, :length]
+
+
+def _height(x: Tensor) -> int:
+    """How many rows of x make an image: short ones in bfloat16 take a quarter less time together.
+
+    Most of it is the gradient of the weights.
+    """
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu":
+        return 1
+    most = max(1, IMAGE // x.shape[1])
+    return next(height for height in range(most, 0, -1) if len(x) % height == 0)
 
 
 def _plane(weight: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tisdiss.kernels.compiled import serves
+from tisdiss.kernels.gate import side_by_side
+
 
 class _RMSGroupNorm(torch.autograd.Function):
     """With r the root mean square of a channel's group: y = scale * x / (r + eps)."""
@@ -80,8 +83,11 @@ def gated(
 ) -> Tensor:
     """swiglu(value, gate); `project` computes each from one half of the weight and of the bias.
 
-    Two projections give contiguous outputs; half of a wider tensor is slower to read and write.
+    `project` puts the channels last. Without a compiled routine the halves are projected apart, so
+    that both outputs are contiguous: half of a wider tensor is slower to read and write.
     """
+    if bias is not None and serves(weight, len(weight)):
+        return side_by_side(project(weight, None), bias)
     halves = (None, None) if bias is None else bias.chunk(2)
     value, gate = map(project, weight.chunk(2), halves)
     if torch.is_grad_enabled():

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from tisdiss.kernels.compiled import library
+
 CHUNK = 2**20
 """Features (row x length x channel) that a path processes at a time without gradients on a CPU."""
 
@@ -36,6 +38,16 @@ def set_bf16(model: nn.Module, on: bool) -> None:
     for module in model.modules():
         if hasattr(module, "bf16"):
             module.bf16 = on  # type: ignore[assignment]
+
+
+def bf16_pays(device: str) -> bool:
+    """Whether trainings are faster with bfloat16 products: on a GPU, or a CPU with AMX.
+
+    On a CPU only with the compiled routines: without, the casts cost more than the products save.
+    """
+    if torch.device(device).type == "cpu":
+        return torch.cpu._is_amx_tile_supported() and library() is not None
+    return torch.cuda.is_bf16_supported()
 
 
 def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tisdiss.kernels.compiled import call, takes
+
 _IMAGES = range(16, 129)
 _IMAGE = 3 * 2**14
 """Largest image, in numbers, for which oneDNN uses its faster loop order, in to out channels."""
@@ -50,7 +52,17 @@ class _Added(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return grad, grad.sum((0, 2, 3), dtype=ctx.bias_dtype)
+        return grad, _sum_over_positions(grad.movedim(1, -1), ctx.bias_dtype)
+
+
+def _sum_over_positions(grad: Tensor, kind: torch.dtype) -> Tensor:
+    """(..., channels) -> (channels,)."""
+    channels, parts = grad.shape[-1], torch.get_num_threads()
+    if kind != torch.float32 or not grad.is_contiguous() or not takes(grad, channels):
+        return grad.sum((0, 1, 2), dtype=kind)
+    sums = grad.new_empty(parts, channels, dtype=kind)
+    call("bias_gradient", grad.numel() // channels, channels, parts, sums, grad, grad)
+    return sums.sum(0)
 
 
 @lru_cache

@@ -20,6 +20,8 @@ from tisdiss.records.run_record import Revision
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOTS = ("train", "evaluate")
 """Modules that compute weights and scores, with what they import."""
+ROUTINES = "kernels/native/*.[ch]"
+"""What `kernels.compiled` compiles."""
 CODE_SCOPE = 2
 """What a code hash covers: 1, all outside the harness and `cli.py`; 2, what `ROOTS` import. Hashes
 of different scopes cannot be compared."""
@@ -60,9 +62,9 @@ def in_history(commit: str, folder: Path = PACKAGE) -> bool | None:
 
 @cache
 def code_hash(package: Path = PACKAGE) -> str:
-    """SHA-256 over the files that training and evaluation import."""
+    """SHA-256 over the files that training and evaluation import, and the C routines they call."""
     digest = hashlib.sha256()
-    for name in code_files(package):
+    for name in hashed_files(package):
         digest.update(f"{name}\0".encode() + (package / name).read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -71,8 +73,14 @@ def file_hashes(package: Path = PACKAGE) -> dict[str, str]:
     """The beginning of the SHA-256 of each file that the hash of the code covers."""
     return {
         name: hashlib.sha256((package / name).read_bytes()).hexdigest()[:_SHORT]
-        for name in code_files(package)
+        for name in hashed_files(package)
     }
+
+
+def hashed_files(package: Path = PACKAGE) -> list[str]:
+    """The files that the hash of the code covers: `code_files` and the compiled routines."""
+    routines = (path.relative_to(package).as_posix() for path in package.glob(ROUTINES))
+    return [*code_files(package), *sorted(routines)]
 
 
 def code_files(package: Path = PACKAGE) -> list[str]:
