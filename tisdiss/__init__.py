@@ -19,6 +19,7 @@ __all__ = ["__version__", "load"]
 
 def load(source: str | Path = "base", **options: Any) -> SpeechSeparator:
     """The separator of a model: see `tisdiss.speech_separator.load`, which takes the options."""
-    from tisdiss.speech_separator import load as load_separator  # with torch
+    from importlib import import_module  # by name: no part of what trains and evaluates
 
-    return load_separator(source, **options)
+    separator: SpeechSeparator = import_module("tisdiss.speech_separator").load(source, **options)
+    return separator

@@ -97,7 +97,7 @@ def code_files(package: Path = PACKAGE) -> list[str]:
 
 def _imports(package: Path, source: Path) -> Iterator[str]:
     """Candidate files of the package that a file imports or names as module:function."""
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    for node in _executed(ast.parse(source.read_bytes())):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _files_of(package.name, alias.name)
@@ -107,6 +107,14 @@ def _imports(package: Path, source: Path) -> Iterator[str]:
                 yield from _files_of(package.name, f"{node.module}.{alias.name}")
         elif isinstance(node, ast.Constant) and _BUILDER.fullmatch(str(node.value)):
             yield from _files_of(package.name, str(node.value).partition(":")[0])
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a module but those that only type checkers read."""
+    yield tree
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from _executed(node)
 
 
 def _files_of(package: str, module: str) -> Iterator[str]:
