@@ -142,7 +142,7 @@ def test_row_that_misses_a_run_is_shown_with_a_dagger_and_without_a_rank(study_f
     assert r"torn$^\dagger$ & 3 & 0.310 & 9.00" in to_tex(table)
     assert check_tex(to_tex(table)) == []
     assert "seeds 0, 1 (1 to 2 a row), 40 mixtures" in table.caption
-    assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in table.caption
+    assert "† torn: seed 0 of 0, 1. Rows with † are not ranked." in table.caption
     assert "misses runs" not in table.caption
 
 
