@@ -331,7 +331,7 @@ def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> 
     if curve["low"].notna().any():
         texts.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
     if {row.id for row in plan.rows if row.n_re_train} - set(curve["row"]):
-        texts.append(f"A row of {MISSING} misses runs.")
+        texts.append(f"A row of {MISSING} has no finished run.")
     if others := reported(plan):
         sources = "; ".join(f"{cited(row)}: {source_of(row)}" for row in others)
         texts.append(f"{by_others(plan)} ({sources}).")
