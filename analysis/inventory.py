@@ -77,7 +77,7 @@ def _refuse(folder: Path, files: Mapping[str, bytes], ours: set[Entry], *, force
     if problems:
         raise ForeignFileError(
             f"{'; '.join(problems)}: nothing was written. Move your files away, choose another "
-            "folder, or replace them with --force"
+            "folder, or replace them: --force"
         )
 
 
