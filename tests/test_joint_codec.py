@@ -1,4 +1,4 @@
-"""Models that split no features: every codec decodes all sources out of one map, masked or not."""
+"""Models without a splitter: every codec decodes all sources from one map, masked or not."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The paper's tables: lines, marks, what is ranked against what."""
+"""The paper's tables: lines, marks and ranks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Letters of all scripts in figures: a font that has them, or one line; PDFs without Type 3."""
+"""Fonts in figures for letters of all scripts, one message without a font, no Type 3 in PDFs."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Reading a study back: what is there, what is missing, what must not be mixed."""
+"""Frames of a study: finished, missing and damaged runs, and test sets that must not be mixed."""
 
 import json
 

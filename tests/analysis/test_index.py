@@ -1,4 +1,4 @@
-"""The list of all studies: what was run, from what, and what was not."""
+"""The index of reports: studies that were run, with their data, and studies that were not."""
 
 import pytest
 

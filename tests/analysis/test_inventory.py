@@ -1,4 +1,4 @@
-"""Whose files are whose: ours are replaced and removed, those of the user never unasked."""
+"""Our files in a folder are replaced and deleted; the user's only if forced."""
 
 import subprocess
 import threading

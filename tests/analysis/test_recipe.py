@@ -1,4 +1,4 @@
-"""How a study was made, in words: what rows share once, what differs with its rows."""
+"""The recipe of a study: shared facts once, other facts with their rows."""
 
 import json
 

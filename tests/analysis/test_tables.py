@@ -1,4 +1,4 @@
-"""Tables: golden text, what is bold, what is missing."""
+"""Tables: golden files, ranks and missing numbers."""
 
 from pathlib import Path
 

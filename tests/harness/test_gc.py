@@ -1,4 +1,4 @@
-"""Garbage collection takes what nothing reads again, and never a result."""
+"""Garbage collection deletes files that nothing reads again, and never a result."""
 
 import json
 import os

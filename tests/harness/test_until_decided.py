@@ -1,4 +1,4 @@
-"""Rounds of seeds: which come next, when they stop, and that a stopped command goes on."""
+"""Rounds of seeds: the next seeds, the end, and resuming a stopped command."""
 
 import json
 from types import SimpleNamespace

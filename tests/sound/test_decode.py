@@ -1,4 +1,4 @@
-"""What is read of a sound file decides its length; what ends early is refused."""
+"""The decoded samples determine a sound file's length; a truncated file is refused."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sounds of a page: which are heard, and under which licence."""
+"""The sounds of a page, and their licences."""
 
 import json
 import re
