@@ -208,7 +208,7 @@ def test_small_counts_of_parameters_keep_three_digits(value, text):
 
 
 def test_a_made_up_score_has_a_table(monkeypatch):
-    """It is added in the list of measures alone."""
+    """The new measure is added only to the list of measures."""
     monkeypatch.setitem(names.MEASURES, "peak", names.Measure("Peak", "made_up:peak_ratio"))
     curve, plan = curve_of({("a", 1): 9.4}, metric="peaki"), plan_of({"id": "a", "label": "a"})
     shown = to_markdown(depth_table(curve, plan, metric="peaki"))
