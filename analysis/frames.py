@@ -339,10 +339,10 @@ def _check_mixtures(scores: pd.DataFrame) -> None:
         for run, mixtures in by_run.items():
             first = next(iter(by_run))
             if mixtures != by_run[first]:
-                odd = sorted(mixtures ^ by_run[first])
+                differing = sorted(mixtures ^ by_run[first])
                 raise ValueError(
-                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(odd)} "
-                    f"differ, first {odd[0]!r}): evaluate both on the same number of mixtures"
+                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(differing)} "
+                    f"differ, first {differing[0]!r}): evaluate both on the same number of mixtures"
                 )
 
 

@@ -176,8 +176,12 @@ def _parts(frames: StudyFrames, part: Greater, estimate: Estimate, noise: float 
     values = estimate.values
     total = _variance(estimate, len(values))
     speakers = min(total, _variance(estimate, math.inf))
-    variances = [apart.var(ddof=1) for apart in estimate.noise.values() if len(apart) > 1]
-    weights = [weight for row, weight in _loads(frames, part).items() if _has_one(frames, row)]
+    variances = [
+        deviations.var(ddof=1) for deviations in estimate.noise.values() if len(deviations) > 1
+    ]
+    weights = [
+        weight for row, weight in _row_weights(frames, part).items() if _lacks_noise(frames, row)
+    ]
     training = (
         None
         if weights and noise is None
@@ -192,13 +196,13 @@ def _variance(estimate: Estimate, mixtures: float) -> float:
     return float(spread.weights @ spread.scales**2)
 
 
-def _has_one(frames: StudyFrames, row: str) -> bool:
+def _lacks_noise(frames: StudyFrames, row: str) -> bool:
     """Whether a row has fewer than two trainings; False for shipped weights, without noise."""
     runs = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"].astype(bool)]
     return len(runs) < 2 and not (runs["kind"] == "weights").any()
 
 
-def _loads(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
+def _row_weights(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
     """The weight of the noise of training of each row in a comparison.
 
     Compared depths of one row count as if each had noise of its own. This overestimates the noise,

@@ -94,14 +94,14 @@ class _Words:
         match statement.values:
             case (value, Number() as aim):
                 return f"{self._value(value)} is within {tolerance} of {self._value(aim)}"
-        differ = "differs" if _alike(statement.values) else "differ"
+        differ = "differs" if _same_measure(statement.values) else "differ"
         return f"{self._all(statement.values)} {differ} by less than {tolerance}"
 
     def _compared(self, statement: Compared) -> str:
         subjects, objects = _sides(statement)
-        if alike := _alike((*subjects, *objects)):
-            return self._against(alike[: len(subjects)], statement.sign, alike[len(subjects) :])
-        if text := self._gained(statement) or self._apart(statement):
+        if cells := _same_measure((*subjects, *objects)):
+            return self._against(cells[: len(subjects)], statement.sign, cells[len(subjects) :])
+        if text := self._gain_sentence(statement) or self._excess_sentence(statement):
             return text
         how = "above" if statement.sign == ">" else "below"
         return f"{self._all(subjects, each=True)} is {how} {self._all(objects, each=True)}"
@@ -114,7 +114,7 @@ class _Words:
         cut = len(subjects)
         return f"{_each(rows[:cut])} {how} {_each(rows[cut:])}{depth}"
 
-    def _gained(self, statement: Compared) -> str:
+    def _gain_sentence(self, statement: Compared) -> str:
         """The gain or loss of a row by further passes; "" for another comparison."""
         gain = _gain(statement.left)
         if gain is None or statement.right != Number(0.0):
@@ -122,7 +122,7 @@ class _Words:
         how = "gains" if statement.sign == ">" else "loses"
         return f"{self._name(gain.row)} {how} {gain.measure} {gain.span}"
 
-    def _apart(self, statement: Compared) -> str:
+    def _excess_sentence(self, statement: Compared) -> str:
         """A difference of two rows, compared with a number; "" for another comparison."""
         match statement.left, statement.right:
             case Combined("-", (Cell() as a, Cell() as b)), Number(value) if value > 0:
@@ -156,9 +156,9 @@ class _Words:
     def _all(self, values: Sequence[Value], *, each: bool = False, which: str = "") -> str:
         """Several values as one noun phrase; what all of them share is stated once."""
         listed = _each if each else _listed
-        if alike := _alike(values):
-            rows, depth = self._named(alike)
-            return f"the {which}{_noun(alike[0])} of {listed(rows)}{depth}"
+        if cells := _same_measure(values):
+            rows, depth = self._named(cells)
+            return f"the {which}{_noun(cells[0])} of {listed(rows)}{depth}"
         gains = [gain for gain in map(_gain, values) if gain]
         if len(gains) == len(values) and len({(g.measure, g.span) for g in gains}) == 1:
             rows = [self._name(gain.row) for gain in gains]
@@ -187,7 +187,7 @@ def _several(value: Value, how: str) -> tuple[Value, ...]:
     return value.values if isinstance(value, Combined) and value.how == how else (value,)
 
 
-def _alike(values: Sequence[Value]) -> list[Score]:
+def _same_measure(values: Sequence[Value]) -> list[Score]:
     """The values if all are of one measure; else an empty list."""
     cells = [value for value in values if isinstance(value, Cell | Fact)]
     same = len(cells) == len(values) and len(set(map(_measure, cells))) == 1

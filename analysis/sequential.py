@@ -147,13 +147,13 @@ def conditional_power(estimate: Estimate, seeds: int, most: int) -> float:
     not change, so only the seeds contribute to that distribution.
     """
     assert estimate.design is not None
-    noise = math.sqrt(sum(float(apart.var(ddof=1)) for apart in estimate.noise.values()))
+    noise = math.sqrt(sum(float(deviations.var(ddof=1)) for deviations in estimate.noise.values()))
     test = estimate.design.spread(estimate.values)
     width = Precision(test, noise).half_width(most, 1 - levels(most)[most])
-    apart = noise * math.sqrt(max(0.0, 1 / seeds - 1 / most))
-    if not apart:
+    scale = noise * math.sqrt(max(0.0, 1 / seeds - 1 / most))
+    if not scale:
         return float(abs(estimate.mean) > width)
-    ends = (np.array([width, -width]) - estimate.mean) / apart
+    ends = (np.array([width, -width]) - estimate.mean) / scale
     return float(t.sf(ends[0], seeds - 1) + t.cdf(ends[1], seeds - 1))
 
 

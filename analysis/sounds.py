@@ -58,10 +58,10 @@ def heard(
     scores = frames.scores[frames.scores["identity"] == run["identity"]]
     scores = scores[scores["row"] == row]
     mixtures = set(scores["mixture_id"])
-    kept = {path.name: path for path in sorted(place.glob("*")) if path.name in mixtures}
+    folders = {path.name: path for path in sorted(place.glob("*")) if path.name in mixtures}
     players: list[Heard] = []
     sounds: dict[str, str] = {}
-    for mixture, folder in sorted(kept.items(), key=_longest_first):
+    for mixture, folder in sorted(folders.items(), key=_longest_first):
         paths = {path.stem: path for path in sorted(folder.glob("*.wav"))}
         files = {name: _flac(path) for name, path in paths.items() if _is_shown(name, depths)}
         if not any(map(_ESTIMATE.fullmatch, files)):

@@ -42,14 +42,14 @@ class Estimate:
         if not isinstance(other, Estimate):
             return Estimate(self.mean + other, self.values + other, self.design, self.noise)
         noise = dict(self.noise)
-        for seeds, apart in other.noise.items():
-            noise[seeds] = noise[seeds] + apart if seeds in noise else apart
+        for seeds, deviations in other.noise.items():
+            noise[seeds] = noise[seeds] + deviations if seeds in noise else deviations
         return Estimate(self.mean + other.mean, self.values + other.values, self.design, noise)
 
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
-        noise = {seeds: factor * apart for seeds, apart in self.noise.items()}
+        noise = {seeds: factor * deviations for seeds, deviations in self.noise.items()}
         return Estimate(factor * self.mean, factor * self.values, self.design, noise)
 
     __rmul__ = __mul__
@@ -68,7 +68,10 @@ class Estimate:
         """The distribution of the mean's deviation from the truth; None with too few speakers."""
         if self.design is None:
             return None
-        variances = [(len(apart), apart.var(ddof=1) / len(apart)) for apart in self._noisy()]
+        variances = [
+            (len(deviations), deviations.var(ddof=1) / len(deviations))
+            for deviations in self._noisy()
+        ]
         spread = self.design.spread(self.values)
         total = sum(variance for _, variance in variances)
         if not total:
@@ -78,7 +81,7 @@ class Estimate:
         return spread.with_noise(float(np.sqrt(total)), df)
 
     def _noisy(self) -> Iterator[np.ndarray]:
-        return (apart for apart in self.noise.values() if len(apart) > 1)
+        return (deviations for deviations in self.noise.values() if len(deviations) > 1)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The two ends of the confidence interval; NaN with too few speakers."""

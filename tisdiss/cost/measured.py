@@ -61,7 +61,7 @@ def profile(
     built = _build(model).to(device).eval()
     config = built.config
     mixture = torch.randn(1, round(seconds * config.codec.sample_rate), device=device)
-    grown = _peak_growth(built, mixture)
+    peak = _peak_growth(built, mixture)
     has_re = built.reconstructor is not None
     return Profile(
         name=config.name,
@@ -72,7 +72,7 @@ def profile(
         macs_by_part=macs_by_part(built, seconds),
         macs_by_n_re={n: _macs(built, seconds, n) for n in n_re} if has_re else {},
         real_time_factor=_seconds(lambda: built(mixture), device, repeats) / seconds,
-        peak_memory=grown,
+        peak_memory=peak,
     )
 
 

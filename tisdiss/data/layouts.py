@@ -80,15 +80,15 @@ class Layout:
     scripts: str = ""
     """The origin of the official lists, if we can build the mixtures."""
 
-    def condition(self, asked: str | None) -> str:
-        """`asked`, or the default condition for None; ValueError if there are no such mixtures."""
+    def condition(self, name: str | None) -> str:
+        """`name`, or the default condition for None; ValueError if there are no such mixtures."""
         default = next(iter(self.mixtures))
-        if asked is not None and asked not in self.mixtures:
+        if name is not None and name not in self.mixtures:
             raise ValueError(
-                f"condition={asked!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
+                f"condition={name!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
                 f" one of them, or leave it out for {default}"
             )
-        return asked or default
+        return name or default
 
     def roles(self, condition: str, n_src: int) -> Roles:
         sources = tuple(self.source.format(i + 1) for i in range(n_src))

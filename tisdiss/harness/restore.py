@@ -83,8 +83,10 @@ def _write(
     write_atomic(place / "evaluation.json", json_text(about.plain()))
     folder.write("environment.json", _environment(run))
     folder.write("config.json", planned.asked())
-    kept = {name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")}
-    folder.write("result.json", RunResult.model_validate(kept))
+    fields = {
+        name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")
+    }
+    folder.write("result.json", RunResult.model_validate(fields))
 
 
 def _environment(run: ReportRun) -> Environment:

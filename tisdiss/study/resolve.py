@@ -90,12 +90,12 @@ def resolve_evaluation(
     A model without early split has no N_re and is scored at its trained depth only. `n_sep` is the
     row's; it is left out if it is that of training.
     """
-    asked = override(AskedEvaluation(), profile.evaluate).model_dump()
+    evaluation = override(AskedEvaluation(), profile.evaluate).model_dump()
     if model is not None and not model.m_re:
-        asked["n_re"] = ()
+        evaluation["n_re"] = ()
     if model is not None and n_sep is not None:
-        asked["n_sep"] = n_sep if n_sep != model.n_sep else None
-    return EvalConfig(**asked)
+        evaluation["n_sep"] = n_sep if n_sep != model.n_sep else None
+    return EvalConfig(**evaluation)
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:
