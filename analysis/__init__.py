@@ -1,19 +1,19 @@
-"""From run folders to tables, figures and a page: frames -> stats -> results -> what is shown.
+"""From run folders to tables, figures and a page: frames -> stats -> results -> output.
 
-Only `frames` (and `sounds`) reads runs; only `report`, `page` and `proof_sheet` write files.
-Everything between takes frames and returns objects, so each step can be called alone in a notebook.
-Nothing here imports torch.
+Only `frames` and `sounds` read runs; only `report`, `page` and `proof_sheet` write files. All other
+modules take frames and return objects, so each step can be called alone in a notebook. Nothing here
+imports torch.
 
     frames, stats, breakdown     runs -> scores -> means with intervals
-    claims                       the paper's sentences -> PASS, FAIL, UNDECIDED, MISSING and so on
-    results                      all of that for one study, each part computed once
-    tables, comparison, latex    depth tables; the paper's Tables 1 to 3; what LaTeX accepts
-    figures, extra_figures       curves; cost, difficulty, change
+    claims                       claims of a study -> PASS, FAIL, UNDECIDED, MISSING and so on
+    results                      frames, curves and verdicts of one study, each computed once
+    tables, comparison, latex    depth tables; the paper's Tables 1 to 3; text escaped for LaTeX
+    figures, extra_figures       curves over N_re; cost, difficulty, change per pass
     figure2                      Fig. 2 with its eight panels
-    fonts                        letters that the paper's fonts lack, from those of the machine
-    places, cell                 where plans and reports lie; how a number of a report is named
-    numbers, provenance          every number by name, and the way back to runs, data and code
-    report, notebook, page       a folder per study; the same as a notebook; all on one HTML page
-    inventory                    the list of our own files in a folder: no others are touched
-    proof_sheet                  everything compiled into one PDF, where a TeX is present
+    fonts                        installed fonts for letters that the paper's fonts lack
+    places, cell                 paths of plans and reports; names of numbers in a report
+    numbers, provenance          every number by name; its runs, data and code
+    report, notebook, page       a folder per study; the same as a notebook; one HTML page for all
+    inventory                    the list of our files in a folder; no other files are changed
+    proof_sheet                  all tables and figures in one PDF, if TeX is installed
 """

@@ -1,6 +1,6 @@
-"""Where a mean comes from: which mixtures gain, and what a further pass changes in each.
+"""Breakdowns of a mean: by input level, by sex, and the change per further pass.
 
-Frames in, frames out, like `stats.py`; `extra_figures.py` draws them.
+Functions take and return frames, like `stats.py`; `extra_figures.py` draws them.
 """
 
 import numpy as np
@@ -20,10 +20,10 @@ def by_input_level(
     metric: str = SI_SNRI,
     bins: int = BINS,
 ) -> pd.DataFrame:
-    """The mean score at the trained depth by how loud the voice is in its mixture.
+    """The mean score at the trained depth by the level of the voice in its mixture.
 
     The utterances are split into `bins` parts of equal size by their SI-SNR in the mixture, in dB;
-    `level` is the middle one of a part. Other columns are those of `stats.depth_curve`.
+    `level` is the median of a part. Other columns are those of `stats.depth_curve`.
     """
     trained = _trained(scores)
     trained = trained[np.isfinite(trained[MIXTURE_SI_SNR])]
@@ -45,9 +45,9 @@ def by_sex(
     rng: np.random.Generator,
     metric: str = SI_SNRI,
 ) -> pd.DataFrame:
-    """The mean score at the trained depth of mixtures of the same and of different sexes.
+    """The mean score at the trained depth, for mixtures of the same and of different sexes.
 
-    Mixtures with a voice whose sex is unknown are left out; empty where none is left.
+    Mixtures with a voice of unknown sex are left out; the frame is empty if none remains.
     """
     trained = _trained(scores)
     mixture = trained.groupby(["corpus", "mixture_id"])["sex"]
@@ -61,10 +61,11 @@ def by_sex(
 
 
 def change_per_step(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
-    """What each further pass changes in a mixture, over mixtures and seeds, in dB.
+    """The change of each mixture's score by each further pass, over mixtures and seeds, in dB.
 
-    One line per row and depth but the first: the change since the depth evaluated before
-    (`n_re_from`) in quantiles q5, q25, q50, q75, q95, and `worse`, the share of mixtures that lost.
+    One line per row and depth, except for the first depth. Columns q5, q25, q50, q75 and q95 are
+    quantiles of the change from the previous evaluated depth (`n_re_from`); `worse` is the share of
+    mixtures whose score fell.
     """
     finite = scores[np.isfinite(scores[metric].astype(float))]
     keys = ["row", "label", "n_re_train", "seed", "mixture_id"]

@@ -1,4 +1,4 @@
-"""Words that tables, figures and reports share: labels, units, and what the numbers rest on."""
+"""Texts shared by tables, figures and reports: labels, units, and the data behind the numbers."""
 
 import html
 import re
@@ -21,13 +21,13 @@ from tisdiss.records.plan_record import (
 )
 
 Filters = Mapping[str, Callable[..., str]]
-"""Of a template, by name."""
+"""The filters of a template, by name."""
 
 DAGGER = "†"
-"""After the label of a row that misses runs."""
+"""The mark after the label of a row with missing runs."""
 
 FEW_SPEAKERS = 10
-"""Below this many test speakers a caption warns that the interval is rough."""
+"""With fewer test speakers, a caption warns that the interval is approximate."""
 
 
 def pretty(label: str) -> str:
@@ -37,23 +37,23 @@ def pretty(label: str) -> str:
 
 
 def row_label(row: ShownRow, plan: StudyFile, *, marked: bool = True) -> str:
-    """A row's label, with its corpus where the study has several, and a dagger if runs miss."""
+    """A row's label, with its corpus if the study has several, and a dagger if runs are missing."""
     return pretty(row.label) + on_corpus(row, plan) + (dagger(row) if marked else "")
 
 
 def on_corpus(row: TableRow, plan: StudyFile) -> str:
-    """What follows a row's label in a study of several corpora."""
+    """The suffix of a row's label that names its corpus; empty for a study of one corpus."""
     corpus = plan.scored_on.get(row.role)
     return f", {corpus.label or corpus.source}" if corpus and len(plan.scored_on) > 1 else ""
 
 
 def dagger(*rows: TableRow) -> str:
-    """What a label ends with where any of its rows misses runs."""
+    """A dagger if any of the rows has missing runs, else nothing."""
     return DAGGER if any(row.is_torn for row in rows) else ""
 
 
 def daggers(plan: StudyFile) -> list[str]:
-    """What the daggers mean: the seeds of every row that misses some."""
+    """The meaning of each dagger: the seeds that a row has, of those planned."""
     return [
         f"{DAGGER} {row_label(row, plan, marked=False)}: {_numbered(row.shown_seeds)} of "
         + ", ".join(map(str, row.planned_seeds))
@@ -63,55 +63,58 @@ def daggers(plan: StudyFile) -> list[str]:
 
 
 def reported(plan: StudyFile) -> list[QuotedRow]:
-    """The rows that others reported, of a study of curves; a comparison has lines for them."""
+    """The quoted rows of a study of curves; empty for a comparison, whose table has them."""
     return [] if plan.is_comparison else plan.published
 
 
 def cited(row: QuotedRow) -> str:
-    """The label of a row that others reported, with the number of its reference."""
+    """The label of a quoted row, with the number of its reference."""
     label = pretty(row.label or row.id)
     number = re.search(r"\[\d+\]", row.source or "")
     return f"{label} {number[0]}" if number else label
 
 
 def source_of(row: QuotedRow) -> str:
-    """Where the numbers of a row that others reported are from."""
+    """The source of a quoted row's numbers."""
     return row.source or "no source given"
 
 
 def by_others(plan: StudyFile) -> str:
-    """What stands above the rows that others reported."""
+    """The heading above the quoted rows."""
     where = "" if plan.at_paper else " on the paper's corpora, not comparable"
     return f"Reported by others{where}"
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown prints as it stands, also in a table cell."""
+    """Text escaped for Markdown, also in a table cell."""
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
 
 
 def prose_markdown(text: str) -> str:
-    """Paragraphs for Markdown: all that stands between backticks stays code."""
+    """Paragraphs for Markdown; text between backticks stays code."""
     parts = text.strip().split("`")
     shown = (part if at % 2 else escape_markdown(part) for at, part in enumerate(parts))
     return "`".join(shown).replace("\n", "\n\n")
 
 
 def prose_html(text: str) -> str:
-    """Paragraphs for HTML, with code in backticks."""
+    """Paragraphs for HTML; text between backticks becomes code."""
     parts = html.escape(text.strip()).split("`")
     marked = "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
     return "".join(f"<p>{paragraph}</p>" for paragraph in marked.split("\n") if paragraph)
 
 
 def escape_figure(text: str) -> str:
-    """Text that matplotlib prints as it stands, not hidden from a legend; N_re as in the paper."""
+    """Text escaped for matplotlib, with N_re as in the paper.
+
+    A space before a leading underscore keeps matplotlib from hiding the label in a legend.
+    """
     escaped = text.replace("$", r"\$").replace("N_re", r"$N_\mathrm{re}$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def basis(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
-    """Profile, corpus, seeds, mixtures and speakers: what every figure and table must state."""
+    """Profile, corpus, seeds, mixtures and speakers, which every figure and table must state."""
     return [
         f"profile {plan.profile}",
         _corpora(plan),
@@ -122,7 +125,7 @@ def basis(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
 
 
 def _seeds(plan: StudyFile) -> str:
-    """All seeds that are shown, and how many a row has where rows do not have the same."""
+    """All seeds that are shown, and the number per row if rows have different seeds."""
     by_row = [row.shown_seeds for row in plan.rows if row.shown_seeds]
     listed = _numbered(sorted({seed for seeds in by_row for seed in seeds}))
     if all(seeds == by_row[0] for seeds in by_row):
@@ -145,19 +148,19 @@ def _corpus_name(corpus: Corpus) -> str:
 
 
 def notes(plan: StudyFile) -> list[str]:
-    """What the plan says about its corpora, each once."""
+    """The notes of the plan's corpora, each once."""
     return list(dict.fromkeys(c.note for c in plan.scored_on.values() if c.note))
 
 
 def timed_on(environment: TimedOn) -> str:
-    """The device of real-time factors, short enough for an axis."""
+    """The device on which real-time factors were measured, short enough for an axis."""
     threads = environment.threads
     cpu = f"{threads} CPU {'thread' if threads == 1 else 'threads'}"
     return environment.accelerator or cpu
 
 
 def timed_how(timing: AboutTiming) -> str:
-    """How real-time factors were measured."""
+    """The measurement of real-time factors, in words."""
     environment = timing.environment
     machine = environment.accelerator or f"{timed_on(environment)} of {environment.cpu}"
     return (
@@ -167,20 +170,20 @@ def timed_how(timing: AboutTiming) -> str:
 
 
 def covered(curve: pd.DataFrame) -> str:
-    """Over which draws an interval holds: other test speakers, and other trainings."""
+    """The random choices that an interval covers: test speakers and, with several seeds, seeds."""
     return "speakers and seeds" if curve["n_seeds"].max() > 1 else "speakers"
 
 
 def caveats(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
-    """Sentences without which the numbers would be misread."""
+    """Sentences that a reader needs to understand the numbers correctly."""
     texts = [_sentence(note) for note in notes(plan)]
     if curve["low"].isna().all():
         texts.append("Too few speakers for an interval.")
     elif curve["n_speakers"].min() < FEW_SPEAKERS:
         speakers = _span(curve["n_speakers"])
-        texts.append(f"With {speakers} speakers the interval says little about other voices.")
+        texts.append(f"With only {speakers} speakers the interval is approximate.")
     if marked := daggers(plan):
-        texts += [_sentence(text) for text in [*marked, f"Rows of {DAGGER} are not ranked"]]
+        texts += [_sentence(text) for text in [*marked, f"Rows with {DAGGER} are not ranked"]]
     if missing := int(curve["n_missing"].sum()):
         torn = curve[curve["n_missing"] > 0]["row"].unique()
         labels = [row_label(row, plan) for row in plan.rows if row.id in torn]
@@ -188,7 +191,7 @@ def caveats(plan: StudyFile, curve: pd.DataFrame) -> list[str]:
     if not plan.at_paper:
         texts.append(
             f"Profile {plan.profile}: corpus, model and training are smaller than the paper's, "
-            "and so the decibels are not comparable with the paper's."
+            "so the decibels are not comparable with the paper's."
         )
     return texts
 

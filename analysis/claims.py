@@ -1,22 +1,24 @@
 """Claims, decided from runs. A claim is an expression over rows (`tisdiss/records/expression.py`).
 
-Each of its comparisons is a quantity that must be above 0, for example the difference of two rows,
-with the interval of `stats.py`: paired by mixture, and by seed where rows have the same seeds.
+A claim consists of comparisons. Each is a quantity that must be above 0, for example the difference
+of two rows, with the interval of `stats.py`: paired by mixture, and by seed if rows have the same
+seeds. The status of a claim is one of these:
 
-* PASS: the 95 % interval of every comparison lies above 0;
-* FAIL: that of one lies below 0; where there are several comparisons, at a level that allows for
-  having looked at all of them (Bonferroni);
-* ONE TRAINING: it would be one of these, but a row has one seed: it holds for these weights, and
-  says nothing of how much another training of the same recipe would differ;
-* UNDECIDED: neither; with the side it leans to, and the difference that would have been found;
-* NOT TESTABLE HERE: about decibels that only the paper's own corpus and size can give, or about
-  depth where the models do not use theirs (`_check_depth_is_used`);
+* PASS: the 95 % interval of every comparison lies above 0.
+* FAIL: the interval of one comparison lies below 0; with several comparisons, the intervals are
+  widened for multiple testing (Bonferroni).
+* ONE TRAINING: PASS or FAIL, but a row has one seed. The result holds for these weights only; how
+  much another training of the same recipe would differ is unknown.
+* UNDECIDED: neither PASS nor FAIL. The reason gives the side that the mean is on, and the
+  difference that the test would have found in 80 % of cases.
+* NOT TESTABLE HERE: the claim is about decibels that need the paper's own corpus and size, or about
+  depth although the models hardly use theirs (`_check_depth_is_used`).
 * MISSING: runs or depths are missing.
 
 An utterance whose score is undefined in one of the rows is left out of all of them, and counted. A
-number that others reported is a constant here: nothing is paired with it, and the interval is that
-of our own row. So `approx(a, b, tolerance)` passes where the whole interval of a - b lies within
-the tolerance. Where a maximum stands for its best row, the best row is the one whose mean is best.
+quoted number is a constant: nothing is paired with it, and the interval is that of our own row.
+`approx(a, b, tolerance)` passes if the whole interval of a - b lies within the tolerance. A maximum
+takes the value and the interval of the row with the highest mean.
 """
 
 from collections import defaultdict
@@ -71,18 +73,21 @@ def decide(frames: StudyFrames) -> list[Verdict]:
 
 
 def evidence(frames: StudyFrames) -> list[list[Comparison]]:
-    """What each claim of `decide` holds against 0, testable here or not; [] where scores lack."""
+    """The comparisons of each claim, in the order of `decide`; [] if scores are missing.
+
+    Claims that are not testable here have their comparisons, too.
+    """
     return [_Claim(frames, claim).comparisons() for claim in frames.plan.claims]
 
 
 class _Undecidable(Exception):
-    """Why a claim cannot be decided from what there is."""
+    """A claim cannot be decided from the available runs; the message is the reason."""
 
     status: Status = "MISSING"
 
 
 class _NotTestable(_Undecidable):
-    """Why no run of this size and corpus could decide a claim."""
+    """No run of this size and corpus can decide a claim; the message is the reason."""
 
     status: Status = "NOT TESTABLE HERE"
 
@@ -99,7 +104,7 @@ class _Claim:
         self.published = {row.id: row for row in frames.plan.published}
 
     def verdict(self) -> Verdict:
-        """Decide, or say why it cannot be decided."""
+        """The verdict; its `reason` says why a claim cannot be decided."""
         try:
             self._check_decidable()
             by_role = self._by_role()
@@ -108,7 +113,7 @@ class _Claim:
         except _Undecidable as reason:
             return self._verdict(reason.status, str(reason))
         status, deciding = decided(comparisons)
-        reasons = [*self._reserves(status, deciding, comparisons), *self._left_out(by_role)]
+        reasons = [*self._caveats(status, deciding, comparisons), *self._left_out(by_role)]
         if status in ("PASS", "FAIL") and min(seeds(comparisons), default=2) == 1:
             status = "ONE TRAINING"
         unit, (low, high) = unit_of(deciding.part), deciding.interval
@@ -129,7 +134,7 @@ class _Claim:
         )
 
     def comparisons(self) -> list[Comparison]:
-        """What must be above 0, as far as there are scores."""
+        """All comparisons of the claim; [] if a row is not planned or a score is missing."""
         if not set(rows_of(self.parts)) <= self.rows.keys() | self.published.keys():
             return []
         try:
@@ -157,25 +162,27 @@ class _Claim:
         if unknown := [row for row in rows if row not in {*self.rows, *self.published}]:
             raise _Undecidable(f"{len(unknown)} of its {len(rows)} rows are not planned")
         if not self.frames.plan.at_paper:
-            self._check_is_about_no_level(rows)
+            self._check_needs_no_level(rows)
         torn = [row for row in rows if row in self.frames.incomplete and self._scored(row)]
         if torn:
             raise _Undecidable(f"runs are missing of {', '.join(map(self._name, torn))}")
 
-    def _check_is_about_no_level(self, rows: Sequence[str]) -> None:
-        """Refuse what only the paper's corpus and size can give."""
+    def _check_needs_no_level(self, rows: Sequence[str]) -> None:
+        """Refuse claims about levels in dB that need the paper's corpus and size."""
         if set(rows) & set(self.published) or any(is_level(part) for part in self.parts):
             raise _NotTestable(
-                "about the paper's own decibels or sizes, so decided at profile paper only"
+                "it is about the paper's own decibels or sizes, so it is decided at profile paper "
+                "only"
             )
         ours = kind_of(self.claim.source, self.parts) == "ours"
         if not ours and any(self._keys(part) and has_tolerance(part) for part in self.parts):
             raise _NotTestable(
-                "a tolerance in dB is meant for the paper's level, so decided at profile paper only"
+                "its tolerance in dB is meant for the paper's level, so it is decided at profile "
+                "paper only"
             )
 
     def _check_depth_is_used(self) -> None:
-        """Refuse to compare depths of models that separate as well with one repetition."""
+        """Refuse to compare depths of a model that gains little from its repetitions."""
         for row in dict.fromkeys(row for part in self.parts for row in self._of_depth(part)):
             trained = self.rows[row].n_re_train
             scores = self.frames.scores[self.frames.scores["row"] == row]
@@ -193,29 +200,29 @@ class _Claim:
             )
 
     def _of_depth(self, part: Greater) -> list[str]:
-        """The rows of a comparison between different depths; none of rows of equal depth.
+        """The rows of a comparison between different depths; [] if all depths are equal.
 
-        The depth is what the reconstructor runs: blocks (m_re) times repetitions (N_re).
+        The depth is the number of blocks (m_re) times the number of repetitions (N_re).
         """
         weights = depth_weights(part, self._depths)
         by_depth: dict[int, float] = defaultdict(float)
         for (row, n_re), weight in weights.items():
             by_depth[self._blocks(row) * n_re] += weight
-        turned = {row for (row, _), weight in weights.items() if weight < 0}
-        both = turned & {row for (row, _), weight in weights.items() if weight > 0}
+        negative = {row for (row, _), weight in weights.items() if weight < 0}
+        both = negative & {row for (row, _), weight in weights.items() if weight > 0}
         across = any(abs(weight) > 1e-9 for weight in by_depth.values())
         ours = dict.fromkeys(row for row, _ in weights if row in self.rows)
         return list(ours) if both or across else []
 
     def _blocks(self, row: str) -> int:
-        """m_re, 1 without early split and for what others reported."""
+        """m_re of a row; 1 without early split and for a quoted row."""
         return (read_name(self.rows[row].name).m_re if row in self.rows else 0) or 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'
 
     def _scored(self, row: str) -> bool:
-        """Whether the claim is about scores of a row, rather than what it costs."""
+        """Whether the claim is about scores of a row, rather than its cost."""
         cells = (leaf for part in self.parts for leaf in leaves(part))
         return any(isinstance(leaf, Cell) and leaf.row == row for leaf in cells)
 
@@ -233,29 +240,29 @@ class _Claim:
         return leaf.n_re or (trained,)
 
     def _corpora(self, part: Greater) -> set[str]:
-        """The corpora of all scores that a comparison names, our own and quoted ones."""
+        """The corpora of all scores in a comparison, our own and quoted ones."""
         rows = {**self.rows, **self.published}
         return {rows[leaf.row].role for leaf in leaves(part) if isinstance(leaf, Cell)}
 
     def _role(self, part: Greater) -> str:
-        """The corpus that a comparison is about."""
+        """The corpus of a comparison's scores."""
         return self.rows[self._keys(part)[0][0]].role
 
     def _by_role(self) -> _ByRole:
-        """All scores that the claim needs, corpus by corpus."""
-        wanted: dict[str, dict[_Key, None]] = {}
+        """All scores that the claim needs, by corpus."""
+        keys_of: dict[str, dict[_Key, None]] = {}
         for part in self.parts:
             if len(self._corpora(part)) > 1:
                 raise _Undecidable("compares scores on different corpora")
             for key in self._keys(part):
-                wanted.setdefault(self.rows[key[0]].role, {})[key] = None
-        return {name: self._paired(list(keys)) for name, keys in wanted.items()}
+                keys_of.setdefault(self.rows[key[0]].role, {})[key] = None
+        return {role: self._paired(list(keys)) for role, keys in keys_of.items()}
 
     def _paired(self, keys: list[_Key]) -> tuple[Paired, dict[_Key, Estimate]]:
         scores = self.frames.scores
         scores = scores[scores["row"].isin({row for row, _, _ in keys})]
-        there = set(zip(scores["row"], scores["n_re"], strict=True))
-        if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in there]:
+        scored = set(zip(scores["row"], scores["n_re"], strict=True))
+        if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in scored]:
             row, n_re = absent[0]
             raise _Undecidable(f"{self._name(row)} is not evaluated at N_re = {n_re}")
         cells = paired(scores, keys)
@@ -291,7 +298,7 @@ class _Claim:
         return total * (1 / len(depths))
 
     def _quoted(self, cell: Cell) -> float:
-        """What others reported; a depth of its own where they give one."""
+        """The quoted number of a cell; the mean of several for several depths."""
         numbers = self.published[cell.row].published
         names = [f"{cell.metric}.re{n_re}" for n_re in cell.n_re] or [cell.metric]
         if not all(name in numbers for name in names):
@@ -313,10 +320,10 @@ class _Claim:
             raise _Undecidable(f"{fact.name} of {self._name(fact.row)} are not known")
         return amount
 
-    def _reserves(
+    def _caveats(
         self, status: Status, deciding: Comparison, comparisons: list[Comparison]
     ) -> list[str]:
-        """What a verdict rests on: which comparison, which weights, what could be found."""
+        """Notes on a verdict: too few speakers, the deciding comparison, one seed, the power."""
         texts = []
         if np.isnan(deciding.interval[0]) and deciding.n_seeds:
             texts.append("too few speakers for an interval")
@@ -334,7 +341,7 @@ class _Claim:
         return texts
 
     def _left_out(self, by_role: _ByRole) -> list[str]:
-        """How many utterances of a corpus do not count, and in which rows they are undefined."""
+        """The number of utterances that are left out, and the rows in which they are undefined."""
         texts = []
         for cells, estimates in by_role.values():
             pairs = zip(estimates, cells.n_missing, strict=True)
@@ -346,9 +353,9 @@ class _Claim:
 
 
 def cost(row: ShownRow, name: str, n_re: int) -> float | None:
-    """What a row costs at a depth as claims count it, or None where that is not known.
+    """The cost of a row at a depth in the units of claims; None if it is not known.
 
-    Parameters, multiply-adds per second of audio and bytes in millions; `rtf` as it is.
+    Parameters, multiply-adds per second of audio, and bytes are in millions; `rtf` has no unit.
     """
     amount: float | None
     if name in (names.PARAMS, names.MEMORY):

@@ -1,4 +1,4 @@
-"""The claims of several studies, as `tisdiss claims` lists them: decided, or missing and why."""
+"""The claims of several studies, as `tisdiss claims` lists them."""
 
 import os
 import warnings
@@ -29,14 +29,14 @@ def claims(
 ) -> list[Verdict]:
     """Every claim of the studies, decided from the run folders at a profile.
 
-    A study that was never planned at that profile, or whose plan cannot be read, has its claims
-    read from `studies/` and listed as MISSING. `warn` hears of every file that cannot be read.
+    The claims of a study without a readable plan at that profile come from `studies/` and are
+    MISSING. `warn` is called with a message for every file that cannot be read.
     """
     from tisdiss.study.load import find_studies  # pydantic is slow to load
 
     verdicts = []
     for study in studies:
-        name = Path(study).stem  # or a file, as everywhere
+        name = Path(study).stem  # `study` is a name or a file
         reason = f"run `tisdiss run {study} --profile {profile}` first"
         if os.path.lexists(plan_path(runs_dir, name, profile)):
             try:
@@ -54,7 +54,7 @@ def claims(
 
 
 def unplanned(study: "Study", reason: str) -> list[Verdict]:
-    """The claims of a study of which there are no runs: all MISSING, for a reason."""
+    """The claims of a study without runs: all MISSING, with a reason."""
     names = {row.id: pretty(study.label(row)) for row in study.rows}
     return [
         Verdict(

@@ -1,4 +1,4 @@
-"""Verdicts as lines for a terminal, as a table, as counts in words."""
+"""Verdicts as lines for a terminal, as a Markdown table, and as counts."""
 
 from collections.abc import Iterable, Sequence
 from typing import get_args
@@ -9,12 +9,12 @@ from tisdiss.records.report_record import Status, Verdict
 
 
 def any_failed(verdicts: Iterable[Verdict]) -> bool:
-    """Whether a claim is contradicted: what `tisdiss claims` ends with exit code 1 for."""
+    """Whether a claim is FAIL; `tisdiss claims` then exits with code 1."""
     return any(verdict.status == "FAIL" for verdict in verdicts)
 
 
 def counts(verdicts: Iterable[Verdict]) -> str:
-    """How many passed, failed and so on: "3 PASS, 1 UNDECIDED"."""
+    """The number of claims by status: "3 PASS, 1 UNDECIDED"."""
     statuses = [verdict.status for verdict in verdicts]
     parts = [
         f"{statuses.count(status)} {status}" for status in get_args(Status) if status in statuses
@@ -23,21 +23,24 @@ def counts(verdicts: Iterable[Verdict]) -> str:
 
 
 def headline(verdicts: Sequence[Verdict]) -> str:
-    """How many sentences of the paper are decided by several trainings, each counted once."""
+    """The number of the paper's claims that several trainings decide.
+
+    A claim that says the same as another (`same_as`) is not counted.
+    """
     paper = [v for v in verdicts if v.kind == "paper" and not v.same_as]
     if not paper:
         return ""
     statuses = [verdict.status for verdict in paper]
     decided = statuses.count("PASS") + statuses.count("FAIL")
     return (
-        f"{decided} of {len(paper)} sentences of the paper are decided by several trainings "
+        f"{decided} of {len(paper)} claims of the paper are decided by several trainings "
         f"({statuses.count('PASS')} PASS, {statuses.count('FAIL')} FAIL), and "
         f"{statuses.count('ONE TRAINING')} by one."
     )
 
 
 def meaning(*profiles: str) -> str:
-    """What verdicts at some profiles can and cannot mean; empty for the paper's."""
+    """The meaning of verdicts at some profiles; empty for profile paper."""
     small = [profile for profile in profiles if profile not in ("paper", "smoke")]
     texts = []
     if "smoke" in profiles:
@@ -45,15 +48,15 @@ def meaning(*profiles: str) -> str:
     if small:
         texts.append(
             f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
-            "this small model and corpus: PASS says that the paper's ordering shows here too, FAIL "
-            "that it does not; neither proves nor refutes the paper's numbers. ONE TRAINING "
-            "holds for these weights: another training may turn it."
+            "this small model and corpus; it neither proves nor refutes the paper's numbers. PASS: "
+            "the paper's ordering holds here, too. FAIL: it does not. ONE TRAINING: the result "
+            "holds for these weights only; another training may reverse it."
         )
     return " ".join(texts)
 
 
 def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
-    """The list as lines for a terminal, three per claim: sentence, margin, expression."""
+    """The verdicts as lines for a terminal, three per claim: sentence, margin, expression."""
     lines = []
     for verdict in verdicts:
         basis = "; ".join(filter(None, [verdict.source, numbers_of(verdict), verdict.reason]))
@@ -66,7 +69,7 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
 
 
 def to_markdown(verdicts: Sequence[Verdict], *, with_study: bool = False) -> str:
-    """The list as a pipe table."""
+    """The verdicts as a Markdown table."""
     first = 0 if with_study else 1
     names = ["study", "verdict", "claim", "source", "margin"][first:]
     lines = [f"| {' | '.join(names)} |", f"| {' | '.join([':--'] * len(names))} |"]

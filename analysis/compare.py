@@ -1,4 +1,4 @@
-"""Comparisons of a claim: what must be above 0, how sure it is, and what several say together."""
+"""Comparisons of a claim: their values, their intervals, and the status that they give together."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,19 +16,19 @@ Leaf = Number | Cell | Fact
 _ROUNDING = 1e-9
 
 LEAST_GAIN = 0.5
-"""dB from N_re = 1 to the trained depth, from which on a model counts as using its depth."""
+"""Least gain in dB from N_re = 1 to the trained depth of a model that uses its depth."""
 MOST_WORSE = 0.05
-"""Share of mixtures that the trained depth may make worse than one repetition."""
+"""Largest share of mixtures that may score lower at the trained depth than at N_re = 1."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What must be above 0, and how sure it is."""
+    """A quantity that must be above 0, with its interval."""
 
     part: Greater
     value: Score
     n_seeds: int
-    """Of the row that has fewest; 0 for what needs no score."""
+    """The smallest number of seeds of its rows; 0 if it needs no score."""
 
     @property
     def mean(self) -> float:
@@ -36,22 +36,29 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """For people: NaN where there is none."""
+        """The 95 % interval to show; NaN if there is none."""
         return self.value.interval() if isinstance(self.value, Estimate) else (np.nan, np.nan)
 
     @property
     def p(self) -> float:
-        """Two-sided; NaN for what needs no score."""
+        """The two-sided p value; NaN if the comparison needs no score."""
         return self.value.p if isinstance(self.value, Estimate) else float("nan")
 
     @property
     def detectable(self) -> float:
-        """The true difference that these seeds and mixtures would find; NaN without an interval."""
+        """The true difference that these seeds and mixtures find in 80 % of cases, in dB.
+
+        NaN without an interval.
+        """
         spread = self.value.spread if isinstance(self.value, Estimate) else None
         return detectable(spread) if spread else float("nan")
 
     def ends(self, level: float) -> tuple[float, float]:
-        """For a decision: what needs no score is above 0 or not, what has no interval is open."""
+        """The interval for a decision.
+
+        A comparison without scores is exact: both ends are its value, or -inf if it is not above 0.
+        A comparison of scores without an interval has the ends -inf and inf.
+        """
         if not isinstance(self.value, Estimate):
             exact = self.value if self.value > 0 else -np.inf
             return exact, exact
@@ -84,9 +91,9 @@ def _mean(value: Score) -> float:
 
 
 def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
-    """The status, and which comparison decided it: the one that is least above 0."""
-    narrow = 1 - (1 - LEVEL) / len(comparisons)
-    highs = [comparison.ends(narrow)[1] for comparison in comparisons]
+    """The status, and the comparison that decided it: the one that is least above 0."""
+    corrected = 1 - (1 - LEVEL) / len(comparisons)  # Bonferroni
+    highs = [comparison.ends(corrected)[1] for comparison in comparisons]
     if min(highs) < 0:
         return "FAIL", comparisons[highs.index(min(highs))]
     lows = {at: one.ends(LEVEL)[0] for at, one in enumerate(comparisons)}
@@ -97,7 +104,7 @@ def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
 def depth_weights(
     part: Greater, depths_of: Callable[[Cell], tuple[int, ...]]
 ) -> Mapping[tuple[str, int], float]:
-    """How much each score (row, n_re) counts in what must be above 0."""
+    """The weight of each score (row, n_re) in a comparison's value."""
     weights: dict[tuple[str, int], float] = defaultdict(float)
     for leaf, weight in _weighted(part):
         if isinstance(leaf, Cell):
@@ -113,19 +120,19 @@ def has_tolerance(part: Greater) -> bool:
 
 
 def is_level(part: Greater) -> bool:
-    """Whether scores or sizes are held against a plain number, rather than against each other."""
+    """Whether scores or sizes are compared with a plain number, rather than with each other."""
     ours = sum(weight for leaf, weight in _weighted(part) if not isinstance(leaf, Number))
     return abs(ours) > _ROUNDING and has_tolerance(part)
 
 
 def _constant(part: Greater) -> float:
-    """What plain numbers add to what must be above 0."""
+    """The sum of the plain numbers in a comparison's value."""
     numbers = ((leaf, weight) for leaf, weight in _weighted(part) if isinstance(leaf, Number))
     return sum(weight * number.value for number, weight in numbers)
 
 
 def _weighted(part: Greater) -> Iterator[tuple[Leaf, float]]:
-    """Each number, cell and fact of a comparison, and how much it counts in left - right."""
+    """Each number, cell and fact of a comparison, with its weight in left - right."""
     yield from _leaves_of(part.left, 1.0)
     yield from _leaves_of(part.right, -1.0)
 
@@ -139,7 +146,7 @@ def _leaves_of(value: Value, weight: float) -> Iterator[tuple[Leaf, float]]:
 
 
 def _shares(value: Combined) -> list[tuple[Value, float]]:
-    """What a value is made of; of a max or min nobody knows which counts, so all count alike."""
+    """The parts of a value with their weights; the parts of a max or min have equal weights."""
     match value.how:
         case "+":
             return [(inner, 1.0) for inner in value.values]
@@ -156,9 +163,9 @@ def _shares(value: Combined) -> list[tuple[Value, float]]:
 
 
 def kind_of(source: str, parts: Sequence[Greater]) -> Kind:
-    """Whose sentence a claim is, and what decides it where it compares no scores."""
-    named = [leaf for part in parts for leaf in leaves(part)]
-    if not any(isinstance(leaf, Cell) for leaf in named):
-        timed = any(isinstance(leaf, Fact) and leaf.name in TIMED for leaf in named)
-        return "measured" if timed else "construction"
+    """The kind of a claim: the paper's, ours, or without scores."""
+    operands = [leaf for part in parts for leaf in leaves(part)]
+    if not any(isinstance(leaf, Cell) for leaf in operands):
+        has_time = any(isinstance(leaf, Fact) and leaf.name in TIMED for leaf in operands)
+        return "measured" if has_time else "construction"
     return "ours" if source.startswith("ours") else "paper"

@@ -1,10 +1,10 @@
 """Tables 1 to 3 of the paper: a line per system, with its size, SI-SNRi and SDRi.
 
-A row of the study is printed at every depth that it asks for or quotes the paper for, (3) for
-N_re = 3 at inference; any other row, at its trained depth. What others reported has its source.
-Rows of one label on two corpora (Table 2) stand in one line. Only at profile paper are our numbers
-set against published ones: there they are ranked together, and the paper's value and our
-difference from it have columns of their own.
+A row of the study has one line for every depth that it asks for, or that it quotes the paper for;
+"(3)" after a label is N_re = 3 at inference. Any other row is shown at its trained depth. Quoted
+rows name their source. Rows with the same label on two corpora (Table 2) share a line. At profile
+paper, and only there, our numbers and published ones are ranked together, and extra columns hold
+the paper's value and our difference from it.
 """
 
 import re
@@ -50,11 +50,11 @@ class Line:
     label: str
     n_re: int
     rows: dict[str, AnyRow]
-    """The study's row on each corpus; a system scored on two corpora stands in one line."""
+    """The study's row by role of its corpus."""
 
     @property
     def row(self) -> AnyRow:
-        """Any of the line's rows, for what they share: name, size, marks."""
+        """Any of the line's rows; they share name, size and marks."""
         return next(iter(self.rows.values()))
 
     @property
@@ -63,11 +63,11 @@ class Line:
         return isinstance(self.row, QuotedRow)
 
     def is_torn(self, role: str) -> bool:
-        """Whether its row on a corpus misses some runs."""
+        """Whether its row on a corpus has missing runs."""
         return role in self.rows and self.rows[role].is_torn
 
     def reported(self, metric: str, role: str) -> float | None:
-        """What the paper or others give for a score, if anything."""
+        """The value of a score in the paper or another source; None if there is none."""
         row = self.rows.get(role)
         if isinstance(row, QuotedRow):
             return row.published.get(metric)
@@ -75,7 +75,7 @@ class Line:
 
 
 def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
-    """Every system of the study, from `stats.depth_curve` of each score."""
+    """The table of every system of a study, from `stats.depth_curve` of each score."""
     lines = table_lines(plan)
     columns = [*_marks(lines, plan), _params(lines, plan.at_paper)]
     for role, corpus in plan.scored_on.items():
@@ -106,7 +106,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
 
 
 def table_lines(plan: StudyFile) -> list[Line]:
-    """The lines in the order of the study; at other profiles, what others reported comes last."""
+    """The lines in the order of the study; below profile paper, quoted rows come last."""
     rows: list[AnyRow] = [*plan.rows, *plan.published]
     order = plan.order or [row.id for row in rows]
     rows.sort(key=lambda row: order.index(row.id))
@@ -125,7 +125,7 @@ def table_lines(plan: StudyFile) -> list[Line]:
 
 
 def shown_depths(row: ShownRow) -> list[int]:
-    """The depths at which a table shows a row: as the study says, else those it quotes."""
+    """The depths at which a table shows a row: those of `at`, else of the quoted numbers."""
     if row.at:
         return row.at
     depths = (re.fullmatch(r"\w+\.re(\d+)", key) for key in row.paper or ())
@@ -149,7 +149,10 @@ def _label(row: AnyRow, n_re: int) -> str:
 
 
 def _family(line: Line) -> tuple[object, ...]:
-    """A rule separates families: published, architecture, early split, shared parameters."""
+    """The family of a line: published, or architecture, early split and shared parameters.
+
+    The table draws a rule between families.
+    """
     row = line.row
     if isinstance(row, QuotedRow):
         return ("published",)
@@ -180,7 +183,10 @@ def _params(lines: list[Line], at_paper: bool) -> Column:
 def _scores(
     curve: pd.DataFrame, lines: list[Line], metric: str, role: str, group: str, at_paper: bool
 ) -> list[Column]:
-    """A score on one corpus; at profile paper with the paper's value and our difference."""
+    """The columns of a score on one corpus.
+
+    At profile paper there are columns of the paper's value and of our difference from it, too.
+    """
     means = [_mean(curve, line, role) for line in lines]
     ours = [None if mean is None else fixed(mean["mean"]) for mean in means]
     spreads = [None if mean is None else half_width(mean) for mean in means]
@@ -198,11 +204,11 @@ def _scores(
     columns = [column(name, label, shown, spreads, best, group=group, keys=keys)]
     paper = [None if line.published else value for line, value in pairs]
     if at_paper and any(value is not None for value in paper):
-        apart = [
+        differences = [
             None if text is None or value is None else f"{float(text) - value:+.2f}"
             for text, value in zip(ours, paper, strict=True)
         ]
-        cells = tuple(Cell(text and text.replace("-", "−")) for text in apart)
+        cells = tuple(Cell(text and text.replace("-", "−")) for text in differences)
         columns += [
             column(f"{name} paper", "paper", [fixed(value) for value in paper], group=group),
             Column(f"{name} difference", r"$\Delta$", "r", cells, group),
@@ -224,11 +230,11 @@ def _caption(curve: pd.DataFrame, plan: StudyFile, lines: list[Line]) -> str:
     title = plan.title if plan.title.endswith(("?", ".")) else f"{plan.title}."
     texts = [f"{title} SI-SNRi and SDRi [dB] ({', '.join(basis(plan, curve))})."]
     if any(line.label.endswith(f"({line.n_re})") for line in lines):
-        texts.append("In parentheses: N_re at inference; else that of training.")
+        texts.append("In parentheses: N_re at inference; without one, the N_re of training.")
     if _marks(lines, plan):
         texts.append("ES: early split; SP: shared parameters; ML: more than one loss.")
     if curve["low"].notna().any():
         texts.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
     if {row.id for row in plan.rows} - set(curve["row"]):
-        texts.append(f"A row of {MISSING} misses runs.")
+        texts.append(f"A row of {MISSING} has no finished run.")
     return " ".join(texts + caveats(plan, curve))

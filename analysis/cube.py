@@ -1,4 +1,4 @@
-"""Scores of a row as arrays, and who speaks in which mixture."""
+"""Scores of a row as arrays, and the speakers of each mixture."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +18,12 @@ class Cast:
     mixtures: pd.Index
     slots: pd.Index
     speakers: np.ndarray
-    """(mixture, slot): the speaker's number, -1 for a slot that a mixture does not have."""
+    """The speaker's number, -1 for a slot that a mixture does not have: (mixture, slot)."""
     n_speakers: int
 
     @classmethod
     def of(cls, scores: pd.DataFrame) -> "Cast":
-        """ValueError for a frame without scores."""
+        """The cast of a frame of scores; ValueError for an empty frame."""
         if scores.empty:
             raise ValueError("no scores to average: the frame is empty")
         cast = scores[["mixture_id", "slot", "speaker"]].drop_duplicates(["mixture_id", "slot"])
@@ -40,12 +40,12 @@ class Cast:
 
     @property
     def is_enough(self) -> bool:
-        """Whether there are speakers enough for an interval."""
+        """Whether there are enough speakers for an interval."""
         return self.n_speakers >= FEWEST_SPEAKERS
 
     @property
     def n_utterances(self) -> int:
-        """Voices in mixtures."""
+        """The number of voices, counted in every mixture."""
         return int((self.speakers >= 0).sum())
 
     @cached_property
@@ -53,24 +53,27 @@ class Cast:
         return {}
 
     def design(self, defined: np.ndarray) -> Design:
-        """Of the mixtures with an utterance (mixture, slot) that is `defined`, over those."""
+        """The design of the utterances that are true in `defined` (mixture, slot).
+
+        Mixtures without such an utterance are left out.
+        """
         key = defined.tobytes()
         if key not in self._designs:
             rows = zip(self.speakers, defined, strict=True)
-            casts = [[str(s) for s in speakers[there]] for speakers, there in rows if there.any()]
+            casts = [[str(s) for s in speakers[mask]] for speakers, mask in rows if mask.any()]
             self._designs[key] = Design.of(casts)
         return self._designs[key]
 
 
 @dataclass(frozen=True)
 class Cube:
-    """One row's scores as an array (mixture, slot, seed, depth); NaN where there is none."""
+    """One row's scores as an array (mixture, slot, seed, depth); NaN for a missing score."""
 
     values: np.ndarray
     seeds: tuple[int, ...]
     depths: np.ndarray
     missing: np.ndarray
-    """Scores that are not finite, per depth."""
+    """Number of scores that are not finite: (depth,)."""
 
     @classmethod
     def of(cls, frame: pd.DataFrame, metric: str, cast: Cast) -> "Cube":
@@ -86,30 +89,30 @@ class Cube:
         return cls(values, tuple(int(s) for s in seeds), depths.astype(int), missing)
 
     def mixture_means(self) -> np.ndarray:
-        """(mixture, seed, depth): the mean over the speakers that are defined."""
+        """The mean over the speakers with a score: (mixture, seed, depth)."""
         return _mean(self.values, axis=1)
 
     def seed_means(self) -> np.ndarray:
-        """(seed, depth): the mean over mixtures."""
+        """The mean over mixtures: (seed, depth)."""
         return _mean(self.mixture_means(), axis=0)
 
     def defined(self) -> np.ndarray:
-        """(mixture, slot): whether a score is there for every seed and depth."""
+        """Whether there is a score for every seed and depth: (mixture, slot)."""
         return np.isfinite(self.values).all(axis=(2, 3))
 
     def only(self, defined: np.ndarray) -> "Cube":
-        """The same with all but the (mixture, slot) marked true missing."""
+        """The cube with only the scores that are true in `defined` (mixture, slot)."""
         values = np.where(defined[:, :, None, None], self.values, np.nan)
         return Cube(values, self.seeds, self.depths, self.missing)
 
     def at(self, depth: int) -> "Cube":
-        """The same at one depth, by its place in `depths`."""
+        """The cube at one depth; `depth` is an index into `depths`."""
         one = slice(depth, depth + 1)
         return Cube(self.values[..., one], self.seeds, self.depths[one], self.missing[one])
 
 
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of what is there; NaN where nothing is."""
-    there = np.isfinite(values)
-    count = there.sum(axis=axis)
-    return np.where(there, values, 0.0).sum(axis=axis) / np.where(count > 0, count, np.nan)
+    """The mean of the finite values; NaN if there are none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    return np.where(finite, values, 0.0).sum(axis=axis) / np.where(count > 0, count, np.nan)

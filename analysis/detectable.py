@@ -1,7 +1,8 @@
-"""The true difference that a comparison finds in 80 % of cases, at 5 % two-sided.
+"""The detectable difference: the true difference that a comparison finds in 80 % of cases.
 
-Its estimate varies with the test material and with the trainings. The interval knows the second
-part from the seeds alone, so its own width varies, too: power is averaged over that.
+A comparison finds a difference if its 95 % interval does not hold 0. Its estimate varies with the
+test material and with the trainings. The variance between trainings is estimated from the seeds,
+so the width of the interval varies, too; power is averaged over that width.
 """
 
 import math
@@ -16,46 +17,46 @@ from tisdiss.analysis.mixed_model import Spread
 POWER = 0.80
 _LEVEL = 0.95
 _NOISES = 200
-"""Equally probable values of the noise that seeds show."""
+"""Number of equally probable values of the noise that is estimated from the seeds."""
 _KNOTS = 8
-"""Noises for which the interval is computed; between them its width is interpolated."""
+"""Number of noise values for which the interval is computed; its width is interpolated between."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How a comparison varies."""
+    """The random variation of a comparison."""
 
     test: Spread
-    """Over the test material."""
+    """The variation over the test material."""
     noise: float
-    """Standard deviation between trainings: of the difference that one seed shows."""
+    """Standard deviation of the difference between trainings, for one seed."""
 
     def detectable(self, seeds: int) -> float:
-        """The difference found in `POWER` of cases by so many seeds; 0 where nothing varies.
+        """The difference found in `POWER` of cases with this number of seeds; 0 without variation.
 
-        One seed shows no noise: what counts there is the noise that is known otherwise.
+        One seed cannot estimate the noise, so `noise` is then taken as known.
         """
-        if seeds == 1 or not self.noise:  # as if it were known
-            known = Spread.one(math.hypot(self._width, self.noise), self.test.df)
-            return _found(np.array([known.half_width(_LEVEL)]), math.hypot(self._sd, self.noise))
+        if seeds == 1 or not self.noise:
+            total = Spread.one(math.hypot(self._width, self.noise), self.test.df)
+            return _effect(np.array([total.half_width(_LEVEL)]), math.hypot(self._sd, self.noise))
         return self._detectable(self.noise / math.sqrt(seeds), seeds - 1)
 
     def _detectable(self, scale: float, df: float) -> float:
-        """With noise of a standard error that is known from so many degrees of freedom."""
+        """The same with noise of standard error `scale`, estimated with `df` degrees of freedom."""
         levels = (np.arange(_NOISES) + 0.5) / _NOISES
-        shown = scale * np.sqrt(chi2.ppf(levels, df) / df)
-        knots = np.linspace(shown[0], shown[-1], _KNOTS)
+        noises = scale * np.sqrt(chi2.ppf(levels, df) / df)
+        knots = np.linspace(noises[0], noises[-1], _KNOTS)
         widths = [self._flat.with_noise(float(knot), df).half_width(_LEVEL) for knot in knots]
-        return _found(np.interp(shown, knots, widths), math.hypot(self._sd, scale))
+        return _effect(np.interp(noises, knots, widths), math.hypot(self._sd, scale))
 
     def half_width(self, seeds: int, level: float) -> float:
-        """Of the interval that several seeds give, if they show the noise as it is."""
+        """Half the width of the interval of several seeds whose estimated noise is the true one."""
         scale = self.noise / math.sqrt(seeds)
         return self._flat.with_noise(scale, seeds - 1).half_width(level)
 
     @property
     def _flat(self) -> Spread:
-        """One t distribution for the test material."""
+        """The variation over the test material as one t distribution."""
         return Spread.one(self._width, self.test.df)
 
     @property
@@ -64,26 +65,30 @@ class Precision:
 
     @property
     def _width(self) -> float:
-        """The scale of the one t distribution whose interval is as wide."""
+        """The scale of one t distribution with an interval of the same width."""
         quantile = float(t.ppf((1 + _LEVEL) / 2, self.test.df))
         return self.test.half_width(_LEVEL) / quantile
 
 
 def detectable(spread: Spread) -> float:
-    """The difference found in `POWER` of cases, with the noise that an interval holds."""
+    """The difference found in `POWER` of cases by a comparison with this spread."""
     test = Spread(spread.weights, spread.scales, spread.df)
     if not spread.noise_scale:
         return Precision(test, 0.0).detectable(1)
     return Precision(test, 0.0)._detectable(spread.noise_scale, spread.noise_df)
 
 
-def _found(widths: np.ndarray, sd: float) -> float:
-    """The truth at which an estimate of that deviation leaves the interval in `POWER` of cases."""
+def _effect(widths: np.ndarray, sd: float) -> float:
+    """The true difference that is found in `POWER` of cases.
+
+    An estimate of standard deviation `sd` finds it if it is larger than the half width of the
+    interval; the elements of `widths` are equally probable half widths.
+    """
     if not sd:
         return 0.0
 
-    def lacks(truth: float) -> float:
-        found = norm.sf((widths - truth) / sd) + norm.cdf((-widths - truth) / sd)
-        return float(found.mean()) - POWER
+    def excess(truth: float) -> float:
+        power = norm.sf((widths - truth) / sd) + norm.cdf((-widths - truth) / sd)
+        return float(power.mean()) - POWER
 
-    return float(brentq(lacks, 0.0, float(widths.max()) + 2 * sd, xtol=1e-6 * sd))
+    return float(brentq(excess, 0.0, float(widths.max()) + 2 * sd, xtol=1e-6 * sd))

@@ -1,6 +1,6 @@
-"""Three figures that the paper lacks: cost against quality, hard mixtures, and every step's change.
+"""Three figures that the paper does not have: score against cost, by difficulty, change per pass.
 
-Drawn like `figures.py`, from the frames of `stats.py` and `breakdown.py`.
+They have the style of `figures.py` and show frames of `stats.py` and `breakdown.py`.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ COSTS: dict[CostName, tuple[str, float]] = {
     "macs": ("GMAC per second of audio", 1e-9),
     "rtf": ("real-time factor", 1.0),
 }
-"""What a plan may say of a row at each depth: heading and unit."""
+"""Heading and unit of each cost that a plan may give for a row at each depth."""
 
 _WIDE = (7.0, 2.3)
 
@@ -43,8 +43,8 @@ _WIDE = (7.0, 2.3)
 def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) -> Figure | None:
     """Score against multiply-adds and real-time factor, a point per depth; None if both unknown.
 
-    Every variant is a line from its first to its last depth: the line above and to the left of
-    the others is the one to use.
+    Every variant is a line from its first to its last depth. The best variant is the one whose line
+    is above and to the left of the others.
     """
     curve = curve[curve["metric"] == metric]
     costs = [name for name in COSTS if any(row.cost(name) for row in plan.rows)]
@@ -68,7 +68,7 @@ def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) 
 
 
 def _label_at_least_two(axes: Axes) -> None:
-    """A narrow range of costs may hold one round number alone: then all digits are labelled."""
+    """Label all digits if the range of costs holds fewer than two round numbers."""
     low, high = axes.get_xlim()
     if sum(low <= tick <= high for tick in axes.get_xticks()) < 2:
         axes.xaxis.set_major_locator(LogLocator(subs=range(1, 10)))
@@ -97,7 +97,10 @@ def difficulty_figure(
 
 
 def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) -> Figure | None:
-    """What one further pass does to single mixtures: the middle half, and how many get worse."""
+    """The change by one further pass: median and quartiles over mixtures, and the share that lose.
+
+    None if there is no further pass.
+    """
     if change.empty:
         return None
     with style(in_figures(plan)):
@@ -125,7 +128,7 @@ def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) ->
 
 
 def _figure(panels: int) -> tuple[Figure, list[Axes]]:
-    """One column wide for one panel, two for two."""
+    """A figure of one column for one panel, or of two columns for two."""
     figure = Figure(figsize=_WIDE) if panels > 1 else Figure()
     return figure, list(np.atleast_1d(figure.subplots(1, panels)))
 
@@ -144,7 +147,7 @@ def _finish(
 
 
 def _cost_label(name: CostName, plan: StudyFile) -> str:
-    """What a cost is, and of which device where it was measured."""
+    """The label of a cost, with the device if it was measured."""
     where = f", {timed_on(plan.timing.environment)}" if name == "rtf" and plan.timing else ""
     return f"{COSTS[name][0]}{where}"
 

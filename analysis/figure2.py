@@ -1,4 +1,4 @@
-"""Fig. 2 of the paper as one figure: as many of its eight panels as were run."""
+"""Fig. 2 of the paper as one figure, with those of its eight panels that were run."""
 
 import string
 from collections.abc import Mapping
@@ -24,26 +24,26 @@ Panel = tuple[pd.DataFrame, StudyFile]
 
 
 def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
-    """The curves of every study fig2a to fig2h that is given, as (curve, plan) by name.
+    """The figure of the studies fig2a to fig2h in `panels`, which holds curve and plan by name.
 
-    A panel that was not run is left out and named below; the others keep their letters.
+    A panel that was not run is left out and named below the figure; the others keep their letters.
     """
     with style("".join(in_figures(plan) for _, plan in panels.values())):
-        there = [(at, study) for at, study in enumerate(PANELS) if study in panels]
-        columns = min(COLUMNS, len(there))
-        rows = -(-len(there) // columns)
+        studies = [(at, study) for at, study in enumerate(PANELS) if study in panels]
+        columns = min(COLUMNS, len(studies))
+        rows = -(-len(studies) // columns)
         figure = Figure(figsize=(_WIDTH, _ROW * rows))
         grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        for empty in grid[len(there) :]:
+        for empty in grid[len(studies) :]:
             empty.remove()
-        for place, (axes, (at, study)) in enumerate(zip(grid, there, strict=False)):
+        for place, (axes, (at, study)) in enumerate(zip(grid, studies, strict=False)):
             axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
             _panel(axes, *panels[study], metric=metric)
             if place % columns == 0:
                 axes.set_ylabel(f"{score_label(metric)} [dB]")
-            if place + columns >= len(there):  # none is below
+            if place + columns >= len(studies):  # no panel below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
-        figure.supxlabel(_rests_on(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
+        figure.supxlabel(_notes(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
         figure.draw_without_rendering()  # so that legends have a size
         for axes in figure.axes:
             _make_room(axes)
@@ -52,7 +52,7 @@ def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
 
 
 def _panel(axes: Axes, curve: pd.DataFrame, plan: StudyFile, *, metric: str) -> None:
-    curve = without_bands(curve[curve["metric"] == metric])  # as in the paper; reports have them
+    curve = without_bands(curve[curve["metric"] == metric])  # as in the paper
     draw_depths(axes, curve, plan, metric=metric)
     axes.tick_params(labelsize=6.5)
     axes.margins(y=0.1)
@@ -68,8 +68,8 @@ def _make_room(axes: Axes) -> None:
         axes.set_ylim(low, low + (high - low) / (0.97 - share))
 
 
-def _rests_on(panels: Mapping[str, Panel]) -> str:
-    """What the numbers rest on: once where all panels agree, else panel by panel."""
+def _notes(panels: Mapping[str, Panel]) -> str:
+    """The meaning of marks, and the data behind the numbers: once, or per panel if it differs."""
     bases: dict[str, list[str]] = {}
     for study, (curve, plan) in panels.items():
         bases.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])

@@ -39,10 +39,10 @@ from tisdiss.records.names import SI_SNRI, score_label
 from tisdiss.records.plan_record import ShownRow, StudyFile
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
-"""Told apart by colour-blind readers (Okabe and Ito 2008), strongest first; then brown."""
+"""The palette of Okabe and Ito (2008) for colour-blind readers, strongest first; then brown."""
 
 MARKERS = ("o", "s", "^", "D", "v", "<", ">", "h")
-"""A variant keeps its colour and its marker by its place in the plan."""
+"""The place of a variant in the plan determines its marker and its colour."""
 
 FORMATS = ("pdf", "png", "svg")
 
@@ -53,23 +53,23 @@ _METADATA = {
 }
 _GREY = "0.35"
 _EQUAL_COST: dict[str, Any] = {"color": "0.4", "ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
-"""A line that joins points of equal cost, below the curves and their markers."""
+"""The style of a line between points of equal cost; it lies below the curves and their markers."""
 _NOTE_SIZE = 6
 _SUBTITLE_SIZE = 7
 _PAIRED_HEIGHT = 3.4
-"""Inches of a figure with a panel of differences."""
+"""Height in inches of a figure with a panel of differences."""
 _ASIDE = 0.36
-"""Depths over which the points of one depth are spread."""
+"""Width, in depths, over which the points of one depth are spread."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
-"""More bands hide one another, for all rest on the same voices: their width is told instead."""
+"""Most bands in a figure. More would overlap, so the legend gives their width instead."""
 _MOST_KEYED = 4
-"""Of more variants the legend names these alone; what their marks mean is told in the note."""
+"""Most variants whose legend explains the marks. For more, the note below the axes does."""
 
 
 class Look(TypedDict):
-    """How a variant is drawn, as matplotlib's arguments."""
+    """The style of a variant, as matplotlib's arguments."""
 
     color: str
     marker: str
@@ -88,11 +88,11 @@ def depth_figure(
 ) -> Figure:
     """Score against inference depth, one line per variant, from `stats.depth_curve`.
 
-    The band is the interval, of more than two variants told in the legend; the large
-    filled marker is the depth a variant was trained at. Below the axes are named the variants
-    that are not in `curve`, and the seeds of those that miss some. `differences` from the row
-    `against`, of `stats.difference_curve`, have a second panel: they are paired by mixture, so that
-    their intervals decide what those of the levels leave open.
+    The band is the interval; for more than two variants the legend gives its width instead. The
+    large filled marker is the trained depth. The note below the axes names variants without runs,
+    and the seeds of variants with missing runs. `differences` from the row `against`, as
+    `stats.difference_curve` returns them, get a second panel. They are paired by mixture, so their
+    intervals are usually narrower than those of the levels.
     """
     curve = curve[curve["metric"] == metric]
     with style(in_figures(plan)):
@@ -111,7 +111,7 @@ def depth_figure(
 
 
 def _panels(figure: Figure, *, paired: bool) -> list[Axes]:
-    """One panel, or that of the levels above that of the differences."""
+    """One panel, or two: the levels above the differences."""
     if not paired:
         return [figure.add_subplot()]
     figure.set_figheight(_PAIRED_HEIGHT)
@@ -121,7 +121,7 @@ def _panels(figure: Figure, *, paired: bool) -> list[Axes]:
 def _draw_differences(
     axes: Axes, differences: pd.DataFrame | None, plan: StudyFile, against: str
 ) -> None:
-    """Each variant minus one, a point with its interval at every depth, beside one another."""
+    """Draw each variant minus `against`: a point with its interval at every depth, side by side."""
     assert differences is not None
     axes.axhline(0, color="0.5", lw=0.6)
     shown = [(row, look) for row, look in looks(plan) if (differences["row"] == row.id).any()]
@@ -141,9 +141,9 @@ def _draw_differences(
 def draw_depths(
     axes: Axes, curve: pd.DataFrame, plan: StudyFile, *, metric: str
 ) -> tuple[list[Artist], list[str]]:
-    """The curves of a study into given axes; their handles, and the labels of rows without one.
+    """Draw the curves of a study; returns their handles, and the labels of rows without a curve.
 
-    At profile paper, what others reported is a dotted level; elsewhere it would mislead.
+    At profile paper, a quoted number is a dotted level; at other profiles it would mislead.
     """
     handles: list[Artist] = []
     absent = []
@@ -168,7 +168,7 @@ def draw_depths(
 def looks(plan: StudyFile) -> list[tuple[ShownRow, Look]]:
     """Every row of a study with its colour and marker, the same in all figures of the study."""
     return [
-        (row.updated(label=_printable(row_label(row, plan), row)), _look(at, small=_many(plan)))
+        (row.updated(label=_printable(row_label(row, plan), row)), _look(at, small=_has_many(plan)))
         for at, row in enumerate(plan.rows)
     ]
 
@@ -179,7 +179,7 @@ def _look(at: int, *, small: bool) -> Look:
 
 
 def _printable(label: str, row: ShownRow) -> str:
-    """The label, or the row's id where no font of this machine has its letters."""
+    """The label, or the row's id if no installed font has its letters."""
     families = matplotlib.rcParams["font.family"]
     return row.id + dagger(row) if unprintable(label, families) else label
 
@@ -203,10 +203,9 @@ def render(figure: Figure, formats: Sequence[str] = FORMATS) -> dict[str, bytes]
 
 @contextmanager
 def style(text: str = "") -> Iterator[None]:
-    """The paper's look, for as long as a figure is drawn or written; a user's own has no part.
+    """The paper's style while a figure is drawn or written, whatever the user's own settings.
 
-    `text` holds all that the figure says: letters that the paper's fonts lack come from fonts of
-    this machine.
+    `text` holds all letters of the figure; installed fonts add those that the paper's fonts lack.
     """
     with (
         resources.as_file(resources.files("tisdiss.analysis") / "paper.mplstyle") as path,
@@ -217,23 +216,23 @@ def style(text: str = "") -> Iterator[None]:
         further = further_families(text, families)
         matplotlib.rcParams["font.family"] = [*families, *further]
         if not all(map(can_embed, further)):
-            matplotlib.rcParams["path.effects"] = [Normal()]  # draws letters as outlines
+            matplotlib.rcParams["path.effects"] = [Normal()]  # letters become outlines
         yield
 
 
 def unshown(plan: StudyFile) -> str:
-    """The letters of a study's figures that no font of this machine has."""
+    """The letters of a study's figures that no installed font has."""
     with style():
         return unprintable(in_figures(plan), matplotlib.rcParams["font.family"])
 
 
 def in_figures(plan: StudyFile) -> str:
-    """All that a plan says and figures may show."""
+    """All texts of a plan that figures may show."""
     return str(plan.model_dump(exclude_unset=True, exclude={"title", "claim", "claims"}))
 
 
 def _variant(axes: Axes, line: pd.DataFrame, row: ShownRow, look: Look) -> Line2D:
-    """One curve with its band and the mark of its training depth."""
+    """Draw one curve with its band and the mark of its trained depth."""
     band(axes, line["n_re"], line, look["color"])
     label = legend_label(row.label)
     (handle,) = axes.plot(line["n_re"], line["mean"], mfc="white", label=label, **look)
@@ -243,21 +242,21 @@ def _variant(axes: Axes, line: pd.DataFrame, row: ShownRow, look: Look) -> Line2
 
 
 def uncluttered(curve: pd.DataFrame) -> pd.DataFrame:
-    """The curves of a figure, without intervals where their bands would hide one another."""
-    return without_bands(curve) if _crowded(curve) else curve
+    """The curves of a figure, without intervals if their bands would overlap."""
+    return without_bands(curve) if _is_crowded(curve) else curve
 
 
 def without_bands(curve: pd.DataFrame) -> pd.DataFrame:
-    """The curves alone."""
+    """The curves without their intervals."""
     return curve.assign(low=float("nan"), high=float("nan"))
 
 
-def _crowded(curve: pd.DataFrame) -> bool:
+def _is_crowded(curve: pd.DataFrame) -> bool:
     return curve["row"].nunique() > _MOST_BANDS
 
 
 def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
-    """The interval of a curve, where there is one."""
+    """Draw the interval of a curve, if there is one."""
     if line["low"].notna().any():
         ends = line["low"], line["high"]
         axes.fill_between(x, *ends, color=colour, alpha=0.12, lw=0)
@@ -266,18 +265,18 @@ def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
 
 
 def legend_label(label: str) -> str:
-    """A row's label as a legend shows it."""
+    """A row's label for a legend: escaped and wrapped."""
     return textwrap.fill(escape_figure(label), _LEGEND_CHARACTERS)
 
 
 def _level(axes: Axes, line: pd.DataFrame, row: ShownRow, look: Look) -> Line2D:
-    """A variant without a depth to choose: a level across the figure."""
+    """Draw a variant without N_re as a level across the figure."""
     label = legend_label(row.label)
     return axes.axhline(line["mean"].iloc[0], color=look["color"], ls="--", lw=0.9, label=label)
 
 
 def _reported_levels(axes: Axes, plan: StudyFile, metric: str) -> list[Artist]:
-    """What others reported without a depth: a level each, its source in the legend."""
+    """Draw each quoted number without a depth as a level, with its source in the legend."""
     levels = [row for row in reported(plan) if metric in row.published]
     handles: list[Artist] = []
     for at, row in enumerate(levels, start=len(plan.rows)):
@@ -289,7 +288,7 @@ def _reported_levels(axes: Axes, plan: StudyFile, metric: str) -> list[Artist]:
 
 
 def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: StudyFile) -> None:
-    """A line between points of different rows that cost the same."""
+    """Draw a line between points of different rows that have equal cost."""
     costs: dict[float, list[tuple[str, int]]] = {}
     for row in plan.rows:
         for n_re, macs in row.cost("macs").items():
@@ -304,28 +303,28 @@ def _join_equal_costs(axes: Axes, curve: pd.DataFrame, plan: StudyFile) -> None:
 def trained_mark(
     marker: str, color: str, ms: float = 3.6, mew: float = 0.7, lw: float = 1.1
 ) -> dict[str, Any]:
-    """The mark of a depth at which a variant was trained: larger, and filled."""
+    """The style of the marker at the trained depth: larger, and filled."""
     return {
         "ls": "none",
         "marker": marker,
         "ms": 1.5 * ms,
         "mfc": color,
-        "mec": "black" if ms > 3 else "white",  # dark edges of many make one dark spot
+        "mec": "black" if ms > 3 else "white",  # dark edges of small markers would merge
         "mew": mew,
         "zorder": 3,
     }
 
 
-def _many(plan: StudyFile) -> bool:
+def _has_many(plan: StudyFile) -> bool:
     return len(plan.rows) > _MOST_KEYED
 
 
 def key_lines(curve: pd.DataFrame, plan: StudyFile) -> list[str]:
-    """What `keys` say, in words, where there are too many variants for them."""
+    """The content of `keys` as text, if there are too many variants for a legend."""
     texts = []
-    if _many(plan) and (curve["n_re"] == curve["n_re_train"]).any():
+    if _has_many(plan) and (curve["n_re"] == curve["n_re_train"]).any():
         texts.append("large filled marker: N_re of training")
-    if _many(plan) and curve["low"].notna().any():
+    if _has_many(plan) and curve["low"].notna().any():
         texts.append(_width(curve))
     return [" · ".join(texts)] if texts else []
 
@@ -336,51 +335,54 @@ def _width(curve: pd.DataFrame) -> str:
 
 
 def keys(curve: pd.DataFrame, plan: StudyFile) -> list[Artist]:
-    """What the marks mean that all variants share."""
-    made: list[Artist] = []
-    if _many(plan):
-        return made
+    """Legend entries for the marks that all variants share; none if there are many variants."""
+    handles: list[Artist] = []
+    if _has_many(plan):
+        return handles
     if (curve["n_re"] == curve["n_re_train"]).any():
         label = r"$N_\mathrm{re}$ of training"
-        made.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
+        handles.append(Line2D([], [], label=label, **trained_mark("o", "0.6")))
     if curve["low"].notna().any():
-        if _crowded(curve):
-            made.append(Line2D([], [], ls="none", label=_width(curve)))
+        if _is_crowded(curve):
+            handles.append(Line2D([], [], ls="none", label=_width(curve)))
         else:
             label = f"95% interval over {covered(curve)}"
-            made.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
-    return made
+            handles.append(Patch(facecolor="0.5", alpha=0.3, lw=0, label=label))
+    return handles
 
 
 def _cost_key(plan: StudyFile) -> list[Artist]:
-    """What the lines of equal cost mean, where there are any."""
+    """The legend entry for lines of equal cost, if there are any."""
     if plan.show.equal_cost and any(row.macs for row in plan.rows):
         return [Line2D([], [], label="equal cost", **_EQUAL_COST)]
     return []
 
 
 def legend(figure: Figure, handles: list[Artist]) -> None:
-    """Above the axes, in as many columns as fit; the figure grows by it, the axes do not shrink."""
+    """Draw a legend above the axes, in as many columns as fit.
+
+    The figure grows by the height of the legend, so the axes do not shrink.
+    """
     if not handles:
         return
     height = figure.get_figheight()
     figure.set_figheight(3 * height)  # room to measure any legend
     renderer = FigureCanvasAgg(figure).get_renderer()
     for columns in range(min(6, len(handles)), 0, -1):
-        made = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
-        extent = made.get_window_extent(renderer)
+        drawn = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+        extent = drawn.get_window_extent(renderer)
         if columns == 1 or extent.width <= figure.bbox.width:
             break
-        made.remove()
+        drawn.remove()
     figure.set_figheight(height + extent.height / figure.dpi)
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """A line in several, broken between its items where it has some."""
-    kept = line.replace(" ", NO_BREAK).replace(f"{NO_BREAK}·{NO_BREAK}", " ·" + NO_BREAK)
-    if any(len(item) > width for item in kept.split(" ")):
+    """A line broken into several, between its items (" · ") if they are short enough."""
+    items = line.replace(" ", NO_BREAK).replace(f"{NO_BREAK}·{NO_BREAK}", " ·" + NO_BREAK)
+    if any(len(item) > width for item in items.split(" ")):
         return textwrap.wrap(line, width)
-    parts = textwrap.wrap(kept, width, break_on_hyphens=False)
+    parts = textwrap.wrap(items, width, break_on_hyphens=False)
     return [part.replace(NO_BREAK, " ").removeprefix("· ") for part in parts]
 
 
@@ -392,7 +394,7 @@ def note(
     *,
     above: Sequence[str] = (),
 ) -> None:
-    """Below the axes in small print: what marks mean (`above`), and what the numbers rest on."""
+    """Write a note in small print below the axes: `above`, then the data behind the numbers."""
     lines = [*above, " · ".join(basis(plan, curve))]
     lines += [pretty(note) for note in notes(plan)]
     lines += daggers(plan)

@@ -1,4 +1,4 @@
-"""Fonts for letters that the paper's own fonts lack: those of this machine that have them."""
+"""Installed fonts for the letters that the paper's own fonts lack."""
 
 import logging
 import re
@@ -13,16 +13,16 @@ from matplotlib.ft2font import FT2Font
 
 _REGULAR = (400, 500, "normal", "regular", "medium")
 _HAN = {"JP": r"[\u3040-\u30ff]", "KR": r"[\u1100-\u11ff\uac00-\ud7af]"}
-"""Whose forms of shared signs a text wants, by the letters that only they have."""
+"""Regions by letters that only they have; the region selects the form of shared Han characters."""
 _BOXES = "Last Resort"
-"""A font that has a box for everything."""
+"""A font that draws a box for every letter."""
 _TRUETYPE = (1, 0)
-"""Version of the table `maxp`; outlines of other fonts cannot be embedded in a PDF as Type 42."""
+"""Version of the table `maxp` of a TrueType font; only TrueType can be embedded in a PDF."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing about single letters and weights while the block runs; `unprintable` says it once."""
+    """Suppress matplotlib's warnings about single letters; `unprintable` reports them once."""
     logger = logging.getLogger(font_manager.__name__)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -35,15 +35,15 @@ def quiet() -> Iterator[None]:
 
 
 def further_families(text: str, families: Iterable[str]) -> list[str]:
-    """Installed families that together have the letters of a text that `families` lack."""
+    """Installed families that together have the letters of a text missing from `families`."""
     return [name for name, _ in _chosen(_lacking(text, tuple(families)), _region(text))]
 
 
 def unprintable(text: str, families: Iterable[str]) -> str:
     """The letters of a text that no font of this machine has."""
     lacking = _lacking(text, tuple(families))
-    there = {letter for _, has in _chosen(lacking, _region(text)) for letter in has}
-    return "".join(sorted(lacking - there))
+    available = {letter for _, has in _chosen(lacking, _region(text)) for letter in has}
+    return "".join(sorted(lacking - available))
 
 
 def can_embed(family: str) -> bool:
@@ -59,17 +59,17 @@ def _lacking(text: str, families: tuple[str, ...]) -> frozenset[str]:
 
 @cache
 def _chosen(lacking: frozenset[str], region: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    """The fewest families that have most of the letters, best first, with what each adds."""
+    """A few families that have most of the letters, best first, with the letters of each."""
     chosen = []
     if not lacking:
         return ()
     installed = sorted({font.name for font in font_manager.fontManager.ttflist if _is_plain(font)})
-    having = {name: has for name in installed if (has := lacking & _letters(name))}
-    while lacking and having:
-        best = max(having, key=lambda name: (len(having[name]), *_merits(name, region)))
-        chosen.append((best, having[best]))
-        lacking -= having[best]
-        having = {name: left for name, has in having.items() if (left := has & lacking)}
+    letters_of = {name: has for name in installed if (has := lacking & _letters(name))}
+    while lacking and letters_of:
+        best = max(letters_of, key=lambda name: (len(letters_of[name]), *_merits(name, region)))
+        chosen.append((best, letters_of[best]))
+        lacking -= letters_of[best]
+        letters_of = {name: left for name, has in letters_of.items() if (left := has & lacking)}
     return tuple(chosen)
 
 

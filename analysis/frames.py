@@ -1,9 +1,8 @@
-"""Run folders as tidy frames: all that is known of runs comes from here. Read `stats.py` next.
+"""Reads run folders into tidy frames. Read `stats.py` next.
 
-A plan, `runs/plans/<study>.<profile>.json`, names the rows of a study and the runs of each row;
-`load_study` follows it to the run folders and returns one frame of runs and one of scores.
-A report keeps these frames beside what is made from them (`PROVENANCE`, `SCORES`), and `load_saved`
-reads them again: whoever has the report needs no run folders.
+A plan, `runs/plans/<study>.<profile>.json`, names the rows of a study and the runs of each row.
+`load_study` reads these runs and returns one frame of runs and one of scores. A report keeps both
+frames (`PROVENANCE`, `SCORES`), and `load_saved` reads them again without run folders.
 """
 
 from collections.abc import Sequence
@@ -49,12 +48,12 @@ from tisdiss.records.run_record import (
 from tisdiss.records.scores import read_scores
 
 USABLE = ("done", "imported")
-"""States of a run whose weights are final; any other run is listed, never averaged over."""
+"""States of a run whose weights are final. Other runs are listed, but have no part in a mean."""
 
 PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _SCORED = ("slot", "speaker", "sex", MIXTURE_SI_SNR, SI_SNR, SI_SNRI, SDR, SDRI)
-"""What every table and figure reads of scores, beside mixture and depth."""
+"""Columns of scores that tables and figures read, besides mixture and depth."""
 _ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
 _TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
     "seconds": "Float64",
@@ -64,15 +63,14 @@ _TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
 
 @dataclass(frozen=True)
 class StudyFrames:
-    """A study as it stands on disk.
+    """The plan, the runs and the scores of a study.
 
-    `plan` is the study's, with `scored_seeds` in every row that misses runs.
-    `runs` has one line per planned run, with the fields of a `RunLine`; `scored` says whether its
-    scores are in. `scores` has one line per mixture, depth and speaker of every scored run, with
-    row, label, corpus, seed, identity and n_re_train added.
-    `corpus` is the part that a corpus plays in the study, such as "clean"; rows that are scored on
-    different ones are never compared. `problems` are files that could not be read: what they tell
-    of is left out, a run of theirs is "damaged".
+    `plan` has `scored_seeds` in every row with missing runs. `runs` has one line per planned run,
+    with the fields of a `RunLine`; `scored` says whether `scores` holds the run. `scores` has one
+    line per mixture, depth and speaker of every scored run, with row, label, corpus, seed, identity
+    and n_re_train added. `corpus` is the role of a corpus in the study, such as "clean"; rows with
+    different ones are never compared. `problems` has a message for each file that could not be
+    read; its content is left out, and the status of its run is "damaged".
     """
 
     plan: StudyFile
@@ -82,22 +80,22 @@ class StudyFrames:
 
     @property
     def incomplete(self) -> list[str]:
-        """Rows that miss at least one planned run, in plan order: no claim is decided on them."""
-        whole = self.runs.groupby("row")["scored"].all()
-        return [row.id for row in self.plan.rows if not whole.get(row.id, False)]
+        """Rows with missing runs, in plan order; no claim is decided on them."""
+        complete = self.runs.groupby("row")["scored"].all()
+        return [row.id for row in self.plan.rows if not complete.get(row.id, False)]
 
     @property
     def undefined(self) -> dict[str, int]:
-        """How many scores are not finite, by metric; they count as missing, never as a number."""
+        """The number of scores that are not finite, by metric; they count as missing."""
         return {m: int((~np.isfinite(self.scores[m])).sum()) for m in reached() if m in self.scores}
 
 
 def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
-    """Everything that the run folders hold about a study at one profile.
+    """The frames of a study at a profile, from its run folders.
 
-    A run of which a file cannot be read, or whose folder holds another run than the plan names, is
-    "damaged" and listed like one that is missing. Raises ValueError when the study was never
-    planned, its plan cannot be read, or scores of different test sets would be mixed.
+    A run is "damaged" if one of its files cannot be read or its folder holds another run; it then
+    counts as missing. Raises ValueError if the study was never planned, its plan cannot be read, or
+    its runs were scored on different test sets.
     """
     runs_dir, problems = Path(runs_dir), list[str]()
     plan = _timed(runs_dir, read_plan(runs_dir, study, profile), problems)
@@ -112,9 +110,9 @@ def load_study(runs_dir: Path, study: str, profile: str) -> StudyFrames:
 
 
 def load_saved(folder: Path) -> StudyFrames:
-    """The frames that a report holds, equal to those that it was made from.
+    """The frames in a report, equal to those that it was made from.
 
-    Raises ValueError when there is no report, or one of a version that kept no frames.
+    Raises ValueError if there is no report, or it is of a version that kept no frames.
     """
     folder = Path(folder)
     report = read_provenance(folder / PROVENANCE)
@@ -128,7 +126,7 @@ def load_saved(folder: Path) -> StudyFrames:
 
 
 def read_provenance(path: Path) -> ReportFile:
-    """What a report says of its numbers; a ValueError where there is none that can be read."""
+    """The provenance of a report; ValueError if there is none or it cannot be read."""
     study = path.parent.name
     way_out = f"run `tisdiss report {study}` again"
     check_report(path.parent)
@@ -137,9 +135,9 @@ def read_provenance(path: Path) -> ReportFile:
     return checked(content, ReportFile, where=str(path), way_out=way_out)
 
 
-def _check_schema(content: JsonObject, wanted: int, path: Path, way_out: str) -> None:
-    if content.get("schema") != wanted:
-        problem = f"{path} has schema {content.get('schema')}, this version reads {wanted}"
+def _check_schema(content: JsonObject, schema: int, path: Path, way_out: str) -> None:
+    if content.get("schema") != schema:
+        problem = f"{path} has schema {content.get('schema')}, this version reads {schema}"
         raise DamagedError(f"{problem}: {way_out}")
 
 
@@ -148,22 +146,22 @@ def _report_again(plan: StudyFile) -> str:
 
 
 def run_records(frames: StudyFrames) -> list[RunLine]:
-    """The frame of runs as `load_saved` reads it again; what is not known is None."""
+    """The frame of runs as records for a report; unknown values are None."""
     return [
         RunLine.model_validate(
-            {key: None if _unknown(value) else value for key, value in run.items()}
+            {key: None if _is_unknown(value) else value for key, value in run.items()}
         )
         for run in frames.runs.astype(object).to_dict("records")
     ]
 
 
-def _unknown(value: Any) -> bool:
+def _is_unknown(value: Any) -> bool:
     return not isinstance(value, SettingsPart) and bool(pd.isna(value))
 
 
 def _runs_frame(lines: Sequence[RunLine]) -> pd.DataFrame:
     records = [
-        # Without a commit nothing is known of changes to it; early versions wrote False.
+        # Without a commit, changes to it are unknown; early versions wrote False.
         vars(line) | ({"dirty": None} if line.commit is None else {})
         for line in lines
     ]
@@ -171,17 +169,17 @@ def _runs_frame(lines: Sequence[RunLine]) -> pd.DataFrame:
 
 
 def read_plan(runs_dir: Path, study: str, profile: str) -> StudyFile:
-    """The plan of a study at a profile; a ValueError names the command that makes it."""
+    """The plan of a study at a profile; without one, ValueError names the command that makes it."""
     check_planned(runs_dir, study, profile)
     path = plan_path(runs_dir, study, profile)
     command = f"tisdiss run {study} --profile {profile}"
-    way_out = f"`{command}` writes it anew, finished runs are kept"
+    way_out = f"`{command}` writes it anew and keeps finished runs"
     _check_schema(saved_plan(path).plain(), _SCHEMA, path, way_out)
     return read_study(path)
 
 
 def _timed(runs_dir: Path, plan: StudyFile, problems: list[str]) -> StudyFile:
-    """The plan with the real-time factors of its rows, where `tisdiss time` measured them."""
+    """The plan with the real-time factors of its rows, if `tisdiss time` measured them."""
     name = f"{plan.study}.{plan.profile}.json"
     command = f"`tisdiss time {plan.study} --profile {plan.profile}`"
     way_out = f"delete it, or measure again with {command}; no factor is shown"
@@ -198,27 +196,27 @@ def _timed(runs_dir: Path, plan: StudyFile, problems: list[str]) -> StudyFile:
 
 
 def _with_factors(row: ShownRow, timed: TimedRow | None) -> ShownRow:
-    """The row as it is where it had another run when it was timed."""
+    """The row with its factors; unchanged if another of its runs was timed."""
     if timed is None or timed.identity not in [run.identity for run in row.runs]:
         return row
     return row.updated(rtf=timed.rtf, memory=timed.memory)
 
 
 def _marked(plan: StudyFile, runs: pd.DataFrame) -> StudyFile:
-    """The plan with the seeds that are scored, in every row that misses some."""
+    """The plan with `scored_seeds` in every row with missing runs."""
     scored = runs[runs["scored"].astype(bool)]
     rows = []
     for row in plan.rows:
         seeds = scored["seed"][scored["row"] == row.id].tolist()
-        whole = len(seeds) == len(row.runs)
-        rows.append(row if whole else row.updated(scored_seeds=seeds))
+        complete = len(seeds) == len(row.runs)
+        rows.append(row if complete else row.updated(scored_seeds=seeds))
     return plan.updated(rows=rows)
 
 
 def _read_run(
     runs_dir: Path, row: ShownRow, planned: PlanRun, problems: list[str]
 ) -> tuple[RunLine, pd.DataFrame | None]:
-    """One line of the runs frame, and the scores of the run; a run with a bad file has none."""
+    """One line of the runs frame, and the scores of the run; None if a file is damaged."""
     line = RunLine(
         row=row.id,
         label=row.label,
@@ -234,8 +232,8 @@ def _read_run(
     )
     folder = RunFolder.of(runs_dir, planned.identity)
     try:
-        whole = _with_files(line, folder)
-        return whole, _read_scores(folder, row, planned) if whole.scored else None
+        complete = _with_files(line, folder)
+        return complete, _read_scores(folder, row, planned) if complete.scored else None
     except DamagedError as error:
         problems.append(f"row {row.id}, seed {planned.seed}: {error}")
         reason = str(error).replace(f"{runs_dir}/", "")
@@ -243,7 +241,7 @@ def _read_run(
 
 
 def _with_files(line: RunLine, folder: RunFolder) -> RunLine:
-    """The line with what the run's own files say; as it is where the run was never begun."""
+    """The line with the content of the run's files; unchanged if the run has never begun."""
     config = folder.config()
     if config is None:
         return line
@@ -271,7 +269,7 @@ def _with_files(line: RunLine, folder: RunFolder) -> RunLine:
 
 
 def _with_evaluation(line: RunLine, folder: RunFolder) -> RunLine:
-    """The line of a finished run, with what was scored."""
+    """The line of a finished run, with its evaluation."""
     path = folder.evaluation(line.evaluation) / "evaluation.json"
     evaluation = read_if_there(
         path, Evaluation, way_out=RUN_WAY_OUT, needs=("identity", "test_manifest")
@@ -283,7 +281,7 @@ def _with_evaluation(line: RunLine, folder: RunFolder) -> RunLine:
 
 
 def _any_dirty(revisions: list[Revision]) -> bool | None:
-    """Whether any part of a run was made with changed files; None where that is not known."""
+    """Whether any part of a run had uncommitted changes; None if that is not known."""
     flags = [git.dirty for git in revisions]
     return True if True in flags else None if None in flags else False
 
@@ -308,16 +306,16 @@ def _read_scores(folder: RunFolder, row: ShownRow, planned: PlanRun) -> pd.DataF
     )
 
 
-def _check_identity(path: Path, identity: str | None, wanted: str) -> None:
-    if identity != wanted:
+def _check_identity(path: Path, identity: str | None, planned: str) -> None:
+    if identity != planned:
         raise DamagedError(
-            f"{path} belongs to {identity}, the plan asks for {wanted}: move "
+            f"{path} belongs to {identity}, the plan asks for {planned}: move "
             "that folder away and run the study again"
         )
 
 
 def _check_test_set(plan: StudyFile, scored: pd.DataFrame) -> None:
-    """Scores of a corpus must come from one test set, the plan's where the plan states it."""
+    """Check that scores of a corpus come from one test set: the plan's, if the plan states one."""
     for role, corpus in plan.scored_on.items():
         sets = {
             f"row {run['row']!r}, seed {run['seed']}": run["test_manifest"]
@@ -335,16 +333,16 @@ def _check_test_set(plan: StudyFile, scored: pd.DataFrame) -> None:
 
 
 def _check_mixtures(scores: pd.DataFrame) -> None:
-    """Every run must score the same mixtures, or their means would not be comparable."""
+    """Check that all runs scored the same mixtures, because other means are not comparable."""
     for _, frame in scores.groupby("corpus"):
         by_run = {str(run): set(part["mixture_id"]) for run, part in frame.groupby("identity")}
         for run, mixtures in by_run.items():
             first = next(iter(by_run))
             if mixtures != by_run[first]:
-                odd = sorted(mixtures ^ by_run[first])
+                differing = sorted(mixtures ^ by_run[first])
                 raise ValueError(
-                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(odd)} "
-                    f"differ, first {odd[0]!r}): evaluate both on the same number of mixtures"
+                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(differing)} "
+                    f"differ, first {differing[0]!r}): evaluate both on the same number of mixtures"
                 )
 
 

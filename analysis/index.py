@@ -1,4 +1,4 @@
-"""What `reports/` holds of the whole paper: a list of all studies, run or not, made from them."""
+"""The index of `reports/`: a list of all studies, run or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ from tisdiss.records.report_record import Verdict
 
 STUDIES = Path("studies")
 _OTHERS = {
-    "report.html": "all of it on one offline page; hear every depth where sounds may be passed on",
-    "fig2/fig2.png": "Fig. 2 with its panels in their places",
+    "report.html": "all studies on one offline page, with sounds that may be passed on",
+    "fig2/fig2.png": "Fig. 2 with the panels that were run",
     "benchmarks/README.md": "speed and memory",
 }
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A study of the list; `plan` is None where there is no report of it."""
+    """A study of the list; `plan` is None without a report."""
 
     study: str
     title: str
@@ -38,31 +38,31 @@ class Entry:
     basis: list[str] = field(default_factory=list)
     """Profile, corpus, seeds, mixtures and speakers."""
     complete: int = 0
-    """Rows that have all their runs."""
+    """Number of rows that have all their runs."""
     problem: str = ""
-    """Why a report that is there cannot be read."""
+    """The reason why an existing report cannot be read."""
 
     @property
     def counts(self) -> str:
-        """How many claims passed, failed and so on."""
+        """The number of claims by status."""
         return counts(self.verdicts)
 
 
 def entries(reports: Path) -> list[Entry]:
-    """The paper's studies in its order, then all others of which there is a report.
+    """The paper's studies in its order, then all other studies with a report.
 
-    A paper's study without a report is read from `studies/`, and left out where that is absent.
+    A study of the paper without a report is read from `studies/`; without that file it is left out.
     """
-    there = reported(reports)
-    paper = [name for name in PAPER if name in there or (STUDIES / f"{name}.yaml").is_file()]
-    names = dict.fromkeys([*paper, *there])
-    return [_made(Path(reports) / name) if name in there else _absent(name) for name in names]
+    present = reported(reports)
+    paper = [name for name in PAPER if name in present or (STUDIES / f"{name}.yaml").is_file()]
+    names = dict.fromkeys([*paper, *present])
+    return [_entry(Path(reports) / name) if name in present else _absent(name) for name in names]
 
 
 def as_written_now(plan: StudyFile) -> StudyFile:
-    """The plan with claims and words as its study has them now; as it is where that is not read.
+    """The plan with the claims and texts of its current study file; unchanged without that file.
 
-    No run depends on them, so that a claim may be added or repaired when all runs are done.
+    No run depends on them, so a claim can be added or corrected after all runs are done.
     """
     from tisdiss.study.load import load_study  # pydantic is slow to load
 
@@ -80,20 +80,20 @@ def as_written_now(plan: StudyFile) -> StudyFile:
 
 
 def all_studies(runs_dir: Path, profile: str) -> list[str]:
-    """The paper's studies, then all others that were planned at a profile: as `entries` counts."""
+    """The paper's studies, then all other studies that were planned at a profile."""
     planned = sorted(path.stem for path in Path(runs_dir).glob(f"plans/*.{profile}.json"))
     return list(dict.fromkeys([*PAPER, *(name.removesuffix(f".{profile}") for name in planned)]))
 
 
 def all_verdicts(listed: Sequence[Entry]) -> list[Verdict]:
-    """Every claim of a list, also of studies that were not run: what is counted everywhere."""
+    """Every claim of the listed studies, run or not."""
     return [verdict for entry in listed for verdict in entry.verdicts]
 
 
 def write_index(reports: Path) -> Path:
-    """Write `reports/README.md` from what lies there; the same reports give the same bytes.
+    """Write `reports/README.md` from the reports there; the same reports give the same bytes.
 
-    Where the user has a README.md, the list is `reports/reports.md`.
+    If the user has a README.md there, the file is `reports/reports.md`.
     """
     reports = Path(reports)
     listed = entries(reports)
@@ -115,7 +115,8 @@ def write_index(reports: Path) -> Path:
     return path
 
 
-def _made(folder: Path) -> Entry:
+def _entry(folder: Path) -> Entry:
+    """The entry of a study with a report."""
     try:
         report = read_provenance(folder / PROVENANCE)
         verdicts = [_in_words(verdict, report.plan) for verdict in report.claims]
@@ -129,17 +130,18 @@ def _made(folder: Path) -> Entry:
 
 
 def _in_words(verdict: Verdict, plan: StudyFile) -> Verdict:
-    """A verdict with its sentence, also where a report of an earlier version has none."""
+    """A verdict with its sentence, which reports of earlier versions lack."""
     says = sentence(verdict.says, verdict.expr, labels(plan))
     return verdict.model_copy(update={"says": says})
 
 
 def unreadable(folder: Path, error: ValueError) -> Entry:
-    """The entry of a report that is there and cannot be read."""
+    """The entry of a report that cannot be read."""
     return _absent(folder.name, str(error).replace(f"{folder.parent}/", ""))
 
 
 def _absent(study: str, problem: str = "") -> Entry:
+    """The entry of a study without a readable report, from its study file."""
     if not (STUDIES / f"{study}.yaml").is_file():
         return Entry(study, "", "", [], problem=problem)
     from tisdiss.study.load import find_studies  # pydantic is slow to load

@@ -1,7 +1,7 @@
-"""Whose files are whose: in a folder that we write into, only our own are replaced or removed.
+"""Protects the user's files in a folder that we write to: only our own are replaced or removed.
 
-A list beside them, `files.sha256`, has a line a file, as `sha256sum -c` reads it. A file is ours
-while it holds what the list says. One that is not listed, or was edited since, is the user's.
+The list `files.sha256` in the folder has one line per file, in the format of `sha256sum`. A file is
+ours while its content has the listed hash. A file that is not listed, or was edited, is the user's.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ _HEAD = "# Written by tisdiss: it replaces these files while they are as listed,
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 Entry = tuple[str, str]
-"""The name of a file of ours and the SHA-256 of what it holds."""
+"""The name of one of our files and the SHA-256 of its content."""
 
 
 class ForeignFileError(ValueError):
-    """Files of the user are where ours would be written."""
+    """Files of the user are in the way of ours."""
 
 
 def write_own(
@@ -34,54 +34,54 @@ def write_own(
     adopts: Collection[str] = (),
     force: bool = False,
 ) -> list[Path]:
-    """Write files by name and return their paths; the folder is made where there is none.
+    """Write files by name and return their paths; creates the folder if necessary.
 
-    A file of ours goes where its name is in `clears` and it is not made again. Where there is no
-    list, the files in `adopts` count as ours. ForeignFileError names every file of the user that is
-    in the way, before anything is written; with `force` it is replaced.
+    One of our files that is named in `clears`, but not in `files`, is deleted. Without a list, the
+    files in `adopts` count as ours. ForeignFileError names every file of the user that is in the
+    way, before anything is written; with `force` these files are replaced.
     """
     folder = Path(folder)
-    made = {name: data.encode() if isinstance(data, str) else data for name, data in files.items()}
+    contents = {name: d.encode() if isinstance(d, str) else d for name, d in files.items()}
     _make(folder)
-    with _alone(folder):
+    with _lock(folder):
         ours = _read(folder) or {e for name in adopts if (e := (name, _digest(folder / name)))[1]}
-        _refuse(folder, {**made, LIST: b""}, ours, force=force)
-        gone = {e for e in ours if e[0] in {*clears} - {*made} and _is_ours(folder, e)}
-        coming = {(name, hashlib.sha256(data).hexdigest()) for name, data in made.items()}
-        _write(folder, ours | coming)  # first, so that a kill leaves nothing of ours unlisted
-        for name, data in made.items():
+        _refuse(folder, {**contents, LIST: b""}, ours, force=force)
+        obsolete = {e for e in ours if e[0] in {*clears} - {*contents} and _is_ours(folder, e)}
+        entries = {(name, hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
+        _write(folder, ours | entries)  # first, so that after a kill all our files are listed
+        for name, data in contents.items():
             write_atomic(folder / name, data)
-        for name, _ in gone:
+        for name, _ in obsolete:
             (folder / name).unlink()
-        _write(folder, {e for e in ours | coming if _is_ours(folder, e)})
-    return [folder / name for name in made]
+        _write(folder, {e for e in ours | entries if _is_ours(folder, e)})
+    return [folder / name for name in contents]
 
 
 def _make(folder: Path) -> None:
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
-            raise ForeignFileError(f"{place} is a file, where a folder is needed: choose another")
+            raise ForeignFileError(f"{place} is a file, not a folder: choose another")
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _refuse(folder: Path, made: Mapping[str, bytes], ours: set[Entry], *, force: bool) -> None:
-    problems = [f"{folder / name} is a folder" for name in made if (folder / name).is_dir()]
+def _refuse(folder: Path, files: Mapping[str, bytes], ours: set[Entry], *, force: bool) -> None:
+    problems = [f"{folder / name} is a folder" for name in files if (folder / name).is_dir()]
     if not force:
         names = {name for name, _ in ours}
-        for name, data in made.items():
+        for name, data in files.items():
             path = folder / name
-            if os.path.lexists(path) and not path.is_dir() and not _may_go(path, data, ours):
+            if os.path.lexists(path) and not path.is_dir() and not _may_replace(path, data, ours):
                 problems.append(
                     f"{path} was edited since" if name in names else f"{path} is not ours"
                 )
     if problems:
         raise ForeignFileError(
-            f"{'; '.join(problems)}: nothing was written. Move away what is yours, choose another "
-            "folder, or have it replaced: --force"
+            f"{'; '.join(problems)}: nothing was written. Move your files away, choose another "
+            "folder, or replace them: --force"
         )
 
 
-def _may_go(path: Path, data: bytes, ours: set[Entry]) -> bool:
+def _may_replace(path: Path, data: bytes, ours: set[Entry]) -> bool:
     digest = _digest(path)
     return digest == hashlib.sha256(data).hexdigest() or (path.name, digest) in ours
 
@@ -92,12 +92,12 @@ def _is_ours(folder: Path, entry: Entry) -> bool:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a plain file, empty for all else."""
+    """SHA-256 of a regular file; empty for anything else."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _read(folder: Path) -> set[Entry]:
-    """What the list says, itself included; nothing where it is absent or somebody else's."""
+    """The entries of the list, including its own; none without a list of ours."""
     path = folder / LIST
     text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
     if not text.startswith(_HEAD):
@@ -112,8 +112,8 @@ def _write(folder: Path, entries: set[Entry]) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time, where the file system can lock a folder."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Allow one writer at a time, if the file system can lock a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         wait_lock(descriptor)

@@ -1,6 +1,6 @@
-"""LaTeX without TeX: text made safe for it, and a check of what was made.
+"""LaTeX without TeX: escapes text, and checks LaTeX source on machines without TeX.
 
-`check_tex` finds what would stop or garble a compilation, on machines that have no TeX.
+`check_tex` finds mistakes that would stop a compilation or spoil its result.
 """
 
 import re
@@ -30,7 +30,7 @@ _TEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedblright{}",
     "`": r"\textquoteleft{}",
-    "[": "{[}",  # after the end of a row, "[" and "*" would be read as its arguments
+    "[": "{[}",  # after the end of a row, TeX reads "[" and "*" as arguments of the line break
     "*": "{*}",
     "×": r"$\times$",
     "±": r"$\pm$",
@@ -111,25 +111,26 @@ _ROMAN = {
         "њ nj џ dz ј j ѕ dz ә a ғ g қ q ң n ө o ұ u ү u һ h"
     ),
 }
-"""Letters that LaTeX has once an encoding is loaded, and how they are written without it."""
+"""Letters that LaTeX has in a further encoding, with their forms without it."""
 _ROMAN["T2A"] |= {key.upper(): text.capitalize() for key, text in _ROMAN["T2A"].items()}
 _NONE = "none"
-"""The encoding of letters that only Unicode engines may have."""
+"""Stands for the encoding of letters that only Unicode engines may have."""
 
 LETTERS = r"""% Letters as they are, where a font or an encoding has them; else the last argument.
 \def\tisdissletters#1#2#3#4{\ifcsname T@TU\endcsname
   \iffontchar\font#2\relax#1\else#4\fi
   \else\ifcsname T@#3\endcsname{\fontencoding{#3}\selectfont#1}\else#4\fi\fi}
 """
-"""Before the first text of `escape_tex` in a document that has letters beyond LaTeX's own."""
+"""The definition that a document needs for letters beyond LaTeX's own in text of `escape_tex`."""
 _CALL = r"\tisdissletters"
 
 
 def escape_tex(text: str, plain: str = "") -> str:
-    r"""Text that LaTeX prints as it stands, with any engine.
+    r"""Text escaped for LaTeX, with any engine.
 
-    Letters beyond its own fonts are in a \tisdissletters (see `LETTERS`), with what else stands for
-    them: Cyrillic is romanised; of other scripts it is `plain` for all of the text, or dots.
+    Letters beyond its own fonts are in a \tisdissletters (see `LETTERS`) with a replacement.
+    Cyrillic is replaced by Latin letters. For other scripts, `plain` replaces the whole text;
+    without `plain`, dots replace the letters.
     """
     clusters = [_Cluster.of(letters) for letters in _CLUSTER.findall(text)]
     if plain and any(cluster.encoding and not cluster.tex for cluster in clusters):
@@ -141,7 +142,7 @@ def escape_tex(text: str, plain: str = "") -> str:
 
 
 def with_letters(tex: str) -> str:
-    """LaTeX with the definition of what it uses."""
+    """LaTeX source, with the definition of \tisdissletters if it uses it."""
     return LETTERS + tex if _CALL in tex else tex
 
 
@@ -150,12 +151,12 @@ _CLUSTER = re.compile(r".[\u0300-\u036f]*", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Cluster:
-    """A letter with its accents: as it stands and, where LaTeX has it, as LaTeX."""
+    """A letter with its accents, as Unicode and as LaTeX."""
 
     letters: str
     tex: str
     encoding: str = ""
-    """What must be loaded for it; empty for what LaTeX always has."""
+    """The encoding that it needs; empty for letters that LaTeX always has."""
 
     @staticmethod
     def of(letters: str) -> "_Cluster":
@@ -171,7 +172,7 @@ class _Cluster:
 
 
 def _own(letters: str) -> str | None:
-    """A letter with its accents as LaTeX always has it; None where it has not."""
+    """A letter with its accents as LaTeX; None if LaTeX needs a further encoding for it."""
     if letters in _TEX:
         return _TEX[letters]
     if letters in _LATIN or (letters.isascii() and letters.isprintable()):
@@ -179,34 +180,35 @@ def _own(letters: str) -> str | None:
     if not letters.isprintable():
         return " " if letters.isspace() else ""
     base, *marks = list(unicodedata.normalize("NFD", letters))
-    if marks and _ACCENTS.keys() >= {*marks} and (made := _own(base)) is not None:
+    if marks and _ACCENTS.keys() >= {*marks} and (accented := _own(base)) is not None:
         for mark in marks:
-            made = rf"\{_ACCENTS[mark]}{{{made}}}"
-        return made
+            accented = rf"\{_ACCENTS[mark]}{{{accented}}}"
+        return accented
     simpler = unicodedata.normalize("NFKC", letters)
     parts = [_own(part) for part in simpler] if simpler != letters else [None]
     return None if None in parts else "".join(part or "" for part in parts)
 
 
 def _run(clusters: list[_Cluster], encoding: str) -> str:
-    """Letters that need the same."""
+    """LaTeX for consecutive letters that need the same encoding."""
     if not encoding:
         return "".join(cluster.tex for cluster in clusters)
     roman = "".join(escape_tex(cluster.tex) for cluster in clusters)
     return _other(clusters, encoding, roman or r"\dots{}")
 
 
-def _other(clusters: list[_Cluster], encoding: str, instead: str) -> str:
-    raw = "".join(c.letters if c.encoding else c.tex for c in clusters)
+def _other(clusters: list[_Cluster], encoding: str, replacement: str) -> str:
+    """A call of \\tisdissletters: letters, code of the first one, encoding, replacement."""
+    letters = "".join(c.letters if c.encoding else c.tex for c in clusters)
     first = next(ord(cluster.letters[0]) for cluster in clusters if cluster.encoding == encoding)
-    return f"{_CALL}{{{raw}}}{{{first}}}{{{encoding}}}{{{instead}}}"
+    return f"{_CALL}{{{letters}}}{{{first}}}{{{encoding}}}{{{replacement}}}"
 
 
 def check_tex(source: str) -> list[str]:
-    """What is wrong with a piece of LaTeX, one message a problem; an empty list if nothing is.
+    """The problems of a piece of LaTeX, one message each; an empty list if there are none.
 
-    Checks that braces, environments and mathematics close, that every row of a tabular has the
-    columns its preamble declares, and that no special or unknown character stands unescaped.
+    Checks that braces, environments and mathematics are closed, that every row of a tabular has the
+    declared number of columns, and that no special or unknown character is unescaped.
     """
     text = re.sub(r"(?<!\\)((?:\\\\)*)%[^\n]*", r"\1", source.replace(LETTERS, ""))
     problems = _check_pairs(text)
@@ -217,7 +219,7 @@ def check_tex(source: str) -> list[str]:
 
 
 def _without_letters(text: str) -> str:
-    """LaTeX without the letters that it has only where a font does."""
+    """LaTeX source without the letters in calls of \\tisdissletters."""
     before, *calls = text.split(_CALL)
     return "".join([before, *(_braced(call)[1] for call in calls)])
 
@@ -276,7 +278,7 @@ def _check_rows(body: str) -> list[str]:
 
 
 def _columns(declaration: str) -> int:
-    """How many columns a declaration such as lc*{3}{S[table-format=2.2]}p{2cm} makes."""
+    """The number of columns in a declaration such as lc*{3}{S[table-format=2.2]}p{2cm}."""
     while match := re.search(r"\*\{(\d+)\}", declaration):
         repeated, rest = _braced(declaration[match.end() :])
         declaration = declaration[: match.start()] + int(match[1]) * repeated + rest

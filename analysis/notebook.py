@@ -1,7 +1,7 @@
-"""A study as an executed notebook: table, figures and claims from the frames, a few lines each.
+"""A study as an executed notebook: its table, figures and claims.
 
-It reads the frames that lie beside it in the report, so it runs wherever the report is. Executing
-it anew gives the same file: no times, no versions, no paths.
+The notebook reads the frames in the report's folder, so it needs no run folders. Executing it again
+gives the same file, without times, versions or paths.
 """
 
 import tempfile
@@ -18,8 +18,8 @@ TIMEOUT_S = 300
 _CELLS: tuple[tuple[str, str], ...] = (
     (
         "markdown",
-        "# {study}: {title}\n\n{claim}\n\nMade from `provenance.json` and `scores.parquet` in this "
-        "folder; no run folder is needed. Change a cell and run it again.",
+        "# {study}: {title}\n\n{claim}\n\nThis notebook reads `provenance.json` and "
+        "`scores.parquet` in this folder; it needs no run folder. Change a cell and run it again.",
     ),
     (
         "code",
@@ -43,7 +43,7 @@ _CELLS: tuple[tuple[str, str], ...] = (
     ),
     ("markdown", "## Table"),
     ("code", "Markdown(to_markdown(tables_of(results)[0]))"),
-    ("markdown", "## Figures\n\nBy name what follows the study in a figure's file name."),
+    ("markdown", "## Figures\n\nThe name of a figure is the suffix of its file name."),
     (
         "code",
         'figures = figures_of(results)\nImage(render(figures[""], ["png"])["png"], width=600)',
@@ -54,7 +54,10 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "    if name:\n"
         '        display(Markdown(name), Image(render(figures[name], ["png"])["png"], width=600))',
     ),
-    ("markdown", "## Claims\n\nThe margin is what must be above 0, with the 95 % interval."),
+    (
+        "markdown",
+        "## Claims\n\nThe margin is the value that must be above 0, with its 95 % interval.",
+    ),
     ("code", "Markdown(claims_table(results.verdicts))"),
 )
 
@@ -62,7 +65,7 @@ _CELLS: tuple[tuple[str, str], ...] = (
 def notebook_file(plan: StudyFile, files: Mapping[str, bytes | str]) -> str:
     """The executed notebook of a study; `files` are those of its report, by name.
 
-    It needs nbformat, nbclient and ipykernel; an error in a cell is raised, never stored.
+    Needs nbformat, nbclient and ipykernel. Raises the error of a cell.
     """
     import nbformat
     from jupyter_client import AsyncKernelManager
@@ -81,7 +84,7 @@ def notebook_file(plan: StudyFile, files: Mapping[str, bytes | str]) -> str:
             shutdown_kernel="immediate",
             resources={"metadata": {"path": folder}},
         )
-        client.execute(cleanup_kc=True)  # a manager that is given would leave its sockets open
+        client.execute(cleanup_kc=True)  # nbclient leaves the sockets of our own manager open
     return nbformat.writes(_stable(notebook)) + "\n"
 
 
@@ -109,7 +112,7 @@ def source(plan: StudyFile) -> JsonObject:
 
 
 def _stable(notebook: Any) -> Any:
-    """Without what differs from one execution to the next: warnings' paths, versions."""
+    """The notebook without parts that differ between executions: paths in warnings, versions."""
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}

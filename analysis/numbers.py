@@ -1,7 +1,7 @@
-r"""Numbers for running text: `\tisdiss{table3:l3:si_snri}` prints what the table prints.
+r"""Numbers for running text: `\tisdiss{table3:l3:si_snri}` prints the number of the table.
 
-Every cell, size and verdict of a study has a name, that of `provenance.why`. A number that misses
-runs prints as missing, and a name that does not exist stops LaTeX.
+Every score, size and verdict of a study has a name, the same as in `provenance.why`. A number with
+missing runs prints as missing. A name that does not exist stops LaTeX.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from tisdiss.analysis.results import Results
 from tisdiss.analysis.tables import MISSING, fixed, in_millions
 
 HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the study, not this file.
-% In running text: \tisdiss{{{study}:<row>:si_snri.re3}}; without .re, the depth of training;
-% also :params (millions), and \tisdiss{{{study}:claim:<id>}}. With .low or .high, the interval.
+% In running text: \tisdiss{{{study}:<row>:si_snri.re3}}; without .re, at the trained depth;
+% with .low or .high, an end of the interval. \tisdiss{{{study}:<row>:params}} is in millions;
+% \tisdiss{{{study}:claim:<id>}} is a verdict.
 \providecommand{{\tisdissnumber}}[2]{{\expandafter\gdef\csname tisdiss:#1\endcsname{{#2}}}}
 \providecommand{{\tisdiss}}[1]{{\ifcsname tisdiss:#1\endcsname\csname tisdiss:#1\endcsname%
   \else\errmessage{{there is no number #1}}\fi}}
@@ -20,7 +21,7 @@ HEAD = r"""% Made by `tisdiss report {study} --profile {profile}`: change the st
 
 
 def numbers_tex(results: Results) -> str:
-    """A file to \\input before the text that uses its numbers."""
+    """The content of numbers.tex, to \\input before the text that uses its numbers."""
     plan = results.plan
     head = HEAD.format(study=plan.study, profile=plan.profile)
     lines = [
@@ -31,7 +32,7 @@ def numbers_tex(results: Results) -> str:
 
 
 def named_numbers(results: Results) -> Iterator[tuple[str, str]]:
-    """Every name after the study's, and what it prints."""
+    """Every name, without the study, and the text that it prints."""
     for row in results.plan.rows:
         if row.params is not None:
             yield f"{row.id}:params", in_millions(row.params / 1e6) or MISSING

@@ -1,7 +1,7 @@
-"""All studies on one page that needs no network: verdicts, figures, tables, and sounds to compare.
+"""One offline HTML page of all studies: verdicts, figures, tables, and sounds to compare.
 
-`page` takes results and sounds and returns HTML; `html_report` reads reports and writes it.
-Styles and scripts lie in `templates/`.
+`page` takes results and sounds and returns HTML; `html_report` reads reports and writes the page.
+Styles and scripts are in `templates/`.
 """
 
 import html
@@ -42,15 +42,15 @@ _ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash")
 
 @dataclass(frozen=True)
 class Section:
-    """A study as the page shows it."""
+    """A study on the page."""
 
     results: Results
     heard: dict[str, list[Heard]] = field(default_factory=dict)
-    """The mixtures of every row that is heard, by row."""
+    """The mixtures with sounds, by row."""
     silence: str = ""
-    """Why nothing is heard."""
+    """The reason why there are no sounds."""
     credit: str = ""
-    """Whom to thank for the sounds."""
+    """The licence notices of the sounds."""
 
 
 def html_report(
@@ -64,16 +64,15 @@ def html_report(
     say: Say = silent,
     warn: Callable[[str], object] = warnings.warn,
 ) -> Path:
-    """Write the page of `reports`, of all its studies or of some, and return the file.
+    """Write the page of the reports of `studies`, by default of all, and return its path.
 
-    Sounds are those that the run folders still have: of free corpora, or of all with `own_speech`.
-    A ValueError says what to run when there is no report; `warn` hears of those that cannot be
-    read. The same reports and sounds give the
-    same bytes.
+    Sounds come from run folders. They are included if their licence allows passing them on, or with
+    `own_speech`. The same reports and sounds give the same bytes. `warn` is called with a message
+    for each report that cannot be read. ValueError says what to run if there is no report.
     """
-    wanted = list(studies)
-    check_reports(reports, wanted)
-    listed = [entry for entry in entries(reports) if not wanted or entry.study in wanted]
+    names = list(studies)
+    check_reports(reports, names)
+    listed = [entry for entry in entries(reports) if not names or entry.study in names]
     results: dict[str, Results] = {}
     for at, entry in enumerate(listed):
         try:
@@ -82,9 +81,9 @@ def html_report(
         except DamagedError as error:
             listed[at] = unreadable(Path(reports) / entry.study, error)
     problems = {entry.study: entry.problem for entry in listed if entry.problem}
-    lacking = [study for study in problems if study in wanted or not results]
-    if lacking:
-        raise DamagedError("\n".join(problems[study] for study in lacking))
+    unreadable_studies = [study for study in problems if study in names or not results]
+    if unreadable_studies:
+        raise DamagedError("\n".join(problems[study] for study in unreadable_studies))
     for problem in problems.values():
         warn(problem)
     sections: list[Section] = []
@@ -104,15 +103,15 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
     credit = " ".join(licence.said for licence in licences)
     if not all(licence.may_be_passed_on for licence in licences) and not own_speech:
         silence = (
-            f"No sounds here. {credit} For a page of your own, the option --own-speech of tisdiss "
-            "page adds them."
+            f"No sounds here. {credit} The option --own-speech of tisdiss page adds them to a page "
+            "for yourself."
         )
         return Section(results, silence=silence), {}
     by_row: dict[str, list[Heard]] = {}
     sounds: dict[str, str] = {}
-    silence = "the run folders that kept them are not"
-    for row in _protagonists(results):
-        depths = _telling_depths(results) if by_row else None
+    silence = "no run folder has them"
+    for row in _rows_to_hear(results):
+        depths = _main_depths(results) if by_row else None
         try:
             players, data = heard(results.frames, row, runs_dir, results.metrics[0], depths)
         except DamagedError as error:
@@ -126,8 +125,8 @@ def _section(results: Results, runs_dir: Path, own_speech: bool) -> tuple[Sectio
     return Section(results, by_row, credit=credit), sounds
 
 
-def _telling_depths(results: Results) -> set[int]:
-    """The first, the last, and those of training: enough to compare rows; one row has all."""
+def _main_depths(results: Results) -> set[int]:
+    """The first, the last and the trained depths, for all rows but the first, which has all."""
     depths = set(results.frames.scores["n_re"])
     ends = {min(depths - {0}, default=0), max(depths), 0}
     return ends | {row.n_re_train for row in results.plan.rows}
@@ -140,7 +139,7 @@ def page(
     *,
     say: Say = silent,
 ) -> str:
-    """The whole page as text; `listed` are all studies, also those without a section."""
+    """The HTML of the page; `listed` are all studies, also those without a section."""
     profiles = dict.fromkeys(section.results.plan.profile for section in sections)
     verdicts = all_verdicts(listed)
     return fill(
@@ -153,7 +152,7 @@ def page(
         },
         counts=counts(verdicts),
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
-        sections=[_shown(section, say) for section in sections],
+        sections=[_values(section, say) for section in sections],
         listed=listed,
         style=_file("report.css"),
         script=_file("report.js"),
@@ -161,13 +160,13 @@ def page(
     )
 
 
-def _shown(section: Section, say: Say) -> dict[str, object]:
-    """Everything that the template prints of a study."""
+def _values(section: Section, say: Say) -> dict[str, object]:
+    """The values of a study for the template."""
     results = section.results
     say(f"{results.plan.study}: figures and tables")
     plan, figures = results.plan, figures_of(section.results)
     svgs = {
-        suffix: _inline(figure, plan.study + suffix, _described(results, suffix))
+        suffix: _inline(figure, plan.study + suffix, _description(results, suffix))
         for suffix, figure in figures.items()
     }
     labels = {row.id: row_label(row, plan) for row in plan.rows}
@@ -194,12 +193,12 @@ def _shown(section: Section, say: Say) -> dict[str, object]:
 
 
 def _further(results: Results) -> dict[str, str]:
-    """The figures below the first, by what follows the study in their file names."""
+    """The titles of the further figures, by suffix of their file names."""
     return {f"-{metric}": score_label(metric) for metric in results.metrics[1:]} | FIGURES
 
 
-def _described(results: Results, suffix: str) -> str:
-    """What a screen reader says of a figure; the numbers are in the table below it."""
+def _description(results: Results, suffix: str) -> str:
+    """The description of a figure for screen readers; the table below it has the numbers."""
     if suffix in FIGURES:
         return f"{results.plan.study}: {FIGURES[suffix].lower()}"
     label = score_label(suffix[1:] or results.metrics[0])
@@ -207,7 +206,7 @@ def _described(results: Results, suffix: str) -> str:
 
 
 def _data(sections: Sequence[Section]) -> JsonObject:
-    """What the script needs: the origin of every cell, and the sounds of every player."""
+    """Data for the script: the origin of every cell, and the sounds of every player."""
     return {
         section.results.plan.study: {
             **_origins(section.results),
@@ -221,7 +220,7 @@ def _data(sections: Sequence[Section]) -> JsonObject:
 
 
 def _origins(results: Results) -> JsonObject:
-    """Cells and runs, with the settings in which the runs differ instead of all of them."""
+    """Cells and runs; a run has only the settings in which the study's runs differ."""
     report = provenance(results)
     settings = differing_settings(report.runs)
     runs = {
@@ -239,18 +238,19 @@ def _origins(results: Results) -> JsonObject:
     return {"runs": runs, "cells": cells}
 
 
-def _protagonists(results: Results) -> list[str]:
-    """The rows to listen to, those with a depth to choose first, and as claims name them."""
+def _rows_to_hear(results: Results) -> list[str]:
+    """The scored rows: first those with N_re, in the order of the claims, then the others."""
     scores = results.frames.scores
-    deep = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"]))
-    named = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
-    there = list(scores["row"].unique())
-    first = [row for row in named if row in deep]
-    return [row for row in dict.fromkeys([*first, *reversed(deep), *there]) if row in there]
+    scalable = list(dict.fromkeys(scores[scores["n_re"] > 0]["row"]))
+    claimed = [row for verdict in results.verdicts for row in rows_of(parse(verdict.expr))]
+    scored = list(scores["row"].unique())
+    first = [row for row in claimed if row in scalable]
+    rows = dict.fromkeys([*first, *reversed(scalable), *scored])
+    return [row for row in rows if row in scored]
 
 
-def _inline(figure: Any, prefix: str, said: str) -> str:
-    """A figure as SVG for HTML; its names are made unlike those of the other figures."""
+def _inline(figure: Any, prefix: str, description: str) -> str:
+    """A figure as SVG for HTML; `prefix` makes its element ids unique on the page."""
     text = render(figure, ["svg"])["svg"].decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
@@ -258,8 +258,8 @@ def _inline(figure: Any, prefix: str, said: str) -> str:
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
     text = text.replace(f'height="{height}pt"', "", 1)
-    style = f'role="img" aria-label="{html.escape(said)}" style="width:{float(width):.0f}pt"'
-    return text.replace(f'width="{width}pt"', style, 1)
+    label = f'role="img" aria-label="{html.escape(description)}"'
+    return text.replace(f'width="{width}pt"', f'{label} style="width:{float(width):.0f}pt"', 1)
 
 
 def _css_class(status: str) -> str:
@@ -271,5 +271,5 @@ def _file(name: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element."""
+    """JSON for a script element, without a "<" that could end it."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

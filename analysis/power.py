@@ -1,10 +1,8 @@
-"""What the claims of a study can find: now, with more seeds, and with more test mixtures.
+"""Power of a study's claims: detectable differences now, with more seeds and with more mixtures.
 
-The comparison that decides a claim varies with the speakers and the mixtures of the test set and
-with its trainings. The first two are known from one training (`mixed_model.py`), the third only
-from several: with one seed it is unknown, unless a size of it is assumed.
-
-Shipped weights are what they are: they have no noise of training.
+The comparison that decides a claim varies with the speakers, the mixtures and the trainings. One
+training suffices to estimate the first two (`mixed_model.py`), but not the noise of training: with
+one seed it is unknown, unless a value is assumed. Shipped weights have no noise of training.
 """
 
 import math
@@ -27,7 +25,7 @@ from tisdiss.records.report_record import Verdict
 
 SEEDS = (1, 2, 3, 5, 10, 20)
 MORE_MIXTURES = (1, 2, 4)
-"""Times the test mixtures, of the same speakers."""
+"""Factors by which the number of test mixtures is multiplied, with the same speakers."""
 
 
 @dataclass(frozen=True)
@@ -35,42 +33,42 @@ class Parts:
     """Standard deviations of a difference of scores, in dB."""
 
     speakers: float
-    """Of its mean over this test set, by the choice of its speakers."""
+    """Of the mean over this test set, due to the choice of speakers."""
     mixtures: float
-    """Likewise, by the choice of its mixtures."""
+    """Of the mean over this test set, due to the choice of mixtures."""
     training: float | None
-    """Between trainings, one seed each; None where no row was trained twice."""
+    """Between trainings with one seed each; None if it is unknown."""
     assumed: bool
-    """Whether the noise of a row with one seed was assumed."""
+    """Whether a row has one seed, so that its noise can only be assumed."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """So many seeds of every row and so many mixtures: what they find, what they cost."""
+    """A number of seeds per row and of mixtures, with its detectable difference and its cost."""
 
     seeds: int
     mixtures: int
     detectable: float
-    """dB; NaN where the noise of training is unknown and counts."""
+    """Detectable difference in dB; NaN if it needs the noise of training, which is unknown."""
     hours: float
-    """Of all these seeds; NaN where no run told its time."""
+    """Hours for all seeds; NaN if no run has a recorded time."""
 
 
 @dataclass(frozen=True)
 class ClaimPower:
-    """The comparison that decides a claim: how it varies, and what would be found."""
+    """The power of the comparison that decides a claim."""
 
     verdict: Verdict
     estimate: Estimate
     seeds: int
-    """Of the row that has fewest."""
+    """The smallest number of seeds of its rows."""
     parts: Parts
     cost: Spent | None
 
     @property
     def now(self) -> float:
-        """dB that the present seeds and mixtures find."""
-        return self._precision(1).detectable(self.seeds) if self._known(self.seeds) else math.nan
+        """The detectable difference with the present seeds and mixtures, in dB."""
+        return self._detectable(self.seeds, 1)
 
     @property
     def mixtures(self) -> int:
@@ -82,19 +80,23 @@ class ClaimPower:
 
     @property
     def needs(self) -> Planned | None:
-        """The cheapest of `plans` that would find the difference seen; None where none would."""
-        seen = abs(self.estimate.mean)
-        finding = [plan for plan in self.plans if plan.detectable <= seen and plan.seeds > 1]
-        return min(finding, key=lambda plan: (plan.seeds, plan.mixtures), default=None)
+        """The smallest of `plans` that would find the observed difference; None if none would."""
+        observed = abs(self.estimate.mean)
+        enough = [plan for plan in self.plans if plan.detectable <= observed and plan.seeds > 1]
+        return min(enough, key=lambda plan: (plan.seeds, plan.mixtures), default=None)
 
     def _planned(self, seeds: int, more: int) -> Planned:
-        found = self._precision(more).detectable(seeds) if self._known(seeds) else math.nan
         hours = self.cost.hours(seeds, more) if self.cost else math.nan
-        return Planned(seeds, more * self.mixtures, found, hours)
+        return Planned(seeds, more * self.mixtures, self._detectable(seeds, more), hours)
 
-    def _known(self, seeds: int) -> bool:
-        """One seed whose noise is unknown finds what holds for these weights."""
-        return seeds == 1 or self.parts.training is not None
+    def _detectable(self, seeds: int, more: int) -> float:
+        """NaN if it needs the noise of training, which is unknown.
+
+        One seed does not need it: its result holds for these weights only.
+        """
+        if seeds > 1 and self.parts.training is None:
+            return math.nan
+        return self._precision(more).detectable(seeds)
 
     def _precision(self, more: int) -> Precision:
         assert self.estimate.design is not None
@@ -104,7 +106,7 @@ class ClaimPower:
 
 @dataclass(frozen=True)
 class NoPower:
-    """A claim of which nothing can be said, and why."""
+    """A claim without an estimate of its power, and the reason."""
 
     verdict: Verdict
     reason: str
@@ -113,10 +115,10 @@ class NoPower:
 def power(
     runs_dir: Path, study: str, profile: str, *, noise: float | None = None
 ) -> list[ClaimPower | NoPower]:
-    """Each claim of a study that was run, in the order of its file.
+    """The power of each claim of a study, in the order of its file.
 
-    `noise` is the standard deviation between trainings of one row, in dB, that is assumed where a
-    row has one seed. Raises ValueError where the study was not run, or has no claims.
+    `noise` is the standard deviation between trainings of one row, in dB; it is assumed for rows
+    with one seed. Raises ValueError if the study was not run or has no claims.
     """
     frames = load_study(runs_dir, study, profile)
     return power_of(frames, partial(spent, Path(runs_dir), frames.runs), noise=noise)
@@ -128,7 +130,7 @@ def power_of(
     *,
     noise: float | None = None,
 ) -> list[ClaimPower | NoPower]:
-    """The same of frames, with the cost of one seed of some rows."""
+    """The same from frames; `cost` gives the cost of one seed of some rows."""
     study, profile = frames.plan.study, frames.plan.profile
     verdicts = decide(frames)
     if not verdicts:
@@ -136,23 +138,23 @@ def power_of(
     if frames.scores.empty:
         raise ValueError(
             f"no run of study {study!r} at profile {profile!r} is finished: "
-            f"`tisdiss run {study} --profile {profile}` first; a pilot of one or two seeds will do"
+            f"`tisdiss run {study} --profile {profile}` first; one or two seeds suffice"
         )
     pairs = zip(verdicts, evidence(frames), strict=True)
-    return [_power(frames, verdict, held, cost, noise) for verdict, held in pairs]
+    return [_power(frames, verdict, comparisons, cost, noise) for verdict, comparisons in pairs]
 
 
 def _power(
     frames: StudyFrames,
     verdict: Verdict,
-    held: list[Comparison],
+    comparisons: list[Comparison],
     cost: Callable[[Sequence[str]], Spent | None],
     noise: float | None,
 ) -> ClaimPower | NoPower:
-    scored = [one for one in held if isinstance(one.value, Estimate)]
+    scored = [one for one in comparisons if isinstance(one.value, Estimate)]
     if not scored:
-        costs_alone = "compares no scores: seeds change nothing"
-        return NoPower(verdict, costs_alone if held else verdict.reason)
+        without_scores = "compares no scores: seeds change nothing"
+        return NoPower(verdict, without_scores if comparisons else verdict.reason)
     _, deciding = decided(scored)
     estimate = deciding.value
     assert isinstance(estimate, Estimate)
@@ -160,7 +162,7 @@ def _power(
         return NoPower(verdict, "too few speakers for an interval: at least four are needed")
     parts = _parts(frames, deciding.part, estimate, noise)
     if not any((parts.speakers, parts.mixtures, parts.training)):
-        return NoPower(verdict, "its scores do not vary: there is nothing to estimate from")
+        return NoPower(verdict, "its scores do not vary")
     rows = [row for row in _rows(deciding.part) if row in set(frames.runs["row"])]
     return ClaimPower(verdict, estimate, deciding.n_seeds, parts, cost(rows))
 
@@ -172,16 +174,20 @@ def _rows(part: Greater) -> list[str]:
 def _parts(frames: StudyFrames, part: Greater, estimate: Estimate, noise: float | None) -> Parts:
     assert estimate.design is not None
     values = estimate.values
-    whole = _variance(estimate, len(values))
-    speakers = min(whole, _variance(estimate, math.inf))
-    seen = [apart.var(ddof=1) for apart in estimate.noise.values() if len(apart) > 1]
-    alone = [weight for row, weight in _loads(frames, part).items() if _is_alone(frames, row)]
+    total = _variance(estimate, len(values))
+    speakers = min(total, _variance(estimate, math.inf))
+    variances = [
+        deviations.var(ddof=1) for deviations in estimate.noise.values() if len(deviations) > 1
+    ]
+    weights = [
+        weight for row, weight in _row_weights(frames, part).items() if _lacks_noise(frames, row)
+    ]
     training = (
         None
-        if alone and noise is None
-        else math.sqrt(float(sum(seen)) + sum((weight * (noise or 0.0)) ** 2 for weight in alone))
+        if weights and noise is None
+        else math.sqrt(float(sum(variances)) + sum((w * (noise or 0.0)) ** 2 for w in weights))
     )
-    return Parts(math.sqrt(speakers), math.sqrt(whole - speakers), training, bool(alone))
+    return Parts(math.sqrt(speakers), math.sqrt(total - speakers), training, bool(weights))
 
 
 def _variance(estimate: Estimate, mixtures: float) -> float:
@@ -190,17 +196,17 @@ def _variance(estimate: Estimate, mixtures: float) -> float:
     return float(spread.weights @ spread.scales**2)
 
 
-def _is_alone(frames: StudyFrames, row: str) -> bool:
-    """Whether a row was trained once, of several times that it might have been."""
+def _lacks_noise(frames: StudyFrames, row: str) -> bool:
+    """Whether a row has fewer than two trainings; False for shipped weights, without noise."""
     runs = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"].astype(bool)]
     return len(runs) < 2 and not (runs["kind"] == "weights").any()
 
 
-def _loads(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
-    """How often the noise of a training of each row counts in a comparison.
+def _row_weights(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
+    """The weight of the noise of training of each row in a comparison.
 
-    Depths of a row that are held against each other count as if each had a noise of its own, which
-    is too much rather than too little: what all depths share cancels.
+    Compared depths of one row count as if each had noise of its own. This overestimates the noise,
+    because the part that all depths share cancels.
     """
     trained = {row.id: row.n_re_train for row in frames.plan.rows}
     weights = depth_weights(part, lambda leaf: leaf.n_re or (trained.get(leaf.row, 0),))
@@ -212,7 +218,7 @@ def _loads(frames: StudyFrames, part: Greater) -> Mapping[str, float]:
 
 
 def power_table(claims: Sequence[ClaimPower | NoPower]) -> pd.DataFrame:
-    """One line for each claim, number of seeds and number of mixtures: `power.csv`."""
+    """The content of `power.csv`: one line per claim, number of seeds and number of mixtures."""
     return pd.DataFrame(
         [
             {

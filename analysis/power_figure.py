@@ -1,4 +1,4 @@
-"""What claims can find, drawn against seeds; and the files of `tisdiss power --out`."""
+"""The figure of detectable differences against seeds, and the files of `tisdiss power --out`."""
 
 import math
 from collections.abc import Sequence
@@ -35,21 +35,22 @@ from tisdiss.analysis.power import MORE_MIXTURES, SEEDS, ClaimPower, NoPower, po
 def write_power(
     claims: Sequence[ClaimPower | NoPower], out: Path, *, force: bool = False
 ) -> list[Path]:
-    """`power.csv` and the figure in three formats; ValueError where no claim can be drawn."""
-    known = [claim for claim in claims if isinstance(claim, ClaimPower)]
-    if not known:
+    """Write `power.csv` and the figure in three formats; ValueError if no claim can be drawn."""
+    powers = [claim for claim in claims if isinstance(claim, ClaimPower)]
+    if not powers:
         reasons = "; ".join(f"{c.verdict.id}: {c.reason}" for c in claims if isinstance(c, NoPower))
         raise ValueError(f"no claim to draw: {reasons}")
     files: dict[str, bytes | str] = {"power.csv": power_table(claims).to_csv(index=False)}
-    images = render(power_figure(known))
+    images = render(power_figure(powers))
     files |= {f"power.{form}": content for form, content in images.items()}
     return write_own(out, files, force=force)
 
 
 def power_figure(claims: Sequence[ClaimPower]) -> Figure:
-    """The difference that is found in 80 % of cases, one line a claim, at the present mixtures.
+    """The detectable difference against seeds, one line per claim, with the present mixtures.
 
-    The large mark is where a claim stands. Dotted: on four times the mixtures.
+    The large marker is at the present number of seeds. The dotted line is for four times the
+    mixtures.
     """
     with style(" ".join(claim.verdict.id for claim in claims)):
         figure = Figure()
@@ -79,7 +80,7 @@ def _line(axes: Axes, claim: ClaimPower, at: int) -> Line2D:
     label = legend_label(claim.verdict.id)
     (handle,) = axes.plot(SEEDS[1:], present[1:], mfc="white", label=label, **look)
     axes.plot(SEEDS[1:], most[1:], color=look["color"], ls=":", lw=0.9)
-    axes.plot(SEEDS[:1], present[:1], mfc="white", **look)  # no verdict on a recipe: not joined
+    axes.plot(SEEDS[:1], present[:1], mfc="white", **look)  # not joined: only about these weights
     if not math.isnan(claim.now):
         axes.plot([claim.seeds], [claim.now], **trained_mark(**look))
     return handle

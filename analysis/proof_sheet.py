@@ -1,7 +1,7 @@
-"""A proof sheet: every table and figure of `reports/` compiled into one PDF, or what is wrong.
+"""A proof sheet: every table and figure of `reports/` compiled into one PDF, with all problems.
 
-Needs a TeX with pdflatex, booktabs, siunitx and multirow (Debian: texlive-latex-recommended,
-texlive-latex-extra and texlive-science); the product itself does not.
+Only this module needs TeX, with pdflatex, booktabs, siunitx and multirow (Debian:
+texlive-latex-recommended, texlive-latex-extra and texlive-science).
 """
 
 import re
@@ -33,14 +33,14 @@ _OVERFULL = re.compile(r"Overfull \\hbox \((\d+\.\d+)pt too wide\)")
 _TOLERATED_PT = 1.0
 _MAX_SECONDS = 120
 _LINE = 1000
-"""TeX breaks lines of its log at 79 characters unless told otherwise."""
+"""Length at which TeX breaks lines of its log; its default is 79."""
 
 
 def check_tex_pdf(reports: Path, out: Path, *, force: bool = False) -> list[str]:
     """Compile `out` from every table, figure and numbers.tex below `reports`.
 
-    Returns what is wrong, one message a problem: errors, missing glyphs or references, and boxes
-    more than 1 pt too wide. A ValueError says so where there is nothing to compile or no TeX.
+    Returns one message per problem: errors, missing glyphs or references, and boxes more than 1 pt
+    too wide. Raises ValueError without TeX, or if there is nothing to compile.
     """
     if shutil.which("pdflatex") is None:
         raise ValueError(
@@ -54,14 +54,14 @@ def check_tex_pdf(reports: Path, out: Path, *, force: bool = False) -> list[str]
         for _ in range(2):  # the second pass knows the references
             _run(work)
         problems = log_problems((work / "proof.log").read_text(encoding="utf-8", errors="replace"))
-        made = work / "proof.pdf"
-        if made.is_file():
-            write_own(out.parent, {out.name: made.read_bytes()}, force=force)
+        pdf = work / "proof.pdf"
+        if pdf.is_file():
+            write_own(out.parent, {out.name: pdf.read_bytes()}, force=force)
     return problems
 
 
 def proof_source(reports: Path) -> str:
-    """The LaTeX document around everything below `reports`."""
+    """The LaTeX document with everything below `reports`."""
     folders = sorted(path for path in reports.iterdir() if path.is_dir())
     body = [part for folder in folders for part in _parts(folder.resolve())]
     if not body:
@@ -70,7 +70,7 @@ def proof_source(reports: Path) -> str:
 
 
 def log_problems(log: str) -> list[str]:
-    """What matters in the log of a compilation; each message once."""
+    """The relevant messages in the log of a compilation, each once."""
     lines = [line.strip() for line in log.splitlines() if _MATTERS.match(line)]
     lines = [line for line in lines if not _HARMLESS.search(line)]
     wide = (line for line in lines if not _is_narrow(line))
@@ -83,7 +83,7 @@ def _is_narrow(line: str) -> bool:
 
 
 def _parts(folder: Path) -> list[str]:
-    """Inputs of one study's folder; paths are absolute, for the sheet is made elsewhere."""
+    """The inputs of one study's folder; paths are absolute, because TeX runs in another folder."""
     study = folder.name
     parts = [rf"\input{{{path}}}" for path in sorted(folder.glob("numbers.tex"))]
     parts += [rf"\input{{{path}}}" for path in sorted(folder.glob("*.tex")) if _is_table(path)]
@@ -92,7 +92,7 @@ def _parts(folder: Path) -> list[str]:
 
 
 def _figure(path: Path) -> str:
-    """A figure at its own size with its name below; two of one column fit beside each other."""
+    """A figure at its own size with its name below; two figures of one column fit side by side."""
     width = "7in" if _is_wide(path) else "3.39in"
     return (
         rf"\begin{{minipage}}[b]{{{width}}}\includegraphics{{{path}}}\\"
@@ -105,7 +105,7 @@ def _is_table(path: Path) -> bool:
 
 
 def _is_wide(path: Path) -> bool:
-    """Whether a figure is wider than a column, by the first page's size."""
+    """Whether a figure is wider than a column, by the size of its first page."""
     box = re.search(rb"/MediaBox \[ ?0 0 (\d+(?:\.\d+)?) ", path.read_bytes())
     return box is not None and float(box[1]) > 300
 
@@ -118,7 +118,7 @@ def _run(work: Path) -> None:
         capture_output=True,
         timeout=_MAX_SECONDS,
         env={"PATH": _path(), "max_print_line": str(_LINE), "HOME": str(work)},
-        check=False,  # the log says what went wrong, and more precisely
+        check=False,  # the log has the errors
     )
 
 

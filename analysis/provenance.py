@@ -1,7 +1,8 @@
-"""Where every number comes from, and the way back: `why("table3:l3:si_snri")`.
+"""The provenance of every number in a report: `why("table3:l3:si_snri")`.
 
-A cell is named study:row:score.re<depth>; without a depth it is the one the row was trained at. A
-size is study:row:params, a verdict study:claim:<id>. `numbers.tex` uses the same names.
+The name of a score is study:row:score.re<depth>; without a depth it is at the trained depth. The
+name of a size is study:row:params, that of a verdict study:claim:<id>. `numbers.tex` uses the same
+names.
 """
 
 import hashlib
@@ -39,25 +40,25 @@ class RunOrigin:
 
     run: ReportRun
     settings: JsonObject
-    """Those in which the study's runs differ."""
+    """The settings in which the study's runs differ."""
     code_changed: bool | None
-    """Whether the code changed since; None where that cannot be compared."""
+    """Whether the code changed since the run; None if that cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What stands behind a number or a verdict of a report."""
+    """The runs, the plan and the claims behind a number or a verdict of a report."""
 
     cell: str
     plan: StudyFile
     runs: list[RunOrigin]
     claims: list[Verdict]
     row: ShownRow | None = None
-    """None for a number of others and for a verdict."""
+    """None for a quoted number and for a verdict."""
     numbers: ReportCell | None = None
-    """None for all but scores."""
+    """The score; None for anything else."""
     quoted: str = ""
-    """A number that others reported, and where."""
+    """A quoted number with its source."""
 
     @property
     def value(self) -> str:
@@ -70,7 +71,7 @@ class Answer:
 
 
 def provenance(results: Results) -> ReportFile:
-    """Every cell "<row>.<score>.re<n>" with its runs; the plan, and every run with its config."""
+    """The content of provenance.json: cells "<row>.<score>.re<n>", claims, plan and runs."""
     frames = results.frames
     scored = frames.runs[frames.runs["scored"].astype(bool)]
     by_row = dict(tuple(scored.groupby("row", sort=False)))
@@ -104,7 +105,7 @@ def provenance(results: Results) -> ReportFile:
 
 
 def reported_run(line: RunLine) -> ReportRun:
-    """A run with what its settings and the history at hand say beside its own records."""
+    """A run with its planned steps, and whether its commit is in the local Git history."""
     before = line.commit_in_history if isinstance(line, ReportRun) else None
     now = in_history(line.commit) if line.commit else None
     return ReportRun.model_validate(
@@ -117,13 +118,12 @@ def reported_run(line: RunLine) -> ReportRun:
 
 
 def why(cell: str, *, reports: Path = Path("reports"), code_hash: str | None = None) -> Answer:
-    """What stands behind a number of a report: value, runs, config, data and code.
+    """The value, runs, config, data and code behind a number or a verdict of a report.
 
     `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.
-    `code_hash` is that of the model's code as it is now
-    (`tisdiss.records.revision.code_hash()`); each run then says whether the code changed since, or
-    None if its hash covers other files (`revision.CODE_SCOPE`). A ValueError names the nearest cell
-    when there is none of that name.
+    `code_hash` is the hash of the current code (`tisdiss.records.revision.code_hash()`). With it,
+    each run says whether the code changed since; None if the run's hash covers other files
+    (`revision.CODE_SCOPE`). ValueError names the nearest cell if there is no such cell.
     """
     study, row, score = split_cell(cell)
     check_reported(cell, Path(reports), study)
@@ -143,13 +143,13 @@ def _why_number(
     if row in others:
         return Answer(cell, plan, [], claims, quoted=_quoted(cell, others[row], score))
     if row not in rows:
-        raise ValueError(f"{cell}: there is no row {row!r}{_nearest(row, rows)}")
+        raise ValueError(f"{cell}: no row {row!r}{_nearest(row, rows)}")
     runs = _runs(report, [row], code_hash)
     if score == "params":
         return Answer(cell, plan, runs, claims, rows[row])
     depth = score if ".re" in score else f"{score}.re{rows[row].n_re_train}"
     if f"{row}.{depth}" not in report.cells:
-        raise ValueError(f"{cell}: there is no number{_nearest(f'{row}.{depth}', report.cells)}")
+        raise ValueError(f"{cell}: no such number{_nearest(f'{row}.{depth}', report.cells)}")
     numbers = report.cells[f"{row}.{depth}"]
     return Answer(f"{plan.study}:{row}:{depth}", plan, runs, claims, rows[row], numbers)
 
@@ -157,7 +157,7 @@ def _why_number(
 def _quoted(cell: str, row: QuotedRow, score: str) -> str:
     numbers = {"params" if name == "params_m" else name: n for name, n in row.published.items()}
     if score not in numbers:
-        raise ValueError(f"{cell}: it is not reported{_nearest(score, numbers)}")
+        raise ValueError(f"{cell}: the source does not report it{_nearest(score, numbers)}")
     unit = "M" if score == "params" else "dB"
     return f"{numbers[score]:g} {unit}, reported by others: {source_of(row)}"
 
@@ -165,7 +165,7 @@ def _quoted(cell: str, row: QuotedRow, score: str) -> str:
 def _why_claim(cell: str, report: ReportFile, claim: str, code_hash: str | None) -> Answer:
     claims = {claim.id: claim for claim in report.claims}
     if claim not in claims:
-        raise ValueError(f"{cell}: there is no claim {claim!r}{_nearest(claim, claims)}")
+        raise ValueError(f"{cell}: no claim {claim!r}{_nearest(claim, claims)}")
     rows = rows_of(parse(claims[claim].expr))
     return Answer(cell, report.plan, _runs(report, rows, code_hash), [claims[claim]])
 
@@ -186,7 +186,7 @@ def _code_changed(run: RunLine, code_hash: str | None) -> bool | None:
 
 
 def why_text(answer: Answer) -> str:
-    """The answer of `why` for a person."""
+    """The answer of `why` as lines for a terminal."""
     lines = [f"{answer.cell} = {answer.value}" if answer.value else answer.cell]
     if answer.row is not None:
         lines += _about(answer, answer.row)
@@ -227,7 +227,7 @@ def differing_settings(runs: Iterable[RunLine]) -> dict[str, JsonObject]:
 
 
 def number(value: float) -> float | None:
-    """Rounded to a micro-decibel, so that other machines' last bits give the same file."""
+    """A value rounded to six decimals, the same on all machines; None for NaN."""
     return None if pd.isna(value) else round(float(value), 6)
 
 
@@ -243,7 +243,7 @@ def _run_lines(origin: RunOrigin) -> list[str]:
     settings = ", ".join(f"{key}={value}" for key, value in origin.settings.items())
     changed = {None: "", True: ", CHANGED SINCE", False: ", unchanged"}[origin.code_changed]
     if run.code_scope != CODE_SCOPE:
-        changed = " (by an earlier rule: not comparable)"
+        changed = " (hash of other files: not comparable)"
     if not run.scored:
         return [f"  run       {run.identity[:10]} seed {run.seed}: {run.status}"]
     return [
@@ -252,19 +252,19 @@ def _run_lines(origin: RunOrigin) -> list[str]:
         f"            code {(run.code_hash or 'unknown')[:10]}{changed}",
         f"            {origin_text(run)}",
         f"            test set {(run.test_manifest or '')[:10]}",
-        f"            config {settings or 'that of the other rows'}",
+        f"            config {settings or 'the same in all runs'}",
     ]
 
 
 def other_steps(run: ReportRun) -> str:
-    """What the settings ask for, where a training that ended by them took another number."""
+    """A note if a training that ran all its epochs took another number of steps than planned."""
     planned = run.planned_steps
     ended = run.reason == "epochs" and run.steps is not None
     return f" (its settings say {planned})" if ended and planned not in (None, run.steps) else ""
 
 
 def origin_text(run: ReportRun) -> str:
-    """The commit of a run and what is not sure about it, in a few words."""
+    """The commit of a run, with uncommitted changes and later commits, in a few words."""
     if not run.commit:
         return "commit not known"
     changes = {None: "changes not known", True: "with changes that were not kept", False: ""}
@@ -294,6 +294,6 @@ def _rounded(verdict: Verdict) -> Verdict:
 
 
 def _analysis_hash() -> str:
-    """One hash over the code that turned scores into numbers."""
+    """The hash of the code of `analysis/`, which computes the numbers."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

@@ -1,6 +1,6 @@
-"""How the rows of a study were made, in words: training, data, codec, runs and code.
+"""The recipe of a study in words: training, data, codec, runs and code.
 
-A fact that all rows share is told once; where rows differ, each value is told with its rows.
+A fact that all rows share is stated once; if rows differ, each value is followed by its rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,30 +15,30 @@ from tisdiss.records.report_record import RunLine
 
 @dataclass(frozen=True)
 class Fact:
-    """What one line of a recipe says."""
+    """One line of a recipe."""
 
     name: str
     text: str
 
 
 def recipe(frames: StudyFrames) -> list[Fact]:
-    """Every fact of a study's runs, and how many of its rows and seeds are reported."""
+    """The facts of a study's runs, and the numbers of rows and seeds that are reported."""
     lines = [line for line in run_records(frames) if line.config]
-    told = [Fact(name, _by_row(frames, lines, say)) for name, say in _FACTS.items()]
-    facts = [fact for fact in told if fact.text]
+    texts = {name: _by_row(frames, lines, describe) for name, describe in _FACTS.items()}
+    facts = [Fact(name, text) for name, text in texts.items() if text]
     return [*facts, Fact("rows", _rows(frames)), Fact("seeds", _seeds(frames)), _code(frames)]
 
 
-def _by_row(frames: StudyFrames, lines: list[RunLine], say: Callable[[RunLine], str]) -> str:
-    """Each value once, with its rows where there are several."""
+def _by_row(frames: StudyFrames, lines: list[RunLine], describe: Callable[[RunLine], str]) -> str:
+    """Each value once, followed by its rows if there are several values."""
     rows: dict[str, dict[str, None]] = {}
     for line in lines:
-        rows.setdefault(say(line), {})[line.row] = None
+        rows.setdefault(describe(line), {})[line.row] = None
     if len(rows) < 2:
         return next(iter(rows), "")
-    named = _labels(frames)
+    labels = _labels(frames)
     return "; ".join(
-        f"{value} ({', '.join(named[row] for row in of)})" for value, of in rows.items()
+        f"{value} ({', '.join(labels[row] for row in ids)})" for value, ids in rows.items()
     )
 
 
@@ -50,9 +50,9 @@ def _training(line: RunLine) -> str:
     if line.kind == "weights":
         return "shipped weights, not trained here"
     steps, planned = line.steps, line.config.steps if line.config else None
-    early = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
-    how = "fine-tuned for " if line.kind == "finetune" else ""
-    return f"{how}{steps:,}{early} updates" if steps is not None else ""
+    total = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
+    prefix = "fine-tuned for " if line.kind == "finetune" else ""
+    return f"{prefix}{steps:,}{total} updates" if steps is not None else ""
 
 
 def _batch(line: RunLine) -> str:
@@ -108,13 +108,13 @@ _FACTS: Mapping[str, Callable[[RunLine], str]] = {
 
 
 def _setting(line: RunLine, path: str) -> Any:
-    """A setting of a training; what an early version did not write has its default."""
-    given: Any = line.config.plain() if line.config else {}
+    """A setting of a training; one that an early version did not record has its default."""
+    value: Any = line.config.plain() if line.config else {}
     default: Any = _DEFAULTS
     for key in path.split("."):
         default = default[key]
-        given = given.get(key, default) if isinstance(given, dict) else default
-    return {**default, **given} if isinstance(default, dict) else given
+        value = value.get(key, default) if isinstance(value, dict) else default
+    return {**default, **value} if isinstance(default, dict) else value
 
 
 _DEFAULTS = TrainConfig().model_dump()
@@ -128,34 +128,34 @@ def _rows(frames: StudyFrames) -> str:
 
 
 def _seeds(frames: StudyFrames) -> str:
-    planned, done = len(frames.runs), int(frames.runs["scored"].sum())
-    by_row = {len(row.planned_seeds) for row in frames.plan.rows}
-    each = " to ".join(map(str, sorted({min(by_row), max(by_row)}))) if by_row else "0"
-    return f"{each} a row planned; {done} of {planned} runs are finished"
+    planned, finished = len(frames.runs), int(frames.runs["scored"].sum())
+    counts = {len(row.planned_seeds) for row in frames.plan.rows}
+    per_row = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else "0"
+    return f"{per_row} a row planned; {finished} of {planned} runs are finished"
 
 
 def _code(frames: StudyFrames) -> Fact:
-    """The versions of the code that made weights and scores, and the files in which they differ."""
+    """The versions of the code behind weights and scores, and the files that differ."""
     rows: dict[str, dict[str, None]] = {}
     files: dict[str, Mapping[str, str]] = {}
     for line in run_records(frames):
         if line.code_hash:
             rows.setdefault(line.code_hash, {})[line.row] = None
             files[line.code_hash] = line.code_files or {}
-    named = _labels(frames)
+    labels = _labels(frames)
     if len(rows) < 2:
         version = next(iter(rows), "")
         return Fact("code", f"one version, {version[:8]}" if version else "not recorded")
     versions = "; ".join(
-        f"{version[:8]} ({', '.join(named[row] for row in of)})" for version, of in rows.items()
+        f"{version[:8]} ({', '.join(labels[row] for row in ids)})" for version, ids in rows.items()
     )
-    return Fact("code", f"{len(rows)} versions: {versions}. {_between(list(files.values()))}")
+    return Fact("code", f"{len(rows)} versions: {versions}. {_differences(list(files.values()))}")
 
 
-def _between(versions: list[Mapping[str, str]]) -> str:
-    """Which files are not the same in all versions."""
+def _differences(versions: list[Mapping[str, str]]) -> str:
+    """The files that are not the same in all versions, as a sentence."""
     if not all(versions):
-        return "Which files differ was not recorded"
+        return "The files that differ were not recorded"
     names = sorted(set().union(*versions))
-    differ = [name for name in names if len({version.get(name) for version in versions}) > 1]
-    return f"Between them differ {', '.join(differ)}"
+    differing = [name for name in names if len({version.get(name) for version in versions}) > 1]
+    return f"They differ in {', '.join(differing)}"

@@ -1,4 +1,4 @@
-"""Studies as folders of figures, tables, scores and provenance."""
+"""Writes the report of a study: a folder of figures, tables, scores and provenance."""
 
 import io
 import json
@@ -38,17 +38,17 @@ from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
 FURTHER = ("-cost", "-difficulty", "-change")
-"""What follows the study in the names of the figures beside the curves."""
+"""Suffixes of the file names of further figures."""
 
 WRITING_SECONDS = 60.0
-"""Within so long all files of a report are written."""
+"""Longest time in which all files of a report are written."""
 
 Say = Callable[[str], None]
-"""Told what is being made, in a few words."""
+"""Called with the current step, in a few words."""
 
 
-def silent(what: str) -> None:
-    """Nothing is told."""
+def silent(step: str) -> None:
+    """Report no steps."""
 
 
 def report(
@@ -64,11 +64,11 @@ def report(
 ) -> list[Path]:
     """Write `out_dir/<study>/` from the run folders and return the files, figure first.
 
-    The same runs give the same bytes. Rows are shown with the runs they have, and marked where they
-    miss some; a ValueError says what to run when no run is scored. `warn` hears of every file that
-    cannot be read. `notebook` adds an executed notebook (some seconds). What an earlier report
-    wrote there and this one does not is deleted; a file of the user is never touched (see
-    `inventory.write_own`).
+    The same runs give the same bytes. Rows are shown with their finished runs, and marked if runs
+    are missing. `notebook` adds an executed notebook (some seconds). Files of an earlier report
+    that this one does not write are deleted; files of the user are never changed (see
+    `inventory.write_own`). `warn` is called with a message for every file that cannot be read.
+    ValueError says what to run if no run is scored.
     """
     folder = Path(out_dir) / study
     say(f"{study}: scores")
@@ -87,9 +87,9 @@ def again(
     force: bool = False,
     say: Say = silent,
 ) -> list[Path]:
-    """Make a report anew from the frames it holds, without run folders, there or in `out`.
+    """Make a report anew from its own frames, without run folders, in place or in `out`.
 
-    Claims and words are those that the study has by now (`as_written_now`).
+    Claims and texts are those of the current study file (`as_written_now`).
     """
     say(f"{Path(folder).name}: scores")
     frames = results_in(folder).frames
@@ -105,7 +105,7 @@ def write_study(
     force: bool = False,
     say: Say = silent,
 ) -> list[Path]:
-    """Write the folder of a study's results."""
+    """Write the report of a study's results."""
     study = results.plan.study
     files = study_files(results, say=say)
     if notebook:
@@ -128,7 +128,7 @@ def names_of(study: str) -> set[str]:
 
 
 def _of_earlier(folder: Path, names: set[str]) -> list[str]:
-    """The files of a report of a version that kept no list, but for those that changed since."""
+    """The unchanged files of a report by an earlier version, which kept no list of its files."""
     path = folder / PROVENANCE
     try:
         content = json.loads(path.read_bytes())
@@ -136,9 +136,9 @@ def _of_earlier(folder: Path, names: set[str]) -> list[str]:
         return []
     if not isinstance(content, dict) or "cells" not in content or "files" in content:
         return []
-    written = path.stat().st_mtime + WRITING_SECONDS
-    there = [name for name in sorted(names) if (folder / name).is_file()]
-    return [name for name in there if (folder / name).stat().st_mtime < written]
+    end = path.stat().st_mtime + WRITING_SECONDS
+    files = [name for name in sorted(names) if (folder / name).is_file()]
+    return [name for name in files if (folder / name).stat().st_mtime < end]
 
 
 def compose(
@@ -149,9 +149,9 @@ def compose(
     say: Say = silent,
     warn: Callable[[str], object] = warnings.warn,
 ) -> list[Path]:
-    """Write `fig2/` beside the panels of which there is a report: one figure a score.
+    """Write `fig2/` from the reports of its panels: one figure per score.
 
-    `warn` hears of a report that cannot be read; its panel stays empty.
+    `warn` is called with a message for a report that cannot be read; its panel is left out.
     """
     check_panels(reports)
     panels = {}
@@ -181,14 +181,14 @@ def study_files(results: Results, *, say: Say = silent) -> dict[str, bytes | str
     files: dict[str, bytes | str] = {}
     say(f"{study}: figures")
     if lacking := unshown(results.plan):
-        say(f"{study}: no font here has {lacking}, so figures show ids; install one, such as Noto")
+        say(f"{study}: no font has {lacking}, so figures show ids; install one, such as Noto")
     for suffix, figure in figures_of(results).items():
         for form, data in render(figure).items():
             files[f"{study}{suffix}.{form}"] = data
     say(f"{study}: tables and claims")
     table, *others = tables_of(results)
-    for name, made in [("table", table), *(("depth", other) for other in others)]:
-        files |= {f"{name}.tex": checked_tex(made), f"{name}.md": to_markdown(made)}
+    for name, one in [("table", table), *(("depth", other) for other in others)]:
+        files |= {f"{name}.tex": checked_tex(one), f"{name}.md": to_markdown(one)}
     files["table.csv"] = to_csv(list(results.curves.values()), results.plan)
     files["numbers.tex"] = numbers_tex(results)
     files["README.md"] = _readme(results, table, list(files))
@@ -204,7 +204,7 @@ def frame_files(results: Results) -> dict[str, bytes | str]:
 
 
 def tables_of(results: Results) -> list[Table]:
-    """The study's table; one that compares systems is followed by their scores over depth."""
+    """The study's tables: scores over depth, after the comparison of systems if there is one."""
     depths = depth_table(results.curve, results.plan, metric=results.metrics[0])
     if not results.plan.is_comparison:
         return [depths]
@@ -214,9 +214,9 @@ def tables_of(results: Results) -> list[Table]:
 
 
 def figures_of(results: Results) -> dict[str, Figure]:
-    """Every figure that the scores allow, by what follows the study in its file's name."""
+    """Every figure that can be drawn from the scores, by suffix of its file name."""
     plan, lead = results.plan, results.metrics[0]
-    made = {
+    curves = {
         "" if metric == lead else f"-{metric}": depth_figure(
             curve, plan, results.differences[metric], against=results.against, metric=metric
         )
@@ -227,12 +227,12 @@ def figures_of(results: Results) -> dict[str, Figure]:
         difficulty_figure(*results.difficulty, plan, metric=lead),
         change_figure(results.change, plan, results.curve),
     )
-    named = zip(FURTHER, further, strict=True)
-    return made | {suffix: figure for suffix, figure in named if figure is not None}
+    pairs = zip(FURTHER, further, strict=True)
+    return curves | {suffix: figure for suffix, figure in pairs if figure is not None}
 
 
 def checked_tex(table: Table) -> str:
-    """The table as LaTeX that compiles."""
+    """The table as LaTeX, checked by `check_tex`."""
     tex = to_tex(table)
     assert not check_tex(tex), check_tex(tex)
     return tex

@@ -1,6 +1,6 @@
-"""What a study gave, in one object: frames, curves and verdicts, each computed once.
+"""The results of a study in one object: frames, curves and verdicts, each computed once.
 
-Tables, figures, pages and notebooks are all made from `Results`, so that they show equal numbers.
+Tables, figures, pages and notebooks are all made from `Results`, so they show the same numbers.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from tisdiss.records.plan_record import StudyFile
 from tisdiss.records.report_record import Verdict
 
 SEED = 0
-"""Of every bootstrap, so that a number is the same in a table, a figure and a page."""
+"""Seed of every bootstrap, so that a number is the same in a table, a figure and a page."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """A study at a profile; every part is computed when first asked for."""
+    """The results of a study at a profile; every part is computed on first access."""
 
     frames: StudyFrames
 
@@ -35,21 +35,21 @@ class Results:
 
     @property
     def metrics(self) -> list[str]:
-        """The scores that are shown, the study's own first."""
+        """The scores to show; the one that the study names is first."""
         lead = self.plan.show.y
         return [lead, *(metric for metric in REPORTED if metric != lead)]
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
-        """`stats.depth_curve` of each score, over the runs that are there."""
+        """`stats.depth_curve` of each score, over the finished runs."""
         return {m: depth_curve(self.frames.scores, rng=_rng(), metric=m) for m in self.metrics}
 
     @property
     def against(self) -> str:
-        """The row from which differences are drawn: the study's, or the first that has depths."""
-        there = list(self.curve.loc[self.curve["n_re"] > 0, "row"].unique())
-        named = self.plan.show.against
-        return named if named and named in there else str(next(iter(there), ""))
+        """The row of reference for differences: the study's `against`, or the first with N_re."""
+        rows = list(self.curve.loc[self.curve["n_re"] > 0, "row"].unique())
+        against = self.plan.show.against
+        return against if against and against in rows else str(next(iter(rows), ""))
 
     @cached_property
     def differences(self) -> dict[str, pd.DataFrame]:
@@ -64,7 +64,7 @@ class Results:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """The study's claims, decided."""
+        """The verdicts on the study's claims."""
         return decide(self.frames)
 
     @cached_property
@@ -78,7 +78,7 @@ class Results:
 
     @cached_property
     def change(self) -> pd.DataFrame:
-        """What each further pass changes in a mixture, by the leading score."""
+        """The change of the leading score by each further pass."""
         return change_per_step(self.frames.scores, metric=self.metrics[0])
 
     @property
@@ -90,7 +90,7 @@ class Results:
 def results_of(study: str, profile: str, runs_dir: Path) -> Results:
     """The results of a study from its run folders.
 
-    A ValueError says what to run when no run is scored.
+    ValueError says what to run if no run is scored.
     """
     frames = load_study(Path(runs_dir), study, profile)
     if not len(frames.scores):
@@ -102,12 +102,12 @@ def results_of(study: str, profile: str, runs_dir: Path) -> Results:
 
 
 def results_in(folder: Path) -> Results:
-    """The results of a study from its report, without any run folder; a ValueError if none."""
+    """The results of a study from its report, without run folders; ValueError without a report."""
     return Results(load_saved(folder))
 
 
 def unscored(frames: StudyFrames) -> list[str]:
-    """What is missing, run by run."""
+    """One line for each run without scores, with the reason."""
     return [
         f"{run['row']}, seed {run['seed']} (run {run['identity'][:10]}): {run['status']}"
         + (f", {run['reason']}" if isinstance(run["reason"], str) else "")

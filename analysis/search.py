@@ -1,4 +1,4 @@
-"""The report of a search: its trials as a table, and the front or the best so far as a figure."""
+"""The report of a search: a table of its trials, and a figure of the Pareto front or the best."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def report_search(
 
 
 def read_search(search: str, profile: str, runs_dir: Path) -> SearchFile:
-    """What `tisdiss search` has written; the error says how to make it."""
+    """The record that `tisdiss search` wrote; without one, ValueError says what to run."""
     path = Path(runs_dir) / "searches" / f"{search}.{profile}.json"
     command = f"`tisdiss search {search} --profile {profile}`"
     try:
@@ -43,7 +43,7 @@ def read_search(search: str, profile: str, runs_dir: Path) -> SearchFile:
 
 
 def trial_frame(record: SearchFile) -> pd.DataFrame:
-    """One row a trial: number, state, settings, values (dB; multiply-adds), if it is a best one."""
+    """One row per trial: number, state, settings, values (dB; multiply-adds), best or not, run."""
     rows = []
     for trial in record.trials:
         values: Sequence[float | None] = trial.values or [None] * len(record.objectives)
@@ -55,7 +55,7 @@ def trial_frame(record: SearchFile) -> pd.DataFrame:
 
 
 def search_figure(trials: pd.DataFrame, record: SearchFile) -> Figure:
-    """Two objectives: all trials and the front that nothing beats. One: the best so far."""
+    """All trials with the Pareto front for two objectives, or with the best so far for one."""
     complete = trials[trials["state"] == "complete"]
     with style(str(record.plain())):
         figure = Figure()

@@ -1,6 +1,6 @@
-"""A claim in words: as its study says it, else made of the expression with the labels of its rows.
+"""A claim as a sentence: its study's own wording, or one made from its expression and row labels.
 
-Where a sentence names no N_re, it is that of training.
+A sentence without N_re is about the trained depth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ from tisdiss.records.names import score_label
 from tisdiss.records.plan_record import StudyFile
 
 Labels = Mapping[str, str]
-"""Of rows, by id."""
+"""The labels of rows, by id."""
 
 Score = Cell | Fact
-"""What a row has."""
+"""A score or a cost of a row."""
 
 _COSTS = {
     names.PARAMS: "parameters",
@@ -41,13 +41,13 @@ _COSTS = {
 
 
 def labels(plan: StudyFile) -> dict[str, str]:
-    """Every row of a plan as tables name it, those that others reported too."""
+    """The labels of every row of a plan, also of quoted rows."""
     others = {row.id: cited(row) + on_corpus(row, plan) for row in plan.published}
     return others | {row.id: row_label(row, plan, marked=False) for row in plan.rows}
 
 
 def sentence(says: str | None, expr: str, named: Labels) -> str:
-    """A claim in one sentence."""
+    """The sentence of a claim."""
     if says:
         return pretty(says)
     text = "; ".join(_Words(named, _unit(one)).of(one) for one in statements(expr))
@@ -55,7 +55,7 @@ def sentence(says: str | None, expr: str, named: Labels) -> str:
 
 
 def compared(part: Greater, named: Labels) -> str:
-    """One comparison of a claim, without a full stop; of a tolerance, what is held together."""
+    """One comparison of a claim, without a full stop; for a tolerance, the two values."""
     one = Compared(part.left, ">", part.right)
     words = _Words(named, _unit(one))
     match part.left:
@@ -70,7 +70,7 @@ def _unit(statement: Statement) -> Unit:
 
 @dataclass(frozen=True)
 class _Words:
-    """Words for what is counted in one unit."""
+    """Words for quantities in one unit."""
 
     named: Labels
     unit: Unit
@@ -86,7 +86,7 @@ class _Words:
                 return self._compared(statement)
 
     def both(self, one: Value, other: Value) -> str:
-        """Two values as one noun."""
+        """Two values as one noun phrase."""
         return self._all([one, other])
 
     def _within(self, statement: Within) -> str:
@@ -94,36 +94,36 @@ class _Words:
         match statement.values:
             case (value, Number() as aim):
                 return f"{self._value(value)} is within {tolerance} of {self._value(aim)}"
-        differ = "differs" if _alike(statement.values) else "differ"
+        differ = "differs" if _same_measure(statement.values) else "differ"
         return f"{self._all(statement.values)} {differ} by less than {tolerance}"
 
     def _compared(self, statement: Compared) -> str:
         subjects, objects = _sides(statement)
-        if alike := _alike((*subjects, *objects)):
-            return self._against(alike[: len(subjects)], statement.sign, alike[len(subjects) :])
-        if text := self._gained(statement) or self._apart(statement):
+        if cells := _same_measure((*subjects, *objects)):
+            return self._against(cells[: len(subjects)], statement.sign, cells[len(subjects) :])
+        if text := self._gain_sentence(statement) or self._excess_sentence(statement):
             return text
         how = "above" if statement.sign == ">" else "below"
         return f"{self._all(subjects, each=True)} is {how} {self._all(objects, each=True)}"
 
     def _against(self, subjects: Sequence[Score], sign: str, objects: Sequence[Score]) -> str:
-        """Rows against rows, in one measure."""
+        """The comparison of rows by one measure."""
         more = ("more", "fewer") if _is_counted(subjects[0]) else ("a higher", "a lower")
         how = f"has {more[sign == '<']} {_measure(subjects[0])} than"
         rows, depth = self._named([*subjects, *objects])
         cut = len(subjects)
         return f"{_each(rows[:cut])} {how} {_each(rows[cut:])}{depth}"
 
-    def _gained(self, statement: Compared) -> str:
-        """What further passes do to a row."""
+    def _gain_sentence(self, statement: Compared) -> str:
+        """The gain or loss of a row by further passes; "" for another comparison."""
         gain = _gain(statement.left)
         if gain is None or statement.right != Number(0.0):
             return ""
         how = "gains" if statement.sign == ">" else "loses"
         return f"{self._name(gain.row)} {how} {gain.measure} {gain.span}"
 
-    def _apart(self, statement: Compared) -> str:
-        """By how much one row is above another."""
+    def _excess_sentence(self, statement: Compared) -> str:
+        """A difference of two rows, compared with a number; "" for another comparison."""
         match statement.left, statement.right:
             case Combined("-", (Cell() as a, Cell() as b)), Number(value) if value > 0:
                 if a.row != b.row and a.metric == b.metric:
@@ -134,7 +134,7 @@ class _Words:
         return ""
 
     def _value(self, value: Value) -> str:
-        """A value as a noun."""
+        """A value as a noun phrase."""
         if isinstance(value, Number):
             return self.unit.amount(value.value)
         if isinstance(value, Cell | Fact) or _gain(value):
@@ -154,11 +154,11 @@ class _Words:
         return f"({self._value(value)})" if is_sum else self._value(value)
 
     def _all(self, values: Sequence[Value], *, each: bool = False, which: str = "") -> str:
-        """Several values as one noun, as short as what they share allows."""
+        """Several values as one noun phrase; what all of them share is stated once."""
         listed = _each if each else _listed
-        if alike := _alike(values):
-            rows, depth = self._named(alike)
-            return f"the {which}{_noun(alike[0])} of {listed(rows)}{depth}"
+        if cells := _same_measure(values):
+            rows, depth = self._named(cells)
+            return f"the {which}{_noun(cells[0])} of {listed(rows)}{depth}"
         gains = [gain for gain in map(_gain, values) if gain]
         if len(gains) == len(values) and len({(g.measure, g.span) for g in gains}) == 1:
             rows = [self._name(gain.row) for gain in gains]
@@ -167,7 +167,7 @@ class _Words:
         return f"the {which}of {_listed(nouns)}" if which else listed(nouns)
 
     def _named(self, cells: Sequence[Score]) -> tuple[list[str], str]:
-        """The rows of cells, and the depth that they share; else each row with its own."""
+        """The names of the cells' rows, and their common depth; else each name has its own."""
         depths = {cell.n_re for cell in cells}
         if len(depths) == 1:
             return [self._name(cell.row) for cell in cells], _at(depths.pop())
@@ -178,7 +178,7 @@ class _Words:
 
 
 def _sides(statement: Compared) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """What is compared with what: above a maximum is above each of its values."""
+    """The two sides of a comparison; above a maximum means above each of its values."""
     least, most = ("min", "max") if statement.sign == ">" else ("max", "min")
     return _several(statement.left, least), _several(statement.right, most)
 
@@ -187,8 +187,8 @@ def _several(value: Value, how: str) -> tuple[Value, ...]:
     return value.values if isinstance(value, Combined) and value.how == how else (value,)
 
 
-def _alike(values: Sequence[Value]) -> list[Score]:
-    """The values where all are of one measure, each of a row; else none."""
+def _same_measure(values: Sequence[Value]) -> list[Score]:
+    """The values if all are of one measure; else an empty list."""
     cells = [value for value in values if isinstance(value, Cell | Fact)]
     same = len(cells) == len(values) and len(set(map(_measure, cells))) == 1
     return cells if same else []
@@ -203,13 +203,13 @@ def _noun(value: Score) -> str:
 
 
 def _is_counted(value: Score) -> bool:
-    """Whether there are more or fewer of it, rather than a higher or lower one."""
+    """Whether a value takes "more" and "fewer", rather than "higher" and "lower"."""
     return isinstance(value, Fact) and value.name in COUNTED
 
 
 @dataclass(frozen=True)
 class _Gain:
-    """One row's score at a depth less that at another."""
+    """The difference between a row's scores at two depths."""
 
     row: str
     measure: str

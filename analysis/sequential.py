@@ -1,17 +1,18 @@
-"""Seeds until claims are decided: a group-sequential test that looks after each new seed.
+"""Seeds until claims are decided: a group-sequential test that looks at the data after each seed.
 
-Whoever looks at 5 % after every seed, and stops when it suits, errs far more often than in 5 % of
-cases. So each look has a level of its own: the error is spent over the looks as O'Brien and Fleming
-would (Lan and DeMets, 1983), k of at most K seeds being the fraction k / K of the information. The
-levels are those of a Brownian motion, by numerical integration, and hold the p values of
-`mixed_model.py`, which are those of t distributions: with few seeds that is an approximation. The
-test material is the same at every look, which makes looks more alike than is assumed: that errs on
-the safe side. Measured on 1000 simulated studies of two equal rows (`scripts/simulate_seeds.py`, at
-most 10 seeds): 3.9 % were decided where none ended as futile, 3.0 % of 200 where they may.
+A test at 5 % after every seed, with a stop at the first significant one, errs far more often than
+in 5 % of cases. Each look therefore has its own level, from O'Brien and Fleming's error-spending
+function (Lan and DeMets, 1983); k of at most K seeds are the fraction k / K of the information. The
+levels are computed for a Brownian motion by numerical integration. They are compared with the p
+values of `mixed_model.py`, which are those of t distributions; with few seeds that is an
+approximation. All looks share the test material, so they are more correlated than assumed; that
+makes the test conservative. Of 1000 simulated studies of two equal rows with at most 10 seeds
+(`scripts/simulate_seeds.py`), 3.9 % were decided without stopping for futility; with it, 3.0 % of
+200.
 
-A claim is FUTILE where the last look would decide it with a probability below 10 %, if its mean and
-noise are what the seeds so far say, as far as they can tell. It may still be decided by seeds that
-others ask for: the levels do not count on stopping.
+A claim is FUTILE if the last look would decide it with a probability below 10 %, given the mean and
+noise of the seeds so far. Seeds that other claims ask for can still decide it, because the levels
+do not depend on stopping for futility.
 """
 
 import math
@@ -34,16 +35,17 @@ from tisdiss.records.report_record import Verdict
 from tisdiss.records.seed_path import ClaimPath, Look, Outcome, SeedPath
 
 ALPHA = 0.05
-"""Of all looks together, two-sided."""
+"""Two-sided level of all looks together."""
 FUTILE = 0.10
+"""A claim is futile below this conditional power."""
 FIRST = 2
-"""Seeds of the first look: one says nothing of the noise."""
+"""Number of seeds at the first look; one seed cannot estimate the noise."""
 _GRID = 801
 
 
 @cache
 def levels(most: int) -> Mapping[int, float]:
-    """The two-sided level of the look at so many seeds, for at most `most` of them."""
+    """The two-sided level of the look at each number of seeds, for at most `most` seeds."""
     fractions = np.arange(FIRST, most + 1) / most
     spent = 4 * norm.sf(norm.isf(ALPHA / 4) / np.sqrt(fractions))
     bounds = [norm.isf(spent[0] / 2) * math.sqrt(fractions[0])]
@@ -66,7 +68,11 @@ def _points(bound: float) -> np.ndarray:
 
 
 def _bound(at: np.ndarray, density: np.ndarray, step: float, share: float) -> float:
-    """Where the motion leaves with that probability at a look, of paths that are still inside."""
+    """The bound that the motion crosses with probability `share` at the next look.
+
+    `density` is that of paths at `at` which have crossed no earlier bound; `step` is the standard
+    deviation of the motion until the next look.
+    """
 
     def excess(bound: float) -> float:
         leaves = norm.sf(bound, at, step) + norm.cdf(-bound, at, step)
@@ -81,11 +87,11 @@ class Test:
 
     comparisons: Sequence[Comparison]
     most: int
-    """Seeds, at most."""
+    """Largest number of seeds."""
 
     @property
     def seeds(self) -> int:
-        """Of the row that has fewest."""
+        """The smallest number of seeds of its rows."""
         return min(one.n_seeds for one in self.comparisons if one.n_seeds)
 
     @property
@@ -94,7 +100,7 @@ class Test:
 
     @property
     def outcome(self) -> Outcome:
-        """PASS or FAIL as in `claims.py`, at the level of the look."""
+        """PASS or FAIL as in `claims.py`, but at the level of the look; else why it is neither."""
         several = len(self.comparisons)
         if any(_is_above(-one.mean, one.p, self.level / several) for one in self.comparisons):
             return "FAIL"
@@ -116,7 +122,7 @@ class Test:
         return conditional_power(_estimate(self.least), self.seeds, self.most)
 
     def look(self) -> Look:
-        """For people and for the record."""
+        """The record of the look."""
         low, high = self.least.interval
         return Look(
             seeds=self.seeds,
@@ -130,23 +136,24 @@ class Test:
 
 
 def _is_above(mean: float, p: float, level: float) -> bool:
-    """Whether something is above 0 at a level; what needs no score has no p value."""
+    """Whether a mean is above 0 at a level; a comparison without scores has a p value of NaN."""
     return mean > 0 and not p > level
 
 
 def conditional_power(estimate: Estimate, seeds: int, most: int) -> float:
-    """Averaged over where the mean of `most` seeds may lie, as the present ones tell.
+    """The probability that the look at `most` seeds decides, given the present seeds.
 
-    The test material stays: that part of the mean does not change.
+    It averages over the predictive distribution of the mean of `most` seeds. The test material does
+    not change, so only the seeds contribute to that distribution.
     """
     assert estimate.design is not None
-    noise = math.sqrt(sum(float(apart.var(ddof=1)) for apart in estimate.noise.values()))
+    noise = math.sqrt(sum(float(deviations.var(ddof=1)) for deviations in estimate.noise.values()))
     test = estimate.design.spread(estimate.values)
     width = Precision(test, noise).half_width(most, 1 - levels(most)[most])
-    apart = noise * math.sqrt(max(0.0, 1 / seeds - 1 / most))
-    if not apart:
+    scale = noise * math.sqrt(max(0.0, 1 / seeds - 1 / most))
+    if not scale:
         return float(abs(estimate.mean) > width)
-    ends = (np.array([width, -width]) - estimate.mean) / apart
+    ends = (np.array([width, -width]) - estimate.mean) / scale
     return float(t.sf(ends[0], seeds - 1) + t.cdf(ends[1], seeds - 1))
 
 
@@ -158,25 +165,29 @@ def _estimate(comparison: Comparison) -> Estimate:
 def seed_path(
     runs_dir: Path, study: str, profile: str, before: SeedPath | None, most: int
 ) -> SeedPath:
-    """Where the claims of a study stand, after what earlier looks have seen."""
+    """The state of a study's claims after earlier looks and the present one."""
     return path_of(load_study(runs_dir, study, profile), before, most)
 
 
 def path_of(frames: StudyFrames, before: SeedPath | None, most: int) -> SeedPath:
-    """The same of frames. ValueError where earlier looks counted on another number of seeds."""
+    """The same from frames. ValueError if earlier looks had another largest number of seeds."""
     plan = frames.plan
     if not plan.claims:
         raise ValueError(f"study {plan.study!r} has no claims: there is nothing to decide")
     if before and before.study_hash != plan.study_hash:
-        before = None  # another study by the same name
+        before = None  # another study of the same name
     if before and before.max_seeds != most:
         raise ValueError(
             f"--max-seeds {most}: the test of {plan.study} at profile {plan.profile} began "
-            f"with {before.max_seeds}, which its levels count on; go on with that"
+            f"with {before.max_seeds}, and its levels depend on that; use --max-seeds "
+            f"{before.max_seeds}"
         )
-    known = {claim.claim: claim for claim in before.claims} if before else {}
+    paths = {claim.claim: claim for claim in before.claims} if before else {}
     pairs = zip(decide(frames), evidence(frames), strict=True)
-    claims = [_claim(frames, verdict, held, known.get(verdict.id), most) for verdict, held in pairs]
+    claims = [
+        _claim(frames, verdict, comparisons, paths.get(verdict.id), most)
+        for verdict, comparisons in pairs
+    ]
     return SeedPath(
         schema=1,
         study=plan.study,
@@ -190,23 +201,23 @@ def path_of(frames: StudyFrames, before: SeedPath | None, most: int) -> SeedPath
 def _claim(
     frames: StudyFrames,
     verdict: Verdict,
-    held: list[Comparison],
+    comparisons: list[Comparison],
     before: ClaimPath | None,
     most: int,
 ) -> ClaimPath:
     if before and before.expr != verdict.expr:
-        before = None  # another claim by the same name
+        before = None  # another claim of the same name
     if before and before.outcome in ("PASS", "FAIL"):
         return before
     looks = list(before.looks) if before else []
     own = {row.id: row for row in frames.plan.rows}
-    named = (leaf.row for one in held for leaf in leaves(one.part) if isinstance(leaf, Cell))
-    rows = [row for row in dict.fromkeys(named) if row in own]
+    cells = (leaf for one in comparisons for leaf in leaves(one.part) if isinstance(leaf, Cell))
+    rows = [row for row in dict.fromkeys(cell.row for cell in cells) if row in own]
     path = ClaimPath(claim=verdict.id, expr=verdict.expr, rows=rows, outcome="NOT ASKED")
     begun = before is not None and before.begun
-    if reason := _no_seed_helps(frames, verdict, held, rows, begun=begun):
+    if reason := _no_seed_helps(frames, verdict, comparisons, rows, begun=begun):
         return path.model_copy(update={"looks": looks, "reason": reason, "begun": begun})
-    test, outcome = Test(held, most), "OPEN"
+    test, outcome = Test(comparisons, most), "OPEN"
     if test.seeds >= FIRST:
         outcome = test.outcome
         if not looks or looks[-1].seeds < test.seeds:
@@ -220,15 +231,15 @@ def _claim(
 def _no_seed_helps(
     frames: StudyFrames,
     verdict: Verdict,
-    held: list[Comparison],
+    comparisons: list[Comparison],
     rows: list[str],
     *,
     begun: bool,
 ) -> str:
-    """Why a claim asks for no seed; empty where it may."""
+    """The reason why a claim asks for no seed; empty if it may ask for one."""
     if verdict.status in ("MISSING", "NOT TESTABLE HERE"):
         return f"{verdict.status}: {verdict.reason}"
-    scored = [one.value for one in held if isinstance(one.value, Estimate)]
+    scored = [one.value for one in comparisons if isinstance(one.value, Estimate)]
     if not scored:
         return f"{verdict.status}: it compares no scores"
     if any(value.design is None for value in scored):
@@ -242,8 +253,8 @@ def _no_seed_helps(
 
 
 def _next_seed(planned: list[list[int]]) -> int:
-    """The first seed that some row lacks and another has, or else the first that none has."""
+    """The first seed that only some of the rows have; without one, the first that none has."""
     every = sorted({seed for seeds in planned for seed in seeds})
-    lacked = [seed for seed in every if any(seed not in seeds for seeds in planned)]
+    partial = [seed for seed in every if any(seed not in seeds for seeds in planned)]
     new = next(seed for seed in range(len(every) + 1) if seed not in every)
-    return lacked[0] if lacked else new
+    return partial[0] if partial else new

@@ -1,7 +1,7 @@
-"""Sounds that an evaluation kept, as a page can play them: mixture, sources, and every depth.
+"""Sounds of an evaluation for the page: mixture, sources, and the estimates at every depth.
 
 `tisdiss/evaluate.py` keeps a few mixtures: audio/<mixture>/{mixture,source1,re3_est1,...}.wav.
-What its licence does not allow is not passed on unless you say so (`tisdiss/records/licence.py`).
+The page checks their licence (`tisdiss/records/licence.py`).
 """
 
 import base64
@@ -26,19 +26,19 @@ _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 
 @dataclass(frozen=True)
 class Heard:
-    """One mixture as one row separates it: what was heard, and the score of each depth."""
+    """One mixture as separated by one row: its sounds, and the score at each depth."""
 
     mixture: str
     title: str
     rate: int
-    """Samples a second."""
+    """Samples per second."""
     sounds: dict[str, str]
-    """Names such as "mixture", "source1", "re3_est1" to keys of the page's sounds."""
+    """Keys of the page's sounds by name, such as "mixture", "source1", "re3_est1"."""
     depths: list[int]
-    """0 alone for a model without a depth to choose."""
+    """N_re of the estimates; only 0 for a model without N_re."""
     speakers: list[str]
     scores: dict[str, list[float | None]]
-    """Of each depth, one per speaker, in dB."""
+    """Scores by depth, one per speaker, in dB."""
 
 
 def heard(
@@ -48,22 +48,22 @@ def heard(
     metric: str,
     depths: Collection[int] | None = None,
 ) -> tuple[list[Heard], dict[str, str]]:
-    """What the first run of a row kept, longest first, and the sounds themselves by key.
+    """The mixtures that the first run of a row kept, longest first, and their sounds by key.
 
-    A sound is FLAC in base64; equal sounds have one key, also across rows and studies. `depths` are
-    those to hear, None: all. Both are empty where no estimate was kept.
+    A sound is FLAC in base64; equal sounds have the same key, also across rows and studies.
+    `depths` are the depths to include, None for all. Both results are empty without estimates.
     """
     run = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"]].iloc[0]
     place = Path(runs_dir) / run["identity"][:10] / "evaluations" / run["evaluation"][:10] / "audio"
     scores = frames.scores[frames.scores["identity"] == run["identity"]]
     scores = scores[scores["row"] == row]
     mixtures = set(scores["mixture_id"])
-    kept = {path.name: path for path in sorted(place.glob("*")) if path.name in mixtures}
+    folders = {path.name: path for path in sorted(place.glob("*")) if path.name in mixtures}
     players: list[Heard] = []
     sounds: dict[str, str] = {}
-    for mixture, folder in sorted(kept.items(), key=_shortness):
+    for mixture, folder in sorted(folders.items(), key=_longest_first):
         paths = {path.stem: path for path in sorted(folder.glob("*.wav"))}
-        files = {name: _flac(path) for name, path in paths.items() if _is_wanted(name, depths)}
+        files = {name: _flac(path) for name, path in paths.items() if _is_shown(name, depths)}
         if not any(map(_ESTIMATE.fullmatch, files)):
             continue
         keys = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in files.items()}
@@ -73,18 +73,19 @@ def heard(
     return players, sounds
 
 
-def _shortness(kept: tuple[str, Path]) -> tuple[int, str]:
-    mixture, folder = kept
+def _longest_first(item: tuple[str, Path]) -> tuple[int, str]:
+    """The sort key of a mixture's id and folder."""
+    mixture, folder = item
     return -_info(folder / "mixture.wav").frames, mixture
 
 
-def _is_wanted(name: str, depths: Collection[int] | None) -> bool:
+def _is_shown(name: str, depths: Collection[int] | None) -> bool:
     estimate = _ESTIMATE.fullmatch(name)
     return depths is None or estimate is None or int(estimate[1]) in depths
 
 
 def licences_of(frames: StudyFrames) -> list[Licence]:
-    """Of the mixtures that are scored, each once: only they are heard, whatever was trained on."""
+    """The licences of the scored mixtures, each once; the page has no training speech."""
     of_corpora = [
         licence
         for corpus in frames.plan.scored_on.values()
@@ -129,7 +130,7 @@ def _unreadable(path: Path) -> DamagedError:
 
 
 def _flac(path: Path) -> bytes:
-    """The sound without loss, about half the size."""
+    """The sound as FLAC: lossless, about half the size."""
     try:
         samples, rate = soundfile.read(path, dtype="int16")
     except (soundfile.LibsndfileError, OSError) as error:

@@ -1,10 +1,10 @@
-"""Means of scores and their intervals. Pure functions: a frame in, a frame out.
+"""Means of scores and their confidence intervals, as pure functions of frames.
 
 The mean of a row at a depth is taken over the speakers of a mixture, then over mixtures, then over
 seeds. Its interval comes from a model of crossed speakers (`mixed_model.py`). With several seeds it
-holds the noise of training, too. Differences are formed mixture by mixture and seed by seed before
-the model sees them, so what two rows share cancels. With fewer than four speakers there is no
-interval (NaN). `bootstrap.py` gives another interval, as a check.
+includes the noise of training. Differences are taken per mixture and seed before the model is
+applied, so effects that two rows share cancel. With fewer than four speakers there is no interval
+(NaN). `bootstrap.py` gives another interval as a check.
 
 Scores that are not finite are missing: they are left out and counted in `n_missing`.
 """
@@ -28,28 +28,28 @@ Seeds = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean score, or a sum of multiples of several, with what its interval is made from."""
+    """A mean score, or a linear combination of several, with the data for its interval."""
 
     mean: float
     values: np.ndarray
-    """(mixture,): averaged over speakers and seeds."""
+    """Values of the mixtures, averaged over speakers and seeds: (mixture,)."""
     design: Design | None
-    """Who speaks in which mixture; None where speakers are too few for an interval."""
+    """The speakers of each mixture; None if there are too few for an interval."""
     noise: Mapping[Seeds, np.ndarray] = field(default_factory=dict)
-    """How far the mean of each seed lies from that of all, for rows of the same seeds together."""
+    """Deviations of the seeds' means from the mean of all (seed,), by the seeds of the rows."""
 
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
             return Estimate(self.mean + other, self.values + other, self.design, self.noise)
         noise = dict(self.noise)
-        for seeds, apart in other.noise.items():
-            noise[seeds] = noise[seeds] + apart if seeds in noise else apart
+        for seeds, deviations in other.noise.items():
+            noise[seeds] = noise[seeds] + deviations if seeds in noise else deviations
         return Estimate(self.mean + other.mean, self.values + other.values, self.design, noise)
 
     __radd__ = __add__
 
     def __mul__(self, factor: float) -> "Estimate":
-        noise = {seeds: factor * apart for seeds, apart in self.noise.items()}
+        noise = {seeds: factor * deviations for seeds, deviations in self.noise.items()}
         return Estimate(factor * self.mean, factor * self.values, self.design, noise)
 
     __rmul__ = __mul__
@@ -65,10 +65,13 @@ class Estimate:
 
     @cached_property
     def spread(self) -> Spread | None:
-        """How far the truth may be from the mean; None where speakers are too few."""
+        """The distribution of the mean's deviation from the truth; None with too few speakers."""
         if self.design is None:
             return None
-        variances = [(len(apart), apart.var(ddof=1) / len(apart)) for apart in self._noisy()]
+        variances = [
+            (len(deviations), deviations.var(ddof=1) / len(deviations))
+            for deviations in self._noisy()
+        ]
         spread = self.design.spread(self.values)
         total = sum(variance for _, variance in variances)
         if not total:
@@ -78,17 +81,17 @@ class Estimate:
         return spread.with_noise(float(np.sqrt(total)), df)
 
     def _noisy(self) -> Iterator[np.ndarray]:
-        return (apart for apart in self.noise.values() if len(apart) > 1)
+        return (deviations for deviations in self.noise.values() if len(deviations) > 1)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The two ends, NaN where speakers are too few."""
+        """The two ends of the confidence interval; NaN with too few speakers."""
         spread = self.spread
         half = float("nan") if spread is None else spread.half_width(level)
         return self.mean - half, self.mean + half
 
     @property
     def p(self) -> float:
-        """Two-sided, for a truth of 0; NaN where speakers are too few."""
+        """The two-sided p value of a true mean of 0; NaN with too few speakers."""
         spread = self.spread
         return float("nan") if spread is None else spread.p_value(self.mean)
 
@@ -98,9 +101,9 @@ def depth_curve(
 ) -> pd.DataFrame:
     """The mean score of every row at every depth, with its interval, in dB.
 
-    Columns: row, label, n_re_train, n_re, metric, mean, low, high, check_low, check_high (the
-    speaker bootstrap's, drawn from `rng`), seed_sd (standard deviation between the seeds' means,
-    NaN for one seed), n_mixtures, n_speakers, n_seeds, n_missing. Rows stand in the order of the
+    Columns: row, label, n_re_train, n_re, metric, mean, low, high, check_low, check_high (interval
+    of the speaker bootstrap, drawn from `rng`), seed_sd (standard deviation between the seeds'
+    means, NaN for one seed), n_mixtures, n_speakers, n_seeds, n_missing. Rows keep the order of the
     frame.
     """
     parts = []
@@ -131,9 +134,9 @@ def difference_curve(
 ) -> pd.DataFrame:
     """Every row minus `against` at each depth that both are scored at, paired by mixture, in dB.
 
-    Columns: row, label, n_re_train, n_re, mean, low, high, n_seeds (of the row that has fewer).
-    Rows on another corpus, and rows without a depth to choose, are left out; where no row is left
-    the frame is empty.
+    Columns: row, label, n_re_train, n_re, mean, low, high, n_seeds (the smaller number of both
+    rows). Rows on another corpus and rows without N_re are left out; the frame is empty if none
+    remains.
     """
     reference = scores[scores["row"] == against]
     corpora = set(reference["corpus"]) if "corpus" in scores else set()
@@ -171,17 +174,17 @@ class Paired:
     n_mixtures: int
     n_speakers: int
     n_seeds: tuple[int, ...]
-    """Of each cell."""
+    """Number of seeds of each cell."""
     n_utterances: int
-    """A voice in a mixture, defined or not."""
+    """Number of voices in mixtures, with or without a defined score."""
     n_left_out: int
-    """Utterances that are undefined in any cell."""
+    """Number of utterances that are undefined in any cell."""
     n_missing: tuple[int, ...]
-    """Utterances that are undefined in each cell."""
+    """Number of utterances that are undefined in each cell."""
 
 
 def paired(scores: pd.DataFrame, cells: Sequence[tuple[str, int, str]]) -> Paired:
-    """The cells (row, n_re, metric) on the same mixtures; sums and differences are paired."""
+    """Estimates of cells (row, n_re, metric) over the same mixtures, for paired differences."""
     cast = Cast.of(scores)
     cubes = [Cube.of(_row_at(scores, row, n), metric, cast) for row, n, metric in cells]
     defined = [cube.defined() for cube in cubes]
@@ -202,23 +205,23 @@ def paired_difference(
 ) -> Estimate:
     """Row a minus row b at one depth, over the utterances that are defined in both, in dB.
 
-    Seeds are paired too where both rows have the same ones.
+    Seeds are paired, too, if both rows have the same ones.
     """
     a, b = paired(scores, [(row_a, n_re, metric), (row_b, n_re, metric)]).estimates
     return a - b
 
 
 def _estimate(cube: Cube, cast: Cast) -> Estimate:
-    """Of a cube of one depth, over the utterances that are there for any seed."""
+    """The estimate of a cube of one depth, over utterances with a score for any seed."""
     means, by_seed = cube.mixture_means()[:, :, 0], cube.seed_means()[:, 0]
-    there = np.isfinite(cube.values[..., 0])
-    # over the seeds that have the mixture; all do, as a rule
+    finite = np.isfinite(cube.values[..., 0])
+    # the seeds that have the mixture; usually all
     count = np.isfinite(means).sum(axis=1)
     values = np.nansum(means, axis=1)[count > 0] / count[count > 0]
     return Estimate(
         mean=float(by_seed.mean()),
         values=values,
-        design=cast.design(there.any(axis=2)) if cast.is_enough and len(values) else None,
+        design=cast.design(finite.any(axis=2)) if cast.is_enough and len(values) else None,
         noise={cube.seeds: by_seed - by_seed.mean()},
     )
 
@@ -226,7 +229,7 @@ def _estimate(cube: Cube, cast: Cast) -> Estimate:
 def _rows(
     scores: pd.DataFrame, rng: np.random.Generator
 ) -> Iterator[tuple[pd.DataFrame, Cast, SpeakerBootstrap]]:
-    """Each row's scores; rows on one corpus share their test set."""
+    """Each row's scores, with the cast and bootstrap of its corpus."""
     if scores.empty:
         raise ValueError("no scores to average: the frame is empty")
     corpus = scores["corpus"] if "corpus" in scores else pd.Series("", index=scores.index)
@@ -241,11 +244,11 @@ def _rows(
 def _row_at(scores: pd.DataFrame, row: str, n_re: int) -> pd.DataFrame:
     frame = scores[(scores["row"] == row) & (scores["n_re"] == n_re)]
     if frame.empty:
-        there = ", ".join(
+        cells = ", ".join(
             f"{name!r} at {sorted(int(n) for n in group['n_re'].unique())}"
             for name, group in scores.groupby("row", sort=False)
         )
-        raise ValueError(f"no scores of row {row!r} at n_re={n_re}; there are: {there or 'none'}")
+        raise ValueError(f"no scores of row {row!r} at n_re={n_re}; there are: {cells or 'none'}")
     return frame
 
 

@@ -1,4 +1,4 @@
-"""Tables of scores: one `Table`, printed as LaTeX (booktabs, siunitx), Markdown or CSV."""
+"""Tables of scores, printed as LaTeX (booktabs, siunitx), Markdown or CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,17 +31,17 @@ AnyRow = ShownRow | QuotedRow
 
 @dataclass(frozen=True)
 class Cell:
-    """One number as printed; `text` is None where runs are missing."""
+    """One number as printed; `text` is None without a number."""
 
     text: str | None
     spread: str | None = None
     """Half the width of the interval."""
     rank: int = 0
-    """1 for the best of its column, 2 for the second."""
+    """1 for the best of its column, 2 for the second, 0 for all others."""
     pad: str = ""
-    """Characters by which the widest number of the column is longer."""
+    """A "0" for each character by which the widest number of the column is longer."""
     key: str = ""
-    """Where the number comes from: its name in the provenance, such as "l3.si_snri.re3"."""
+    """The name of the number in the provenance, such as "l3.si_snri.re3"."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Column:
     format: str
     cells: tuple[Cell, ...]
     group: str = ""
-    """A heading above, shared with the neighbours of the same group; Markdown puts it before."""
+    """A heading above the columns of a group; empty for none."""
 
     @property
     def short(self) -> str:
-        """The heading below that of its group, where there is one."""
+        """The heading without that of its group."""
         return self.name.removeprefix(self.group).removeprefix("N_re = ").strip() or self.name
 
 
@@ -68,9 +68,9 @@ class Row:
     label: str
     cells: tuple[Cell, ...]
     rule: str | None = None
-    """What a rule above the row says; None for no rule, empty for a bare one."""
+    """The text of a rule above the row; None for no rule, empty for a rule without text."""
     plain: str = ""
-    """Instead of the label where LaTeX has not its letters."""
+    """Replaces the label if LaTeX does not have its letters."""
 
     @property
     def has_spread(self) -> bool:
@@ -80,24 +80,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, decided to the last digit but not yet in any markup."""
+    """A table with its numbers rounded to text, before any markup."""
 
     study: str
     profile: str
     study_hash: str
     name: str
-    """What the label in LaTeX is made of; unlike in all tables of a document."""
+    """Part of the LaTeX label, unique in a document."""
     heading: str
-    """Above the first column."""
+    """The heading of the first column in LaTeX."""
     corner: str
-    """The same in Markdown, where it may say more."""
+    """The heading of the first column in Markdown."""
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
     @property
     def groups(self) -> list[tuple[str, int, int]]:
-        """Headings over several columns: text, first and last column, the label's being 1."""
+        """Headings over several columns: text, first and last column; column 1 has the labels."""
         spans: list[tuple[str, int, int]] = []
         for at, column in enumerate(self.columns, start=2):
             if spans and spans[-1][0] == column.group:
@@ -110,9 +110,9 @@ class Table:
 def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) -> Table:
     """Every row of the plan against inference depth, from `stats.depth_curve`.
 
-    A row that is not in `curve` has no runs and prints as missing. What others reported follows, in
-    a column of its own where it is not of one depth. At profile paper, the value that the paper
-    gives at the training depth has one too; elsewhere it would mislead.
+    A row that is not in `curve` has no finished run and prints as missing. Quoted rows follow;
+    their numbers without a depth have a column of their own. At profile paper, a further column has
+    the paper's value at the trained depth; at other profiles it would mislead.
     """
     curve = curve[curve["metric"] == metric]
     own, others = [row for row in plan.rows if row.n_re_train], reported(plan)
@@ -145,7 +145,7 @@ def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) 
 
 
 def _row(row: AnyRow, cells: tuple[Cell, ...], plan: StudyFile) -> Row:
-    """A line of the table; a rule stands above the first that others reported."""
+    """A line of the table, with a rule above the first quoted row."""
     if isinstance(row, ShownRow):
         return Row(row_label(row, plan), cells, plain=row.id + dagger(row))
     rule = by_others(plan) if row is reported(plan)[0] else None
@@ -153,19 +153,19 @@ def _row(row: AnyRow, cells: tuple[Cell, ...], plan: StudyFile) -> Row:
 
 
 def row_millions(row: AnyRow) -> float | None:
-    """The parameters of a row, ours or reported."""
+    """The parameters of a row in millions, counted or quoted; None if unknown."""
     if isinstance(row, QuotedRow):
         return row.published.get("params_m")
     return row.params and row.params / 1e6
 
 
 def _reported(row: AnyRow, name: str) -> float | None:
-    """A number that others reported; None for rows of ours."""
+    """A number of a quoted row; None for our rows."""
     return row.published.get(name) if isinstance(row, QuotedRow) else None
 
 
 def quoted(row: ShownRow, metric: str, n_re: int) -> float | None:
-    """What the paper gives for a row at a depth; a number without one is for the trained depth."""
+    """The paper's value for a row at a depth; a number without a depth is at the trained one."""
     values = row.paper or {}
     if n_re == row.n_re_train and metric in values:
         return values[metric]
@@ -173,13 +173,13 @@ def quoted(row: ShownRow, metric: str, n_re: int) -> float | None:
 
 
 def to_tex(table: Table) -> str:
-    """A `table*` for booktabs, siunitx, multirow, graphicx; too wide, it is scaled to fit."""
+    """A `table*` for booktabs, siunitx, multirow and graphicx, scaled down if it is too wide."""
     filters: Filters = {"tex": _tex_text, "number": _tex_number, "spread": _tex_spread}
     return with_letters(fill("table.tex", filters, table=table))
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table with its caption below: best bold, second in italics."""
+    """A Markdown table with its caption below; the best is bold, the second in italics."""
     lines = [
         _pipes([table.corner, *(column.name for column in table.columns)]),
         _pipes([":--", *["--:"] * len(table.columns)]),
@@ -195,7 +195,7 @@ def to_markdown(table: Table) -> str:
 def to_csv(curves: Sequence[pd.DataFrame], plan: StudyFile) -> str:
     """All curves, one line per row, metric and depth; rows without runs have empty values."""
     curve = pd.concat(curves, ignore_index=True)
-    there = set(curve["row"])
+    present = set(curve["row"])
     metrics = curve["metric"].unique()
     absent = [
         {
@@ -206,7 +206,7 @@ def to_csv(curves: Sequence[pd.DataFrame], plan: StudyFile) -> str:
             "n_re": n_re,
         }
         for row in plan.rows
-        if row.id not in there
+        if row.id not in present
         for metric in metrics
         for n_re in plan.evaluate.n_re
     ]
@@ -241,7 +241,7 @@ def _depth_columns(
 
 
 def _ranks_by_corpus(rows: list[AnyRow], texts: list[str | None]) -> list[int]:
-    """Ranks among our rows of the same corpus that have all their runs."""
+    """Ranks among our rows of the same corpus without missing runs."""
     by_row = [0] * len(rows)
     unranked = [row.is_torn or isinstance(row, QuotedRow) for row in rows]
     texts = [None if skip else text for skip, text in zip(unranked, texts, strict=True)]
@@ -253,7 +253,7 @@ def _ranks_by_corpus(rows: list[AnyRow], texts: list[str | None]) -> list[int]:
 
 
 def line_at(curve: pd.DataFrame, row: str, n_re: int) -> pd.Series | None:
-    """The line of a curve for a row and depth, if it is there."""
+    """The line of a curve for a row and depth; None if there is none."""
     lines = curve[(curve["row"] == row) & (curve["n_re"] == n_re)]
     return None if lines.empty else lines.iloc[0]
 
@@ -288,33 +288,33 @@ def column(
 
 def _shape(texts: list[str | None]) -> tuple[int, int, bool]:
     """Digits before and after the point, and whether a sign is needed, to fit all numbers."""
-    there = [text for text in texts if text] or ["0"]
-    digits = max(len(text.lstrip("-").split(".")[0]) for text in there)
-    decimals = max(len(text.partition(".")[2]) for text in there)
-    return digits, decimals, any(text.startswith("-") for text in there)
+    numbers = [text for text in texts if text] or ["0"]
+    digits = max(len(text.lstrip("-").split(".")[0]) for text in numbers)
+    decimals = max(len(text.partition(".")[2]) for text in numbers)
+    return digits, decimals, any(text.startswith("-") for text in numbers)
 
 
 def ranks(texts: list[str | None]) -> list[int]:
     """1 for the best and 2 for the second as printed, 0 for all others.
 
-    Equals are alike: where two are best, none is second. A lone number has no rank.
+    Equal numbers have equal ranks: if two are best, none is second. A single number has no rank.
     """
-    there = [float(text) for text in texts if text]
-    if len(there) < 2:
+    numbers = [float(text) for text in texts if text]
+    if len(numbers) < 2:
         return [0] * len(texts)
-    places = [1 + sum(other > float(text) for other in there) if text else 0 for text in texts]
+    places = [1 + sum(other > float(text) for other in numbers) if text else 0 for text in texts]
     return [place if place <= 2 else 0 for place in places]
 
 
 def fixed(value: float | None) -> str | None:
-    """Two decimals, and no negative zero; None for what is not known."""
+    """A number with two decimals and no negative zero; None if it is not known."""
     if value is None or np.isnan(value):
         return None
     return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def in_millions(value: float | None) -> str | None:
-    """Parameters [M]: two decimals, three digits where these would hide a difference."""
+    """Parameters in millions: two decimals, or three significant digits below 1."""
     return fixed(value) if value is None or value >= 1 else f"{value:#.3g}"
 
 
@@ -331,7 +331,7 @@ def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> 
     if curve["low"].notna().any():
         texts.append(f"± is half the width of the 95 % interval over {covered(curve)}.")
     if {row.id for row in plan.rows if row.n_re_train} - set(curve["row"]):
-        texts.append(f"A row of {MISSING} misses runs.")
+        texts.append(f"A row of {MISSING} has no finished run.")
     if others := reported(plan):
         sources = "; ".join(f"{cited(row)}: {source_of(row)}" for row in others)
         texts.append(f"{by_others(plan)} ({sources}).")
@@ -341,12 +341,12 @@ def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> 
 
 
 def _tex_text(text: str, plain: str = "") -> str:
-    """Words, with N_re as the paper prints it, and no line between a number and its %."""
+    """Text with N_re as the paper prints it, and no line break between a number and its %."""
     return escape_tex(text, plain).replace(r"N\_re", r"$N_\mathrm{re}$").replace(r" \%", r"~\%")
 
 
 def _tex_number(cell: Cell) -> str:
-    """A number for an S column; emphasis hides it from siunitx, so it is padded by hand."""
+    """A number for an S column; siunitx cannot align emphasised text, so that is padded here."""
     if cell.text is None:
         return f"{{{MISSING}}}"
     if not cell.rank:

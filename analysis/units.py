@@ -1,4 +1,4 @@
-"""Units of what claims compare: of scores, parameters, multiply-adds, time and memory."""
+"""Units of the quantities in claims: scores, parameters, multiply-adds, time and memory."""
 
 import math
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from tisdiss.records import names
 from tisdiss.records.expression import Cell, Fact, Greater, leaves
 
 _ROUNDING = 1e-9
-"""What is closer to nothing is a rounding error."""
+"""Smaller values are rounding errors."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How a quantity of an expression is shown."""
+    """The unit of a quantity, and its format."""
 
     name: str
     per_value: float = 1.0
-    """What a 1 in an expression is in this unit."""
+    """The value of 1, as in an expression, in this unit."""
     digits: int = 1
-    """At least so many are shown of what is no rounding error, however small."""
+    """Fewest significant digits to show."""
 
     def amount(self, value: float) -> str:
-        """A number of an expression, as short as it was written."""
+        """A number of an expression with its unit, without trailing zeros."""
         return f"{value * self.per_value:g} {self.name}"
 
 
@@ -40,15 +40,15 @@ _BY_NAME = {unit.name: unit for unit in (DECIBELS, *_OF_FACTS.values())}
 
 
 def unit_of(part: Greater) -> Unit:
-    """Decibels, unless only costs are compared."""
-    kinds = list(leaves(part))
-    if any(isinstance(leaf, Cell) for leaf in kinds):
+    """The unit of a comparison: decibels, unless it compares only costs."""
+    operands = list(leaves(part))
+    if any(isinstance(leaf, Cell) for leaf in operands):
         return DECIBELS
-    return next((_OF_FACTS[leaf.name] for leaf in kinds if isinstance(leaf, Fact)), DECIBELS)
+    return next((_OF_FACTS[leaf.name] for leaf in operands if isinstance(leaf, Fact)), DECIBELS)
 
 
 def signed(value: float, unit: str) -> str:
-    """A difference with its sign: two decimals, or more where these would hide it."""
+    """A difference with its sign: two decimals, or more for a small one."""
     if abs(value) < _ROUNDING:
         return "0"
     digits = _BY_NAME.get(unit, DECIBELS).digits

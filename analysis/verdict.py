@@ -1,4 +1,4 @@
-"""What the runs say about a claim, in numbers."""
+"""The numbers of a verdict as text, and Holm's correction of the p values."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tisdiss.records.report_record import Verdict
 
 
 def numbers_of(verdict: Verdict) -> str:
-    """The deciding difference, its interval and what it rests on, on one line; "" without one."""
+    """The deciding difference, its interval and its basis on one line; "" without a difference."""
     if np.isnan(verdict.difference):
         return ""
     shown = f"{signed(verdict.difference, verdict.unit)} {verdict.unit}"
@@ -23,17 +23,17 @@ def numbers_of(verdict: Verdict) -> str:
 
 
 def _seeds(verdict: Verdict) -> str:
-    """How many seeds a row has; verdicts of earlier reports know the fewest alone."""
+    """The number of seeds per row; verdicts of earlier reports have only the smallest number."""
     few, most = verdict.n_seeds, max(verdict.n_seeds, verdict.most_seeds)
     return f"{few if few == most else f'{few} to {most}'} seed{'s' if most != 1 else ''}"
 
 
 def holm(verdicts: list[Verdict]) -> list[Verdict]:
-    """The same with Holm's correction for all claims of a study that have a p value."""
-    tested = sorted((v.p, at) for at, v in enumerate(verdicts) if not np.isnan(v.p))
+    """The verdicts with Holm's correction over all claims that have a p value."""
+    p_values = sorted((v.p, at) for at, v in enumerate(verdicts) if not np.isnan(v.p))
     corrected, least = list(verdicts), 0.0
-    for rank, (p, at) in enumerate(tested):
-        least = max(least, min(1.0, (len(tested) - rank) * p))
+    for rank, (p, at) in enumerate(p_values):
+        least = max(least, min(1.0, (len(p_values) - rank) * p))
         corrected[at] = verdicts[at].model_copy(update={"p_holm": least})
     return corrected
 

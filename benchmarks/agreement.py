@@ -1,7 +1,7 @@
-"""Whether the plain reference form costs what the released implementation costs.
+"""Compares the cost of the plain reference implementation with that of the released code.
 
-The released code's figures were taken on another machine, so seconds cannot be compared. What no
-machine changes can: multiply-adds as PyTorch counts them, and what autograd keeps.
+The released code was measured on another machine, so seconds cannot be compared. Two costs do not
+depend on the machine: multiply-adds as PyTorch counts them, and bytes that autograd keeps.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def saved_bytes(work: Callable[[], Tensor]) -> int:
-    """Bytes that the graph of `work` keeps, each storage once."""
+    """Bytes that the autograd graph of `work` keeps; each storage counts once."""
     storages: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Cost:
 
     what: str
     released: float
-    """Of the released code."""
+    """The cost of the released code."""
     unit: str
     width: int
     seconds: float

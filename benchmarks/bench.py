@@ -1,7 +1,7 @@
-"""Speed and memory against the plain reference form: `python benchmarks/bench.py [--device cuda]`.
+"""Speed and memory against a plain reference: `python benchmarks/bench.py [--device cuda]`.
 
-Writes bench.json, README.md and the plots into build/benchmarks. Every pair is timed
-interleaved, on a CPU each in a process of its own; figures are medians.
+Writes bench.json, README.md and the plots to build/benchmarks. Our code and the reference are timed
+in turn, on a CPU each in its own process; results are medians.
 """
 
 import argparse
@@ -80,13 +80,13 @@ def measure(device: str, threads: int, budget: float) -> dict:
             }
         )
         print(json.dumps(rows[-1]), flush=True)
-    found = {"rows": rows, "machine": machine(device, threads), "floor": floor(device)}
-    found["agreement"] = [cost.measure() for cost in agreement.COSTS]
-    found["recompute"] = recompute(device)
-    found["loading"] = loading.measure()
-    found["memory"] = memory(threads) if device == "cpu" else []
-    found["steps"] = [] if device == "cpu" else steps.measure(device)
-    return found
+    results = {"rows": rows, "machine": machine(device, threads), "floor": floor(device)}
+    results["agreement"] = [cost.measure() for cost in agreement.COSTS]
+    results["recompute"] = recompute(device)
+    results["loading"] = loading.measure()
+    results["memory"] = memory(threads) if device == "cpu" else []
+    results["steps"] = [] if device == "cpu" else steps.measure(device)
+    return results
 
 
 def _timed(case: Case, device: str, budget: float) -> dict[str, Timing]:
@@ -111,14 +111,17 @@ def machine(device: str, threads: int) -> dict:
 
 
 def floor(device: str) -> dict:
-    """What the products of one second at 128 channels take at the rate of the best product."""
+    """A lower bound: the time of the products for one second of audio at 128 channels.
+
+    It assumes that all products run at the highest rate that a product reaches.
+    """
     rate = matmul_rate(device)
     flops = 2 * sum(macs_by_part(cases.build(128, "cpu"), 1.0).values())
     return {"flop_per_second": rate, "flop": flops, "seconds": flops / rate}
 
 
 def recompute(device: str) -> dict:
-    """Saved bytes and time of a training step with and without recomputing the paths."""
+    """Saved bytes and time of a training step, with and without recomputing activations."""
     model, x = cases.build(32, device), cases.mixture(1.0, device)
     reference_work = cases.training(32, 1.0, device)["reference"]
 
@@ -165,7 +168,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tf32", action="store_true", help="let a GPU's products use TF32")
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument("--force", action="store_true", help="replace files of the user, too")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -175,11 +178,11 @@ def main() -> None:
 
 
 def write_report(device: str, out: Path, *, budget: float, force: bool = False) -> None:
-    """Measure everything, with `budget` seconds for the repeats of a case, and write it."""
-    found = measure(device, torch.get_num_threads(), budget)
-    found["machine"]["tf32"] = torch.backends.cudnn.allow_tf32
-    found["growth"] = growth.measure(device)
-    write(found, out, force=force)
+    """Measure everything and write the report; `budget` limits the seconds for a case's repeats."""
+    results = measure(device, torch.get_num_threads(), budget)
+    results["machine"]["tf32"] = torch.backends.cudnn.allow_tf32
+    results["growth"] = growth.measure(device)
+    write(results, out, force=force)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models and the work that are timed: issue-sized, at the paper's structure."""
+"""The models and the work that are timed, with the structure of the paper's model."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ WIDTHS = {
 def build(
     width: int, device: str, *, n_src: int = 2, codec: dict[str, object] | None = None
 ) -> TISDiSS:
-    """A seeded sep1x2-re1x3-l1+3 (kernel 4, STFT 128/64 unless `codec`), `width` channels wide."""
+    """A seeded sep1x2-re1x3-l1+3 with `width` channels (STFT 128/64, unless `codec` is given)."""
     settings = {"block": WIDTHS[width], "n_src": n_src, "codec": codec or {}}
     base = ModelConfig.model_validate(settings)
     torch.manual_seed(0)
@@ -53,7 +53,7 @@ def forward_bf16(width: int, seconds: float, device: str) -> dict[str, Work]:
 def training(
     width: int, seconds: float, device: str, batch: int = 1, bf16: bool = False
 ) -> dict[str, Work]:
-    """Forward, loss and backward, without the optimiser; `bf16` is for ours."""
+    """Forward, loss and backward, without the optimiser; `bf16` affects only our model."""
     model, x = build(width, device), mixture(seconds, device, batch)
     set_bf16(model, bf16)
     plain, sources = reference(model), torch.randn(batch, 2, x.shape[1], device=device)
@@ -94,7 +94,7 @@ def grid(width: int, seconds: float, device: str) -> dict[str, Work]:
 
 
 def scoring(seconds: float, depths: int = 1) -> dict[str, Work]:
-    """SDR of two estimates at some depths; mir_eval takes each apart and tries permutations."""
+    """SDR of two estimates at some depths; mir_eval scores the depths one by one."""
     import warnings
 
     from mir_eval.separation import bss_eval_sources

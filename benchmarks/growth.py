@@ -1,4 +1,4 @@
-"""How the cost of one pass grows with length, width, depth, batch and number of speakers."""
+"""The growth of a pass's cost with length, width, depth, batch size and number of speakers."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tisdiss.model import TISDiSS
 
 BASE = {"seconds": 1.0, "width": 8, "n_re": 3, "batch": 1, "n_src": 2}
 CODEC = {"kind": "bands-conv1d", "n_fft": 256, "hop": 128}
-"""33 bands, as a CPU trains it: the 64-second point stays within seconds."""
+"""33 bands, as at the profiles for a CPU, so that a pass over 64 s of audio takes seconds."""
 AXES: dict[str, tuple[float, ...]] = {
     "seconds": (1, 2, 4, 8, 16, 32, 64),
     "width": (8, 16, 32, 64, 128),
@@ -23,7 +23,7 @@ AXES: dict[str, tuple[float, ...]] = {
 
 
 def measure(device: str) -> dict[str, dict]:
-    """Per axis: values, seconds, and the exponent of a power law through the last three points."""
+    """Per axis: values, seconds, and exponents of a power law through all or the last 3 points."""
     return {axis: _axis(axis, values, device) for axis, values in AXES.items()}
 
 
@@ -46,7 +46,7 @@ def _pass(at: dict[str, float], device: str) -> float:
     model = cases.build(int(at["width"]), device, n_src=int(at["n_src"]), codec=CODEC)
     x = cases.mixture(at["seconds"], device, int(at["batch"]))
     work = _work(model, x, int(at["n_re"]))
-    if device == "cpu" and at["seconds"] > 16:  # a warm-up would not show
+    if device == "cpu" and at["seconds"] > 16:  # too long for a warm-up to matter
         return once(work, device)
     return interleaved({"ours": work}, device=device, repeats=5, budget=3)["ours"].median
 

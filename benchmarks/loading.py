@@ -1,4 +1,4 @@
-"""Training examples per second that one worker loads, from cached memory-mapped audio."""
+"""The number of training examples per second that one worker loads from cached audio."""
 
 import tempfile
 import time
@@ -14,7 +14,7 @@ SPEAKERS, UTTERANCES, RATE = 24, 6, 8000
 
 
 def measure(seconds: float = 4.0, examples: int = 300) -> dict[str, float]:
-    """Of two speakers at 8 kHz: recipes fixed beforehand, and drawn anew for every example."""
+    """Examples per second of processor time, two speakers at 8 kHz: fixed and dynamic mixtures."""
     with tempfile.TemporaryDirectory() as folder:
         speech = _recordings(Path(folder) / "speech", seconds + 2)
         return {

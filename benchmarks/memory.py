@@ -1,6 +1,6 @@
-"""`python memory.py CASE reference|ours THREADS`: growth of the peak over one pass, in bytes.
+"""`python memory.py CASE reference|ours THREADS`: growth of peak memory over one pass, in bytes.
 
-The pass has N_re = 1: every repetition takes the same memory.
+The pass has N_re = 1, because further repetitions use the same memory.
 """
 
 import sys
@@ -15,10 +15,10 @@ def main(case: str, variant: str, threads: int) -> int:
     torch.set_num_threads(threads)
     width, seconds = case.split("x")
     works = forward(int(width), 0.1, "cpu")
-    works[variant]()  # libraries are loaded and buffers made
+    works[variant]()  # loads libraries and allocates buffers
     model, x = build(int(width), "cpu"), mixture(float(seconds), "cpu")
     if variant == "ours":
-        keep_freed_memory()  # as the `tisdiss` command
+        keep_freed_memory()  # as the `tisdiss` command does
     if variant == "reference":
         from reference import reference
 

@@ -1,8 +1,8 @@
-"""The plain form of the layers, written from the specification: what the fast form is measured by.
+"""A plain implementation of the layers, as the reference for speed and memory.
 
-Every operation as the formulas have it: feed-forwards that pad, convolve and crop (also along the
-two speakers), score matrices written out, one inference per depth, a loop over permutations. It
-shares the parameters of the model it is made from.
+Every operation follows its formula: feed-forwards pad, convolve and crop (also along the two
+speakers), attention computes whole score matrices, each depth is one inference, and the loss loops
+over permutations. The plain model shares the parameters of the model that it is made from.
 """
 
 import copy
@@ -81,7 +81,7 @@ class PlainSplitter(nn.Module):
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Rotary positions: each pair of channels (2i, 2i+1) turned by position x frequency."""
+    """Rotary position embedding: turns each pair of channels (2i, 2i+1) by position x frequency."""
     length, width = x.shape[-2:]
     frequency = 1.0 / 10000.0 ** (torch.arange(0, width, 2, device=x.device) / width)
     position = torch.arange(length, device=x.device, dtype=x.dtype)
@@ -91,7 +91,7 @@ def rotate(x: Tensor) -> Tensor:
 
 
 def reference(model: TISDiSS) -> TISDiSS:
-    """The same model, of plain layers over the very same parameters."""
+    """The model with plain layers over the same parameters."""
     memo = {id(parameter): parameter for parameter in model.parameters()}
     plain = copy.deepcopy(model, memo)
     kinds = {
@@ -101,7 +101,7 @@ def reference(model: TISDiSS) -> TISDiSS:
         SwiGLUSplitter: PlainSplitter,
         LocoformerPath: PlainPath,
     }
-    for kind, plain_kind in kinds.items():  # inner kinds first: a path takes its parts as they are
+    for kind, plain_kind in kinds.items():  # inner layers first, because a path takes its parts
         for parent in list(plain.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, kind):
@@ -123,7 +123,7 @@ def every_pair_of_depths(
 
 
 def loss(estimates: Tensor, sources: Tensor, clamp: float = 1e-7) -> Tensor:
-    """Mean over depths and utterances of the best permutation's loss, one by one."""
+    """The loss of the best permutation, averaged over depths and utterances."""
     total = estimates.new_zeros(())
     for depth in estimates:
         each = []

@@ -1,4 +1,4 @@
-"""Table and plots of what `bench.py` measured."""
+"""The report of `bench.py`: tables and plots."""
 
 import json
 from pathlib import Path
@@ -21,13 +21,14 @@ LABELS = {
 }
 
 GROWTH = (
-    "One pass of ours, from 8 channels, 1 s, N_re = 3, 33 bands (STFT 256/128) and two speakers; "
-    "small sizes cost what calling the operations costs, so the last three points say more."
+    "One axis at a time varies from a pass of our code with 8 channels, 1 s, N_re = 3, 33 bands "
+    "(STFT 256/128) and two speakers. The overhead of calls dominates at small sizes, so the last "
+    "three points are more informative."
 )
 
 
 def write(found: dict, folder: Path, *, force: bool = False) -> None:
-    """Write bench.json, README.md and the plots; `inventory.write_own` says what stays."""
+    """Write bench.json, README.md and the plots; `inventory.write_own` keeps the user's files."""
     files = {"bench.json": json.dumps(found, indent=1) + "\n", "README.md": markdown(found)}
     plots = {"ratios": ratios(found["rows"])}
     if found["growth"]:
@@ -46,9 +47,9 @@ def markdown(found: dict) -> str:
         f"{machine['name']}, {machine['device']}, {machine['threads']} thread(s), torch "
         f"{machine['torch']}, numpy {machine['numpy']}, python {machine['python']}, load "
         f"{machine['load']:.1f}; {machine['time']}, medians of interleaved repeats. The reference "
-        "is `benchmarks/reference.py`, which the tests hold equal to the model. On a CPU each has "
-        "a process of its own, ours with the allocator's setting of the `tisdiss` command. Spread: "
-        "largest less smallest repeat, over the median.",
+        "is `benchmarks/reference.py`; tests check that its outputs equal the model's. On a CPU "
+        "each runs in its own process, ours with the allocator setting of the `tisdiss` command. "
+        "Spread: largest minus smallest repeat, over the median.",
         "",
         "| what | reference (s) | ours (s) | ratio | goal | spread | repeats |",
         "|---|---|---|---|---|---|---|",
@@ -61,8 +62,8 @@ def markdown(found: dict) -> str:
     ours = found["rows"][0]["ours"]
     lines += [
         "",
-        f"Floor at 128 channels, 1 s: {floor['flop'] / 1e9:.0f} GFLOP at "
-        f"{floor['flop_per_second'] / 1e9:.0f} GFLOP/s = {floor['seconds']:.2f} s; ours is "
+        f"Lower bound at 128 channels, 1 s: {floor['flop'] / 1e9:.0f} GFLOP at "
+        f"{floor['flop_per_second'] / 1e9:.0f} GFLOP/s = {floor['seconds']:.2f} s; ours takes "
         f"{ours / floor['seconds']:.2f}x that.",
         "",
     ]
@@ -83,8 +84,8 @@ def _spread(row: dict) -> str:
 
 def _agreement(found: list[dict]) -> list[str]:
     lines = [
-        "Does the reference cost what the released code costs? Its seconds are known from another "
-        "machine only, but these figures are the same on any:",
+        "Does the reference cost as much as the released code? The released code was timed on "
+        "another machine, but these costs do not depend on the machine:",
         "",
         "| what | unit | released code | reference | difference | ours |",
         "|---|---|---|---|---|---|",
@@ -100,7 +101,7 @@ def _agreement(found: list[dict]) -> list[str]:
 def _recompute(found: dict) -> list[str]:
     saved, seconds = found["saved_bytes"], found["seconds"]
     return [
-        f"Recomputing the paths (32 channels, 1 s): saved tensors {saved['again'] / 1e6:.0f} MB "
+        f"Recomputing activations (32 channels, 1 s): saved tensors {saved['again'] / 1e6:.0f} MB "
         f"against {saved['kept'] / 1e6:.0f} MB (reference "
         f"{saved['reference'] / 1e6:.0f} MB, {saved['reference'] / saved['again']:.0f}x as much); "
         f"a step takes {seconds['again']:.3g} s "
@@ -136,8 +137,8 @@ def _steps(found: dict) -> list[str]:
 def _loading(found: dict) -> list[str]:
     fixed, dynamic = (found["loading"][kind] for kind in ("fixed", "dynamic"))
     return [
-        f"A worker loads {fixed:.0f} examples of 4 s and two speakers a second of processor time, "
-        f"{dynamic:.0f} where they are mixed dynamically.",
+        f"A worker loads {fixed:.0f} examples (4 s, two speakers) per second of processor time, "
+        f"or {dynamic:.0f} with dynamic mixing.",
         "",
     ]
 
@@ -154,7 +155,7 @@ def _growth(found: dict) -> list[str]:
 
 
 def ratios(rows: list[dict]) -> Figure:
-    """Bars of reference over ours, each with the goal as a tick and its number behind both."""
+    """Bars of the time ratio reference / ours, with a tick at the goal and the ratio in digits."""
     with style():
         figure = Figure(figsize=(7, 3.2))
         axes = figure.subplots()
@@ -177,17 +178,17 @@ def ratios(rows: list[dict]) -> Figure:
         axes.set_xlim(1, 2 * max(max(row["ratio"], float(row["goal"].rstrip("x"))) for row in rows))
         axes.invert_yaxis()
         axes.grid(False, axis="y")
-        axes.set_xlabel("times as fast as the plain form (red: goal)")
+        axes.set_xlabel("speed relative to the plain reference (red: goal)")
     return figure
 
 
 def _beside(ratio: float, goal: float) -> float:
-    """Where the number of a bar begins: at its end, or behind the goal that would cross it."""
+    """The position of a bar's number: the end of the bar, or the goal if that would overlap."""
     return goal if ratio < goal < 1.4 * ratio else ratio
 
 
 def curves(growth: dict[str, dict]) -> Figure:
-    """Seconds against each axis, both logarithmic, the exponent in the title."""
+    """Seconds against each axis on logarithmic scales, with the exponents in the titles."""
     with style():
         figure = Figure(figsize=(12, 2.8))
         all_axes = figure.subplots(1, len(growth), sharey=True, squeeze=False)[0]

@@ -1,7 +1,7 @@
-"""Training steps on an accelerator: precisions and batch sizes against the plain float32 form.
+"""Training steps on a GPU: precisions and batch sizes against the plain reference in float32.
 
-`PEAK` is what the makers state for dense products; the share of it that a step reaches counts the
-multiply-adds of the model, not those that an implementation may add.
+`PEAK` is the vendor's rate for dense products. The share of it that a step reaches counts the
+model's multiply-adds, without those that an implementation adds.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,15 +22,16 @@ PEAK["H200"] = PEAK["H100"]
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of a step (without the optimiser's part), and what it reaches."""
+    """Time, memory and operations of a step, without the optimiser's part."""
 
     precision: str
     batch: int
     seconds: float | None
-    """None: it does not fit."""
+    """None if it does not fit into memory."""
     plain_seconds: float | None
-    """Of the plain form, in float32 whatever the precision."""
+    """Seconds of the plain reference, always in float32; None if it does not fit."""
     memory: int
+    """Peak bytes."""
     flops: float
 
     @property
@@ -41,7 +42,7 @@ class Step:
 def measure(
     device: str, *, width: int = 128, seconds: float = 4.0, batches: tuple[int, ...] = (1, 4, 8, 32)
 ) -> list[dict]:
-    """Every precision at every batch size; a size that does not fit is a row that says so."""
+    """One row for every precision and batch size, also for those that do not fit."""
     rows, example = [], 2.0 * training_macs(cases.build(width, "cpu").config, seconds)
     for batch in batches:
         set_precision("float32")
@@ -58,7 +59,7 @@ def measure(
 
 
 def markdown(rows: list[dict], device_name: str) -> list[str]:
-    """The rows as a table."""
+    """The rows as a Markdown table."""
     peak = next((peak for name, peak in PEAK.items() if name in device_name), {})
     lines = [
         "| batch | precision | plain float32 (ms) | ours (ms) | ratio | TFLOP/s | of the peak | "
@@ -83,7 +84,7 @@ def markdown(rows: list[dict], device_name: str) -> list[str]:
 
 
 def _timed(device: str, build: partial, which: str) -> tuple[float | None, int]:
-    """Median seconds of five steps after two, and the peak of allocated memory on a GPU."""
+    """Median seconds of five steps after two for warm-up, and peak allocated memory on a GPU."""
     on_gpu = device != "cpu"
     try:
         work = build()[which]

@@ -1,4 +1,4 @@
-"""Interleaved timings and peak memory of alternatives, on a CPU or a GPU."""
+"""Interleaved timings and peak memory of alternative implementations, on a CPU or a GPU."""
 
 import json
 import multiprocessing
@@ -29,7 +29,7 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Largest less smallest, over the median."""
+        """Largest minus smallest, over the median."""
         return (max(self.seconds) - min(self.seconds)) / self.median
 
 
@@ -49,10 +49,10 @@ def once(work: Callable[[], object], device: str) -> float:
 
 @contextmanager
 def apart(work: Callable[[], object], *, keep_memory: bool) -> Iterator[Callable[[], float]]:
-    """Runs of `work` in a process of its own, each the seconds it took.
+    """A function that runs `work` in another process and returns its seconds.
 
-    With `keep_memory` that process has the allocator's setting of the `tisdiss` command, which
-    would otherwise serve its rival too.
+    With `keep_memory` that process has the allocator setting of the `tisdiss` command. In one
+    process, the setting would speed up the reference, too.
     """
     ours, theirs = multiprocessing.get_context("fork").Pipe()
 
@@ -77,9 +77,9 @@ def apart(work: Callable[[], object], *, keep_memory: bool) -> Iterator[Callable
 def interleaved(
     works: Mapping[str, Callable[[], object]], *, device: str, repeats: int, budget: float = 20.0
 ) -> dict[str, Timing]:
-    """Each work once per round, so that a machine's moods meet all alike; the first is warm-up.
+    """Time each work once per round, so that slow phases of the machine affect all equally.
 
-    Stops when `budget` seconds are spent, after one measured round at least.
+    The first round is a warm-up. Stops after `budget` seconds, but not before one measured round.
     """
     return rounds(
         {name: partial(once, work, device) for name, work in works.items()}, repeats, budget
@@ -89,7 +89,7 @@ def interleaved(
 def interleaved_apart(
     works: Mapping[str, Callable[[], object]], *, repeats: int, budget: float = 20.0
 ) -> dict[str, Timing]:
-    """The same on a CPU, each in a process of its own, "ours" set up as the `tisdiss` command."""
+    """The same on a CPU, each in its own process; "ours" has the setup of the `tisdiss` command."""
     with ExitStack() as stack:
         timers = {
             name: stack.enter_context(apart(work, keep_memory=name == "ours"))
@@ -101,9 +101,9 @@ def interleaved_apart(
 def rounds(
     timers: Mapping[str, Callable[[], float]], repeats: int, budget: float
 ) -> dict[str, Timing]:
-    """Seconds that each timer gives, round after round, without the first.
+    """The seconds of each timer in each round, without the first round.
 
-    A first run that alone outlasts the budget stands: so long a work needs no warm-up.
+    A first run that is longer than the budget counts, because such a long run needs no warm-up.
     """
     first = {name: timer() for name, timer in timers.items()}
     times = {name: [seconds] if seconds > budget else [] for name, seconds in first.items()}
@@ -118,7 +118,7 @@ def rounds(
 
 
 def matmul_rate(device: str, size: int = 1024) -> float:
-    """FLOP/s of a float32 convolution that the library does best: the floor's measure."""
+    """FLOP/s of a float32 convolution at which the library is fastest, for `bench.floor`."""
     x = torch.randn(16, size // 4, 1, 256, device=device).contiguous(
         memory_format=torch.channels_last
     )
@@ -130,7 +130,7 @@ def matmul_rate(device: str, size: int = 1024) -> float:
 
 
 def peak_memory(case: str, variant: str, threads: int) -> int:
-    """Bytes by which the peak of a fresh process grows over a case (see `memory.py`)."""
+    """Growth of peak memory in a new process over a case, in bytes (see `memory.py`)."""
     script = Path(__file__).parent / "memory.py"
     command = [sys.executable, str(script), case, variant, str(threads)]
     return int(json.loads(subprocess.check_output(command, text=True)))

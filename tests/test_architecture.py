@@ -1,4 +1,4 @@
-"""Floors of the house: an import goes down or stays in its room. Read off the imports."""
+"""Layers of packages: a module imports only from its own package or from lower layers."""
 
 import ast
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ ROOMS = (
     *("machine", "settings", "records", "sound", "network", "data", "training", "released"),
     *("use", "cost", "study", "harness", "cli"),
 )
-"""From the ground up; analysis stands beside, on records and study."""
+"""Packages from the lowest to the highest; analysis imports only records and study."""
 FILES = {
     "settings": (
         *("limits", "depths", "paper_names", "band_layouts", "codec_kinds", "architectures"),

@@ -23,7 +23,7 @@ def mixture() -> torch.Tensor:
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
-    """Every look at the time is a second after the one before."""
+    """A fake clock: each call is one second later than the previous one."""
     ticks = [0.0]
 
     def monotonic() -> float:

@@ -1,4 +1,4 @@
-"""What the documents say exists: commands, targets, studies with a claim, a changelog."""
+"""Everything that the documents name exists: commands, targets, files, a changelog."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Scores of every depth out of one pass, resumed from a journal, in the columns of the schema."""
+"""Evaluation: scores of every depth from one pass, resumed from a journal, in fixed columns."""
 
 import json
 from collections.abc import Callable

@@ -79,13 +79,13 @@ def test_first_weights_are_xavier_uniform_and_norms_change_nothing(tiny: Tiny) -
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("samples", [65, 127, 640, 641, 703])
 def test_estimates_are_as_long_as_the_mixture(tiny: Tiny, grid: dict, samples: int) -> None:
-    """Two frames and more: also fewer than one window has."""
+    """Mixtures from two frames on, also shorter than one window."""
     estimates = build(tiny("tf-gridnet-sep2x1-l1", grid=grid))(noise(1, samples))
     assert estimates.shape == (1, 2, samples) and estimates.isfinite().all()
 
 
 def test_versions_differ_by_their_padding_alone(tiny: Tiny) -> None:
-    """They are one model where windows have one position, and not where windows overlap."""
+    """Both versions are the same model if a window has one position, but not if windows overlap."""
     mixture = noise(1, 700)
     for window, equal in ((1, True), (4, False)):
         one, two = (

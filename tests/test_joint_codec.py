@@ -1,4 +1,4 @@
-"""Models that split no features: every codec decodes all sources out of one map, masked or not."""
+"""Models without a splitter: every codec decodes all sources from one map, masked or not."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_each_source_has_a_decoder_of_its_own(tiny, kind):
 
 
 def test_the_plain_one_is_a_convolution_of_its_own_for_each_source(tiny):
-    """What the published decoder makes is what two separate decoders make."""
+    """The published decoder gives the same output as two separate decoders."""
     model = TISDiSS.from_config(tiny("tf-locoformer-sep2x1")).double()
     joint = model.decoder
     assert isinstance(joint, JointConvDecoder)

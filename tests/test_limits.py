@@ -1,4 +1,4 @@
-"""Every number that decides how much is computed or kept has an end, and seeds one range."""
+"""Every setting that determines computation or storage has a limit, and seeds have one range."""
 
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints

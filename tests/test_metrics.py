@@ -53,7 +53,7 @@ def test_golden_cases_have_the_released_sdr_and_permutation(case: str) -> None:
 
 @pytest.mark.parametrize("case", SCORED)
 def test_golden_cases_have_the_released_si_snr(case: str) -> None:
-    """Within the released values' own float32 rounding; above 60 dB they are nothing but that."""
+    """Within the float32 rounding of the released values; above 60 dB they are only rounding."""
     scores, released = improvements(*case_tensors(case)), META[case]
     before = scores["mixture_si_snr"][0].tolist()
     assert before == pytest.approx(released["mix"]["si_snr"], abs=3e-3)

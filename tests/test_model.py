@@ -1,4 +1,4 @@
-"""The whole model: any depth out of one pass, every variant trains, rows do not mix."""
+"""The whole model: one pass yields every depth, every variant trains, batch rows do not mix."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which weights Muon takes, what it makes of kernels, and how both rates move."""
+"""Muon: its weights, its treatment of kernels, and the schedules of both learning rates."""
 
 import pytest
 import torch

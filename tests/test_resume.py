@@ -155,7 +155,7 @@ def test_a_damaged_state_is_passed_over_with_a_warning(
 def test_the_state_of_a_training_with_other_epochs_is_refused(
     tiny_training, corpus, tmp_path: Path, steps: int
 ) -> None:
-    """It would count other steps than its settings say."""
+    """The resumed training would count other steps than its settings say."""
     train(tiny_training(epochs=2, steps_per_epoch=steps), corpus, tmp_path)
     with pytest.raises(ValueError, match=rf"state is at step {2 * steps} in epoch 3, where an"):
         train(tiny_training(steps_per_epoch=2 if steps == 5 else 4), corpus, tmp_path)

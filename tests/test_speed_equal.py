@@ -1,4 +1,4 @@
-"""The fast layers against the plain ones: equal in float64, as near to it in float32."""
+"""The fast layers against the plain ones: equal in float64, and as accurate in float32."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Parts in any order of speakers become the signals they were cut from."""
+"""Stitching: parts with speakers in any order become the original signals."""
 
 import pytest
 import torch

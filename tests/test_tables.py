@@ -1,4 +1,4 @@
-"""Codecs and architectures are entries of tables: a made-up one has a name, a cost and a model."""
+"""The tables of codecs and architectures: a new entry has a name, a cost and a model."""
 
 import sys
 from pkgutil import resolve_name

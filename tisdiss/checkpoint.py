@@ -1,8 +1,8 @@
-"""Weights on disk: whole or absent, checked by hash, never executable.
+"""Model files and training states: written whole or not at all, and never executable.
 
-A model file is safetensors; its metadata suffices to rebuild the model: `load_model(path)`. A
-training state is a weights-only torch file beside its SHA-256; if it is damaged, the one before it
-is loaded.
+A model file is in safetensors format; its metadata suffices to rebuild the model with
+`load_model(path)`. A training state is a weights-only torch file beside a file with its SHA-256; if
+it is damaged, the previous state is loaded.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None
 
 
 def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Origin]:
-    """Weights, settings and notes of a model file; ValueError where it is not one."""
+    """Weights, settings and origin of a model file; ValueError for another file."""
     path = Path(path)
     check_weights(path)
     try:
@@ -119,5 +119,5 @@ def _discard(path: Path) -> None:
 
 
 def _states(folder: Path) -> list[Path]:
-    """Newest first."""
+    """The training states in a folder, newest first."""
     return sorted(folder.glob("state-*.pt"), reverse=True)

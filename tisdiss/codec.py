@@ -51,7 +51,7 @@ class ConvDecoder(nn.Module):
 
 
 class JointConvDecoder(nn.Module):
-    """As `ConvDecoder`, but makes all sources from one feature map (TF-Locoformer)."""
+    """Like `ConvDecoder`, but decodes all sources from one feature map (TF-Locoformer)."""
 
     def __init__(self, *, channels: int, n_src: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class JointConvDecoder(nn.Module):
 
 
 class JointDecoder(nn.Module):
-    """A decoder of its own for each source, all out of one feature map."""
+    """One decoder for each source, all from one feature map."""
 
     def __init__(self, decoders: list[nn.Module]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class MaskDecoder(nn.Module):
 
 
 Codec = tuple[nn.Module, nn.Module]
-"""An encoder and the decoder that belongs to it."""
+"""An encoder and its decoder."""
 
 
 def build_codec(config: ModelConfig) -> Codec:
@@ -128,7 +128,7 @@ def tiger_codec(size: CodecSize, *, eps: float) -> Codec:
 
 
 def _for_sources(size: CodecSize, make: Callable[[], nn.Module]) -> nn.Module:
-    """One decoder for all sources or, where they share one feature map, one for each."""
+    """One decoder for all sources, or one for each if they share one feature map."""
     return JointDecoder([make() for _ in range(size.n_src)]) if size.joint else make()
 
 

@@ -1,7 +1,7 @@
 """The table of codec kinds: name, bands, parameters, multiply-adds and builder of each.
 
 To add one, add an entry to `CODEC_KINDS` and the modules that its `builder` makes; names, settings,
-costs and the model read the table. No torch here, because planning counts with it.
+costs and the model read the table. This module does not import torch, because planning uses it.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class CodecSize:
     """The bins of each band; empty where the network sees every bin."""
     expansion: int
     joint: bool
-    """Whether all sources are decoded out of one feature map, each by a decoder of its own."""
+    """Whether all sources are decoded from one feature map, each by its own decoder."""
 
     @property
     def rows(self) -> int:
@@ -51,16 +51,16 @@ class CodecLayers:
     """The layers of an encoder and its decoder."""
 
     builder: str
-    """"module:function"; called with a `CodecSize` and eps it returns both."""
+    """"module:function" that takes a `CodecSize` and eps=, and returns encoder and decoder."""
     encoder_parameters: Count
     decoder_parameters: Count
-    """Parameters of one decoder, which serves every source or, out of one map, one of them."""
+    """Parameters of one decoder. It serves all sources, or one source if `joint`."""
     encoder_macs: Count
-    """Multiply-adds of a frame."""
+    """Multiply-adds per frame."""
     decoder_macs: Count
-    """Multiply-adds of a frame of one source."""
+    """Multiply-adds per frame and source."""
     masks: bool = False
-    """Its decoder multiplies the mixture by masks itself, so that `mask` changes nothing."""
+    """Whether the decoder itself applies masks to the mixture, so that `mask` has no effect."""
 
     def parameters(self, size: CodecSize) -> int:
         """Parameters of the encoder and of all decoders."""
@@ -73,13 +73,13 @@ class CodecKind:
     """A layout of bands and the layers for it."""
 
     suffixes: tuple[str, ...]
-    """Endings of a model's name: the first is written, all are read."""
+    """Suffixes of a model's name: all are read, the first is written."""
     layout: Callable[[Grid], Bands]
     layers: CodecLayers
 
 
 def no_bands(grid: Grid) -> Bands:
-    """The network sees every bin."""
+    """No bands: the network sees every bin."""
     return ()
 
 

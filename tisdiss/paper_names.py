@@ -32,7 +32,7 @@ _STRUCTURE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """What a name states of a model, field by field of `config.ModelConfig`."""
+    """The settings that a name states, with the field names of `config.ModelConfig`."""
 
     architecture: str
     m_sep: int
@@ -43,8 +43,9 @@ class Stated:
     decode_sep: Decode = "auto"
     decode_re: Decode = "auto"
     splitter: SplitterKind | None = None
-    """None without a suffix for it, as is the kind of codec."""
+    """None if the name has no suffix for it."""
     codec_kind: str | None = None
+    """None if the name has no suffix for it."""
 
 
 class Named(Protocol):
@@ -72,7 +73,7 @@ def paper_name(model: Named, codec_kind: str) -> str:
 
 
 def _loss_label(model: Named) -> str:
-    """How many outputs are supervised: before the "+" up to the splitter, after it the rest."""
+    """The numbers of supervised outputs: up to the splitter before the "+", then the rest."""
     decode = resolved(model.decode_sep, model.n_sep)
     ends = count(model.m_sep, model.n_sep, decode) if "sep" in model.losses else 1
     last_only = decode == "last-layers" and model.n_sep > 1
@@ -98,7 +99,7 @@ def _re_label(model: Named) -> str:
 
 
 def read_name(name: str) -> Stated:
-    """The settings that a name states; ValueError with an example, or with the counts that fit."""
+    """The settings that a name states; ValueError has an example or the valid counts."""
     kinds = {suffix: kind for kind, codec in CODEC_KINDS.items() for suffix in codec.suffixes}
     match = re.fullmatch(
         rf"(?:(?P<architecture>{_any_of(ARCHITECTURES)})-)?{_STRUCTURE}(?P<codec>{_any_of(kinds)})",
@@ -130,7 +131,7 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 def _supervised(name: str, label: str, bare: Stated) -> Stated:
-    """With loss terms and decoding of "1", "3", "1+3", "1x2+3", "6x1"."""
+    """The settings `bare` with the loss terms and decoding of a label such as "1+3" or "6x1"."""
     if not bare.m_re:
         if label == "1":
             return bare
@@ -153,7 +154,7 @@ def _supervised(name: str, label: str, bare: Stated) -> Stated:
 
 
 def _read_side(name: str, label: str, blocks: int, passes: int, part: str) -> Decode:
-    """The decoding that a count such as "3", "1x3" or "6x1" means for `blocks` x `passes`."""
+    """The decoding for a count such as "3", "1x3" or "6x1", of `blocks` x `passes`."""
     per_pass, _, times = label.partition("x")
     decoded = int(per_pass) * int(times) if times else int(per_pass)
     if decoded == blocks * passes and (not times or int(times) == passes):

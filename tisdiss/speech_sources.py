@@ -1,7 +1,8 @@
-"""The sources of speech, in one table: what opens one, where it lies, who may pass its sounds on.
+"""The table of speech sources: reader, location and licence of each.
 
-A new source is an entry of `SOURCES` and the function or the layout that the entry names; settings,
-corpora, commands and reports read it here. Nothing heavy is imported, for planning reads it, too.
+To add a source, add an entry to `SOURCES` and the function or layout that it names; settings,
+corpora, commands and reports read the table. This module imports nothing slow, because planning
+reads it, too.
 """
 
 from dataclasses import dataclass
@@ -9,46 +10,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Licence:
-    """Under what sounds were made public, and what is to be said beside them."""
+    """Whether sounds may be passed on, and the notice to show with them."""
 
     may_be_passed_on: bool
     said: str
+    """The notice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechSource:
-    """Where the speech of `data.source` comes from: recordings to mix, or stored mixtures."""
+    """A source of speech (`data.source`): recordings to mix, or stored mixtures."""
 
     licence: Licence
     reader: str = ""
-    """"module:function" for recordings. Called with the folder (if there is a `variable`) and
-    sample_rate=, cache=, on_progress= it returns a `data.Source`."""
+    """"module:function" that reads recordings and returns a `data.Source`. Its arguments are the
+    folder (if there is a `variable`), sample_rate=, cache= and on_progress=."""
     layout: str = ""
     """"module:NAME" of the `data.layouts.Layout` for stored mixtures."""
     variable: str = ""
-    """The environment variable that says where it lies; "" for what is made or fetched."""
+    """Environment variable with the folder; "" for a source that is generated or downloaded."""
     advice: str = ""
-    """"module:NAME" of the text that says how recordings must lie."""
+    """"module:NAME" of the text that describes the folder of recordings."""
     noise: Licence | None = None
-    """Of the noise in stored mixtures."""
+    """The licence of the noise in stored mixtures."""
 
     @property
     def stored(self) -> bool:
-        """Whether mixtures are read; else they are made of recordings."""
+        """Whether the source has stored mixtures instead of recordings to mix."""
         return bool(self.layout)
 
 
-_OWN = "of your own, whose licence is not known here: may not be passed on."
+_OWN = "from your own folder, whose licence is unknown: may not be passed on."
 _WSJ0 = "(LDC licence): may not be passed on."
-_WHAM = Licence(True, "With noise of WHAM! (CC BY-NC 4.0): not for sale.")
+_WHAM = Licence(True, "With noise of WHAM! (CC BY-NC 4.0): not for commercial use.")
 UNKNOWN = Licence(False, "A corpus of unknown source: may not be passed on.")
-"""Of speech whose source nobody wrote down."""
-NOISE_FOLDER = Licence(False, f"With noise of a folder {_OWN}")
-"""Of noise that a user brings."""
+"""The licence of speech whose source was not recorded."""
+NOISE_FOLDER = Licence(False, f"With noise {_OWN}")
+"""The licence of noise from a user's folder."""
 
 SOURCES = {
     "folder": SpeechSource(
-        licence=Licence(False, f"Speech of a folder {_OWN}"),
+        licence=Licence(False, f"Speech {_OWN}"),
         reader="tisdiss.data.speakers:folder",
         variable="SPEECH",
         advice="tisdiss.data.speakers:LAYOUT",
@@ -59,7 +61,7 @@ SOURCES = {
             "Studio prompts of Debian's asterisk-core-sounds (Allison Smith, June Wallack, Carlo "
             "Flora under CC BY-SA 3.0; Maxim Topal, ivrvoice.ru, under CC BY 3.0) and of "
             "asterisk-prompt-it-menardi, made by Marco Menardi and Paola Dal Zot, "
-            "http://www.voip.ammdomus.it (CC BY-SA 3.0). Changed: cut, mixed and separated; to be "
+            "http://www.voip.ammdomus.it (CC BY-SA 3.0). Changed: cut, mixed and separated. May be "
             "passed on under CC BY-SA 3.0.",
         ),
         reader="tisdiss.data.prompts:prompts",
@@ -92,4 +94,4 @@ SOURCES = {
         noise=_WHAM,
     ),
 }
-"""By `data.source`."""
+"""The sources by name (`data.source`)."""

@@ -1,18 +1,18 @@
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
-// --- tables: sort by a click on the heading; the first click puts the best first ---------------
+// --- tables: a click on a heading sorts by its column; the first click sorts numbers downwards --
 function sortable(table) {
-  const headings = [...table.tHead.rows].at(-1).querySelectorAll("th"); // below those of groups
+  const headings = [...table.tHead.rows].at(-1).querySelectorAll("th"); // the last row: no groups
   headings.forEach((heading, at) => {
-    const button = document.createElement("button"); // so that keys and screen readers find it
+    const button = document.createElement("button"); // for the keyboard and screen readers
     button.type = "button";
     button.append(...heading.childNodes);
     heading.append(button);
     const sort = () => {
       const down = heading.getAttribute("aria-sort") !== "descending" && at > 0;
       const body = table.tBodies[0];
-      body.querySelectorAll(".rule").forEach((row) => row.remove()); // sorted, all stand together
+      body.querySelectorAll(".rule").forEach((row) => row.remove()); // sorting mixes the groups
       const rows = [...body.rows].map((row) => [value(row.cells[at]), row]);
       rows.sort((a, b) => compare(a[0], b[0], down));
       rows.forEach(([, row]) => body.append(row));
@@ -28,23 +28,23 @@ function value(cell) {
 }
 function compare(a, b, down) {
   const numbers = [typeof a === "number", typeof b === "number"];
-  if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1; // what is missing stays below
+  if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1; // missing numbers stay at the end
   const order = numbers[0] ? a - b : a.localeCompare(b);
   return down ? -order : order;
 }
 
-// --- cells: where a number comes from, on hover, focus or tap ----------------------------------
+// --- cells: the provenance of a number, on hover, focus or tap ---------------------------------
 const origin = document.getElementById("origin");
 function show(cell) {
   const study = DATA.studies[cell.closest("table").dataset.study];
-  const found = study.cells[cell.dataset.key];
-  if (!found) return;
+  const number = study.cells[cell.dataset.key];
+  if (!number) return;
   origin.replaceChildren(list([
     ["cell", cell.dataset.key],
-    ["mean", found.mean.toFixed(3) + " dB" + interval(found.interval)],
-    ["over", `${found.n_mixtures} mixtures, ${found.n_speakers} speakers, ${found.runs.length} seed${found.runs.length > 1 ? "s" : ""}`],
-    ["data", found.manifest.slice(0, 10)],
-  ]), ...found.runs.flatMap((identity) => [document.createElement("hr"), run(identity, study)]));
+    ["mean", number.mean.toFixed(3) + " dB" + interval(number.interval)],
+    ["over", `${number.n_mixtures} mixtures, ${number.n_speakers} speakers, ${number.runs.length} seed${number.runs.length > 1 ? "s" : ""}`],
+    ["data", number.manifest.slice(0, 10)],
+  ]), ...number.runs.flatMap((identity) => [document.createElement("hr"), run(identity, study)]));
   origin.hidden = false;
   cell.setAttribute("aria-describedby", "origin");
   const box = cell.getBoundingClientRect();
@@ -60,21 +60,21 @@ function run(identity, study) {
   const settings = Object.entries(about.settings).map(([k, v]) => `${k} = ${JSON.stringify(v)}`);
   return list([
     ["run", `${identity.slice(0, 10)}, seed ${about.seed}, ${about.name}`],
-    ["config", settings.join("; ") || "as the other rows"],
+    ["config", settings.join("; ") || "the same in all runs"],
     ["test set", (about.test_manifest || "").slice(0, 10)],
     ["origin", about.origin],
     ["code", (about.code_hash || "").slice(0, 10)],
   ]);
 }
 function list(pairs) {
-  const made = document.createElement("dl");
+  const definitions = document.createElement("dl");
   for (const [name, text] of pairs) {
-    const [term, said] = [document.createElement("dt"), document.createElement("dd")];
+    const [term, value] = [document.createElement("dt"), document.createElement("dd")];
     term.textContent = name;
-    said.textContent = text;
-    made.append(term, said);
+    value.textContent = text;
+    definitions.append(term, value);
   }
-  return made;
+  return definitions;
 }
 document.querySelectorAll("td[data-key]").forEach((cell) => {
   for (const event of ["mouseenter", "focus", "click"]) cell.addEventListener(event, () => show(cell));
@@ -82,7 +82,7 @@ document.querySelectorAll("td[data-key]").forEach((cell) => {
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") origin.hidden = true; });
 
-// --- sounds: one player a study; moving the slider goes on at the same place -------------------
+// --- sounds: one player per study; a move of the slider keeps the position in the sound ---------
 function player(box) {
   const study = DATA.studies[box.dataset.study];
   const [audio, canvas, slider] = ["audio", "canvas", "input"].map((name) => box.querySelector(name));
@@ -95,15 +95,15 @@ function player(box) {
     slider.max = depths.length - 1;
     slider.value = depths.indexOf(depth);
     slider.disabled = !state.signal.startsWith("est") || depths.length < 2;
-    box.querySelector("output").textContent = depth || "–"; // 0: no depth to choose
+    box.querySelector("output").textContent = depth || "–"; // 0: a model without N_re
     slider.setAttribute("aria-valuetext", `${depth} ${depth === 1 ? "pass" : "passes"}`);
     const score = heard.scores[depth].map((dB, at) => `${heard.speakers[at]} ${dB === null ? "undefined" : dB.toFixed(1) + " dB"}`);
     const at = depth ? ` at N_re = ${depth}` : "";
     box.querySelector(".heard").textContent = `${heard.mixture}: ${study.metric}${at}: ${score.join(", ")}`;
     box.querySelectorAll("button[data-mixture]").forEach((button, k) => {
-      const there = study.heard[state.row][k];
-      button.hidden = !there;
-      if (there) button.textContent = there.title;
+      const mixture = study.heard[state.row][k];
+      button.hidden = !mixture;
+      if (mixture) button.textContent = mixture.title;
       button.setAttribute("aria-pressed", k === state.mixture);
     });
     const name = state.signal.startsWith("est") ? `re${depth}_${state.signal}` : state.signal;
@@ -111,7 +111,7 @@ function player(box) {
     const key = heard.sounds[name];
     box.dataset.wanted = key;
     samplesOf(DATA.sounds[key], heard.rate).then((samples) => {
-      if (box.dataset.wanted !== key) return; // another was asked for meanwhile
+      if (box.dataset.wanted !== key) return; // meanwhile another sound was selected
       play(audio, wave(samples, heard.rate));
       spectrogram(samples, canvas);
       axes(box, samples.length / heard.rate, heard.rate / 2);
@@ -139,11 +139,11 @@ function player(box) {
   });
   update();
 }
-function nearest(depths, wanted) {
-  return depths.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
+function nearest(depths, depth) {
+  return depths.reduce((a, b) => (Math.abs(b - depth) < Math.abs(a - depth) ? b : a));
 }
 
-// The axes of a spectrogram: marks beside and below it, at round numbers.
+// The axes of a spectrogram: ticks at round numbers.
 function axes(box, seconds, hertz) {
   marks(box.querySelector(".khz"), hertz / 1000, "kHz", "bottom");
   marks(box.querySelector(".seconds"), seconds, "s", "left");
@@ -159,7 +159,7 @@ function marks(axis, end, unit, side) {
   }));
 }
 
-// A sound is decoded here and played as WAV, for browsers cannot seek in every FLAC file.
+// Sounds are decoded here and played as WAV, because browsers cannot seek in every FLAC file.
 async function samplesOf(base64, rate) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   return (await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer)).getChannelData(0);

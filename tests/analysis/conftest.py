@@ -180,7 +180,7 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Stud
 
 @pytest.fixture(scope="session")
 def keep_frames() -> Callable[[StudyFolder, Path], Path]:
-    """Put what a report is made from into a folder of reports, without tables and figures."""
+    """Write the frames of a report to a folder of reports, without tables and figures."""
 
     def keep(made: StudyFolder, reports: Path) -> Path:
         results = results_of(made.plan["study"], made.plan["profile"], made.runs_dir)

@@ -1,4 +1,4 @@
-"""Where a mean comes from, on scores with known parts; and the figures drawn from it."""
+"""Breakdowns of a mean on scores with known parts, and their figures."""
 
 import numpy as np
 import pandas as pd

@@ -192,7 +192,7 @@ def test_the_headline_counts_each_sentence_of_the_paper_once(folder):
         *("paper", "paper", "ours", "construction", "paper")
     ]
     assert headline(verdicts) == (
-        "1 of 2 sentences of the paper are decided by several trainings (1 PASS, 0 FAIL), "
+        "1 of 2 claims of the paper are decided by several trainings (1 PASS, 0 FAIL), "
         "and 0 by one."
     )
 

@@ -1,4 +1,4 @@
-"""How much each score and each plain number counts in what a claim holds above 0."""
+"""The weights of scores and plain numbers in a claim's comparisons."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The paper's tables: lines, marks, what is ranked against what."""
+"""The paper's tables: lines, marks and ranks."""
 
 import numpy as np
 import pytest
@@ -99,8 +99,8 @@ def test_every_print_is_sound(mini, paper):
         assert check_tex(to_tex(table)) == []
         assert "| deep (5) |" in to_markdown(table)
     assert r"$\times$/$\surd$/$\surd$" in to_tex(mini)
-    assert "A row of -- misses runs." in mini.caption
-    assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in mini.caption
+    assert "A row of -- has no finished run." in mini.caption
+    assert "† torn: seed 0 of 0, 1. Rows with † are not ranked." in mini.caption
     assert "not comparable with the paper's" in mini.caption
 
 

@@ -1,4 +1,4 @@
-"""The depth figure: what it draws, how large, and the same bytes twice."""
+"""The depth figure: its content, its size, and the same bytes on every call."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Letters of all scripts in figures: a font that has them, or one line; PDFs without Type 3."""
+"""Fonts in figures for letters of all scripts, one message without a font, no Type 3 in PDFs."""
 
 import re
 import warnings
@@ -89,7 +89,7 @@ def test_letters_that_no_font_has_are_told_once_and_the_row_is_named(shipped, dr
     said: list[str] = []
     study_files(results, say=said.append)
     (line,) = [line for line in said if "no font" in line]
-    assert line.startswith("fig2e: no font here has 普話通, so figures show ids; install one")
+    assert line.startswith("fig2e: no font has 普話通, so figures show ids; install one")
 
 
 def test_the_looks_of_a_user_have_no_part_in_our_figures(drawing):

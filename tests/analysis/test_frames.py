@@ -1,4 +1,4 @@
-"""Reading a study back: what is there, what is missing, what must not be mixed."""
+"""Frames of a study: finished, missing and damaged runs, and test sets that must not be mixed."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_scores_carry_their_row_seed_and_training_depth(study_folder):
 
 def test_unplanned_study_names_the_command_and_what_there_is(study_folder):
     folder = study_folder().row("a", {1: 5.0})
-    match = r"`tisdiss run fig2a --profile lab` first; plans there are: fig2e\.mini"
+    match = r"`tisdiss run fig2a --profile lab` first; existing plans: fig2e\.mini"
     with pytest.raises(ValueError, match=match):
         load(folder, "fig2a", "lab")
 

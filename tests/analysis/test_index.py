@@ -1,4 +1,4 @@
-"""The list of all studies: what was run, from what, and what was not."""
+"""The index of reports: studies that were run, with their data, and studies that were not."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_index_says_what_was_run_from_what_and_what_was_not(reports):
         in text
     )
     assert "<br><sub>`gain(row('a'), n_re=1..3) > 1`</sub> | ours | +1.00 dB" in text
-    assert "0 of 51 sentences of the paper" in text
+    assert "0 of 51 claims of the paper" in text
     assert "report.html" not in text  # not written yet
 
 

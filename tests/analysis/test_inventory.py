@@ -1,4 +1,4 @@
-"""Whose files are whose: ours are replaced and removed, those of the user never unasked."""
+"""Our files in a folder are replaced and deleted; the user's only if forced."""
 
 import subprocess
 import threading
@@ -76,7 +76,7 @@ def test_equal_bytes_are_nobodys_loss(tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_named(tmp_path):
     (tmp_path / "a").write_text(THEIRS)
-    with pytest.raises(ForeignFileError, match="/a is a file, where a folder is needed"):
+    with pytest.raises(ForeignFileError, match="/a is a file, not a folder"):
         write_own(tmp_path / "a" / "b", {"c": "1"})
 
 

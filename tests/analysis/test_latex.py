@@ -1,4 +1,4 @@
-"""Text made safe for LaTeX, and the check that finds what is not."""
+"""Text escaped for LaTeX, and the check of LaTeX source."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -96,7 +96,7 @@ def test_seeds_widen_the_interval_as_independent_noise_does() -> None:
 @pytest.mark.parametrize(("test", "noise", "df"), [(1, 2, 3), (1, 1, 1), (3, 1, 3), (1, 9, 2)])
 @pytest.mark.parametrize("x", [2, 10, 40])
 def test_the_sum_of_both_parts_is_exact_far_into_its_tail(test, noise, df, x) -> None:
-    """Looks at few seeds have levels of 1e-6: intervals of 95 % need nothing of that."""
+    """The first looks of a sequential test have levels of 1e-6, unlike intervals of 95 %."""
     spread = Spread(np.ones(1), np.array([float(test)]), 299.0).with_noise(float(noise), df)
 
     def density(shift: float) -> float:

@@ -1,4 +1,4 @@
-"""A study as a notebook: readable before, executed and stable after."""
+"""A study as a notebook: its source, and the same file from every execution."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""The proof sheet: what it holds, what in a log matters, and a real compilation where TeX is."""
+"""The proof sheet: its content, relevant log messages, and a compilation if TeX is installed."""
 
 import shutil
 

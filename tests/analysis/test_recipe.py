@@ -1,4 +1,4 @@
-"""How a study was made, in words: what rows share once, what differs with its rows."""
+"""The recipe of a study: shared facts once, other facts with their rows."""
 
 import json
 
@@ -70,13 +70,13 @@ def test_versions_of_the_code_name_the_files_that_differ(folder):
         files = {"train.py": "7", "model.py": model}
         change(folder, row, "environment.json", code_hash=model * 64, code_files=files)
     assert facts(folder)["code"] == (
-        "2 versions: 11111111 (a); 22222222 (b). Between them differ model.py"
+        "2 versions: 11111111 (a); 22222222 (b). They differ in model.py"
     )
 
 
 def test_versions_of_earlier_runs_differ_in_files_that_nobody_wrote_down(folder):
     change(folder, "b", "environment.json", code_hash="2" * 64)
-    assert facts(folder)["code"].endswith("Which files differ was not recorded")
+    assert facts(folder)["code"].endswith("The files that differ were not recorded")
 
 
 def test_rows_that_are_not_reported_count(study_folder):

@@ -163,7 +163,7 @@ def test_number_of_others_leads_to_its_source(study_folder, tmp_path):
     assert told.startswith("fig2e:sota:si_snri = 25.1 dB, reported by others: Table 1\n")
     size = why("fig2e:sota:params", reports=tmp_path / "reports")
     assert size.quoted == "59.4 M, reported by others: Table 1"
-    with pytest.raises(ValueError, match="it is not reported; the nearest is 'si_snri'"):
+    with pytest.raises(ValueError, match="source does not report it; the nearest is 'si_snri'"):
         why("fig2e:sota:sdri", reports=tmp_path / "reports")
 
 
@@ -278,7 +278,7 @@ def test_why_walks_a_cell_back_to_runs_data_and_code(made, folder):
         ({"dirty": None}, "commit c0ffee, not in this history, changes not known"),
         ({"later_commits": "a" * 40}, "not in this history, went on at aaaaaaaaaa"),
         ({"commit_in_history": True, "later_commits": ""}, "            commit c0ffee\n"),
-        ({"code_scope": None}, " (by an earlier rule: not comparable)\n"),
+        ({"code_scope": None}, " (hash of other files: not comparable)\n"),
         ({"config": STEPS_150}, "done, 100 steps (its settings say 150), evaluation"),
         ({"config": STEPS_150, "reason": "early"}, "done, 100 steps, evaluation"),
         ({"config": {"epochs": 3}}, "done, 100 steps, evaluation"),
@@ -316,9 +316,9 @@ def test_why_explains_every_name_in_numbers_tex(made):
         ("fig2e", "is not a cell; one looks like"),
         ("fig2e:a:pesq", "'pesq' is not a score"),
         ("fig9:a:si_snri", "no report of study 'fig9'.*there are: fig2e"),
-        ("fig2e:aa:si_snri", "there is no row 'aa'; the nearest is 'a'"),
-        ("fig2e:claim:deep", "there is no claim 'deep'; the nearest is 'deeper'"),
-        ("fig2e:a:si_snri.re4", "there is no number; the nearest is 'a.si_snri.re"),
+        ("fig2e:aa:si_snri", "no row 'aa'; the nearest is 'a'"),
+        ("fig2e:claim:deep", "no claim 'deep'; the nearest is 'deeper'"),
+        ("fig2e:a:si_snri.re4", "no such number; the nearest is 'a.si_snri.re"),
     ],
 )
 def test_why_refuses_what_is_no_cell(made, cell, message):

@@ -21,7 +21,7 @@ def bounds(most: int) -> list[float]:
 
 
 def test_the_levels_are_those_of_lan_and_demets() -> None:
-    """Five looks, alike in information, as printed for their O'Brien-Fleming spending."""
+    """Five equally spaced looks, against published values of O'Brien-Fleming spending."""
     assert bounds(5) == pytest.approx([3.357, 2.680, 2.290, 2.031], abs=1e-3)
     assert levels(2) == {2: pytest.approx(0.05)}
     assert list(levels(10)) == list(range(2, 11))

@@ -1,4 +1,4 @@
-"""Means by hand, intervals that behave, the same bytes on every call."""
+"""Means against values computed by hand, properties of intervals, equal results on every call."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Tables: golden text, what is bold, what is missing."""
+"""Tables: golden files, ranks and missing numbers."""
 
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def test_row_without_any_run_prints_as_missing(study_folder):
     assert [row.cells[-1].text for row in table.rows] == ["5.00", None]
     assert "none & 3 & 0.310 & {--} \\\\" in to_tex(table)
     assert "| none | 3 | 0.310 | -- |" in to_markdown(table)
-    assert "A row of -- misses runs." in table.caption and "seeds 0, 1," in table.caption
+    assert "A row of -- has no finished run." in table.caption and "seeds 0, 1," in table.caption
     assert "none,none,3,1,si_snri,,,,,,,," in to_csv([curve], frames.plan)
 
 
@@ -142,8 +142,8 @@ def test_row_that_misses_a_run_is_shown_with_a_dagger_and_without_a_rank(study_f
     assert r"torn$^\dagger$ & 3 & 0.310 & 9.00" in to_tex(table)
     assert check_tex(to_tex(table)) == []
     assert "seeds 0, 1 (1 to 2 a row), 40 mixtures" in table.caption
-    assert "† torn: seed 0 of 0, 1. Rows of † are not ranked." in table.caption
-    assert "misses runs" not in table.caption
+    assert "† torn: seed 0 of 0, 1. Rows with † are not ranked." in table.caption
+    assert "has no finished run" not in table.caption
 
 
 def test_reported_rows_follow_with_their_numbers_and_sources(frozen):
@@ -177,7 +177,7 @@ def test_caption_states_profile_corpus_seeds_and_numbers(frozen):
     assert "profile mini, corpus prompts, seed 0, 200 mixtures, 5 speakers" in caption
     assert "Unheard recordings of heard voices." in caption
     assert "95 % interval over speakers" in caption
-    assert "With 5 speakers the interval says little" in caption
+    assert "With only 5 speakers the interval is approximate" in caption
     assert "not comparable with the paper's" in caption
 
 
@@ -208,7 +208,7 @@ def test_small_counts_of_parameters_keep_three_digits(value, text):
 
 
 def test_a_made_up_score_has_a_table(monkeypatch):
-    """It is added in the list of measures alone."""
+    """The new measure is added only to the list of measures."""
     monkeypatch.setitem(names.MEASURES, "peak", names.Measure("Peak", "made_up:peak_ratio"))
     curve, plan = curve_of({("a", 1): 9.4}, metric="peaki"), plan_of({"id": "a", "label": "a"})
     shown = to_markdown(depth_table(curve, plan, metric="peaki"))

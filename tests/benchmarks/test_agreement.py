@@ -1,4 +1,4 @@
-"""The form that speed is measured against costs what the released implementation costs."""
+"""The plain reference costs as much as the released implementation."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The plots of the bench: one style with all figures, and the user's files beside them."""
+"""The plots of the benchmark have the style of all figures; the user's files stay."""
 
 import sys
 from pathlib import Path

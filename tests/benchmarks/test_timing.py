@@ -1,4 +1,4 @@
-"""What the bench counts of its repeats, and that its report says it."""
+"""The repeats that a benchmark counts, and the warm-up that it leaves out."""
 
 import sys
 from collections.abc import Iterable

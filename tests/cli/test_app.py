@@ -148,7 +148,7 @@ for words in sys.stdin.read().splitlines():
 
 
 def test_what_is_refused_is_told_before_anything_slow_is_loaded() -> None:
-    """All in one process: what one of them loads, those after it have, too."""
+    """All run in one process, so that each command reuses the modules of earlier ones."""
     asked = "\n".join(REFUSED)
     done = subprocess.run(
         [sys.executable, "-c", REFUSING], input=asked, capture_output=True, text=True, cwd=ROOT

@@ -1,4 +1,4 @@
-"""Engines have one table: a made-up one is chosen by its name, and executes a study there."""
+"""The table of engines: a new entry is selected by its name and executes a study."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Commands about the folder of runs: how far runs are, a page on a busy port."""
+"""Commands about the folder of runs: progress of runs, and the MLflow page on a busy port."""
 
 import json
 import socket

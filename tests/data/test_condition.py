@@ -104,7 +104,7 @@ def test_loud_result_is_brought_to_a_peak_of_one(voices):
 
 
 def plain_processor() -> str:
-    """All that numpy would use here beyond the least that a processor has."""
+    """The processor features that numpy uses here beyond its baseline."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     return " ".join(name for name in __cpu_dispatch__ if __cpu_features__.get(name))

@@ -1,4 +1,4 @@
-"""What a config opens, and what is said when there is no speech."""
+"""The corpus of a config, and the error without speech."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draws are fixed by their seed for ever, and fair."""
+"""Draws depend only on their seed, and are fair."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Dynamic mixing: every example from its seed alone, of full length, audible."""
+"""Dynamic mixing: examples depend only on their seed, have full length and are audible."""
 
 import pickle
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""LibriSpeech as it is unpacked: official splits when all are there, else a hash."""
+"""LibriSpeech as unpacked: official splits if all parts are present, else splits by hash."""
 
 from pathlib import Path
 

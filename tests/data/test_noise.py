@@ -1,4 +1,4 @@
-"""Kinds of noise: what they sound like, who babbles, which recordings belong to which split."""
+"""Kinds of noise: spectra, speakers of babble, and the split of recordings."""
 
 import numpy as np
 import pytest

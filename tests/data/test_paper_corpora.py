@@ -1,4 +1,4 @@
-"""Stored corpora read where they lie: as sets, and what is refused."""
+"""Stored corpora: their sets, and the errors for wrong ones."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sources of speech have one table: a made-up one is opened, trained on, described and licensed."""
+"""The table of speech sources: a new entry is opened, trained on, described and licensed."""
 
 import sys
 from pkgutil import resolve_name

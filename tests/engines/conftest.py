@@ -152,7 +152,7 @@ def make_runner(tmp_path, shared_cache):
 
 @pytest.fixture
 def digest():
-    """What a run gave, as one hash: weights, optimiser and scores."""
+    """One hash of the results of a run: weights, optimiser and scores."""
     return result_digest
 
 

@@ -100,7 +100,7 @@ class Forked(SimpleNamespace):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    """Results of trainings that nothing happens to, by settings; each is made once."""
+    """Results of undisturbed trainings by settings; each is trained once."""
     return {}
 
 

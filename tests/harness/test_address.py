@@ -1,4 +1,4 @@
-"""Addresses: quoted, with an installed driver, one line without a password where they fail."""
+"""Database addresses: quoting, missing drivers, and error messages without the password."""
 
 import socket
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a terminal shows of runs that go on."""
+"""The terminal display of runs in progress."""
 
 import io
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Garbage collection takes what nothing reads again, and never a result."""
+"""Garbage collection deletes files that nothing reads again, and never a result."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
 
 
 def test_files_of_a_user_stay_wherever_they_lie(runs_dir):
-    """Theirs: a model of another project, and temporary files of other programs."""
+    """Files of others: a model of another project, and temporary files of other programs."""
     other = runs_dir / "llama-base"
     (other / "checkpoints").mkdir(parents=True)
     (other / "config.json").write_text(json.dumps({"identity": "of something else"}))

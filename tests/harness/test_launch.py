@@ -319,7 +319,7 @@ def test_no_job_at_all_is_refused(planned, make_runner):
 
 
 def test_processes_of_one_run_ask_no_name_server(planned, make_runner, tmp_path):
-    """The machine's own name may be known to nobody."""
+    """The machine's own host name may not resolve."""
     line = _workers(make_runner(), 2)(tmp_path / "queue", planned.runs[0], tmp_path / "code")
     assert line[line.index("--local-addr") + 1] == "127.0.0.1"
 

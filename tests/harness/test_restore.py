@@ -1,4 +1,4 @@
-"""Runs out of a report count as finished, and are trained only where their weights are wanted."""
+"""Runs restored from a report count as finished, and are trained only if weights are needed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Runs end done, or as a row with their reason; they resume, and never run twice at once."""
+"""Runs end as done or with a reason; they resume, and no run is executed twice at once."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A search remembers: trials are runs, equal settings one run, killed ones are tried again."""
+"""Searches resume: trials are runs, equal settings share a run, killed trials are repeated."""
 
 import json
 import os

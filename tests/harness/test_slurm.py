@@ -1,4 +1,4 @@
-"""What is decided from what Slurm says; tests/engines asks a real one."""
+"""Decisions from Slurm's answers; tests/engines runs a real Slurm."""
 
 from pathlib import Path
 

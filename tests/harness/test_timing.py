@@ -25,7 +25,7 @@ def planned(write_study, corpora, tmp_path):
 
 @pytest.fixture
 def passes(monkeypatch):
-    """Every pass in order; the clock says that a pass takes as many seconds as its depth."""
+    """All passes in order, with a fake clock: a pass takes as many seconds as its depth."""
     made = []
 
     def pretend(forward, device):

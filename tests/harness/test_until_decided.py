@@ -1,4 +1,4 @@
-"""Rounds of seeds: which come next, when they stop, and that a stopped command goes on."""
+"""Rounds of seeds: the next seeds, the end, and resuming a stopped command."""
 
 import json
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def study(*claims: ClaimPath) -> SeedPath:
 
 
 def rounds(paths, deadline, outcome="done", spend=lambda: None):
-    """What is trained, and why it ended, where looks find these paths one after the other."""
+    """The trained runs and the reason for the end, if the looks find these paths in turn."""
     asked, found = [], iter(paths)
 
     def train(name, seed, rows):

@@ -1,4 +1,4 @@
-"""What MLflow is shown of a run: each value once, the latest evaluation as curve and cells."""
+"""The MLflow view of a run: each value once, the latest evaluation as a curve and as cells."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What works now is seen with its last sign of life; off a terminal the picture is drawn once."""
+"""The watch display: workers with their last sign of life; drawn once if not on a terminal."""
 
 import io
 import os

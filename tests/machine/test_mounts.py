@@ -1,4 +1,4 @@
-"""Calls that file systems lack: the work goes on, and one line says what is not promised."""
+"""File systems that lack calls: work continues, and one line says what is not guaranteed."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Claims as expressions: what they mean, and what is refused before anything runs."""
+"""Claims as expressions: their meaning, and the errors before anything runs."""
 
 import subprocess
 import sys

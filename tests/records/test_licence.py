@@ -1,4 +1,4 @@
-"""Which sounds may be passed on: of every source that a config knows, and with which noise."""
+"""Sounds that may be passed on, for every source and every kind of noise."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scores have one list: a made-up measure is computed, kept, meant and refused like the others."""
+"""The table of measures: a new entry is computed, stored and accepted in claims like the others."""
 
 import sys
 from types import ModuleType

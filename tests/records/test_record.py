@@ -1,4 +1,4 @@
-"""Records: what is read comes back as it was, in its order, with the keys of other versions."""
+"""Records return the data as read, in the same order, with the keys of other versions."""
 
 import json
 

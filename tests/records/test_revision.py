@@ -1,4 +1,4 @@
-"""Which code made a run: what the hash covers, and what is said of commits."""
+"""The code of a run: the files that its hash covers, and the history of its commit."""
 
 import json
 import re

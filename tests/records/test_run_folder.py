@@ -1,4 +1,4 @@
-"""The run folder: one writer, a journal that survives a kill, states that say what is left."""
+"""The run folder: one writer, a journal that survives a kill, states that say what remains."""
 
 import json
 import os

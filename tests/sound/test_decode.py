@@ -1,4 +1,4 @@
-"""What is read of a sound file decides its length; what ends early is refused."""
+"""The decoded samples determine a sound file's length; a truncated file is refused."""
 
 import struct
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_a_flac_of_unknown_length_is_read_to_its_end(recording: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mp3(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """An MP3 of varying bit rate: its first second is loud, so that its length is guessed wrong."""
+    """An MP3 of variable bit rate whose loud first second makes a length estimate wrong."""
     path = tmp_path_factory.mktemp("mp3") / "whole.mp3"
     time = np.arange(12 * 44100) / 44100
     hiss = 0.05 * np.random.default_rng(0).standard_normal(len(time)) * (time < 1)

@@ -1,4 +1,4 @@
-"""A YAML text becomes plain data that knows its places, and says what it refuses."""
+"""YAML text as plain data with its places, and the errors for refused text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Study files: what they mean, and every mistake at once with its place and the way out."""
+"""Study files: their meaning, and all mistakes at once, each with its place and a hint."""
 
 import json
 import subprocess

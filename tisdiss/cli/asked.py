@@ -1,4 +1,4 @@
-"""Which runs a command is about: the studies, their size, and where speech and runs are."""
+"""The options that select runs: studies, profile, and folders of speech and runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options that say which runs are meant, as `plan` and `run` take them."""
+    """The options that select runs, as in `plan` and `run`."""
 
     studies: Studies
     profile: Profile = "mini"
@@ -30,22 +30,22 @@ class Asked:
 
     @property
     def corpora(self) -> Corpora:
-        """What opens the corpora of the runs."""
+        """The opener of the runs' corpora."""
         from tisdiss.harness.corpora import Corpora
 
         return Corpora(cache=self.cache, speech=self.speech)
 
     def plan(self) -> Plan:
-        """The plan of the studies, with a note while their corpora are opened."""
+        """The plan of the studies; shows a message while their corpora are opened."""
         from rich.console import Console
 
         from tisdiss.harness.planner import plan
         from tisdiss.study.load import find_studies
 
-        asked = find_studies(self.studies)
+        studies = find_studies(self.studies)
         with Console(stderr=True).status("opening the corpora (their sounds are decoded once)"):
             return plan(
-                asked,
+                studies,
                 self.profile,
                 runs_dir=self.runs_dir,
                 corpora=self.corpora,
@@ -55,7 +55,7 @@ class Asked:
 
 
 def with_asked(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of `Asked` in the place of its first argument, for typer."""
+    """The command for typer, with the options of `Asked` in place of its first argument."""
     shared = _parameters(Asked)
     own = _parameters(command)[1:]
 
@@ -71,7 +71,7 @@ def with_asked(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameters(called: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Parameters with their annotations as types."""
+    """The parameters of a callable, with resolved annotations."""
     hints = get_type_hints(called, include_extras=True)
     return [
         each.replace(annotation=hints[each.name])

@@ -20,15 +20,15 @@ from tisdiss.limits import MAX_ROOMS, MAX_SAMPLES
 from tisdiss.speech_sources import SOURCES
 
 NoiseKind = Literal["mixed", "speech-shaped", "babble", "folder"]
-"""Which noise is added; "mixed": speech-shaped or babble, "folder": recordings."""
+"""The noise to add: "mixed" is speech-shaped noise or babble, "folder" is recordings."""
 
 
 class DataConfig(Config):
     """The mixtures that a model is trained and tested on."""
 
     source: Annotated[str, OneOf(lambda: SOURCES)] = "folder"
-    """Of stored corpora gains, seconds and noise are their own, and the numbers of mixtures say how
-    many are used at most."""
+    """The origin of the speech. Stored corpora have their own gains, lengths and noise; the numbers
+    of mixtures are then upper limits."""
     sample_rate: Rate = 8000
     gain_db: Annotated[Decibels, Field(ge=0)] = 2.5
     """Each pair is mixed at gains (g, -g) dB with g uniform in ±gain_db, as in WSJ0-mix."""
@@ -44,12 +44,12 @@ class DataConfig(Config):
     val_mixtures: Count = 5000
     test_mixtures: Count = 3000
     seed: Seed = 0
-    """Determines the mixtures, which the training seed does not."""
+    """Seed of the mixtures, independent of the seed of training."""
     condition: Condition | None = later(None)
-    """What is heard beside the clean speech; the references stay clean and anechoic. None: what
-    the corpus is for (noisy and reverberant in WHAMR!, clean elsewhere)."""
+    """Noise and reverberation of the mixtures; the references stay clean and anechoic. None: the
+    corpus's own default (noisy and reverberant for WHAMR!, clean for all others)."""
     noise: NoiseKind = later("mixed")
-    """Recordings of a folder lie where the environment's NOISE says."""
+    """For "folder", the environment variable NOISE has the folder of recordings."""
     snr_db: tuple[Decibels, Decibels] = later((-6.0, 3.0))
     """Range of the loudest clean source's active level above the noise, as in WHAM!."""
     t60_seconds: tuple[T60, T60] = later((0.1, 1.0))
@@ -62,13 +62,13 @@ class DataConfig(Config):
     """Each source of a dynamic mixture is played faster or slower by up to this share, which also
     shifts its pitch and so adds voices. Not part of the paper's recipe."""
     pairs: Literal["any", "different-sexes"] = later("any")
-    """"different-sexes": each dynamic mixture has a woman and a man, who are easier to separate;
+    """"different-sexes": each dynamic mixture has a woman and a man, which is easier to separate;
     speakers of unknown sex are not used. Validation and test mixtures still have any speakers. Not
     part of the paper's recipe."""
 
     @model_validator(mode="after")
     def _drawn_anew(self) -> "DataConfig":
-        """Refuse settings of dynamic mixing where recordings are not drawn one by one."""
+        """Refuse settings that need dynamic mixing of single recordings."""
         stored = SOURCES[self.source].stored
         if self.speed and (stored or not self.dynamic):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Measured cost: parameters, multiply-accumulates by part and depth, time and memory here."""
+"""Measured cost: parameters, multiply-accumulates by part and depth, time and memory."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PARTS = ("encoder", "separator", "splitter", "reconstructor", "decoder")
 
 @dataclass(frozen=True)
 class Profile:
-    """Cost of one model on `seconds` of audio: counted MACs, and times of this machine."""
+    """Cost of one model on `seconds` of audio: counted MACs, and times on this machine."""
 
     name: str
     parameters: int
@@ -61,7 +61,7 @@ def profile(
     built = _build(model).to(device).eval()
     config = built.config
     mixture = torch.randn(1, round(seconds * config.codec.sample_rate), device=device)
-    grown = _peak_growth(built, mixture)
+    peak = _peak_growth(built, mixture)
     has_re = built.reconstructor is not None
     return Profile(
         name=config.name,
@@ -72,7 +72,7 @@ def profile(
         macs_by_part=macs_by_part(built, seconds),
         macs_by_n_re={n: _macs(built, seconds, n) for n in n_re} if has_re else {},
         real_time_factor=_seconds(lambda: built(mixture), device, repeats) / seconds,
-        peak_memory=grown,
+        peak_memory=peak,
     )
 
 
@@ -114,7 +114,7 @@ def _macs(model: TISDiSS, seconds: float, n_re: int | None) -> int:
 
 
 def _count(model: TISDiSS, seconds: float, n_re: int | None) -> FlopCounterMode:
-    """Count on the meta device, which computes nothing: any size takes milliseconds."""
+    """Count on the meta device, which computes nothing, so any size takes milliseconds."""
     samples = round(seconds * model.config.codec.sample_rate)
     shadow = TISDiSS.from_config(model.config).to("meta")
     shadow.stft.inverse = _no_inverse  # type: ignore[method-assign]  # it has no meta form
@@ -143,7 +143,7 @@ def _lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
 
 
 def seconds_of(work: Callable[[], object], device: str) -> float:
-    """Wall seconds of one call, until the device has finished."""
+    """Wall time of one call in seconds, until the device has finished."""
     began = time.perf_counter()
     work()
     if device != "cpu":

@@ -16,7 +16,8 @@ from tisdiss.data.draw import Draw
 from tisdiss.data.noise import Noise
 from tisdiss.data.rooms import Rooms
 
-FORMAT = 2  # version of the sound that these recipes produce
+FORMAT = 2
+"""Version of the mixtures that this code makes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Acoustics:
         return mixture / peak, sources / peak
 
     def manifest(self) -> dict[str, object]:
-        """All that decides what is heard."""
+        """All settings that determine the sound."""
         plain: dict[str, object] = {"format": FORMAT}
         if self.rooms:
             plain["rooms"] = self.rooms.manifest()

@@ -51,7 +51,7 @@ class Corpus:
 
 
 def _settings(config: DataConfig) -> dict:
-    """Settings as plain data, without later ones that have the value of all earlier corpora."""
+    """Settings as plain data, without later settings that have the value of all earlier corpora."""
     fields = type(config).model_fields
     since = {
         name: extra["since"]
@@ -67,9 +67,9 @@ def open_corpus(
 ) -> Corpus:
     """The corpus of a config.
 
-    `speech` is where it lies: a folder of speakers, or a stored corpus. None: the source's own
-    variable of the environment, such as WSJ0_2MIX, else SPEECH. `noise` is a folder of
-    recordings, None: the environment's NOISE.
+    `speech` is a folder of speakers or a stored corpus; None takes the source's own environment
+    variable, such as WSJ0_2MIX, else SPEECH. `noise` is a folder of recordings; None takes the
+    environment variable NOISE.
     """
     if SOURCES[config.source].stored:
         return _open_stored(config, n_src, root_of(config, speech), cache)
@@ -170,11 +170,11 @@ def _note(config: DataConfig) -> str:
 def open_source(
     config: DataConfig, *, speech: Path | None, cache: Path, on_progress: Progress = silent
 ) -> Source:
-    """The recordings that a config names, decoded into the cache where they are not yet there."""
+    """The recordings that a config names; they are decoded into the cache once."""
     entry = SOURCES[config.source]
-    where = (root_of(config, speech),) if entry.variable else ()
+    folder = (root_of(config, speech),) if entry.variable else ()
     source: Source = resolve_name(entry.reader)(
-        *where, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
+        *folder, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
     )
     return source
 

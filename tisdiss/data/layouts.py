@@ -1,8 +1,8 @@
 """Layouts of the paper's corpora on disk: folders, official counts, names of mixtures.
 
-Only facts about the corpora, as their authors' scripts write them. `paper_corpora.py` reads stored
-mixtures by these, `check/doctor.py` checks folders against them, and `build/prepare.py` writes
-them. `tisdiss/speech_sources.py` says which source has which layout.
+A layout has only facts about a corpus as its authors' scripts write it. `paper_corpora.py` reads
+stored mixtures in these layouts, `check/doctor.py` checks folders against them, and
+`build/prepare.py` writes them. `tisdiss/speech_sources.py` maps sources to layouts.
 """
 
 import re
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Roles:
-    """Sub-folders of a part: the mixture, the reference sources, and the sources that it sums."""
+    """Sub-folders of a part: mixture, reference sources, and the summed sources with the noise."""
 
     mixture: str
     sources: tuple[str, ...]
@@ -60,33 +60,35 @@ class Layout:
 
     title: str
     folders: tuple[str, ...]
-    """Places of the parts below the root; {k} is the rate in kHz, {n} n_src."""
+    """Folders of the parts below the root; {k} is the rate in kHz, {n} is n_src."""
     parts: tuple[Part, ...]
     mixtures: dict[str, str]
     """Mixture folder by condition; the first condition is the default."""
     source: str
     heard: dict[str, str] = field(default_factory=dict)
-    """Folder of the sources that the mixture sums, by condition, if it is not `source`."""
+    """Folder of the summed sources by condition, if it is not `source`."""
     voice: str = ""
     """Pattern of an utterance in a mixture's name; its group is the speaker."""
     gains: bool = False
-    """Whether names carry each utterance's gain in dB."""
+    """Whether names have each utterance's gain in dB."""
     levels: dict[str, Level] = field(default_factory=dict)
+    """Levels of the test mixtures by condition."""
     closed: bool = False
-    """Whether validation has training speakers by design."""
+    """Whether the validation speakers are also training speakers, by design."""
     example: str = ""
+    """The expected folder, in words, for error messages."""
     scripts: str = ""
     """The origin of the official lists, if we can build the mixtures."""
 
-    def condition(self, asked: str | None) -> str:
-        """`asked`, or the default condition if None; ValueError if there are no such mixtures."""
+    def condition(self, name: str | None) -> str:
+        """`name`, or the default condition for None; ValueError if there are no such mixtures."""
         default = next(iter(self.mixtures))
-        if asked is not None and asked not in self.mixtures:
+        if name is not None and name not in self.mixtures:
             raise ValueError(
-                f"condition={asked!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
+                f"condition={name!r}: {self.title} has {', '.join(self.mixtures)} mixtures; choose"
                 f" one of them, or leave it out for {default}"
             )
-        return asked or default
+        return name or default
 
     def roles(self, condition: str, n_src: int) -> Roles:
         sources = tuple(self.source.format(i + 1) for i in range(n_src))
@@ -116,7 +118,7 @@ class Layout:
         return [root, *(root / name for name in names)]
 
     def _near(self, root: Path, rate: int, n_src: int) -> str:
-        """A hint if another usual version is there instead."""
+        """A hint if the folder has another usual version of the corpus; else empty."""
         for other, mode in ((16 if rate == 8 else 8, "min"), (rate, "max"), (16, "max")):
             for place in self._places(root, other, n_src, mode)[1:]:
                 if place.is_dir():
@@ -194,7 +196,7 @@ Checks of sums and dynamic mixing also use s1_reverb, s2_reverb and noise.""",
 
 
 def layout_of(source: str) -> Layout:
-    """The layout of a source of stored mixtures; ValueError with those that there are."""
+    """The layout of a source of stored mixtures; ValueError names the existing sources."""
     stored = [name for name, entry in SOURCES.items() if entry.stored]
     if source not in stored:
         raise ValueError(f"no stored corpus {source!r}; there are: {', '.join(stored)}")

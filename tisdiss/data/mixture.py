@@ -1,9 +1,9 @@
-"""Mixtures of different speakers, as recipes that are the same on every machine.
+"""Mixtures of different speakers, made from recipes that are the same on every machine.
 
-A recipe has the utterances, their starts and their gains. `MixtureSet` holds a list of recipes
-(validation, test, and training as in the paper); `dynamic.py` draws a new one for every example.
-Both use `mix`: each source is brought to the same active level over the mixed samples, then gets
-its gain, so the level difference is the drawn one; the mixture is the float32 sum of the sources.
+A recipe has the utterances, their starts and their gains. `MixtureSet` has a list of recipes (for
+validation, test, and training as in the paper); `dynamic.py` draws a new recipe for every example.
+Both use `mix`: each source is scaled to the same active level over the mixed samples, then gets its
+gain; so the drawn gains are the level differences. The mixture is the float32 sum of the sources.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tisdiss.data.draw import Draw
 from tisdiss.data.source import Source, Utterance, canonical_hash
 
 if TYPE_CHECKING:
-    from torch import Tensor  # torch is imported with the first sound; planning needs none
+    from torch import Tensor  # slow to import, and planning does not need it
 
 LEVEL_DBFS = -25.0
 REDRAWS = 100
@@ -165,7 +165,7 @@ def mix(
 
 
 def add(sources: np.ndarray) -> np.ndarray:
-    """The sum in the order of the sources, so that rounding is the same everywhere."""
+    """The sum in the order of the sources, so that rounding is the same on all machines."""
     total = sources[0].copy()
     for source in sources[1:]:
         total += source
@@ -179,7 +179,7 @@ def gains(draw: Draw, n_src: int, gain_db: float) -> tuple[float, ...]:
 
 
 def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list[Utterance]]:
-    """Utterances by speaker, in the order of their names; ValueError for fewer than `n_src`."""
+    """Utterances by speaker, in the order of names; ValueError for fewer than `n_src` speakers."""
     by_speaker: dict[str, list[Utterance]] = {}
     for utterance in sorted(utterances, key=lambda u: u.id):
         by_speaker.setdefault(utterance.speaker, []).append(utterance)
@@ -192,7 +192,7 @@ def voices(utterances: Sequence[Utterance], n_src: int, where: str) -> list[list
 
 
 MAX_SILENT = 2000
-"""Consecutive mixtures with a silent source after which no further ones are tried."""
+"""Number of consecutive mixtures with a silent source after which the search stops."""
 
 
 def fixed_set(
@@ -207,10 +207,11 @@ def fixed_set(
     seed: int,
     acoustics: Acoustics | None = None,
 ) -> MixtureSet:
-    """`n_mixtures` different tuples of speakers' utterances, cut to the shortest (`min` mode).
+    """A set of different mixtures, each as long as its shortest utterance (`min` mode).
 
-    All start at 0, unless `max_seconds` caps the length: then the start is drawn. Utterances
-    shorter than `min_seconds` and mixtures with a silent source are left out.
+    Utterances start at 0, unless `max_seconds` limits the length: then the starts are drawn.
+    Utterances shorter than `min_seconds` and mixtures with a silent source are left out. Raises
+    ValueError if there are too few different mixtures.
     """
     rate = source.sample_rate
     long_enough = [u for u in source.split(split) if u.samples >= min_seconds * rate]
@@ -258,7 +259,7 @@ def _audible(source: Source, chosen: Sequence[Utterance], recipe: Mixture) -> bo
 def _tuples(
     draw: Draw, groups: list[list[Utterance]], n_src: int, n_mixtures: int, where: str
 ) -> Iterator[list[Utterance]]:
-    """Different tuples: drawn if more than twice as many exist, else all of them, shuffled."""
+    """Different tuples of utterances: random ones if more than twice as many exist, else all."""
     possible = _count([len(group) for group in groups], n_src)
     if possible < n_mixtures:
         raise ValueError(
@@ -283,7 +284,7 @@ def _count(sizes: Sequence[int], n_src: int) -> int:
 def _random_tuples(
     draw: Draw, groups: list[list[Utterance]], n_src: int
 ) -> Iterator[list[Utterance]]:
-    """Speakers uniformly, then an utterance of each; ends after 10,000 repeats in a row."""
+    """Draw speakers uniformly, then an utterance of each; ends after 10,000 repeats in a row."""
     seen: set[frozenset[str]] = set()
     repeats = 0
     while repeats < 10_000:

@@ -1,7 +1,7 @@
-"""The engines, in one table: where the runs of a plan are executed, and what starts them there.
+"""The table of engines: the places where the runs of a plan are executed.
 
-A new engine is an entry of `ENGINES` and the function that it names; all that an engine ever starts
-is a worker (`worker.py`) or a `Runner`. Nothing heavy is imported before a plan is launched.
+To add an engine, add an entry to `ENGINES` and the function that it names. An engine starts workers
+(`worker.py`) or a `Runner`. Slow imports wait until a plan is launched.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """How many runs and processes are started, the same for every engine."""
+    """The numbers of runs and processes to start, for every engine."""
 
     jobs: int = 1
-    """Runs at a time; a cluster's own settings say it there."""
+    """Runs at a time; on a cluster, its settings replace this."""
     processes: int = 1
-    """Processes that train each run together."""
+    """Processes that train one run together."""
     track: bool = True
-    """Show finished runs in MLflow."""
+    """Whether finished runs go to MLflow."""
     settings: Path | None = None
-    """YAML file of the engine's own settings."""
+    """YAML file with the engine's own settings."""
 
 
 Launch = Callable[["Plan", "Runner", Start], "dict[str, Outcome]"]
-"""Brings every run of a plan up to date; how each ended, by identity."""
+"""A function that executes every unfinished run of a plan; returns the outcomes by identity."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Engine:
     about: str
     launch: Launch
     here: bool = False
-    """Whether it is this machine: its devices are looked for before a corpus is opened, and seeds
-    may be added in rounds."""
+    """Whether runs are executed on this machine. Then its devices are checked before a corpus is
+    opened, and `--until-decided` can add seeds."""
 
 
 def _local(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
@@ -69,4 +69,4 @@ ENGINES = {
     "local": Engine("processes of this machine", _local, here=True),
     "slurm": Engine("jobs of a Slurm cluster", _slurm),
 }
-"""By the name that `tisdiss run --engine` takes."""
+"""The engines by name (`tisdiss run --engine`)."""

@@ -1,8 +1,8 @@
-"""Finished runs out of a report: their settings and scores as if they had been run here.
+"""Restores finished runs from a report: writes their settings and scores to run folders.
 
-A report holds every score of its runs. Runs of the same identity that a plan asks for are not
-trained again: more seeds are added to them, and claims are decided on all. A report holds no
-weights; a run whose weights are needed, to fine-tune or for another evaluation, is trained then.
+A report has every score of its runs, so a plan does not train runs of the same identities again;
+further seeds are added to them. A report has no weights: a run whose weights are needed, for a
+fine-tune or another evaluation, is then trained.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
 
 
 def runs_of(report: Path) -> dict[str, ReportRun]:
-    """The scored runs of a report by identity; a ValueError where there is none to be read."""
+    """The scored runs of a report by identity; ValueError if the report cannot be read."""
     path, way_out = report / PROVENANCE, f"run `tisdiss again {report.name}`"
     content = read_object(path, way_out=way_out)
     runs = checked(content, ReportFile, where=str(path), way_out=way_out).runs
@@ -36,29 +36,29 @@ def runs_of(report: Path) -> dict[str, ReportRun]:
 
 
 def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
-    """Write the folders of planned runs that a report has scores of; returns those runs.
+    """Write the folders of planned runs that a report has scores of; returns these runs.
 
-    A run that was begun here is left as it is. Raises ValueError where the report cannot be read.
+    A run that has begun here is left unchanged. ValueError if the report cannot be read.
     """
     scored, scores = runs_of(report), read_scores(report / SCORES, _ADDED)
-    made = []
+    restored = []
     for planned, evaluation in _absent(plan, runs_dir):
         run = scored.get(planned.identity)
         if run is not None and run.evaluation == evaluation.identity:
             _write(planned, evaluation, run, _own(scores, run), runs_dir)
-            made.append(planned)
-    return made
+            restored.append(planned)
+    return restored
 
 
 def _absent(plan: Plan, runs_dir: Path) -> Iterator[tuple[PlannedRun, PlannedEvaluation]]:
-    """Runs that were never begun here, with each of their evaluations."""
+    """Runs that have never begun here, with each of their evaluations."""
     for planned in plan.runs:
         if RunFolder.of(runs_dir, planned.identity).config() is None:
             yield from ((planned, evaluation) for evaluation in planned.evaluations)
 
 
 def _own(scores: pd.DataFrame, run: ReportRun) -> pd.DataFrame:
-    """The scores of a run, once where several rows show it."""
+    """The scores of a run, from one of the rows that show it."""
     own = scores[(scores["identity"] == run.identity) & (scores["row"] == run.row)]
     return own.drop(columns=list(_ADDED))
 
@@ -70,7 +70,7 @@ def _write(
     scores: pd.DataFrame,
     runs_dir: Path,
 ) -> None:
-    """The result comes last: a kill before it leaves a run that is not finished."""
+    """Write the folder of a run; the result comes last, so after a kill the run is not finished."""
     folder = RunFolder.of(runs_dir, planned.identity)
     place = folder.evaluation(evaluation.identity)
     place.mkdir(parents=True, exist_ok=True)
@@ -83,12 +83,14 @@ def _write(
     write_atomic(place / "evaluation.json", json_text(about.plain()))
     folder.write("environment.json", _environment(run))
     folder.write("config.json", planned.asked())
-    kept = {name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")}
-    folder.write("result.json", RunResult.model_validate(kept))
+    fields = {
+        name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")
+    }
+    folder.write("result.json", RunResult.model_validate(fields))
 
 
 def _environment(run: ReportRun) -> Environment:
-    """As far as the report says with which code the run was made."""
+    """The environment of a run, as far as the report has it: its code."""
     return Environment(
         git=Revision(commit=run.commit, dirty=run.dirty),
         code_hash=run.code_hash,

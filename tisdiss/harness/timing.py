@@ -1,8 +1,8 @@
 """Times a study's models on this machine at every depth.
 
-Weights do not affect a model's speed, so nothing has to be trained first. All rows are timed in one
-process, round by round, so that a slower phase of the machine affects all of them and their factors
-can be compared. A file only has rows that were timed together. Peak memory is measured in a new
+Weights do not affect a model's speed, so models need no training first. All rows are timed in one
+process, round by round, so that a slower phase of the machine affects all of them equally and their
+factors can be compared. All rows in a file were timed together. Peak memory is measured in a new
 process for each model, because an allocator keeps freed memory.
 """
 
@@ -151,7 +151,7 @@ def _timed(
 
 
 def _at_inference(model: ModelConfig) -> ModelConfig:
-    """The model with uniform training settings, so that models of equal speed are equal."""
+    """The model with default training settings, so that models of equal speed compare equal."""
     same = {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
     return model.model_copy(update=same | ({"n_re": 1} if model.m_re else {}))
 

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and reads them; errors tell what to do about damage."""
+"""Writes files whole or not at all, and reads them; errors say what to do about damaged files."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from typing import Any
 from tisdiss.machine.mounts import flush, flush_folder, replace
 
 JsonObject = dict[str, object]
-"""A JSON object or a mapping of YAML: what nobody has checked yet, or what is only handed on."""
+"""A JSON object or a YAML mapping, before its check or without one."""
 
 
 class DamagedError(ValueError):
-    """A file does not hold what we wrote."""
+    """A file does not have the content that we wrote."""
 
 
 def brief(error: Exception, most: int = 200) -> str:
@@ -23,7 +23,10 @@ def brief(error: Exception, most: int = 200) -> str:
 
 
 def read_json(path: Path, *, way_out: str) -> Any:
-    """The content of a JSON file; raises DamagedError with the way out, or FileNotFoundError."""
+    """The content of a JSON file; raises DamagedError or FileNotFoundError.
+
+    `way_out` ends the message of a DamagedError: what the user can do.
+    """
     content = read_whole(path, way_out=way_out)
     if not content.strip(b"\0 \t\r\n"):
         raise DamagedError(f"{path}: is empty; {way_out}")
@@ -46,7 +49,7 @@ def read_whole(path: Path, *, way_out: str) -> bytes:
 
 
 def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> JsonObject:
-    """A JSON object with at least the keys that it `needs`; DamagedError tells the way out."""
+    """A JSON object with at least the keys in `needs`; DamagedError for anything else."""
     value = read_json(path, way_out=way_out)
     if not isinstance(value, dict):
         raise DamagedError(f"{path}: holds a {type(value).__name__}, not an object; {way_out}")
@@ -57,11 +60,10 @@ def read_object(path: Path, *, way_out: str, needs: tuple[str, ...] = ()) -> Jso
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file so that the old or the new one is there, whole, after a kill at any moment.
+    """Write a file atomically: after a kill at any moment, the whole old or new file is there.
 
-    The bytes go to a temporary file in the same folder, are flushed to the device, and take the
-    final name in one step. The umask sets the permissions, as for any new file. Text is written as
-    UTF-8.
+    The bytes go to a temporary file in the same folder, which is flushed to the device and then
+    renamed. The umask sets the permissions, as for any new file. Text is written as UTF-8.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 The *train identity* covers everything that determines the weights: the resolved training config,
 the training and validation mixtures, and the parent of a fine-tune. The *evaluation identity*
-covers a train identity, the rule that picks the checkpoint, the evaluation config and the scored
+covers a train identity, the rule that selects the checkpoint, the evaluation config and the scored
 mixtures. So a new depth or a larger test set never requires training.
 
 The hash is over resolved settings, not over differences from defaults. A field with
@@ -24,10 +24,10 @@ from tisdiss.records.files import JsonObject
 
 SCHEMA = 1
 CHECKPOINT_RULE = "final"
-"""Which weights are evaluated: `model.safetensors`, the mean of the best checkpoints."""
+"""The rule that selects the checkpoint: `model.safetensors`, the mean of the best checkpoints."""
 
 SHORT = 10
-"""Hex digits shown to people and used as folder names; files hold all 64."""
+"""Number of hex digits in messages and folder names; files have all 64."""
 
 _EVALUATION_ONLY = frozenset({"data.test_mixtures"})
 """Settings of a training config that only determine what is scored."""
@@ -44,7 +44,7 @@ class HasManifest(Protocol):
 
 
 class CorpusLike(Protocol):
-    """The parts of a `tisdiss.data.Corpus` that an identity needs."""
+    """The attributes of a `tisdiss.data.Corpus` that an identity needs."""
 
     @property
     def train(self) -> HasManifest: ...
@@ -73,12 +73,12 @@ def evaluation_identity(trained: str, config: EvalConfig, test_manifest: str) ->
 
 
 def training_manifest(corpus: CorpusLike) -> str:
-    """The hash of the mixtures that a training sees; the test set is not among them."""
+    """The hash of the training and validation mixtures, without the test mixtures."""
     return sha256_of({"train": corpus.train.manifest_hash, "val": corpus.val.manifest_hash})
 
 
 def canonical(config: BaseModel, prefix: str = "") -> JsonObject:
-    """The settings that count, as plain data."""
+    """The settings that an identity covers, as plain data."""
     plain = config.model_dump(mode="json")
     result: JsonObject = {}
     for name, info in type(config).model_fields.items():
@@ -102,5 +102,5 @@ def sha256_of(data: Any) -> str:
 
 
 def short(identity: str) -> str:
-    """The first digits of an identity, as people see it."""
+    """The first digits of an identity, for messages and folder names."""
     return identity[:SHORT]

@@ -1,15 +1,17 @@
-"""Licences of speech and noise: whether sounds may be passed on, and under which notice."""
+"""Licences of speech and noise: whether sounds may be passed on, and with which notice."""
 
 from tisdiss.speech_sources import NOISE_FOLDER, SOURCES, UNKNOWN, Licence
 
 
 def licences(source: str | None, condition: str | None, noise: str | None) -> list[Licence]:
-    """Of all that is heard in the mixtures of a corpus; other noise is made of its own speech."""
-    known = SOURCES.get(source or "")
-    found = [known.licence if known else UNKNOWN]
-    if condition in ("noisy", "noisy-reverberant"):
-        if known and known.stored:
-            found += [known.noise] if known.noise else []
-        elif noise == "folder":
-            found.append(NOISE_FOLDER)
-    return found
+    """The licences of the speech and noise in a corpus's mixtures.
+
+    Noise that is not recorded is made from the corpus's own speech and has no licence of its own.
+    """
+    entry = SOURCES.get(source or "")
+    speech = entry.licence if entry else UNKNOWN
+    if condition not in ("noisy", "noisy-reverberant"):
+        return [speech]
+    if entry and entry.stored:
+        return [speech, entry.noise] if entry.noise else [speech]
+    return [speech, NOISE_FOLDER] if noise == "folder" else [speech]

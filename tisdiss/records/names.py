@@ -1,4 +1,4 @@
-"""Every name of a metric, a tag, a column or an event; no other module spells one.
+"""The names of metrics, tags, columns and events; no other module spells one.
 
 Scores are in dB, and higher is better.
 """
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of how close estimates are to their sources, in dB; higher is better."""
+    """A measure of the similarity of estimates and sources, in dB; higher is better."""
 
     label: str
     function: str
-    """"module:function", called with estimates and sources, (..., samples) each."""
+    """"module:function" of estimates and sources, (..., samples) each."""
 
 
 SI_SNR, SDR = "si_snr", "sdr"
@@ -25,12 +25,12 @@ MEASURES = {
     SI_SNR: Measure("SI-SNR", "tisdiss.metrics:si_snr"),
     SDR: Measure("SDR", "tisdiss.metrics:sdr"),
 }
-"""The only list of measures. Each has three columns: its value, such as si_snr; its gain over the
+"""The measures. Each has three columns: its value, such as si_snr; its improvement over the
 mixture, such as si_snri; and the mixture's value, such as mixture_si_snr."""
 
 
 def gain(measure: str) -> str:
-    """The name of a measure's gain over the unprocessed mixture."""
+    """The name of a measure's improvement over the unprocessed mixture."""
     return f"{measure}i"
 
 
@@ -45,7 +45,7 @@ def gains() -> tuple[str, ...]:
 
 
 def scores() -> tuple[str, ...]:
-    """The names of all scores that a claim, a table or a figure may use; gains come first."""
+    """The names of all scores that claims, tables and figures may use; improvements come first."""
     return (*gains(), *MEASURES)
 
 
@@ -76,11 +76,11 @@ SI_SNRI = gain(SI_SNR)
 """The default score."""
 SDRI = gain(SDR)
 REPORTED = (SI_SNRI, SDRI)
-"""What every report shows; the one that the study asks for leads."""
+"""The scores of every report; the one that the study names comes first."""
 MIXTURE_SI_SNR = of_mixture(SI_SNR)
-"""How hard a mixture is: less is harder."""
+"""The input level of an utterance; lower is harder."""
 MACS = "macs"
-"""Multiply-adds of a pass, in claims and searches."""
+"""Multiply-adds per second of audio, in claims and searches."""
 PARAMS = "params"
 RTF = "rtf"
 """Processing time over audio time."""
@@ -101,7 +101,7 @@ SECONDS_LEFT = "speed/seconds_left"
 
 # --- metrics of evaluation ----------------------------------------------------------------------
 SCORED_SI_SNRI = f"eval/{SI_SNRI}"
-"""Mean at the deepest N_re of the last mixture; for progress displays only."""
+"""Mean SI-SNRi of the last mixture at the largest N_re; for progress displays only."""
 SCORED_MIXTURES = "eval/mixtures"
 """Number of mixtures to score."""
 
@@ -109,7 +109,7 @@ SCORED_MIXTURES = "eval/mixtures"
 def depth_metric(column: str, evaluation: str | None = None) -> str:
     """The name of a curve over N_re, whose step is N_re instead of a training step.
 
-    `evaluation` is the short identity of one that is not the run's latest.
+    `evaluation` is the short identity of an evaluation that is not the run's latest.
     """
     return f"depth.{evaluation}/{column}" if evaluation else f"depth/{column}"
 
@@ -142,9 +142,9 @@ EVENT_SCORED = "eval"
 
 # --- files of a report ---------------------------------------------------------------------------
 PROVENANCE = "provenance.json"
-"""The plan, the runs, and where every number comes from."""
+"""The plan, the runs, and the origin of every number."""
 SCORES = "scores.parquet"
-"""Every score of all runs; also of one evaluation, in its folder."""
+"""Every score of all runs; in the folder of an evaluation, its scores."""
 
 # --- MLflow -------------------------------------------------------------------------------------
 EXPERIMENT = "tisdiss"

@@ -1,7 +1,7 @@
 """The base class of records on disk, and the types of their fields.
 
-A record class states the required keys and the types of the known keys. Keys of other versions are
-kept, and `plain` returns what was read, in its order.
+A record class declares the required keys and the types of the known keys. Keys of other versions
+are kept, and `plain` returns the data as read, in the same order.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 Number = Annotated[float, WrapValidator(_unchanged)]
-"""A number of JSON; 3 stays 3 rather than 3.0."""
+"""A JSON number; 3 stays 3 and does not become 3.0."""
 
 Measured = Annotated[
     float,
     BeforeValidator(lambda value: nan if value is None else value),
     PlainSerializer(lambda value: None if isnan(value) else value, return_type=float | None),
 ]
-"""A number that is NaN where there is none, and null in JSON."""
+"""A number, or NaN for none, which is null in JSON."""
 
 Score = Annotated[str, OneOf(names.scores)]
 """The name of a score."""
@@ -74,9 +74,9 @@ class Record(BaseModel):
         return {key: values[key] for key in (*self._order, *values) if key in values}
 
     def plain(self) -> JsonObject:
-        """What was read, as plain data: no defaults, and every key that has no name here."""
+        """The data as read: without defaults, and with unknown keys."""
         return self.model_dump(exclude_unset=True)
 
     def updated(self, **values: Any) -> Self:
-        """The same record with other values."""
+        """The record with some values replaced."""
         return type(self).model_validate(self.plain() | values)

@@ -13,8 +13,8 @@ from tisdiss.records.run_record import SettingsPart
 
 Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
 Kind = Literal["paper", "ours", "construction", "measured"]
-"""Whose sentence a claim is; "construction": decided by what the models are, before training;
-"measured": by the time or memory that they take on one machine."""
+"""The kind of a claim: about scores and from the paper, or ours; "construction": about sizes and
+counted costs, known before training; "measured": about time or memory on one machine."""
 
 
 class RunLine(Record):
@@ -49,20 +49,21 @@ class ReportRun(RunLine):
     """A planned run in a report."""
 
     planned_steps: int | None = None
-    """Updates of a training that runs all its epochs."""
+    """Number of updates of a training that runs all its epochs."""
     commit_in_history: bool | None = None
+    """Whether the commit is in the local Git history; None if unknown."""
 
 
 def _as_now(status: object) -> object:
-    return "UNDECIDED" if status == "NOT SIGNIFICANT" else status  # the word of earlier versions
+    return "UNDECIDED" if status == "NOT SIGNIFICANT" else status  # the term of earlier versions
 
 
 class Verdict(Record):
-    """A claim and what the runs say about it.
+    """A claim and its status.
 
-    `difference`, `low` and `high` are of the comparison that decided: how far it is above 0, in
-    `unit`. They are NaN where nothing could be computed. `reason` says why there is no decision,
-    and with what reserve one is to be read.
+    `difference`, `low` and `high` are the value and interval of the deciding comparison, in `unit`;
+    they are NaN if they could not be computed. `reason` says why there is no decision, or has the
+    caveats of one.
     """
 
     study: str
@@ -81,18 +82,18 @@ class Verdict(Record):
     says: str = ""
     """The claim as a sentence; verdicts of earlier reports have none."""
     most_seeds: Count = 0
-    """Of the row that has most, where `n_seeds` is of the one that has fewest."""
+    """The largest number of seeds of a row; `n_seeds` is the smallest."""
     p: Measured = nan
-    """Two-sided, of the comparison that decided; NaN for what needs no score."""
+    """The two-sided p value of the deciding comparison; NaN if it needs no score."""
     p_holm: Measured = nan
     """The same, corrected for all claims of the study (Holm, 1979)."""
     kind: Kind = "paper"
     same_as: str = ""
-    """The claim, study/id, that says the same and counts for both."""
+    """Another claim (study/id) that says the same and is counted for both."""
 
 
 class ReportCell(Record):
-    """A number of a report."""
+    """A score of a report."""
 
     mean: Number | None
     interval: Annotated[list[Number | None], Field(min_length=2, max_length=2)]

@@ -1,4 +1,4 @@
-"""Mistakes between the keys of a study file: names that do not exist, keys that exclude others.
+"""Checks across the keys of a study file: names that do not exist, keys that exclude each other.
 
 The checks work on raw data, so that other mistakes do not hide these.
 """
@@ -26,11 +26,11 @@ _ALONE = {
     "weights": ("model", "set", "init_from", "published"),
     "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
 }
-"""Keys that have no effect in a row with this key, which copies, only evaluates or only quotes."""
+"""Keys without effect in a row that has the first key: one that copies, evaluates or quotes."""
 
 
 def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
-    """Every mistake that is not about one key alone; `stem` is the file's name."""
+    """Every mistake that involves several keys; `stem` is the file's name."""
     rows = _numbered(data.get("rows"))
     problems = [
         *_check_name(data.get("study"), stem),
@@ -55,15 +55,15 @@ def _check_name(name: object, stem: str) -> Iterator[Problem]:
 
 
 def _check_ids(items: list[tuple[int, JsonObject]], key: str) -> Iterator[Problem]:
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
     for i, words in items:
         name = words.get("id")
-        if isinstance(name, str) and name in seen:
-            first = f"{key.removesuffix('s')} {seen[name] + 1}"
+        if isinstance(name, str) and name in places:
+            first = f"{key.removesuffix('s')} {places[name] + 1}"
             rule = f"{first} has this id already; ids are unique in a study"
             yield Problem((key, i, "id"), name, rule)
         elif isinstance(name, str):
-            seen[name] = i
+            places[name] = i
 
 
 def _check_row(row: JsonObject, at: Place) -> Iterator[Problem]:
@@ -98,7 +98,7 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
 
 
 def _ancestors(row: JsonObject, rows: dict[str, JsonObject]) -> list[str]:
-    """Ids of the rows that must come before, nearest first; at most one more than are allowed."""
+    """Ids of the rows that a row starts from, nearest first; stops after `MAX_ANCESTORS` + 1."""
     ids: list[str] = []
     parent = row.get("init_from")
     while isinstance(parent, str) and parent in rows and len(ids) <= MAX_ANCESTORS:

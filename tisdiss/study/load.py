@@ -97,7 +97,7 @@ class _Loader:
         problems += _elsewhere(_word_problems(data) + check_study(data, stem=path.stem), problems)
         used, use_problems = self._used(data, path.parent)
         problems += _elsewhere(use_problems, problems)
-        problems += _check_sound_rows(data, problems, used)
+        problems += _check_valid_rows(data, problems, used)
         if problems:
             raise DocumentError(document.lines(problems))
         study = _with_used(validated(Study, data), used)
@@ -159,26 +159,26 @@ def _word_problems(data: JsonObject) -> list[Problem]:
 
 
 def _elsewhere(problems: list[Problem], known: list[Problem]) -> list[Problem]:
-    """The problems at other places than the known ones, of which they may be consequences."""
+    """The problems at other places than the known ones; at the same place one may cause another."""
     places = {problem.place for problem in known}
     return [p for p in problems if p.place not in places]
 
 
-def _check_sound_rows(
+def _check_valid_rows(
     data: JsonObject, problems: list[Problem], used: dict[str, Study]
 ) -> list[Problem]:
-    """Resolve rows and claims that have no mistake of their own, at every profile."""
-    mistaken = {problem.place[:2] for problem in problems}
+    """Check rows and claims without other mistakes by resolving them at every profile."""
+    mistakes = {problem.place[:2] for problem in problems}
     rows, profiles = _dicts(data.get("rows")), a_dict(data.get("profiles"))
     evaluate = a_dict(data.get("evaluate"))
-    places = [i for i in range(len(rows)) if ("rows", i) not in mistaken]
+    places = [i for i in range(len(rows)) if ("rows", i) not in mistakes]
     ids = {str(rows[i]["id"]) for i in places}
     places = [i for i in places if _stands_alone(rows[i], ids)]
     claims, ids = _dicts(data.get("claims")), {str(rows[i]["id"]) for i in places}
     claim_places = [
         k
         for k in range(len(claims))
-        if ("claims", k) not in mistaken and _is_about(str(claims[k]["expr"]), ids)
+        if ("claims", k) not in mistakes and _is_about(str(claims[k]["expr"]), ids)
     ]
     part = {
         "study": "part",
@@ -186,17 +186,17 @@ def _check_sound_rows(
         "claim": "part",
         "base": data.get("base"),
         "corpus": data.get("corpus", DEFAULT_CORPUS),
-        "evaluate": {k: v for k, v in evaluate.items() if ("evaluate", k) not in mistaken},
+        "evaluate": {k: v for k, v in evaluate.items() if ("evaluate", k) not in mistakes},
         "rows": [rows[i] for i in places],
         "claims": [claims[k] for k in claim_places],
         "show": {"figure": "depth_curve"},
-        "profiles": {k: words for k, words in profiles.items() if ("profiles", k) not in mistaken},
+        "profiles": {k: words for k, words in profiles.items() if ("profiles", k) not in mistakes},
     }
     try:
-        sound = _with_used(validated(Study, part), used)
+        study = _with_used(validated(Study, part), used)
     except ValidationError:
         return []
-    return check_rows(sound, places) + check_claims(sound, claim_places)
+    return check_rows(study, places) + check_claims(study, claim_places)
 
 
 def _dicts(value: object) -> list[JsonObject]:

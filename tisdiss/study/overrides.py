@@ -20,7 +20,7 @@ NOT_SET_BY_HAND = {
     "parent": "use `init_from:` of the row",
     "seed": "use `seeds:` of the study",
 }
-"""Fields of TrainConfig that follow from other keys of a study."""
+"""Fields of TrainConfig that other keys of a study determine."""
 
 
 @cache
@@ -75,7 +75,7 @@ def value_problems(
 
 
 def _groups(model: type[BaseModel]) -> set[str]:
-    """Dotted paths of the groups of settings, "" for the whole config."""
+    """The dotted paths of groups of settings; "" is the whole config."""
     parents = (path.split(".")[:-1] for path in _leaves(model, ""))
     return {".".join(parts[:n]) for parts in parents for n in range(len(parts) + 1)}
 
@@ -93,7 +93,7 @@ def override(config: ConfigT, changes: Mapping[str, object]) -> ConfigT:
 
 
 def validated(model: type[ConfigT], data: Mapping[str, object]) -> ConfigT:
-    """A config from plain data, strictly: '3' and true are not numbers."""
+    """A config from plain data; '3' and true are not accepted as numbers."""
     return model.model_validate_json(json.dumps(data), strict=True)
 
 
@@ -116,7 +116,7 @@ def _override_problem(details: Any, changes: Mapping[str, object], at: Place) ->
 
 
 def _cause(path: str, changes: Mapping[str, object]) -> str | None:
-    """The override that set the value at a path, or the last one inside the group at it."""
+    """The override that set the value at a path, or the last one inside the group at that path."""
     for key in changes:
         if path == key or path.startswith(f"{key}."):
             return key

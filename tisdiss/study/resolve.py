@@ -27,13 +27,13 @@ def resolve_training(
 ) -> TrainConfig:
     """The training of a row. `parent` is the model whose weights start it, None from scratch.
 
-    `profile` is the study's view of one, `study.at(name)`. For a row that uses another study's,
-    `study` and `row` are those of `study.origin(row)`.
+    `profile` is `study.at(name)`, with the study's adjustments. For a row that uses another study's
+    row, `study` and `row` are those of `study.origin(row)`.
     """
     role = profile.role(row.corpus or study.corpus)
     settings = {**profile.set, **role.set}
-    # The row's values replace the profile's before the name applies, because the structure that the
-    # name states may not allow the profile's.
+    # The row's values replace the profile's first, because the structure that the name states may
+    # not allow the profile's values.
     settings |= {path: row.set[path] for path in settings if path in row.set}
     config = _config_of(settings, row.model or study.base, seed)
     if parent is not None:
@@ -67,7 +67,7 @@ def check_rate(model: ModelConfig, data: DataConfig) -> None:
 
 
 def _check_size(model: ModelConfig) -> None:
-    """Refuse a model that is too large although each setting is within its range."""
+    """Refuse a model that is too large, although each setting is in its range."""
     count = parameters(model)
     if count > MAX_PARAMETERS:
         raise ValueError(
@@ -77,7 +77,7 @@ def _check_size(model: ModelConfig) -> None:
 
 
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
-    """The training that makes `weights:<name>` at a profile; None if they are a shipped file."""
+    """The training of `weights:<name>` at a profile; None for a shipped file."""
     meaning = profile.meaning(name)
     return _config_of(_default(profile), meaning.train, seed) if meaning.train else None
 
@@ -87,19 +87,19 @@ def resolve_evaluation(
 ) -> EvalConfig:
     """The depths and mixtures of a study at a profile, `study.at(name)`.
 
-    A model without early split is scored at its trained depth only: it has no N_re. `n_sep` is
-    what a row says; that of training is not written down.
+    A model without early split has no N_re and is scored at its trained depth only. `n_sep` is the
+    row's; it is left out if it is that of training.
     """
-    asked = override(AskedEvaluation(), profile.evaluate).model_dump()
+    evaluation = override(AskedEvaluation(), profile.evaluate).model_dump()
     if model is not None and not model.m_re:
-        asked["n_re"] = ()
+        evaluation["n_re"] = ()
     if model is not None and n_sep is not None:
-        asked["n_sep"] = n_sep if n_sep != model.n_sep else None
-    return EvalConfig(**asked)
+        evaluation["n_sep"] = n_sep if n_sep != model.n_sep else None
+    return EvalConfig(**evaluation)
 
 
 def resolve_data(profile: Profile, corpus: str) -> DataConfig:
-    """The data of a corpus at a profile, for weights that were trained elsewhere."""
+    """The data of a corpus at a profile, for shipped weights."""
     return override(TrainConfig(), {**profile.set, **profile.role(corpus).set}).data
 
 
@@ -174,7 +174,7 @@ def _model_of(
 def _check_shown_depths(
     study: Study, row: Row, profile: Profile, model: ModelConfig | None
 ) -> None:
-    """Refuse a row whose table shows depths that are not scored."""
+    """Refuse a row with depths in `at` that are not scored."""
     shown = study.shown(row).at or ()
     if shown and model is not None and not model.m_re:
         raise ValueError(f"at={list(shown)}: {model.name} has no reconstructor to repeat; drop it")
@@ -213,7 +213,7 @@ def _unquoted(row: Row, cell: Cell) -> Iterator[str]:
 
 
 def _scores(study: Study, row: Row, n_re: tuple[int, ...], profile_name: str) -> bool:
-    """Whether a profile scores a row at all these depths, or without any at its trained one."""
+    """Whether a profile scores a row at all depths of `n_re`, or at its trained depth if empty."""
     owner, origin = study.origin(row)
     try:
         parent = _parent_model(study, row, profile_name)

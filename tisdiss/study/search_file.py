@@ -39,7 +39,7 @@ WEIGHT = "loss.weights."
 """Prefix of the λ of a loss term."""
 Number = int | float
 Params = JsonObject
-"""What a trial proposes, by the names of the space."""
+"""The values of a trial, by the names of the space."""
 
 
 class Span(FilePart):
@@ -63,7 +63,7 @@ class Span(FilePart):
         return self
 
     def ends(self) -> tuple[Any, ...]:
-        """The choices, or low and high: if these are allowed, all values are."""
+        """The choices, or low and high; if these are valid, all values between are."""
         return self.choices or tuple(end for end in (self.low, self.high) if end is not None)
 
     def has(self, value: object) -> bool:
@@ -89,14 +89,14 @@ class Search(FilePart):
     profiles: dict[str, Adjustments] = Field(default={}, description="as in a study")
 
     def settings(self, params: Params) -> Settings:
-        """The dotted settings that a trial's values mean; a λ of 1 is what nothing given means."""
+        """The dotted settings of a trial; a λ of 1 is left out, because 1 is the default."""
         weights: dict[str, float] = {}
         settings = dict(self.set)
         for name, value in params.items():
             if options := self.space[name].options:
                 settings |= options[str(value)]
             elif name.startswith(WEIGHT):
-                assert isinstance(value, int | float)  # which the file was checked for
+                assert isinstance(value, int | float)  # checked when the file was read
                 weights[name.removeprefix(WEIGHT)] = float(value)
             else:
                 settings[name] = value
@@ -104,7 +104,7 @@ class Search(FilePart):
         return settings | ({"loss.weights": weights} if weights else {})
 
     def study(self, trials: dict[int, Params]) -> Study:
-        """The trials as rows of a study, so that they are planned, run and shown like any other."""
+        """The trials as rows of a study, which is planned and run like any other."""
         rows = [Row(id=f"t{number}", set=self.settings(trial)) for number, trial in trials.items()]
         depths = [self.n_re] if self.n_re else list(range(1, self._deepest() + 1))
         return Study(

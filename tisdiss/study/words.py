@@ -98,7 +98,7 @@ class Row(FilePart):
     init_from: str | None = Field(
         default=None,
         description="fine-tune from this row of the study, or from `weights:<name>`; the model "
-        "is then the parent's, with what `model` and `set` change",
+        "is then the parent's, with the changes of `model` and `set`",
     )
     weights: str | None = Field(default=None, description="only evaluate these shipped weights")
     n_sep: Passes | None = Field(
@@ -116,23 +116,23 @@ class Row(FilePart):
 
     @model_serializer(mode="wrap")
     def _with_its_n_sep(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
-        """Without `n_sep` there is no such key, so that the hash of a study stays what it was."""
-        whole: JsonObject = dump(self)
-        return {key: value for key, value in whole.items() if key != "n_sep" or value}
+        """Leave out an unset `n_sep`, so that hashes of older studies do not change."""
+        fields: JsonObject = dump(self)
+        return {key: value for key, value in fields.items() if key != "n_sep" or value}
 
     @property
     def parent(self) -> str | None:
-        """The row id or `weights:<name>` that must exist first."""
+        """The row id or `weights:<name>` that the row starts from; None from scratch."""
         return f"weights:{self.weights}" if self.weights else self.init_from
 
     def shown_like(self, used: Row) -> Row:
-        """This row, with what it lacks of `_LOOKS` taken from the row it uses."""
+        """This row, with missing keys of `_LOOKS` taken from the row that it uses."""
         looks = {key: getattr(self, key) or getattr(used, key) for key in _LOOKS}
         return self.model_copy(update=looks)
 
 
 _LOOKS = ("label", "paper", "source", "at", "marks", "n_sep")
-"""What a row that uses another takes from it where it says nothing."""
+"""Keys that a row takes from the row that it uses, unless it has them itself."""
 
 
 class Claim(FilePart):
@@ -142,7 +142,7 @@ class Claim(FilePart):
     expr: str = Field(min_length=1, description="such as row('a').si_snri > row('b').si_snri")
     source: str = Field(min_length=1, description="where the paper says so")
     says: str | None = Field(
-        default=None, min_length=1, description="the claim as a sentence; else one is made of expr"
+        default=None, min_length=1, description="the claim as a sentence; by default made from expr"
     )
     same_as: str | None = Field(
         default=None,
@@ -201,7 +201,7 @@ class Study(FilePart):
         raise ValueError(f"study '{self.study}' has no row '{row_id}'; {nearest(row_id, ids)}")
 
     def origin(self, row: Row) -> tuple[Study, Row]:
-        """The study and row that define a row: its own, or those that `use:` leads to."""
+        """The study and row that define a row: its own, or those that `use:` refers to."""
         if row.use is None:
             return self, row
         study, _, row_id = row.use.partition("/")
@@ -215,12 +215,12 @@ class Study(FilePart):
         return row.shown_like(self._used[study].shown(self._used[study].row(row_id)))
 
     def label(self, row: Row) -> str:
-        """The label of a row before it is planned."""
+        """The label of a row."""
         study, origin = self.origin(row)
         return self.shown(row).label or origin.model or study.base
 
     def corpus_of(self, row: Row) -> str:
-        """The corpus of a row, by its name in the study."""
+        """The role of a row's corpus."""
         study, row = self.origin(row)
         return row.corpus or study.corpus
 

@@ -62,7 +62,7 @@ def test_page_without_run_folders_has_all_but_the_sounds(reports, tmp_path, data
     page = html_report(reports, tmp_path / "none", tmp_path / "report.html")
     assert data_of(page)["sounds"] == {}
     assert 'data-key="a.si_snri.re3"' in page.read_text()
-    assert "run folders that kept them are not" in page.read_text()
+    assert "no run folder has them" in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The sounds of a page: which are heard, and under which licence."""
+"""The sounds of a page, and their licences."""
 
 import json
 import re
@@ -31,8 +31,8 @@ def test_speech_of_ones_own_is_passed_on_only_when_asked(
     keep_frames(folder, tmp_path)
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "report.html")
     assert data_of(page)["sounds"] == {} and "data:audio/flac;base64,f" not in page.read_text()
-    said = "Speech of a folder of your own, whose licence is not known here: may not be passed on."
-    assert f"No sounds here. {said} For a page of your own" in page.read_text()
+    said = "Speech from your own folder, whose licence is unknown: may not be passed on."
+    assert f"No sounds here. {said} The option --own-speech" in page.read_text()
     page = html_report(tmp_path, folder.runs_dir, tmp_path / "own.html", own_speech=True)
     assert len(data_of(page)["sounds"]) == 7 and said in page.read_text()
 
@@ -65,7 +65,7 @@ def test_noise_of_ones_own_is_not_passed_on_with_free_speech(study_folder):
     folder = study_folder().row("a", {1: 3.0})
     folder.plan["corpus"] |= {"data_condition": "noisy", "data_noise": "folder"}
     assert said_beside(folder.save()).endswith(
-        "With noise of a folder of your own, whose licence is not known here: may not be passed on."
+        "With noise from your own folder, whose licence is unknown: may not be passed on."
     )
 
 

@@ -1,4 +1,4 @@
-"""Building: parallel, resumable, whole files only, and what is said when it cannot go on."""
+"""Building a corpus: in parallel, resumable, whole files only, with errors that say what to do."""
 
 import errno
 import hashlib

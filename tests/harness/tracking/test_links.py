@@ -1,4 +1,4 @@
-"""Links to a study's charts and table, and what runs are called there."""
+"""Links to a study's charts and table in MLflow, and the names of runs there."""
 
 import json
 from urllib.parse import unquote

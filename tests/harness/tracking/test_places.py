@@ -1,4 +1,4 @@
-"""Where the database and its artifacts lie, and what is said of places out of reach."""
+"""Locations of the MLflow database and its artifacts, and errors for unreachable ones."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs in MLflow: replayed as often as one likes, never doubled."""
+"""Runs in MLflow: replaying them any number of times creates no duplicates."""
 
 import json
 import shutil
