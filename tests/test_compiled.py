@@ -9,10 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tisdiss.config import BlockConfig, CodecConfig, ModelConfig
 from tisdiss.kernels import compiled, heads
 from tisdiss.kernels.gate import side_by_side
+from tisdiss.kernels.modes import set_bf16, set_recompute
 from tisdiss.kernels.products import convolution
 from tisdiss.kernels.residual import added, forked_norm
+from tisdiss.layers import build_path
+from tisdiss.model import TISDiSS
 
 KINDS = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 """How far a result may lie from the formula's in float64, relative to the largest number."""
@@ -162,6 +166,51 @@ def test_gradient_of_a_bias_is_a_sum_over_positions(kind: torch.dtype, threads: 
     (found,) = torch.autograd.grad(out, bias, grad)
     expected = grad.double().sum((0, 2, 3))
     assert (found - expected).abs().max() <= KINDS[kind] * expected.abs().max()
+
+
+def model_gradients(**modes: bool) -> list[Tensor]:
+    """Of a small model, in float32, with the given modes on or off."""
+    sizes = {"channels": 16, "attention_dim": 16, "n_heads": 2, "ffn_hidden": (12, 20)}
+    torch.manual_seed(0)
+    config = ModelConfig(block=BlockConfig(**sizes), codec=CodecConfig(n_fft=32, hop=16))
+    model = TISDiSS.from_config(config)
+    for name, on in modes.items():
+        {"recompute": set_recompute, "bf16": set_bf16}[name](model, on)
+    energy = model.all_depths(torch.randn(2, 500)).square().sum()
+    return list(torch.autograd.grad(energy, list(model.parameters())))
+
+
+def distance(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """Norm of the difference over that of the second."""
+    flat, other = (torch.cat([each.flatten() for each in grads]) for grads in (ours, theirs))
+    return ((flat - other).norm() / other.norm()).item()
+
+
+def test_a_model_has_the_gradients_of_torchs_own_operations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = model_gradients()
+    monkeypatch.setattr(compiled, "library", lambda: None)
+    assert 0 < distance(found, model_gradients()) < 1e-3
+
+
+@pytest.mark.parametrize("length", [2, 17, 32])
+def test_a_path_in_bfloat16_has_the_gradients_of_float32_but_for_rounding(length: int) -> None:
+    torch.manual_seed(0)
+    block = BlockConfig(channels=16, attention_dim=16, n_heads=2, ffn_hidden=(12, 20))
+    path = build_path(block)
+    x, weight = (torch.randn(24, length, 16) for _ in range(2))
+    grads = {}
+    for on in (False, True):
+        set_bf16(path, on)
+        grads[on] = list(torch.autograd.grad((path(x) * weight).sum(), list(path.parameters())))
+    assert 0 < distance(grads[True], grads[False]) < 0.02
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_recomputing_gives_the_same_gradients(bf16: bool) -> None:
+    kept, again = (model_gradients(bf16=bf16, recompute=on) for on in (False, True))
+    assert all(map(torch.equal, kept, again))
 
 
 def test_routines_serve_where_a_gradient_is_asked_for() -> None:

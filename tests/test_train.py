@@ -225,6 +225,18 @@ def test_precision_is_a_setting_of_the_whole_process() -> None:
         assert torch.backends.cudnn.allow_tf32 is (precision != "float32")
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_auto_rounds_products_where_that_pays(
+    tiny_training, monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    monkeypatch.setattr(loop, "bf16_pays", lambda device: pays)
+    rounds = {
+        precision: loop.start(tiny_training(precision=precision), None, "cpu").model.splitter.bf16
+        for precision in ("float32", "tf32", "bf16", "auto")
+    }
+    assert rounds == {"float32": False, "tf32": False, "bf16": True, "auto": pays}
+
+
 def test_training_in_bfloat16_follows_that_in_float32(tiny_training) -> None:
     torch.manual_seed(0)
     sources = torch.randn(2, 2, 800).cumsum(-1)
