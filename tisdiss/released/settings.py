@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tisdiss.band_layouts import tiger_bands
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
-from tisdiss.released import gridnet
+from tisdiss.released import fla, gridnet
 from tisdiss.released.slots import read_settings
 
 # Defaults of the released classes. They misspell their default norm and refuse it themselves; this
@@ -80,23 +81,36 @@ _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 def model_config(meta: Mapping[str, Any]) -> ModelConfig:
     """Our settings for released ones; ValueError names a setting without an equivalent."""
-    kind = meta.get("kind") or meta.get("separator") or "tisdiss"
-    kinds = (*_DEFAULTS, *gridnet.VERSIONS)
+    meta = _unnested(meta)
+    named = meta.get("kind") or meta.get("separator") or meta.get("model") or "tisdiss"
+    kind = gridnet.GOLDEN_NAMES.get(named, named)
+    kinds = (*_DEFAULTS, *gridnet.VERSIONS, fla.KIND)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
-    conf = meta.get("separator_conf") or meta.get("conf") or {}
+    conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
-    settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
     normalises = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
     if not normalises:
         raise ValueError("normalize_variance=False: our models always normalise; set it to True")
     grid = {"n_fft": 128, "hop_length": 64, **meta.get("encoder_conf", {}), **meta}
-    codec = _codec(settings, grid["n_fft"], grid["hop_length"], meta.get("sample_rate"))
+    codec_of = partial(
+        _codec, n_fft=grid["n_fft"], hop=grid["hop_length"], sample_rate=meta.get("sample_rate")
+    )
+    if kind == fla.KIND:
+        return fla.model_config(conf, codec_of({}))
+    settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
+    codec = codec_of(settings)
     structure = _tisdiss(settings) if kind == "tisdiss" else _tflocoformer(settings)
     return ModelConfig.model_validate(
         {"n_src": settings["num_spk"], "block": _block(settings), "codec": codec, **structure}
     )
+
+
+def _unnested(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Some golden files have the settings in `config`, as nested as elsewhere."""
+    config = meta.get("config") or {}
+    return {**meta, **config} if "separator_conf" in config else meta
 
 
 def _block(settings: Mapping[str, Any]) -> BlockConfig:
