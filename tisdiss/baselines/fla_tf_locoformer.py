@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tisdiss.codec import build_codec
-from tisdiss.config import BlockConfig, CodecConfig, FocusedConfig, Layer, ModelConfig
+from tisdiss.config import BlockConfig, FocusedConfig, Layer, ModelConfig
 from tisdiss.kernels.modes import in_float32
 from tisdiss.layers import (
     Attention,
@@ -135,7 +135,9 @@ class UnplacedAttention(Attention):
     """Softmax attention without rotary positions."""
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).transpose(1, 3).unbind(2)
+        query, key, value = (
+            self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).transpose(1, 3).unbind(2)
+        )
         heads = F.scaled_dot_product_attention(query, key, value)
         return self.out(heads.transpose(1, 2).flatten(-2))
 
@@ -207,6 +209,5 @@ def fla_tf_locoformer(size: str, **changes: object) -> ModelConfig:
     sizes = {"m": 6, "l": 9}
     if size not in sizes:
         raise ValueError(f"FLA-TFLocoformer size {size!r}: choose from {', '.join(sizes)}")
-    base = ModelConfig.from_name(f"fla-tf-locoformer-sep{sizes[size]}x1-l1").model_dump()
-    block, codec = BlockConfig().model_dump(), CodecConfig().model_dump()
-    return ModelConfig.model_validate(base | {"block": block, "codec": codec} | changes)
+    base = ModelConfig.from_name(f"fla-tf-locoformer-sep{sizes[size]}x1-l1")
+    return ModelConfig.model_validate(base.model_dump() | changes)

@@ -375,7 +375,9 @@ class ModelConfig(Config):
         update = {key: value for key, value in vars(stated).items() if value is not None}
         entry = ARCHITECTURES[stated.architecture]
         update["sep_residual"] = entry.splits and (self.sep_residual or not self.has_splitter)
-        update |= {group: ModelConfig.model_fields[group].default for group in groups_unused_by(entry)}
+        update |= {
+            group: ModelConfig.model_fields[group].default for group in groups_unused_by(entry)
+        }
         if kind := update.pop("codec_kind", None):
             update["codec"] = self.codec.model_dump() | {"kind": kind}
         return ModelConfig.model_validate(self.model_dump() | update)

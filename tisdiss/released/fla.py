@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 from tisdiss.baselines.fla_tf_locoformer import Layers, LinearPart, UnplacedAttention
-from tisdiss.config import BlockConfig, CodecConfig, FocusedConfig, Layer, ModelConfig
+from tisdiss.config import BlockConfig, CodecConfig, Layer, ModelConfig
 from tisdiss.layers import Attention, LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.released.path_slots import feed_forward_slots, norm_slots, rotary_slot
@@ -42,10 +42,11 @@ _LINEAR_DEFAULTS = {
     "norm_type": "layernorm",
 }
 _ATTENTIONS = {"LocoformerMHSA": "softmax", "LocoformerLinearAttnMHSA": "linear"}
-_USUAL: dict[tuple[Layer, ...], str] = {
-    FocusedConfig().block_layers(tf_order): tf_order for tf_order in ("ft", "tf")
+_USUAL: dict[tuple[Layer, ...], Literal["ft", "tf"]] = {
+    ("f-softmax", "t-linear"): "ft",
+    ("t-linear", "f-softmax"): "tf",
 }
-"""Layers of a block that need no list of them."""
+"""Layers of a block that need no list of them, and their `tf_order`."""
 
 
 def model_config(conf: Mapping[str, Any], codec: CodecConfig) -> ModelConfig:
