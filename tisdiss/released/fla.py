@@ -1,16 +1,15 @@
 """FLA-TFLocoformer's released settings and key names, for `tisdiss.released.tisdiss`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import cycle
-from typing import Any, Literal
+from typing import Any
 
 from tisdiss.baselines.fla_tf_locoformer import Layers, LinearPart, UnplacedAttention
-from tisdiss.config import BlockConfig, CodecConfig, Layer, ModelConfig
 from tisdiss.layers import Attention, LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.released.path_slots import feed_forward_slots, norm_slots, rotary_slot
-from tisdiss.released.slots import Slots, module_slots, nearest, read_settings, slot_of
+from tisdiss.released.slots import Slots, module_slots, read_settings, slot_of
 
 KIND = "fla_tflocoformer"
 ARCHITECTURE = "fla-tf-locoformer"
@@ -42,86 +41,71 @@ _LINEAR_DEFAULTS = {
     "norm_type": "layernorm",
 }
 _ATTENTIONS = {"LocoformerMHSA": "softmax", "LocoformerLinearAttnMHSA": "linear"}
-_USUAL: dict[tuple[Layer, ...], Literal["ft", "tf"]] = {
+_USUAL: dict[tuple[str, ...], str] = {
     ("f-softmax", "t-linear"): "ft",
     ("t-linear", "f-softmax"): "tf",
 }
-"""Layers of a block that need no list of them, and their `tf_order`."""
+"""Layers of a block that need no list of them, and their order of axes."""
 
 
-def model_config(conf: Mapping[str, Any], codec: CodecConfig) -> ModelConfig:
-    """Our settings for released ones; layers that repeat become the blocks."""
+def settings_of(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """Released settings, with the order of axes as TF-Locoformer's released class has it."""
     settings = read_settings(KIND, conf, _DEFAULTS, {"dropout": 0.0})
+    return settings | {"tf_order": _USUAL.get(_block_layers(settings), "ft")}
+
+
+def structure(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What ours has besides block and codec; layers that repeat become the blocks."""
+    layers = _block_layers(settings)
+    is_linear = any("linear" in layer for layer in layers)
+    linear = _linear(settings["attn_addition_conf"]) if is_linear else {}
+    listed = () if layers in _USUAL else layers
+    return {
+        "architecture": ARCHITECTURE,
+        "m_sep": settings["n_layers"] // len(layers),
+        "n_sep": 1,
+        "m_re": 0,
+        "n_re": 0,
+        "losses": ("last",),
+        "sep_residual": False,
+        "focused": linear | {"rotary": settings["use_rope"], "layers": listed},
+    }
+
+
+def _block_layers(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The shortest beginning of the layers that gives all of them when it is repeated."""
     layers = _layers(settings)
-    block = layers[: _period(layers)]
-    focused = _focused(settings["attn_addition_conf"], has_linear=any("linear" in x for x in block))
-    return ModelConfig.model_validate(
-        {
-            "architecture": ARCHITECTURE,
-            "n_src": settings["num_spk"],
-            "m_sep": len(layers) // len(block),
-            "n_sep": 1,
-            "m_re": 0,
-            "n_re": 0,
-            "losses": ("last",),
-            "sep_residual": False,
-            "block": BlockConfig(
-                channels=settings["emb_dim"],
-                attention_dim=settings["attention_dim"],
-                n_heads=settings["n_heads"],
-                norm=settings["norm_type"],
-                norm_groups=settings["num_groups"],
-                ffn_hidden=tuple(settings["ffn_hidden_dim"]),
-                ffn_kernel=settings["conv1d_kernel"],
-                ffn_stride=settings["conv1d_shift"],
-                tf_order=_USUAL.get(block, "ft"),
-                eps=settings["eps"],
-            ),
-            "focused": focused
-            | {"rotary": settings["use_rope"], "layers": () if block in _USUAL else block},
-            "codec": codec,
-        }
-    )
+    lengths = (n for n in range(1, len(layers) + 1) if len(layers) % n == 0)
+    return next(layers[:n] for n in lengths if layers[:n] * (len(layers) // n) == layers)
 
 
-def _layers(settings: Mapping[str, Any]) -> tuple[Layer, ...]:
+def _layers(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Attentions go by the number of a layer, whatever its axis is."""
     axes, attentions = settings["layers_type"], settings["attn_types"]
-    if len(axes) != settings["n_layers"] or not set(axes) <= {"f", "t"}:
+    if not axes or len(axes) != settings["n_layers"] or not set(axes) <= {"f", "t"}:
         raise ValueError(
             f"layers_type={list(axes)}: give f or t for each of n_layers={settings['n_layers']}"
         )
     if not attentions or not set(attentions) <= _ATTENTIONS.keys():
         raise ValueError(f"attn_types={list(attentions)}: choose of {', '.join(_ATTENTIONS)}")
     kinds = cycle(_ATTENTIONS[name] for name in attentions)
-    return tuple(f"{axis}-{kind}" for axis, kind in zip(axes, kinds, strict=False))  # type: ignore[misc]
+    return tuple(f"{axis}-{kind}" for axis, kind in zip(axes, kinds, strict=False))
 
 
-def _period(layers: Sequence[Layer]) -> int:
-    """Length of the shortest beginning that gives all layers when it is repeated."""
-    lengths = (n for n in range(1, len(layers) + 1) if len(layers) % n == 0)
-    return next(n for n in lengths if tuple(layers[:n]) * (len(layers) // n) == tuple(layers))
-
-
-def _focused(conf: Mapping[str, Any], *, has_linear: bool) -> dict[str, Any]:
-    """The released class ignores unknown settings of the linear attention; we refuse them."""
-    if unknown := [name for name in conf if name != "ega_addition_conf"]:
-        name = nearest(unknown[0], ["ega_addition_conf"])
-        raise ValueError(f"settings that the released {KIND} does not have: {name}")
-    given = conf.get("ega_addition_conf", {})
-    settings = read_settings(KIND, given, _LINEAR_DEFAULTS, {})
-    kind, norm = settings["linear_attn_type"], settings["norm_type"]
-    if kind != "FocusedLinearAttention" and (has_linear or kind is not None):
-        raise ValueError(f"linear_attn_type={kind!r}: only 'FocusedLinearAttention' is supported")
+def _linear(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of linear attention; we refuse unknown ones, which the released class ignores."""
+    outer = read_settings(KIND, conf, {"ega_addition_conf": {}}, {})
+    only = {"linear_attn_type": "FocusedLinearAttention"}
+    settings = read_settings(KIND, outer["ega_addition_conf"], _LINEAR_DEFAULTS, only)
+    norm = settings["norm_type"]
     groups = re.fullmatch(r"RMSGroupNorm_(\d{1,5})", norm)
     if norm != "layernorm" and not groups:
         raise ValueError(f"norm_type={norm!r}: give layernorm, or RMSGroupNorm_4 for four groups")
     norms = {"norm": "rmsgroupnorm", "norm_groups": int(groups[1])} if groups else {}
-    return {
+    return norms | {
         "gated": settings["gated"],
         "power": settings["focusing_factor"],
         "kernel": settings["kernel_size"],
-        **norms,
     }
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from tisdiss.band_layouts import tiger_bands
@@ -84,24 +83,23 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig:
     meta = _unnested(meta)
     named = meta.get("kind") or meta.get("separator") or meta.get("model") or "tisdiss"
     kind = gridnet.GOLDEN_NAMES.get(named, named)
-    kinds = (*_DEFAULTS, *gridnet.VERSIONS, fla.KIND)
+    structures = {"tflocoformer": _tflocoformer, "tisdiss": _tisdiss, fla.KIND: fla.structure}
+    kinds = (*structures, *gridnet.VERSIONS)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
     conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
+    if kind == fla.KIND:
+        settings = fla.settings_of(conf)
+    else:
+        settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
     normalises = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
     if not normalises:
         raise ValueError("normalize_variance=False: our models always normalise; set it to True")
     grid = {"n_fft": 128, "hop_length": 64, **meta.get("encoder_conf", {}), **meta}
-    codec_of = partial(
-        _codec, n_fft=grid["n_fft"], hop=grid["hop_length"], sample_rate=meta.get("sample_rate")
-    )
-    if kind == fla.KIND:
-        return fla.model_config(conf, codec_of({}))
-    settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
-    codec = codec_of(settings)
-    structure = _tisdiss(settings) if kind == "tisdiss" else _tflocoformer(settings)
+    codec = _codec(settings, grid["n_fft"], grid["hop_length"], meta.get("sample_rate"))
+    structure = structures[kind](settings)
     return ModelConfig.model_validate(
         {"n_src": settings["num_spk"], "block": _block(settings), "codec": codec, **structure}
     )
@@ -114,12 +112,13 @@ def _unnested(meta: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _block(settings: Mapping[str, Any]) -> BlockConfig:
-    kinds, hidden = settings["ffn_type"], settings["ffn_hidden_dim"]
-    kinds = [kinds] if isinstance(kinds, str) else kinds
+    hidden = settings["ffn_hidden_dim"]
     hidden = [hidden] if isinstance(hidden, int) else hidden
+    kinds = settings.get("ffn_type", len(hidden) * ["swiglu_conv1d"])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
     if set(kinds) != {"swiglu_conv1d"} or len(kinds) != len(hidden):
         raise ValueError(
-            f"ffn_type={settings['ffn_type']}, ffn_hidden_dim={settings['ffn_hidden_dim']}: give "
+            f"ffn_type={kinds}, ffn_hidden_dim={settings['ffn_hidden_dim']}: give "
             "as many widths as types; the only type supported is swiglu_conv1d"
         )
     return BlockConfig(
