@@ -34,6 +34,7 @@ FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memor
 RELEASED_NAMES = (
     *("encoder_blocks", "encoder_repeat_times", "spliter", "num_spk", "emb_dim"),
     *("intra_rnn", "attn_conv", "lstm_hidden_units"),
+    *("layers_type", "focusing_factor", "gate_layer"),
 )
 
 
@@ -165,7 +166,7 @@ def test_only_tracking_writes_to_mlflow() -> None:
     assert users == ["tisdiss.harness.experiment", "tisdiss.harness.tracking"]
 
 
-KNOWING = {f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet")}
+KNOWING = {f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "fla")}
 
 
 def test_only_these_modules_know_the_released_names() -> None:

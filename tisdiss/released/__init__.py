@@ -1,4 +1,4 @@
-"""Checkpoints of the released code and of ESPnet's TF-GridNet.
+"""Checkpoints of the released code, ESPnet's TF-GridNet and modelscope's FLA-TFLocoformer.
 
 model_config(meta)           our settings for the authors' settings
 build(meta)                  a model with these settings
