@@ -36,6 +36,7 @@ RELEASED_NAMES = (
     *("encoder_blocks", "encoder_repeat_times", "spliter", "num_spk", "emb_dim"),
     *("intra_rnn", "attn_conv", "lstm_hidden_units"),
     *("num_spks", "gcfn", "spk_split_block", "out_layer_bn"),
+    *("layers_type", "focusing_factor", "gate_layer"),
 )
 
 
@@ -167,7 +168,9 @@ def test_only_tracking_writes_to_mlflow() -> None:
     assert users == ["tisdiss.harness.experiment", "tisdiss.harness.tracking"]
 
 
-KNOWING = {f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "sepreformer")}
+KNOWING = {
+    f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "sepreformer", "fla")
+}
 
 
 def test_only_these_modules_know_the_released_names() -> None:

@@ -51,6 +51,8 @@ PAPER = {
     "TF-locoformer-sep3x2-l1x2": ("tf-locoformer-sep3x2-l1x2", (3, 2, 0, 0), 2),
     "TF-locoformer-sep2x3-l1x3": ("tf-locoformer-sep2x3-l1x3", (2, 3, 0, 0), 3),
     "TF-locoformer-sep1x6-l1x6": ("tf-locoformer-sep1x6-l1x6", (1, 6, 0, 0), 6),
+    "FLA-TF-Locoformer-sep6x1": ("fla-tf-locoformer-sep6x1-l1", (6, 1, 0, 0), 1),
+    "FLA-TF-Locoformer-sep2x3-l1x3": ("fla-tf-locoformer-sep2x3-l1x3", (2, 3, 0, 0), 3),
     "TF-GridNet-sep6x1": ("tf-gridnet-sep6x1-l1", (6, 1, 0, 0), 1),
     "TF-GridNet-sep2x3-l1x3": ("tf-gridnet-sep2x3-l1x3", (2, 3, 0, 0), 3),
 }
@@ -154,7 +156,7 @@ def test_what_a_name_does_not_say_is_kept() -> None:
     assert all(getattr(named, key) == getattr(base, key) for key in kept)
 
 
-@pytest.mark.parametrize("baseline", ["tf-locoformer", "tf-gridnet"])
+@pytest.mark.parametrize("baseline", ["tf-locoformer", "tf-gridnet", "fla-tf-locoformer"])
 def test_leaving_the_baseline_brings_the_residual_module_back(baseline: str) -> None:
     assert ModelConfig.from_name(f"{baseline}-sep6x1").renamed("sep6x1-l1").sep_residual
     assert not ModelConfig.from_name(f"{baseline}-sep6x1").sep_residual
@@ -203,6 +205,7 @@ def test_what_is_no_name_is_refused_with_examples(name: str) -> None:
         ("sep6x1-l5x1", r"'l5x1' does not fit the separator of 6 x 1"),
         ("tf-locoformer-sep6x1-re1x3", "tf-locoformer has no reconstructor"),
         ("tf-gridnet-sep6x1-re1x3", "tf-gridnet has no reconstructor"),
+        ("fla-tf-locoformer-sep6x1-re1x3", "fla-tf-locoformer has no reconstructor"),
     ],
 )
 def test_a_label_that_does_not_fit_is_refused(name: str, message: str) -> None:

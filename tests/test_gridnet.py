@@ -203,5 +203,5 @@ def test_a_row_of_a_study_is_trained_and_scored(tmp_path: Path) -> None:
 def test_settings_of_its_block_are_refused_in_other_rows(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
     path.write_text(STUDY.replace("tf-gridnet-sep1x2-l1x2", "sep1x2-l1"))
-    with pytest.raises(ValueError, match=r"sep1x2-l1 has no block of TF-GridNet; drop"):
+    with pytest.raises(ValueError, match=r"sep1x2-l1 has no block of tf-gridnet; drop"):
         load_study(path)

@@ -11,7 +11,11 @@ from tisdiss.cost.measured import macs_by_part
 from tisdiss.model import TISDiSS
 from tisdiss.released import export
 
-BASELINES = ("tf-locoformer-sep2x2-l1x2", "tf-gridnet-sep2x2-l1x2")
+BASELINES = (
+    "tf-locoformer-sep2x2-l1x2",
+    "tf-gridnet-sep2x2-l1x2",
+    "fla-tf-locoformer-sep2x2-l1x2",
+)
 
 
 def _with_codec(model: ModelConfig, kind: str, **changes: object) -> ModelConfig:

@@ -14,6 +14,7 @@ from tisdiss.model import TISDiSS
 
 Tiny = Callable[..., ModelConfig]
 PARTS = ("encoder", "separator", "residual", "splitter", "reconstructor", "speaker", "decoder")
+BASELINES = ("tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1", "fla-tf-locoformer-sep2x1-l1")
 
 VARIANTS: dict[str, tuple[str, dict]] = {
     "early split": ("sep1x2-re1x3-l1+3", {}),
@@ -40,6 +41,12 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "coarse grid": ("sep1x2-re1x1-l1", {"codec": {"n_fft": 256, "hop": 128}}),
     "TF-Locoformer": ("tf-locoformer-sep2x1-l1", {}),
     "TF-Locoformer, shared": ("tf-locoformer-sep2x2-l1x2", {"n_src": 3}),
+    "FLA": ("fla-tf-locoformer-sep2x1-l1", {}),
+    "FLA, time first, shared": ("fla-tf-locoformer-sep1x2-l1x2", {"tf_order": "tf", "n_src": 3}),
+    "FLA, linear, no gate": (
+        "fla-tf-locoformer-sep2x1-l2x1",
+        {"focused": {"layers": ["f-linear", "t-linear"], "gated": False, "kernel": 0}},
+    ),
     "TF-GridNet": ("tf-gridnet-sep2x1-l1", {}),
     "TF-GridNet, hop 2, shared": ("tf-gridnet-sep1x3-l1x3", {"grid": {"hop": 2}, "n_src": 3}),
     "TF-GridNet 2": ("tf-gridnet-sep2x1-l2x1", {"grid": {"version": 2}}),
@@ -103,7 +110,9 @@ def test_depth_n_of_a_deep_pass_is_a_shallow_pass(tiny: Tiny, name: str) -> None
         assert not torch.allclose(deep[0], deep[2])
 
 
-@pytest.mark.parametrize("name", ["sep1x3-l1x3", "tf-gridnet-sep1x3-l1x3"])
+@pytest.mark.parametrize(
+    "name", ["sep1x3-l1x3", "tf-gridnet-sep1x3-l1x3", "fla-tf-locoformer-sep1x3-l1x3"]
+)
 def test_all_depths_are_shallow_passes(tiny: Tiny, name: str) -> None:
     model, mixture = build(tiny(name)), noise(1, 800)
     outputs = model.all_depths(mixture, n_sep=4)
@@ -121,7 +130,7 @@ def test_split_and_sep_outputs_do_not_depend_on_n_re(tiny: Tiny) -> None:
     assert len(deep) == 7 and torch.equal(deep[:3], shallow)
 
 
-@pytest.mark.parametrize("name", ["tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"])
+@pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_makes_different_estimates_of_its_speakers(tiny: Tiny, name: str) -> None:
     estimates = build(tiny(name))(noise(1, 700))
     assert not torch.allclose(estimates[:, 0], estimates[:, 1])
@@ -181,7 +190,7 @@ def test_what_a_variant_does_not_use_is_not_built(tiny: Tiny) -> None:
     assert parts("sep1x2-re1x1-l1") == set(PARTS)
     assert parts("sep1x1-re1x1-l1") == set(PARTS) - {"residual"}
     assert parts("sep1x2-l1") == set(PARTS) - {"reconstructor", "speaker"}
-    for baseline in ("tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"):
+    for baseline in BASELINES:
         assert parts(baseline) == {"encoder", "separator", "decoder"}
     one = build(tiny("sep1x1-re1x1-l1", ffn_hidden=(5,))).state_dict()
     assert not any("before" in key for key in one)

@@ -16,7 +16,11 @@ def names_of(model: TISDiSS, parameters: list[torch.nn.Parameter]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["sep1x2-re1x3-l1+3", "tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"]
+    "name",
+    [
+        *("sep1x2-re1x3-l1+3", "tf-locoformer-sep2x1-l1", "tf-gridnet-sep2x1-l1"),
+        "fla-tf-locoformer-sep2x1-l1",
+    ],
 )
 def test_every_weight_has_one_optimiser_and_gains_and_codec_have_adamw(tiny, name: str) -> None:
     model = TISDiSS.from_config(tiny(name))

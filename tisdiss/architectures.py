@@ -20,8 +20,8 @@ class Architecture:
     """The module with `parameters`, `macs` and `kept` of one Sep-Block."""
     splits: bool = False
     """Whether features are split by speaker; if not, the decoder makes all speakers of one map."""
-    has_grid: bool = False
-    """Whether `GridConfig` sizes its block, whose LSTMs run in float32."""
+    settings: str | None = None
+    """The group of `ModelConfig` that only models of this architecture use."""
 
 
 ARCHITECTURES = {
@@ -30,6 +30,17 @@ ARCHITECTURES = {
     "tf-gridnet": Architecture(
         "tisdiss.baselines.tf_gridnet:tf_gridnet_parts",
         block_cost="tisdiss.cost.gridnet_formulas",
-        has_grid=True,
+        settings="grid",
+    ),
+    "fla-tf-locoformer": Architecture(
+        "tisdiss.baselines.fla_tf_locoformer:fla_tf_locoformer_parts",
+        block_cost="tisdiss.cost.focused_formulas",
+        settings="focused",
     ),
 }
+
+
+def groups_unused_by(entry: Architecture) -> dict[str, str]:
+    """Groups of settings that only other architectures use, each with the name of its own."""
+    owners = {other.settings: name for name, other in ARCHITECTURES.items() if other.settings}
+    return {group: name for group, name in owners.items() if group != entry.settings}

@@ -7,6 +7,7 @@ but the one it runs along. Each layer states its formula; `kernels/` computes it
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -92,7 +93,7 @@ class LocoformerPath(nn.Module):
     """One Locoformer path: [feed-forward,] attention, feed-forward, each with a residual.
 
     (rows, length, channels) -> the same shape. With one entry in `ffn_hidden` the first
-    feed-forward is absent.
+    feed-forward is absent. `attention` makes a norm and what follows it.
     """
 
     recompute = False
@@ -104,8 +105,7 @@ class LocoformerPath(nn.Module):
         self,
         channels: int,
         *,
-        attention_dim: int,
-        n_heads: int,
+        attention: Callable[[], nn.Sequential],
         ffn_hidden: tuple[int, ...],
         ffn_kernel: int,
         ffn_stride: int,
@@ -119,9 +119,7 @@ class LocoformerPath(nn.Module):
             for width in ffn_hidden
         ]
         self.before = feed_forwards[0] if len(feed_forwards) == 2 else None
-        self.attention = nn.Sequential(
-            norm(), Attention(channels, attention_dim=attention_dim, n_heads=n_heads)
-        )
+        self.attention = attention()
         self.after = feed_forwards[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -176,16 +174,20 @@ class Residual(nn.Module):
         return self.activation(self.scale * (encoded + features) + self.bias)
 
 
-def build_path(config: BlockConfig, *, ffn_hidden: tuple[int, ...] | None = None) -> LocoformerPath:
-    """A path sized by `config`; `ffn_hidden`, if given, replaces the config's own."""
+def build_path(
+    config: BlockConfig,
+    *,
+    ffn_hidden: tuple[int, ...] | None = None,
+    attention: Callable[[], nn.Sequential] | None = None,
+) -> LocoformerPath:
+    """A path sized by `config`; other arguments, if given, replace what it says."""
     return LocoformerPath(
         config.channels,
-        attention_dim=config.attention_dim,
-        n_heads=config.n_heads,
+        attention=attention or partial(softmax_attention, config),
         ffn_hidden=ffn_hidden or config.ffn_hidden,
         ffn_kernel=config.ffn_kernel,
         ffn_stride=config.ffn_stride,
-        norm=lambda: _norm(config),
+        norm=partial(block_norm, config),
     )
 
 
@@ -196,7 +198,15 @@ def _forked(norm: nn.Module, x: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
     return forked_norm(x, norm.scale, groups=norm.groups, eps=norm.eps, bf16=bf16)
 
 
-def _norm(config: BlockConfig) -> nn.Module:
+def softmax_attention(config: BlockConfig, kind: type[Attention] = Attention) -> nn.Sequential:
+    """A norm and softmax attention of the size in the settings."""
+    return nn.Sequential(
+        block_norm(config),
+        kind(config.channels, attention_dim=config.attention_dim, n_heads=config.n_heads),
+    )
+
+
+def block_norm(config: BlockConfig) -> nn.Module:
     if config.norm == "layernorm":
         return nn.LayerNorm(config.channels, eps=config.eps)
     return RMSGroupNorm(config.channels, groups=config.norm_groups, eps=config.eps)

@@ -12,6 +12,8 @@ MAX_PASSES = 1000
 MAX_BLOCKS = 100
 MAX_WIDTH = 16_384
 MAX_KERNEL = 256
+MAX_POWER = 16.0
+"""Exponent of the features of linear attention, whose powers must stay finite in float32."""
 MAX_FFT = 65_536
 MAX_PARAMETERS = 10**9
 

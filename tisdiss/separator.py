@@ -8,6 +8,20 @@ from tisdiss.config import BlockConfig
 from tisdiss.layers import Residual, build_path
 
 
+def along_bins(path: nn.Module, features: Tensor) -> Tensor:
+    """A path over the bins of each frame, which is a row of its own."""
+    return path(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+
+
+def along_frames(path: nn.Module, features: Tensor) -> Tensor:
+    """A path over the frames of each bin, which is a row of its own."""
+    turned = features.transpose(1, 2)
+    return path(turned.flatten(0, 1)).unflatten(0, turned.shape[:2]).transpose(1, 2)
+
+
+ALONG = {"f": along_bins, "t": along_frames}
+
+
 class DualPath(nn.Module):
     """A frequency path and a time path; `tf_order` says which comes first.
 
@@ -18,20 +32,13 @@ class DualPath(nn.Module):
         super().__init__()
         self.frequency = path()
         self.time = path()
-        steps = {"f": self._along_frequency, "t": self._along_time}
-        self._steps = [steps[axis] for axis in tf_order]
+        self.axes = tf_order
 
     def forward(self, features: Tensor) -> Tensor:
-        for step in self._steps:
-            features = step(features)
+        paths = {"f": self.frequency, "t": self.time}
+        for axis in self.axes:
+            features = ALONG[axis](paths[axis], features)
         return features
-
-    def _along_frequency(self, features: Tensor) -> Tensor:
-        return self.frequency(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-
-    def _along_time(self, features: Tensor) -> Tensor:
-        turned = features.transpose(1, 2)
-        return self.time(turned.flatten(0, 1)).unflatten(0, turned.shape[:2]).transpose(1, 2)
 
 
 def dual_path(config: BlockConfig) -> DualPath:

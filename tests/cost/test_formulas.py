@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tisdiss.baselines.fla_tf_locoformer import fla_tf_locoformer
 from tisdiss.baselines.tf_gridnet import tf_gridnet
 from tisdiss.baselines.tf_locoformer import tf_locoformer
 from tisdiss.config import BlockConfig, CodecConfig, GridConfig, ModelConfig
@@ -86,6 +87,32 @@ def test_costs_of_tf_gridnet(size, changes, params, giga):
     assert giga is None or macs(model, 4) / 1e9 == pytest.approx(giga, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("changes", "params", "giga"),  # as measured of the released class, in G of 4 s
+    [
+        ({}, 15_081_988, 507.04),
+        ({"m_sep": 9}, 22_619_332, 760.45),
+        ({"codec": {"n_fft": 256}}, 15_081_988, 1002.16),
+        ({"focused": {"gated": False}}, 14_981_380, None),
+        ({"focused": {"kernel": 0}}, 15_080_836, None),
+        ({"focused": {"norm": "rmsgroupnorm"}}, 15_080_452, 507.04),
+        ({"focused": {"layers": ["f-linear", "t-softmax"]}}, 15_081_988, 528.85),
+        ({"focused": {"layers": ["f-linear", "t-linear"]}}, 15_188_356, None),
+        ({"focused": {"layers": ["f-linear", "t-linear"], "gated": False}}, 14_987_140, None),
+    ],
+)
+def test_costs_of_fla_tf_locoformer(changes, params, giga):
+    model = fla_tf_locoformer("m", **changes)
+    assert parameters(model) == params
+    assert giga is None or macs(model, 4) / 1e9 == pytest.approx(giga, abs=0.006)
+
+
+def test_linear_attention_grows_with_the_length_alone():
+    model = fla_tf_locoformer("m")
+    at = [macs(model, seconds) / 1e9 for seconds in (1, 8, 32)]
+    assert at == pytest.approx([128.6, 1011.7, 4039.6], abs=0.06)
+
+
 def test_each_repetition_costs_one_re_block():
     model = ModelConfig()
     at = [macs(model, 4, n_re=n_re) / 1e9 for n_re in (1, 2, 10)]
@@ -116,6 +143,19 @@ VARIANTS = {
             GridConfig(hidden=6, hop=4),
             GridConfig(hidden=6, hop=4, version=2, n_heads=2, qk_size=100),
         )
+    },
+    **{
+        name: {
+            **{"architecture": "fla-tf-locoformer", "focused": focused, "n_src": 3},
+            **{"m_re": 0, "n_re": 0, "losses": ["last"], "sep_residual": False},
+            "block": {"channels": 12, "attention_dim": 24, "ffn_hidden": (10, 14)},
+        }
+        for name, focused in {
+            "linear on frames": {},
+            "linear, RMS norms": {"norm": "rmsgroupnorm", "norm_groups": 3, "kernel": 3},
+            "linear, bare": {"gated": False, "kernel": 0},
+            "linear on both": {"layers": ["t-linear", "f-linear", "t-softmax"]},
+        }.items()
     },
     **{
         kind: {"codec": {"kind": kind, "n_fft": 256}, "block": {"channels": 8}}
@@ -159,6 +199,7 @@ def test_counting_needs_no_torch():
     "name",
     [
         *("tf-locoformer-sep6x1-l1", "tf-gridnet-sep6x1-l1", "sep2x3-l1x3"),
+        "fla-tf-locoformer-sep6x1-l1",
         *("sep1x2-re1x3-l1+3", "sep1x2-re1x3-l1+3-bandsplit"),
     ],
 )
@@ -184,6 +225,7 @@ GRIDS = [
 MEMORY = [
     *(("sep1x2-re1x3-l1+3", GRIDS[0]), ("sep3x1-l3x1", GRIDS[0])),
     ("tf-locoformer-sep3x2-l1x2", GRIDS[0]),
+    ("fla-tf-locoformer-sep3x2-l1x2", GRIDS[0]),
     *(("tf-gridnet-sep1x2-l1x2", grid) for grid in GRIDS),
 ]
 

@@ -16,7 +16,7 @@ STUDIES = (
     *("table1", "table2", "table3"),
     *(f"fig2{panel}" for panel in "abcdefgh"),
 )
-ROWS = ("tisdiss", "tfl", "gridnet", "gridnet-1x6")  # of the study `baselines`
+ROWS = ("tisdiss", "tfl", "fla", "gridnet", "gridnet-1x6")  # of the study `baselines`
 FOLDER = Path(__file__).resolve().parents[2] / "studies"
 
 
@@ -39,10 +39,10 @@ def shown_in(planned):
 
 
 @pytest.mark.parametrize("profile", ["smoke", "paper"])
-def test_the_whole_paper_is_40_runs_of_56_rows(make_plan, profile):
+def test_the_whole_paper_is_43_runs_of_59_rows(make_plan, profile):
     planned = make_plan(profile)
-    assert sum(len(study.rows) for study in planned.studies) == 56
-    assert len(planned.runs) == 40
+    assert sum(len(study.rows) for study in planned.studies) == 59
+    assert len(planned.runs) == 43
     assert sum(len(shown_in(run)) > 1 for run in planned.runs) == 9
 
 
@@ -145,6 +145,7 @@ def test_baselines_are_compared_on_one_codec_at_every_profile(corpora, tmp_path,
     assert {run.config.model.architecture for run in runs} == {
         "tisdiss",
         "tf-locoformer",
+        "fla-tf-locoformer",
         "tf-gridnet",
     }
     assert len({(run.config.model.codec, run.config.model.mask) for run in runs}) == 1

@@ -31,7 +31,7 @@ def slim(source: Path, target: Path) -> None:
     np.savez_compressed(target, **arrays)
 
 
-def slim_gridnet(source: Path, target: Path) -> None:
+def slim_baseline(source: Path, target: Path) -> None:
     arrays = dict(np.load(source))
     del arrays["wave_final"]
     np.savez_compressed(target, **arrays)
@@ -59,8 +59,9 @@ def slim_sepreformer(source: Path, target: Path) -> None:
 
 def main(source: Path, baselines: Path) -> None:
     target = Path(__file__).parent / "golden"
-    for path in baselines.glob("tfgridnet_v?_o??.npz"):
-        slim_gridnet(path, target / path.name)
+    for pattern in ("tfgridnet_v?_o??.npz", "fla_o??.npz"):
+        for path in baselines.glob(pattern):
+            slim_baseline(path, target / path.name)
     for path in baselines.glob("sepreformer_*.npz"):
         slim_sepreformer(path, target / path.name)
     for path in sorted(source.glob("o[01]?_*.npz")):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import BaseModel, Field
 
-from tisdiss.config import EvalConfig, GridConfig, ModelConfig, TrainConfig
+from tisdiss.config import EvalConfig, FocusedConfig, GridConfig, ModelConfig, TrainConfig
 from tisdiss.records.identity import (
     canonical,
     evaluation_identity,
@@ -17,10 +17,14 @@ from tisdiss.study.overrides import override
 
 DATA = "d" * 64
 TFL = "tf-locoformer-sep6x1-l1"
+FLA = "fla-tf-locoformer-sep6x1-l1"
 GOLDEN = {
     "sep1x2-re1x3-l1+3": "9354f2fe79db2c2f7e1621511b520a23fb301003d823f0bf99579805df20c92b",
     "sep1x2-re1x6-l1+6": "4c65250522beb905427ffecd00a452eec582efb0789138ebe4cc376970c755c3",
     "tf-locoformer-sep6x1-l1": "4ca0d68115e9063ae785334376411aa17b029c7efc0b6da4a4b60b409a005190",
+    "fla-tf-locoformer-sep6x1-l1": (
+        "5b6dc4f654fd218a5e73cafcbde04722d4124938e2200b4309fe8fbe2ced63af"
+    ),
     "tf-gridnet-sep6x1-l1": "ca6f0f030fbdc39dd8f0b6bae4d2c102dee5337e90ebe32ff85c9254c8f0f7ac",
 }
 
@@ -65,6 +69,16 @@ def test_the_block_of_tf_gridnet_counts_in_a_tf_gridnet():
         for name, hidden in (("tf-gridnet-sep6x1-l1", 192), ("tf-gridnet-sep6x1-l1", 8), (TFL, 8))
     )
     assert train_identity(plain, DATA) == GOLDEN["tf-gridnet-sep6x1-l1"]
+    assert train_identity(wide, DATA) != train_identity(plain, DATA)
+    assert train_identity(locoformer, DATA) == GOLDEN[TFL]
+
+
+def test_linear_attention_counts_in_an_fla_tf_locoformer():
+    plain, wide, locoformer = (
+        TrainConfig(model=ModelConfig.from_name(name, ModelConfig(focused=FocusedConfig(kernel=k))))
+        for name, k in ((FLA, 5), (FLA, 3), (TFL, 3))
+    )
+    assert train_identity(plain, DATA) == GOLDEN[FLA]
     assert train_identity(wide, DATA) != train_identity(plain, DATA)
     assert train_identity(locoformer, DATA) == GOLDEN[TFL]
 

@@ -22,7 +22,8 @@ for name, module in sys.modules.items():
 """
 
 SOURCES = {"data/prompts.py", "data/librispeech.py"}
-BASELINES = {f"baselines/{name}.py" for name in ("__init__", "tf_gridnet", "tf_locoformer")}
+ARCHITECTURES = ("tf_gridnet", "tf_locoformer", "fla_tf_locoformer")
+BASELINES = {f"baselines/{name}.py" for name in ("__init__", *ARCHITECTURES)}
 
 
 def test_the_hash_covers_what_training_and_evaluation_load_and_little_more():

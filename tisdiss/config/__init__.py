@@ -5,7 +5,14 @@ Nothing here imports torch, so that planning and `--help` stay instant.
 """
 
 from tisdiss.config.data import DataConfig
-from tisdiss.config.model import BlockConfig, CodecConfig, GridConfig, ModelConfig
+from tisdiss.config.model import (
+    BlockConfig,
+    CodecConfig,
+    FocusedConfig,
+    GridConfig,
+    Layer,
+    ModelConfig,
+)
 from tisdiss.config.numbers import Condition, Config, Passes, Seed, check_seed
 from tisdiss.config.training import EvalConfig, LossConfig, OptimConfig, TrainConfig
 from tisdiss.depths import Decode, LossTerm
@@ -18,7 +25,9 @@ __all__ = [
     "DataConfig",
     "Decode",
     "EvalConfig",
+    "FocusedConfig",
     "GridConfig",
+    "Layer",
     "LossConfig",
     "LossTerm",
     "ModelConfig",

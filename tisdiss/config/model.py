@@ -5,11 +5,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tisdiss.architectures import ARCHITECTURES, OURS, Architecture
+from tisdiss.architectures import ARCHITECTURES, OURS, Architecture, groups_unused_by
 from tisdiss.band_layouts import Bands
 from tisdiss.codec_kinds import CODEC_KINDS, CodecKind, CodecSize
 from tisdiss.config.choice import OneOf
-from tisdiss.config.numbers import Blocks, Config, Guard, Kernel, Passes, Rate, Width, later
+from tisdiss.config.numbers import (
+    Blocks,
+    Config,
+    Guard,
+    Kernel,
+    OddKernel,
+    Passes,
+    Power,
+    Rate,
+    Width,
+    later,
+)
 from tisdiss.depths import (
     Decode,
     Depth,
@@ -110,6 +121,39 @@ class GridConfig(Config):
         return edge, self.window + hops * self.hop - length - edge
 
 
+Layer = Literal["f-softmax", "f-linear", "t-softmax", "t-linear"]
+"""The axis of a path, bins (f) or frames (t), and the kind of its attention."""
+
+
+class FocusedConfig(Config):
+    """The attentions of an FLA-TFLocoformer; all other sizes of its block are in `BlockConfig`.
+
+    H. Wang et al., "FLASepformer", Interspeech 2025. The defaults are those of its published sizes,
+    as far as they are known: their code, with the gate that their parameters tell.
+    """
+
+    layers: Annotated[tuple[Layer, ...], Field(max_length=MAX_BLOCKS)] = ()
+    """The paths of one block, in order. Empty: softmax along bins and linear attention along
+    frames, in the order of `block.tf_order`, which has no effect otherwise."""
+    gated: bool = True
+    """Whether a gate for each channel multiplies the linear attention's output."""
+    power: Power = 3.0
+    """p: how much the largest channels of a query or key outweigh the others."""
+    kernel: OddKernel = 5
+    """k: neighbouring values that the convolution in the linear attention sums; 0: none."""
+    norm: Literal["layernorm", "rmsgroupnorm"] = "layernorm"
+    """The two norms before linear attention and gate; their epsilon is always 1e-5."""
+    norm_groups: Width = 4
+    """Groups of these norms, if "rmsgroupnorm"."""
+    rotary: bool = True
+    """Whether softmax attention knows positions; linear attention never does."""
+
+    def block_layers(self, tf_order: str) -> tuple[Layer, ...]:
+        """The paths of one block."""
+        usual: dict[str, Layer] = {"f": "f-softmax", "t": "t-linear"}
+        return self.layers or tuple(usual[axis] for axis in tf_order)
+
+
 class CodecConfig(Config):
     """Waveform to features and back: the STFT grid and the layers next to it."""
 
@@ -182,6 +226,8 @@ class ModelConfig(Config):
     block: BlockConfig = BlockConfig()
     grid: GridConfig = later(GridConfig())
     """The block of a TF-GridNet; other architectures do not use it."""
+    focused: FocusedConfig = later(FocusedConfig())
+    """The attentions of an FLA-TFLocoformer; other architectures do not use it."""
     codec: CodecConfig = CodecConfig()
 
     @model_validator(mode="after")
@@ -209,6 +255,12 @@ class ModelConfig(Config):
                 f"block.channels={channels} must be a multiple of grid.n_heads={heads}: the heads "
                 "share the channels"
             )
+        focused = self.focused
+        if focused.norm == "rmsgroupnorm" and channels % focused.norm_groups:
+            raise ValueError(
+                f"block.channels={channels} must be a multiple of focused.norm_groups="
+                f"{focused.norm_groups}"
+            )
         return self
 
     @property
@@ -231,7 +283,12 @@ class ModelConfig(Config):
     @property
     def has_grid(self) -> bool:
         """Whether its block is that of a TF-GridNet."""
-        return self.entry.has_grid
+        return self.entry.settings == "grid"
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The paths of a block of an FLA-TFLocoformer, in order."""
+        return self.focused.block_layers(self.block.tf_order)
 
     @property
     def entry(self) -> Architecture:
@@ -312,14 +369,15 @@ class ModelConfig(Config):
     def renamed(self, name: str) -> "ModelConfig":
         """This model with the structure that `name` states and everything else unchanged.
 
-        Only `grid` returns to its default unless `name` is a TF-GridNet.
+        Only groups that the named architecture does not use, such as `grid`, return to defaults.
         """
         stated = read_name(name)
         update = {key: value for key, value in vars(stated).items() if value is not None}
         entry = ARCHITECTURES[stated.architecture]
         update["sep_residual"] = entry.splits and (self.sep_residual or not self.has_splitter)
-        if not entry.has_grid:
-            update["grid"] = GridConfig()
+        update |= {
+            group: ModelConfig.model_fields[group].default for group in groups_unused_by(entry)
+        }
         if kind := update.pop("codec_kind", None):
             update["codec"] = self.codec.model_dump() | {"kind": kind}
         return ModelConfig.model_validate(self.model_dump() | update)

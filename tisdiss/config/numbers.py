@@ -9,6 +9,7 @@ from tisdiss.limits import (
     MAX_COUNT,
     MAX_KERNEL,
     MAX_PASSES,
+    MAX_POWER,
     MAX_RATE,
     MAX_SECONDS,
     MAX_SEED,
@@ -27,11 +28,20 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+def _check_odd(kernel: int) -> int:
+    """A kernel that has a middle, or 0 for none."""
+    if kernel and kernel % 2 == 0:
+        raise ValueError(f"{kernel}: give an odd number, so that the kernel has a middle, or 0")
+    return kernel
+
+
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Passes = Annotated[int, Field(ge=1, le=MAX_PASSES)]
 Blocks = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]
 Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 Kernel = Annotated[int, Field(ge=1, le=MAX_KERNEL)]
+OddKernel = Annotated[int, Field(ge=0, le=MAX_KERNEL), AfterValidator(_check_odd)]
+Power = Annotated[float, Field(gt=0, le=MAX_POWER)]
 Rate = Annotated[int, Field(ge=MIN_RATE, le=MAX_RATE)]
 Length = Annotated[float, Field(ge=0.01, le=MAX_SECONDS)]
 Guard = Annotated[float, Field(gt=0, le=1)]

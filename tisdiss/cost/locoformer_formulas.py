@@ -26,10 +26,17 @@ def kept(model: ModelConfig, frames: int, bins: int) -> float:
 
 def path_macs(block: BlockConfig, ffn_hidden: Sequence[int], length: int) -> int:
     """Multiply-adds of one row of a path: attention and feed-forwards."""
-    channels, width = block.channels, block.attention_dim
-    attention = 4 * channels * width * length + 2 * width * length**2
-    per_position = 3 * block.ffn_kernel * channels * sum(ffn_hidden)
-    return attention + per_position * _positions(block, length)
+    return attention_macs(block, length) + feed_forward_macs(block, ffn_hidden, length)
+
+
+def attention_macs(block: BlockConfig, length: int) -> int:
+    width = block.attention_dim
+    return 4 * block.channels * width * length + 2 * width * length**2
+
+
+def feed_forward_macs(block: BlockConfig, ffn_hidden: Sequence[int], length: int) -> int:
+    per_position = 3 * block.ffn_kernel * block.channels * sum(ffn_hidden)
+    return per_position * _positions(block, length)
 
 
 def _positions(block: BlockConfig, length: int) -> int:
@@ -39,11 +46,23 @@ def _positions(block: BlockConfig, length: int) -> int:
 
 
 def path_parameters(block: BlockConfig, ffn_hidden: Sequence[int]) -> int:
+    return attention_parameters(block) + feed_forward_parameters(block, ffn_hidden)
+
+
+def attention_parameters(block: BlockConfig) -> int:
+    """Those of the norm before it, too."""
+    return norm_parameters(block) + 4 * block.channels * block.attention_dim
+
+
+def feed_forward_parameters(block: BlockConfig, ffn_hidden: Sequence[int]) -> int:
+    """Those of the norms before them, too."""
     channels = block.channels
-    norm = channels * (2 if block.norm == "layernorm" else 1)
-    attention = norm + 4 * channels * block.attention_dim
     kernels = (3 * block.ffn_kernel * channels * hidden + 2 * hidden for hidden in ffn_hidden)
-    return attention + sum(kernels) + len(ffn_hidden) * (norm + channels)
+    return sum(kernels) + len(ffn_hidden) * (norm_parameters(block) + channels)
+
+
+def norm_parameters(block: BlockConfig) -> int:
+    return block.channels * (2 if block.norm == "layernorm" else 1)
 
 
 def stretch(block: BlockConfig, length: int) -> float:
@@ -53,6 +72,12 @@ def stretch(block: BlockConfig, length: int) -> float:
 
 def path_kept(block: BlockConfig, ffn_hidden: Sequence[int], stretch: float) -> float:
     """Numbers per point that one path keeps: inputs of norms, products and gates."""
-    attention = 3 * block.channels + 5 * block.attention_dim
-    feed_forwards = (2 * block.channels + 3 * stretch * hidden for hidden in ffn_hidden)
-    return attention + sum(feed_forwards)
+    return attention_kept(block) + feed_forward_kept(block, ffn_hidden, stretch)
+
+
+def attention_kept(block: BlockConfig) -> int:
+    return 3 * block.channels + 5 * block.attention_dim
+
+
+def feed_forward_kept(block: BlockConfig, ffn_hidden: Sequence[int], stretch: float) -> float:
+    return sum(2 * block.channels + 3 * stretch * hidden for hidden in ffn_hidden)

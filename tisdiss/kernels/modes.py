@@ -55,6 +55,12 @@ def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
 
 
+def in_float32(x: Tensor) -> AbstractContextManager[object]:
+    """A context inside `in_bf16` in which products keep the type of what they multiply."""
+    computes = x.device.type != "meta"  # where costs are counted, there is no autocast
+    return torch.autocast(x.device.type, enabled=False) if computes else nullcontext()
+
+
 def rows_at_a_time(x: Tensor) -> int:
     """Rows of x (rows, length, channels) per step; few on a CPU to keep intermediates small."""
     if x.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""Checkpoints of the released code, of ESPnet's TF-GridNet and of SepReformer.
+"""Checkpoints of the released code and of the public code of the baselines.
 
 model_config(meta)           our settings for the authors' settings
 build(meta)                  a model with these settings

@@ -12,6 +12,8 @@ from tisdiss.model import TISDiSS
 from tisdiss.released.slots import Slots, module_slots, read_settings, slot_of
 
 VERSIONS = {"tfgridnet": 1, "tfgridnetv2": 2}
+GOLDEN_NAMES = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2"}
+"""What the golden files call them."""
 
 # Defaults of both classes.
 _DEFAULTS = {

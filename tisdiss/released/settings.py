@@ -7,7 +7,7 @@ from typing import Any
 from tisdiss.band_layouts import tiger_bands
 from tisdiss.config import BlockConfig, CodecConfig, Decode, LossTerm, ModelConfig
 from tisdiss.config.sepreformer import SepReformerConfig
-from tisdiss.released import gridnet, sepreformer
+from tisdiss.released import fla, gridnet, sepreformer
 from tisdiss.released.slots import read_settings
 
 # Defaults of the released classes. They misspell their default norm and refuse it themselves; this
@@ -76,42 +76,52 @@ _ONLY = {
     "stereo": False,
     "band_split_decoder_depth": 2,
 }
-_GOLDEN = {"tfgridnet_v1": "tfgridnet", "tfgridnet_v2": "tfgridnetv2", "sepreformer": "sepreformer"}
-"""The kinds of separators that golden files call by other names; their settings are in `config`."""
 _SPLITTERS = {"swiglu_conv_deconv2d": "swiglu", "conv2d": "conv2d"}
 
 
 def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     """Our settings for released ones; ValueError names a setting without an equivalent."""
-    golden = _GOLDEN.get(str(meta.get("model")))
-    kind = golden or meta.get("kind") or meta.get("separator") or "tisdiss"
-    kinds = (*_DEFAULTS, *gridnet.VERSIONS, sepreformer.KIND)
+    meta = _unnested(meta)
+    named = meta.get("kind") or meta.get("separator") or meta.get("model") or "tisdiss"
+    kind = gridnet.GOLDEN_NAMES.get(named, named)
+    structures = {"tflocoformer": _tflocoformer, "tisdiss": _tisdiss, fla.KIND: fla.structure}
+    kinds = (*structures, *gridnet.VERSIONS, sepreformer.KIND)
     if kind not in kinds:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
     if kind == sepreformer.KIND:
         return sepreformer.model_config(meta)
-    conf = meta["config"] if golden else meta.get("separator_conf") or meta.get("conf") or {}
+    conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
-    settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
+    if kind == fla.KIND:
+        settings = fla.settings_of(conf)
+    else:
+        settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
     normalises = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
     if not normalises:
         raise ValueError("normalize_variance=False: our models always normalise; set it to True")
     grid = {"n_fft": 128, "hop_length": 64, **meta.get("encoder_conf", {}), **meta}
     codec = _codec(settings, grid["n_fft"], grid["hop_length"], meta.get("sample_rate"))
-    structure = _tisdiss(settings) if kind == "tisdiss" else _tflocoformer(settings)
+    structure = structures[kind](settings)
     return ModelConfig.model_validate(
         {"n_src": settings["num_spk"], "block": _block(settings), "codec": codec, **structure}
     )
 
 
+def _unnested(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Some golden files have the settings in `config`, as nested as elsewhere."""
+    config = meta.get("config") or {}
+    return {**meta, **config} if "separator_conf" in config else meta
+
+
 def _block(settings: Mapping[str, Any]) -> BlockConfig:
-    kinds, hidden = settings["ffn_type"], settings["ffn_hidden_dim"]
-    kinds = [kinds] if isinstance(kinds, str) else kinds
+    hidden = settings["ffn_hidden_dim"]
     hidden = [hidden] if isinstance(hidden, int) else hidden
+    kinds = settings.get("ffn_type", len(hidden) * ["swiglu_conv1d"])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
     if set(kinds) != {"swiglu_conv1d"} or len(kinds) != len(hidden):
         raise ValueError(
-            f"ffn_type={settings['ffn_type']}, ffn_hidden_dim={settings['ffn_hidden_dim']}: give "
+            f"ffn_type={kinds}, ffn_hidden_dim={settings['ffn_hidden_dim']}: give "
             "as many widths as types; the only type supported is swiglu_conv1d"
         )
     return BlockConfig(

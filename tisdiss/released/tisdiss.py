@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tisdiss.bands import JointTigerDecoder
 from tisdiss.baselines.sepreformer import SepReformer
 from tisdiss.codec import ConvDecoder, JointConvDecoder, JointDecoder
 from tisdiss.config import BlockConfig, ModelConfig
 from tisdiss.config.sepreformer import SepReformerConfig
-from tisdiss.kernels.attention import rotary_frequencies
 from tisdiss.layers import LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.reconstructor import Reconstructor
-from tisdiss.released import gridnet, sepreformer
+from tisdiss.released import fla, gridnet, sepreformer
 from tisdiss.released.codec_slots import codec_slots
+from tisdiss.released.path_slots import feed_forward_slots, norm_slots, rotary_slot
 from tisdiss.released.settings import model_config
 from tisdiss.released.slots import (
     Slot,
@@ -95,6 +95,8 @@ def _slots(model: Model) -> Slots:
             f"{config.name}: no such model was released, so its weights have no released names; "
             "codec.kind=conv2d has them"
         )
+    if config.architecture == fla.ARCHITECTURE:
+        return ((f"separator.{name}", slot) for name, slot in fla.slots(model))
     parts = [
         codec_slots(model.encoder, decoder),
         _block_slots("blocks" if joint else "encoder_blocks", model.separator, config),
@@ -122,22 +124,11 @@ def _block_slots(
 
 
 def _path_slots(path: LocoformerPath, config: BlockConfig) -> Slots:
-    """The feed-forward after the attention is number 0, the one before it number 1."""
-    feed_forwards = [path.after] if path.before is None else [path.after, path.before]
-    for i, (norm, _) in enumerate(feed_forwards):
-        yield from _norm_slots(f"ffn_norm.{i}", norm)
-    for i, (_, layer) in enumerate(feed_forwards):
-        yield from module_slots(f"ffn.{i}", layer, {"conv": "conv1d", "deconv": "deconv1d"})
+    yield from feed_forward_slots(path)
     norm, attention = path.attention
-    yield from _norm_slots("attn_norm", norm)
-    head_dim = config.attention_dim // config.n_heads
-    yield "attn.rope.freqs", Slot(rotary_frequencies(head_dim), (head_dim // 2,), "constant")
+    yield from norm_slots("attn_norm", norm)
+    yield "attn.rope.freqs", rotary_slot(config.attention_dim // config.n_heads)
     yield from module_slots("attn", attention, {"qkv": "qkv", "out": "aggregate_heads.0"})
-
-
-def _norm_slots(prefix: str, norm: nn.Module) -> Slots:
-    for name, tensor in norm.named_parameters():
-        yield f"{prefix}.{'gamma' if name == 'scale' else name}", slot_of(tensor)
 
 
 def _residual_slots(model: TISDiSS) -> Slots:

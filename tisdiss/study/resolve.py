@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from tisdiss.config import DataConfig, EvalConfig, GridConfig, ModelConfig, TrainConfig
+from tisdiss.architectures import groups_unused_by
+from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
 from tisdiss.cost.formulas import parameters
 from tisdiss.limits import MAX_PARAMETERS
 from tisdiss.records.expression import Cell, leaves, parse
@@ -40,7 +41,7 @@ def resolve_training(
         model = parent.renamed(row.model) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, row.set)
-    _check_grid(config.model)
+    _check_groups(config.model)
     check_rate(config.model, config.data)
     _check_size(config.model)
     if parent is not None:
@@ -48,13 +49,14 @@ def resolve_training(
     return config
 
 
-def _check_grid(model: ModelConfig) -> None:
-    """Refuse a row that sets `model.grid` for another model; a profile may set it for all rows."""
-    if not model.has_grid and model.grid != GridConfig():
-        raise ValueError(
-            f"model.grid: {model.name} has no block of TF-GridNet; drop these settings, or take a "
-            "model such as tf-gridnet-sep6x1-l1"
-        )
+def _check_groups(model: ModelConfig) -> None:
+    """Refuse a row that sets, say, `model.grid` for another model; a profile may set it for all."""
+    for group, owner in groups_unused_by(model.entry).items():
+        if getattr(model, group) != ModelConfig.model_fields[group].default:
+            raise ValueError(
+                f"model.{group}: {model.name} has no block of {owner}; drop these settings, or "
+                f"take a model such as {owner}-sep6x1-l1"
+            )
 
 
 def check_rate(model: ModelConfig, data: DataConfig) -> None:
