@@ -197,13 +197,13 @@ def test_recomputing_gives_the_same_gradients(config: ModelConfig) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_recomputing_keeps_less_than_a_fifteenth(tiny: Tiny) -> None:
+def test_recomputing_keeps_a_twelfth_at_most(tiny: Tiny) -> None:
     model, mixture = build(tiny(NAME)), noise(1, 4000)
     kept = {}
     for on in (False, True):
         set_recompute(model, on)
         kept[on] = saved_bytes(lambda: model(mixture))
-    assert kept[True] < kept[False] / 15
+    assert kept[True] < kept[False] / 12
 
 
 def test_rows_a_few_at_a_time_give_the_same(

@@ -90,7 +90,7 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
         raise ValueError(f"kind={kind!r}: the released separators are {', '.join(kinds)}")
     if kind == sepreformer.KIND:
         return sepreformer.model_config(meta)
-    conf = meta.get("separator_conf") or meta.get("conf") or meta.get("config") or {}
+    conf = meta.get("separator_conf") or meta.get("conf") or _golden(meta)
     if kind in gridnet.VERSIONS:
         return gridnet.model_config(kind, conf, meta.get("sample_rate") or 8000)
     if kind == fla.KIND:
@@ -109,9 +109,15 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
 
 
 def _unnested(meta: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Some golden files have the settings in `config`, as nested as elsewhere."""
-    config = meta.get("config") or {}
+    """Settings that a golden file nests in `config`, at the level where recipes have them."""
+    config = _golden(meta)
     return {**meta, **config} if "separator_conf" in config else meta
+
+
+def _golden(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings in `config` of a golden file; a recipe may name a file there."""
+    config = meta.get("config")
+    return config if isinstance(config, Mapping) else {}
 
 
 def _block(settings: Mapping[str, Any]) -> BlockConfig:
