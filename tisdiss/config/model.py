@@ -352,8 +352,8 @@ class ModelConfig(Config):
             )
         if self.has_residual != parent.has_residual:
             raise ValueError(
-                f"{self.name} cannot start from {parent.name}: a single run of one Sep-Block has "
-                "no residual module, and more runs need one; train it from scratch"
+                f"{self.name} cannot start from {parent.name}: one pass of one Sep-Block has "
+                "no residual module, and more passes need one; train it from scratch"
             )
 
     @property
