@@ -33,7 +33,6 @@ from tisdiss.analysis.compare import (
     Comparison,
     Score,
     combined,
-    decided,
     depth_weights,
     has_tolerance,
     is_level,
@@ -44,7 +43,7 @@ from tisdiss.analysis.frames import StudyFrames
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
-from tisdiss.analysis.verdict import holm
+from tisdiss.analysis.verdict import decided, holm
 from tisdiss.paper_names import read_name
 from tisdiss.records import names
 from tisdiss.records.expression import (

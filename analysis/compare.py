@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tisdiss.analysis.detectable import detectable
-from tisdiss.analysis.stats import LEVEL, Estimate
+from tisdiss.analysis.stats import Estimate
 from tisdiss.records.expression import TIMED, Cell, Combined, Fact, Greater, Number, Value, leaves
-from tisdiss.records.report_record import Kind, Status
+from tisdiss.records.report_record import Kind
 
 Score = Estimate | float
 Leaf = Number | Cell | Fact
@@ -88,17 +88,6 @@ def combined(value: Combined, parts: list[Score]) -> Score:
 
 def _mean(value: Score) -> float:
     return value.mean if isinstance(value, Estimate) else value
-
-
-def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
-    """The status, and the comparison that decided it: the one that is least above 0."""
-    corrected = 1 - (1 - LEVEL) / len(comparisons)  # Bonferroni
-    highs = [comparison.ends(corrected)[1] for comparison in comparisons]
-    if min(highs) < 0:
-        return "FAIL", comparisons[highs.index(min(highs))]
-    lows = {at: one.ends(LEVEL)[0] for at, one in enumerate(comparisons)}
-    least = min(lows, key=lambda at: (lows[at], comparisons[at].mean))
-    return ("PASS" if lows[least] > 0 else "UNDECIDED"), comparisons[least]
 
 
 def depth_weights(

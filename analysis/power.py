@@ -15,11 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from tisdiss.analysis.claims import decide, evidence
-from tisdiss.analysis.compare import Comparison, decided, depth_weights
+from tisdiss.analysis.compare import Comparison, depth_weights
 from tisdiss.analysis.detectable import Precision
 from tisdiss.analysis.frames import StudyFrames, load_study
 from tisdiss.analysis.spent import Spent, spent
 from tisdiss.analysis.stats import Estimate
+from tisdiss.analysis.verdict import decided
 from tisdiss.records.expression import Cell, Greater, leaves
 from tisdiss.records.report_record import Verdict
 

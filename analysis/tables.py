@@ -1,4 +1,7 @@
-"""Tables of scores, printed as LaTeX (booktabs, siunitx), Markdown or CSV."""
+"""Tables of scores over N_re, printed as LaTeX (booktabs, siunitx), Markdown or CSV.
+
+Tables that compare systems, such as Tables 1 to 3 of the paper, are made in `comparison.py`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

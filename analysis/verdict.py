@@ -1,9 +1,25 @@
-"""The numbers of a verdict as text, and Holm's correction of the p values."""
+"""Verdicts: the rule of PASS, FAIL and UNDECIDED, Holm's correction, and the numbers as text.
+
+`claims.py` applies the rule, and has those of ONE TRAINING, NOT TESTABLE HERE and MISSING.
+"""
 
 import numpy as np
 
+from tisdiss.analysis.compare import Comparison
+from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.units import signed
-from tisdiss.records.report_record import Verdict
+from tisdiss.records.report_record import Status, Verdict
+
+
+def decided(comparisons: list[Comparison]) -> tuple[Status, Comparison]:
+    """The status, and the comparison that decided it: the one that is least above 0."""
+    corrected = 1 - (1 - LEVEL) / len(comparisons)  # Bonferroni
+    highs = [comparison.ends(corrected)[1] for comparison in comparisons]
+    if min(highs) < 0:
+        return "FAIL", comparisons[highs.index(min(highs))]
+    lows = {at: one.ends(LEVEL)[0] for at, one in enumerate(comparisons)}
+    least = min(lows, key=lambda at: (lows[at], comparisons[at].mean))
+    return ("PASS" if lows[least] > 0 else "UNDECIDED"), comparisons[least]
 
 
 def numbers_of(verdict: Verdict) -> str:

@@ -15,7 +15,15 @@ ROOMS = (
 """Packages from the lowest to the highest; analysis imports only records and study."""
 FILES = {
     "settings": (
-        *("limits", "depths", "paper_names", "band_layouts", "codec_kinds", "architectures"),
+        *(
+            "limits",
+            "depths",
+            "paper_names",
+            "band_layouts",
+            "codec_kinds",
+            "splitter_kinds",
+            "architectures",
+        ),
         "speech_sources",
         "config",
     ),

@@ -14,6 +14,7 @@ from tisdiss.codec_kinds import CODEC_KINDS, CodecKind, CodecLayers
 from tisdiss.config import ModelConfig
 from tisdiss.cost import formulas
 from tisdiss.model import TISDiSS
+from tisdiss.splitter_kinds import SPLITTER_KINDS, SplitterKind
 
 
 class PairEncoder(nn.Module):
@@ -72,6 +73,43 @@ def test_a_codec_is_an_entry_of_its_table(pairs, tiny):
     other = tiny("sep1x2-re1x3-l1+3-bandsplit")  # 33 bands
     assert formulas._encoder(model, formulas.shape(model, 1.0)) * 3 == ends
     assert formulas.macs(model, 1.0) < formulas.macs(other, 1.0)
+    assert built(torch.randn(1, 800)).shape == (1, 2, 800)
+
+
+class HalfSplitter(nn.Module):
+    """A linear map for each speaker."""
+
+    def __init__(self, channels, *, n_src):
+        super().__init__()
+        self.n_src = n_src
+        self.map = nn.Linear(channels, channels * n_src, bias=False)
+
+    def forward(self, features):
+        return self.map(features).unflatten(-1, (self.n_src, -1)).movedim(-2, 1).contiguous()
+
+
+def test_a_splitter_is_an_entry_of_its_table(monkeypatch, tiny):
+    made_up = ModuleType("made_up_splitter")
+    made_up.HalfSplitter = HalfSplitter
+    monkeypatch.setitem(sys.modules, "made_up_splitter", made_up)
+
+    def products(channels, n_src):
+        return channels**2 * n_src
+
+    kind = SplitterKind(
+        suffix="-spksplitlinear",
+        builder="made_up_splitter:HalfSplitter",
+        parameters=products,
+        macs=products,
+        kept=lambda channels, n_src: 0,
+    )
+    monkeypatch.setitem(SPLITTER_KINDS, "linear", kind)
+    model = tiny("sep1x2-re1x3-l1+3-spksplitlinear-bandsplit")
+    assert (model.splitter, model.name) == ("linear", "sep1x2-re1x3-l1+3-spksplitlinear-bandsplit")
+    built = TISDiSS.from_config(model)
+    assert formulas.parameters(model) == sum(p.numel() for p in built.parameters())
+    grid = formulas.shape(model, 1.0)
+    assert formulas._splitter(model, grid) == grid.points * 8 * 8 * 2
     assert built(torch.randn(1, 800)).shape == (1, 2, 800)
 
 

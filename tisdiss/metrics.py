@@ -1,4 +1,7 @@
-"""Scores in dB, higher is better, in float64; arguments are (estimates, sources[, mixture])."""
+"""Scores in dB, higher is better, in float64; arguments are (estimates, sources[, mixture]).
+
+`records/names.py` is the table of measures, from which columns, claims and tables follow.
+"""
 
 from pkgutil import resolve_name
 

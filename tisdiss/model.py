@@ -19,7 +19,7 @@ from tisdiss.layers import WEIGHTED, Residual
 from tisdiss.parts import Parts
 from tisdiss.reconstructor import Reconstructor, triple_path
 from tisdiss.separator import Separator, dual_path
-from tisdiss.splitter import ConvSplitter, SwiGLUSplitter
+from tisdiss.splitter_kinds import SPLITTER_KINDS
 from tisdiss.stft import STFT
 
 
@@ -173,7 +173,8 @@ def tisdiss_parts(config: ModelConfig) -> Parts:
         block=partial(dual_path, block),
         residual=residual if config.sep_residual else None,
     )
-    splitter = _SPLITTERS[config.splitter](block.channels, n_src=config.n_src)
+    build_splitter = resolve_name(SPLITTER_KINDS[config.splitter].builder)
+    splitter = build_splitter(block.channels, n_src=config.n_src)
     if not config.m_re:
         return Parts(encoder, separator, splitter, decoder)
     reconstructor = Reconstructor(
@@ -198,6 +199,3 @@ def _initialise(module: nn.Module) -> None:
                 nn.init.xavier_uniform_(parameter)
             else:
                 nn.init.zeros_(parameter)
-
-
-_SPLITTERS = {"swiglu": SwiGLUSplitter, "conv2d": ConvSplitter}

@@ -12,13 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tisdiss.architectures import ARCHITECTURES, OURS
 from tisdiss.codec_kinds import CODEC_KINDS
 from tisdiss.depths import Decode, LossTerm, count, resolved
-
-SplitterKind = Literal["swiglu", "conv2d"]
+from tisdiss.splitter_kinds import SPLITTER_KINDS
 
 _POSITIVE = r"[1-9]\d{0,5}"
 _LABEL = r"\d{1,6}(?:x\d{1,6})?"
@@ -26,7 +25,6 @@ _STRUCTURE = (
     rf"sep(?P<m_sep>{_POSITIVE})x(?P<n_sep>{_POSITIVE})"
     rf"(?:-re(?P<m_re>{_POSITIVE})x(?P<n_re>{_POSITIVE}))?"
     rf"(?:-l(?P<losses>{_LABEL}(?:\+{_LABEL})?))?"
-    r"(?P<splitter>-spksplitconv2d)?"
 )
 
 
@@ -42,7 +40,7 @@ class Stated:
     losses: tuple[LossTerm, ...]
     decode_sep: Decode = "auto"
     decode_re: Decode = "auto"
-    splitter: SplitterKind | None = None
+    splitter: str | None = None
     """None if the name has no suffix for it."""
     codec_kind: str | None = None
     """None if the name has no suffix for it."""
@@ -59,16 +57,15 @@ class Named(Protocol):
     losses: tuple[LossTerm, ...]
     decode_sep: Decode
     decode_re: Decode
-    splitter: SplitterKind
+    splitter: str
 
 
 def paper_name(model: Named, codec_kind: str) -> str:
     """The name of a model with a codec of this kind."""
     prefix = "" if model.architecture == OURS else f"{model.architecture}-"
     re_part = f"-re{model.m_re}x{model.n_re}" if model.m_re else ""
-    splitter = "-spksplitconv2d" if model.splitter == "conv2d" else ""
     losses = _loss_label(model)
-    suffix = splitter + CODEC_KINDS[codec_kind].suffixes[0]
+    suffix = SPLITTER_KINDS[model.splitter].suffix + CODEC_KINDS[codec_kind].suffixes[0]
     return f"{prefix}sep{model.m_sep}x{model.n_sep}{re_part}-{losses}{suffix}"
 
 
@@ -101,8 +98,10 @@ def _re_label(model: Named) -> str:
 def read_name(name: str) -> Stated:
     """The settings that a name states; ValueError has an example or the valid counts."""
     kinds = {suffix: kind for kind, codec in CODEC_KINDS.items() for suffix in codec.suffixes}
+    splitters = {kind.suffix: name for name, kind in SPLITTER_KINDS.items()}
     match = re.fullmatch(
-        rf"(?:(?P<architecture>{_any_of(ARCHITECTURES)})-)?{_STRUCTURE}(?P<codec>{_any_of(kinds)})",
+        rf"(?:(?P<architecture>{_any_of(ARCHITECTURES)})-)?{_STRUCTURE}"
+        rf"(?P<splitter>{_any_of(splitters)})(?P<codec>{_any_of(kinds)})",
         name.strip().replace("×", "x").lower(),
     )
     if match is None:
@@ -120,7 +119,7 @@ def read_name(name: str) -> Stated:
         m_re=m_re,
         n_re=n_re,
         losses=("last", "split", "re") if m_re else ("last",),
-        splitter="conv2d" if part["splitter"] else None,
+        splitter=splitters[part["splitter"]] if part["splitter"] else None,
         codec_kind=kinds[part["codec"]] if part["codec"] else None,
     )
     return bare if part["losses"] is None else _supervised(name, part["losses"], bare)

@@ -31,7 +31,8 @@ from tisdiss.depths import (
     sep_depths,
 )
 from tisdiss.limits import MAX_BLOCKS, MAX_FFT, MAX_PASSES
-from tisdiss.paper_names import SplitterKind, paper_name, read_name
+from tisdiss.paper_names import paper_name, read_name
+from tisdiss.splitter_kinds import SPLITTER_KINDS
 
 
 class BlockConfig(Config):
@@ -215,7 +216,7 @@ class ModelConfig(Config):
     ("layers"), or every block of the last pass ("last-layers"). "auto": every block if there is
     one pass, the ends of the passes otherwise, as in the paper's rows."""
     decode_re: Decode = "auto"
-    splitter: SplitterKind = "swiglu"
+    splitter: Annotated[str, OneOf(lambda: SPLITTER_KINDS)] = "swiglu"
     mask: bool = False
     """Multiply the mixture's spectrum by the decoder's output instead of taking it directly.
 

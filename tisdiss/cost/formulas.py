@@ -16,9 +16,8 @@ from typing import Any
 
 from tisdiss.config import ModelConfig
 from tisdiss.cost.locoformer_formulas import path_kept, path_macs, path_parameters, stretch
+from tisdiss.splitter_kinds import SPLITTER_KINDS
 
-_KERNEL = 9
-"""Taps of the 3x3 convolutions of the splitter."""
 _BYTES = 4
 _COPIES = 4
 """Weights, gradients and AdamW's two moments."""
@@ -75,7 +74,7 @@ def parameters(model: ModelConfig) -> int:
     total = model.m_sep * sep_block + model.codec.entry.layers.parameters(model.codec_size)
     total += model.m_re * (sep_block + path_parameters(block, block.ffn_hidden[-1:]))
     if model.has_splitter:
-        total += _splitter_parameters(model)
+        total += SPLITTER_KINDS[model.splitter].parameters(block.channels, model.n_src)
     if model.has_residual:
         total += 2 * block.channels + 1
     return total
@@ -94,9 +93,9 @@ def training_bytes(model: ModelConfig, seconds: float, batch_size: int) -> int:
         model.m_sep * model.n_sep * (per_pass + (2 * block.channels if model.has_residual else 0))
     )
     kept += model.m_re * model.n_re * model.n_src * (per_pass + speaker)
-    if model.has_splitter and model.splitter == "swiglu":
+    if model.has_splitter:
         splits = 1 + sum(depth.stage == "sep" for depth in model.decoded())
-        kept += splits * 8 * model.n_src * block.channels
+        kept += splits * SPLITTER_KINDS[model.splitter].kept(block.channels, model.n_src)
     return _BYTES * (_COPIES * parameters(model) + batch_size * grid.points * int(kept))
 
 
@@ -121,21 +120,7 @@ def _re_block(model: ModelConfig, grid: Shape) -> int:
 
 
 def _splitter(model: ModelConfig, grid: Shape) -> int:
+    """Multiply-adds of one call, none without a splitter."""
     if not model.has_splitter:
         return 0
-    channels, hidden = model.block.channels, _split_hidden(model)
-    if model.splitter == "conv2d":
-        return grid.points * _KERNEL * channels**2 * model.n_src
-    return grid.points * _KERNEL * hidden * channels * (2 + model.n_src)
-
-
-def _split_hidden(model: ModelConfig) -> int:
-    return 2 * model.block.channels * model.n_src
-
-
-def _splitter_parameters(model: ModelConfig) -> int:
-    channels, out = model.block.channels, model.block.channels * model.n_src
-    if model.splitter == "conv2d":
-        return _KERNEL * channels * out + out
-    hidden = _split_hidden(model)
-    return _KERNEL * channels * 2 * hidden + 2 * hidden + _KERNEL * hidden * out + out
+    return grid.points * SPLITTER_KINDS[model.splitter].macs(model.block.channels, model.n_src)

@@ -1,8 +1,9 @@
 """A source of speech: its recordings, with their speakers and splits.
 
 `speakers.py` builds a source from any folder of speakers, `prompts.py` from Debian's voice prompts,
-`librispeech.py` from LibriSpeech. `audio.py` refuses unusable files, a store (`decoded.py`) has the
-decoded samples, and `mixture.py` makes mixtures of them.
+`librispeech.py` from LibriSpeech; `tisdiss/speech_sources.py` is the table of all. `audio.py`
+refuses unusable files, a store (`decoded.py`) has the decoded samples, and `mixture.py` makes
+mixtures of them.
 """
 
 import hashlib
