@@ -46,7 +46,7 @@ def test_devices_are_sought_where_the_engine_is(away, tisdiss, write_study, tmp_
     """A GPU that is not here may be there; rounds of seeds are for this machine."""
     far = words(write_study(["{id: a}"]), tmp_path)
     code, _, errors = tisdiss(*far, "--device", "cuda", "--until-decided", "--max-hours", 1)
-    assert code == 2 and "use the engine local" in errors and not away
+    assert code == 2 and "waits for each round" in errors and not away
     code, _, errors = tisdiss(*far[:-1], "awy")
     assert code == 2 and "no engine 'awy'; nearest valid name: 'away'" in errors
 
