@@ -76,6 +76,7 @@ def as_written_now(plan: StudyFile) -> StudyFile:
         how_to_read=study.how_to_read,
         claims=[ClaimPart.model_validate(claim.model_dump()) for claim in study.claims],
         show=Show.model_validate(study.show.model_dump()),
+        order=list(dict.fromkeys([*(row.id for row in study.rows), *plan.order])),
     )
 
 

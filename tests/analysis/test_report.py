@@ -98,6 +98,7 @@ def test_report_again_decides_the_claims_that_the_study_has_by_now(made, tmp_pat
     ]
     assert results.verdicts[2].reason == "1 of its 2 rows are not planned"
     assert results.against == "b"
+    assert "| rows | 2 of 3 rows of the study are reported |" in text
 
 
 def test_report_again_of_a_copy_leaves_the_original(made, tmp_path):
