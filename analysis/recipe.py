@@ -122,9 +122,8 @@ _DEFAULTS = TrainConfig().model_dump()
 
 def _rows(frames: StudyFrames) -> str:
     plan = frames.plan
-    own = len(plan.order) - len(plan.published) if plan.order else len(plan.rows)
     scored = frames.runs.loc[frames.runs["scored"].astype(bool), "row"].nunique()
-    return f"{scored} of {own} rows of the study are reported"
+    return f"{scored} of {plan.n_own_rows} rows of the study are reported"
 
 
 def _seeds(frames: StudyFrames) -> str:

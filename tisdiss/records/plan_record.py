@@ -209,6 +209,11 @@ class StudyFile(PlanFile):
     timing: AboutTiming | None = None
 
     @property
+    def n_own_rows(self) -> int:
+        """The number of rows that the study has, planned or not, without quoted ones."""
+        return len(self.order) - len(self.published) if self.order else len(self.rows)
+
+    @property
     def scored_on(self) -> dict[str, Corpus]:
         """Every corpus that rows are scored on, by role."""
         roles = dict.fromkeys(row.role for row in self.rows)
