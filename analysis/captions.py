@@ -2,6 +2,7 @@
 
 import html
 import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -22,6 +23,8 @@ from tisdiss.records.plan_record import (
 
 Filters = Mapping[str, Callable[..., str]]
 """The filters of a template, by name."""
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 DAGGER = "†"
 """The mark after the label of a row with missing runs."""
@@ -111,6 +114,15 @@ def escape_figure(text: str) -> str:
     """
     escaped = text.replace("$", r"\$").replace("N_re", r"$N_\mathrm{re}$")
     return f" {escaped}" if escaped.startswith("_") else escaped
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line broken into several, between its items (" · ") if they are short enough."""
+    items = line.replace(" ", NO_BREAK).replace(f"{NO_BREAK}·{NO_BREAK}", " ·" + NO_BREAK)
+    if any(len(item) > width for item in items.split(" ")):
+        return textwrap.wrap(line, width)
+    parts = textwrap.wrap(items, width, break_on_hyphens=False)
+    return [part.replace(NO_BREAK, " ").removeprefix("· ") for part in parts]
 
 
 def basis(plan: StudyFile, curve: pd.DataFrame) -> list[str]:

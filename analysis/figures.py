@@ -33,6 +33,7 @@ from tisdiss.analysis.captions import (
     reported,
     row_label,
     source_of,
+    wrapped,
 )
 from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
 from tisdiss.records.names import SI_SNRI, score_label
@@ -60,7 +61,6 @@ _PAIRED_HEIGHT = 3.4
 """Height in inches of a figure with a panel of differences."""
 _ASIDE = 0.36
 """Width, in depths, over which the points of one depth are spread."""
-NO_BREAK = "\N{NO-BREAK SPACE}"
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
 """Most bands in a figure. More would overlap, so the legend gives their width instead."""
@@ -97,12 +97,12 @@ def depth_figure(
     curve = curve[curve["metric"] == metric]
     with style(in_figures(plan)):
         figure = Figure()
-        paired = differences is not None and not differences.empty
-        axes, *below = _panels(figure, paired=paired)
+        paired = None if differences is None or differences.empty else differences
+        axes, *below = _panels(figure, paired=paired is not None)
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
         axes.set_ylabel(f"{score_label(metric)} [dB]")
-        for panel in below:
-            _draw_differences(panel, differences, plan, against)
+        if paired is not None:
+            _draw_differences(below[0], paired, plan, against)
         (below or [axes])[-1].set_xlabel(r"$N_\mathrm{re}$ (inference)")
         note(figure, plan, curve, absent, above=key_lines(curve, plan))
         legend(figure, handles + keys(curve, plan) + _cost_key(plan))
@@ -118,11 +118,8 @@ def _panels(figure: Figure, *, paired: bool) -> list[Axes]:
     return list(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)))
 
 
-def _draw_differences(
-    axes: Axes, differences: pd.DataFrame | None, plan: StudyFile, against: str
-) -> None:
+def _draw_differences(axes: Axes, differences: pd.DataFrame, plan: StudyFile, against: str) -> None:
     """Draw each variant minus `against`: a point with its interval at every depth, side by side."""
-    assert differences is not None
     axes.axhline(0, color="0.5", lw=0.6)
     shown = [(row, look) for row, look in looks(plan) if (differences["row"] == row.id).any()]
     for at, (row, look) in enumerate(shown):
@@ -377,15 +374,6 @@ def legend(figure: Figure, handles: list[Artist]) -> None:
     figure.set_figheight(height + extent.height / figure.dpi)
 
 
-def _wrapped(line: str, width: int) -> list[str]:
-    """A line broken into several, between its items (" · ") if they are short enough."""
-    items = line.replace(" ", NO_BREAK).replace(f"{NO_BREAK}·{NO_BREAK}", " ·" + NO_BREAK)
-    if any(len(item) > width for item in items.split(" ")):
-        return textwrap.wrap(line, width)
-    parts = textwrap.wrap(items, width, break_on_hyphens=False)
-    return [part.replace(NO_BREAK, " ").removeprefix("· ") for part in parts]
-
-
 def note(
     figure: Figure,
     plan: StudyFile,
@@ -401,6 +389,6 @@ def note(
     if absent:
         lines.append(f"runs missing: {'; '.join(absent)}")
     width = int(25 * figure.get_figwidth())
-    lines = [part for line in lines for part in _wrapped(escape_figure(line), width)]
+    lines = [part for line in lines for part in wrapped(escape_figure(line), width)]
     figure.supxlabel("\n".join(lines), fontsize=_NOTE_SIZE, color=_GREY, x=0.99, ha="right")
     figure.set_figheight(figure.get_figheight() + (len(lines) - 1) * 1.2 * _NOTE_SIZE / 72)

@@ -129,9 +129,7 @@ def depth_curve(
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def difference_curve(
-    scores: pd.DataFrame, against: str, *, metric: str = "si_snri"
-) -> pd.DataFrame:
+def difference_curve(scores: pd.DataFrame, against: str, *, metric: str = SI_SNRI) -> pd.DataFrame:
     """Every row minus `against` at each depth that both are scored at, paired by mixture, in dB.
 
     Columns: row, label, n_re_train, n_re, mean, low, high, n_seeds (the smaller number of both

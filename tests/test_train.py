@@ -11,6 +11,7 @@ from tisdiss import train as loop
 from tisdiss.checkpoint import load_state, read_model_file
 from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data import Corpus, MixtureSet, fixed_set
+from tisdiss.kernels import modes
 from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
@@ -229,7 +230,7 @@ def test_precision_is_a_setting_of_the_whole_process() -> None:
 def test_auto_rounds_products_where_that_pays(
     tiny_training, monkeypatch: pytest.MonkeyPatch, pays: bool
 ) -> None:
-    monkeypatch.setattr(loop, "bf16_pays", lambda device: pays)
+    monkeypatch.setattr(modes, "bf16_pays", lambda device: pays)
     rounds = {
         precision: loop.start(tiny_training(precision=precision), None, "cpu").model.splitter.bf16
         for precision in ("float32", "tf32", "bf16", "auto")

@@ -27,7 +27,7 @@ from tisdiss.checkpoint import (
 from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
-from tisdiss.kernels.modes import bf16_pays, set_bf16, set_recompute
+from tisdiss.kernels.modes import set_bf16, set_recompute, takes_bf16
 from tisdiss.losses import multi_depth_loss
 from tisdiss.machine.device import set_precision
 from tisdiss.machine.ranks import ALONE, Ranks, ranks
@@ -181,17 +181,10 @@ def start(config: TrainConfig, parent: Path | None, device: str) -> State:
         config.model.check_fine_tune(parent_model)
         load_weights(model, tensors, parent)
     model.to(device)
-    set_bf16(model, _takes_bf16(config, device))
+    set_bf16(model, takes_bf16(config.precision, device))
     optim = config.optim
     ema = moving_average(model, optim.ema) if optim.ema else None
     return State(model, build_optimiser(model, optim), ema, base_lr=optim.lr)
-
-
-def _takes_bf16(config: TrainConfig, device: str) -> bool:
-    """Whether products are computed in bfloat16."""
-    if config.precision == "auto":
-        return not config.model.has_grid and bf16_pays(device)
-    return config.precision == "bf16"
 
 
 def training_batch(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.figures import COLOURS, MARKERS, _wrapped, depth_figure, render
+from tisdiss.analysis.captions import wrapped
+from tisdiss.analysis.figures import COLOURS, MARKERS, depth_figure, render
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.results import results_of
 from tisdiss.analysis.stats import depth_curve
@@ -101,7 +102,7 @@ def test_legend_and_note_say_what_is_drawn(figure):
     ],
 )
 def test_note_is_broken_between_its_items(line, expected):
-    assert _wrapped(line, 22) == expected
+    assert wrapped(line, 22) == expected
 
 
 def test_variant_that_misses_a_seed_is_drawn_with_a_dagger(study_folder):

@@ -50,6 +50,11 @@ def bf16_pays(device: str) -> bool:
     return torch.cuda.is_bf16_supported()
 
 
+def takes_bf16(precision: str, device: str) -> bool:
+    """Whether a training of this precision runs products in bfloat16 on a device."""
+    return precision == "bf16" or (precision == "auto" and bf16_pays(device))
+
+
 def in_bf16(on: bool, x: Tensor) -> AbstractContextManager[object]:
     """A context in which matrix products run in bfloat16; sums keep their type."""
     return torch.autocast(x.device.type, torch.bfloat16) if on else nullcontext()
