@@ -170,8 +170,13 @@ def looks(plan: StudyFile) -> list[tuple[ShownRow, Look]]:
     ]
 
 
+def marker(at: int) -> str:
+    """The marker at a place in the plan; colours that come again get other markers."""
+    return MARKERS[(at + at // len(COLOURS)) % len(MARKERS)]
+
+
 def _look(at: int, *, small: bool) -> Look:
-    look: Look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKERS[at % len(MARKERS)]}
+    look: Look = {"color": COLOURS[at % len(COLOURS)], "marker": marker(at)}
     return {**look, "ms": 2.8, "mew": 0.6, "lw": 0.9} if small else look
 
 

@@ -20,9 +20,9 @@ from matplotlib.ticker import (
 
 from tisdiss.analysis.figures import (
     COLOURS,
-    MARKERS,
     legend,
     legend_label,
+    marker,
     render,
     settle,
     style,
@@ -74,7 +74,7 @@ def power_figure(claims: Sequence[ClaimPower]) -> Figure:
 def _line(axes: Axes, claim: ClaimPower, at: int) -> Line2D:
     look: dict[str, Any] = {
         "color": COLOURS[at % len(COLOURS)],
-        "marker": MARKERS[at % len(MARKERS)],
+        "marker": marker(at),
     }
     present, most = (_curve(claim, more) for more in (MORE_MIXTURES[0], MORE_MIXTURES[-1]))
     label = legend_label(claim.verdict.id)

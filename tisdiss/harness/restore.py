@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
+from tisdiss.harness.plan_file import save_plan
 from tisdiss.records.files import read_object, write_atomic
 from tisdiss.records.names import PROVENANCE, SCORES
 from tisdiss.records.reading import checked
@@ -36,7 +37,7 @@ def runs_of(report: Path) -> dict[str, ReportRun]:
 
 
 def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
-    """Write the folders of planned runs that a report has scores of; returns these runs.
+    """Write the plan, and the folders of its runs that a report has scores of; returns these runs.
 
     A run that has begun here is left unchanged. ValueError if the report cannot be read.
     """
@@ -47,6 +48,7 @@ def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
         if run is not None and run.evaluation == evaluation.identity:
             _write(planned, evaluation, run, _own(scores, run), runs_dir)
             restored.append(planned)
+    save_plan(plan, runs_dir)
     return restored
 
 
