@@ -197,7 +197,7 @@ def markdown(found: dict) -> str:
         f"{machine['name']}, torch {machine['torch']}, load {machine['load']:.1f}; whole steps "
         "(forward, loss, backward, clipping, AdamW) on two speakers, medians of variants "
         "that take turns. Coarse grid: STFT 256/128, 33 bands, masked, batch 4 of 2 s; the paper's "
-        "grid: STFT 128/64, 1 s. `before` is float32 by torch's own operations. Memory: peak of the "
+        "grid: STFT 128/64, 1 s. `before`: float32 by torch's own operations. Memory: peak of the "
         "process. Spread: largest less smallest repeat, over the median.",
         "",
         "| channels | grid | threads | variant | step (s) | audio (s a second) | against before | "

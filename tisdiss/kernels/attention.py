@@ -62,10 +62,10 @@ def attend(qkv: Tensor, n_heads: int, length: int) -> Tensor:
 
 
 def _attend_all(qkv: Tensor, n_heads: int, length: int) -> Tensor:
-    if qkv.device.type == "cpu":
-        qkv = qkv.to(
-            torch.promote_types(qkv.dtype, torch.float32)
-        )  # the gradient takes 1/8 as long
+    if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu" and torch.is_grad_enabled():
+        # Its gradient takes ten times as long in bfloat16.
+        with torch.autocast("cpu", enabled=False):
+            return _attend_all(qkv.float(), n_heads, length)
     q, k, v = qkv.unflatten(-1, (3, n_heads, -1)).transpose(1, 3).unbind(2)
     keys = k.shape[2]  # each is rows, heads, positions, head_dim
     mask = None if keys == length else torch.arange(keys, device=k.device)[None] < length
