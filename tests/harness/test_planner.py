@@ -75,7 +75,7 @@ def test_row_of_weights_that_a_profile_trains_is_that_run(make_plan):
 
 
 def test_weights_file_that_is_missing_is_named(make_plan, monkeypatch, tmp_path):
-    monkeypatch.setattr("tisdiss.study.shipped_weights.__file__", str(tmp_path / "a/b/c.py"))
+    monkeypatch.setattr("tisdiss.study.shipped_weights.SHIPPED", tmp_path / "nothing shipped")
     with pytest.raises(ValueError, match=r"models/base\.safetensors: no such weights file"):
         make_plan(["{id: a, weights: base}"], profile="mini")
 

@@ -206,7 +206,7 @@ def test_a_fine_tune_that_needs_other_parameters_is_refused(write_study):
 def test_a_fine_tune_that_needs_the_residual_module_is_refused(write_study):
     rows = ["{id: a, model: sep1x1-re1x3}", "{id: b, init_from: a, model: sep1x2-re1x3}"]
     line, *_ = mistakes(write_study(rows))
-    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: a single run of" in line
+    assert "sep1x2-re1x3-l1+3 cannot start from sep1x1-re1x3-l1+3: one pass of" in line
 
 
 def test_study_is_called_like_its_file(write_study):
