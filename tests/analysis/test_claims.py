@@ -1,7 +1,5 @@
 """Claims decided on scores with known means: each status by its scores."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,40 +131,6 @@ def test_a_tolerance_of_the_papers_level_is_for_its_profile(study_folder):
             statuses[profile, source] = verdict.status
     assert statuses.pop(("mini", "Sec. 3.3")) == "NOT TESTABLE HERE"
     assert set(statuses.values()) == {"FAIL"}
-
-
-def _timed(folder, **rows):
-    """What `tisdiss time` measures: (factor at N_re = 3, bytes) of each row."""
-    runs = {row["id"]: row["runs"][0]["identity"] for row in folder.plan["rows"]}
-    document = {
-        "rounds": 3,
-        "seconds": 2.0,
-        "environment": {"threads": 1, "torch": "2", "cpu": "a CPU", "accelerator": None},
-        "rows": {
-            row: {"identity": runs[row], "rtf": {"3": factor}, "memory": memory}
-            for row, (factor, memory) in rows.items()
-        },
-    }
-    path = folder.runs_dir / "timings" / "fig2e.mini.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document))
-
-
-def test_time_and_memory_are_compared_as_they_were_measured(study_folder):
-    folder = study_folder().row("a", RISING).row("b", RISING)
-    exprs = "rtf(row('a'), n_re=3) < rtf(row('b'), n_re=3)", "memory(row('a')) < memory(row('b'))"
-    for verdict in decided(folder, *exprs):
-        assert verdict.status == "MISSING"
-        assert verdict.reason.endswith(
-            "not measured; run `tisdiss time fig2e --profile mini` first"
-        )
-    _timed(folder, a=(0.25, 12_000_000), b=(0.5, 9_000_000))
-    faster, smaller = decided(folder, *exprs, source="Sec. 3.5")
-    assert (faster.status, numbers_of(faster)) == ("PASS", "+0.250 s per s of sound")
-    assert (smaller.status, numbers_of(smaller)) == ("FAIL", "-3.00 MB")
-    assert {faster.kind, smaller.kind} == {"measured"}
-    assert faster.says == '"a" has a lower processing time than "b" at N_re = 3.'
-    assert headline([faster, smaller]) == ""
 
 
 def test_looking_at_several_claims_is_corrected_for(folder):
