@@ -15,6 +15,7 @@ from tisdiss.analysis.power import ClaimPower, NoPower, power, power_table
 from tisdiss.analysis.power_figure import power_figure, write_power
 from tisdiss.analysis.spent import Spent
 from tisdiss.analysis.stats import Estimate
+from tisdiss.cli import power_commands
 
 SPREAD, SHARE = 0.5, 0.06
 """dB between mixtures, and what of that variance is the speakers'."""
@@ -176,3 +177,15 @@ def test_a_parent_and_a_shared_run_cost_once(study_folder) -> None:
     )
     assert (two.cost.training, three.cost.training) == (180.0, 120.0)
     assert isinstance(twin, NoPower) and twin.reason.startswith("its scores do not vary")
+
+
+def test_a_narrow_table_keeps_what_decides(study_folder):
+    folder = study_folder().row("a", {3: 5.0}, seeds=(0, 1)).row("b", {3: 4.0}, seeds=(0, 1))
+    folder.plan["claims"] = [{"id": "c", "expr": "row('a') > row('b')", "source": "ours"}]
+    claims = power(folder.save().runs_dir, "fig2e", "mini")
+    wide, narrow = (power_commands.power_table(claims, "t", narrow=n) for n in (False, True))
+    names = [column.header for column in wide.columns]
+    assert names[:6] == ["claim", "observed", "speakers", "mixtures", "training", "now"]
+    assert [column.header for column in narrow.columns] == [
+        *("claim", "observed", "now", "3 seeds", "5 seeds", "10 seeds", "needs")
+    ]

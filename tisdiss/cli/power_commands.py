@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+WIDE = 150
+"""Columns of a terminal from which on the whole table fits."""
+_EXPLAINING = ("speakers", "mixtures", "training", "1 seed", "2 seeds", "20 seeds", "h per seed")
+"""Columns that a narrow table leaves out."""
+
 
 @app.command()
 def power(
@@ -61,7 +66,12 @@ def power(
 
     claims = power_of(runs_dir, name, profile, noise=noise)
     console = Console()
-    console.print(power_table(claims, f"{name} at profile {profile}"))
+    narrow = console.width < WIDE
+    console.print(power_table(claims, f"{name} at profile {profile}", narrow=narrow))
+    if narrow:
+        typer.echo(
+            f"(a terminal of {WIDE} columns also shows the sources of variance, and the hours)"
+        )
     for line in remarks(claims):
         console.print(line, markup=False, highlight=False)
     if out:
@@ -71,36 +81,47 @@ def power(
             typer.echo(path)
 
 
-def power_table(claims: list[ClaimPower | NoPower], title: str) -> Table:
-    """One line per claim: its difference, its sources of variance, and detectable differences."""
-    from tisdiss.analysis.power import SEEDS, NoPower
+def power_table(claims: list[ClaimPower | NoPower], title: str, *, narrow: bool = False) -> Table:
+    """One line per claim: its difference, its sources of variance, and detectable differences.
+
+    A narrow table leaves out what only explains the others.
+    """
     from tisdiss.harness.display import new_table
 
     table = new_table(f"{title}: detectable difference in dB (80 % power, 5 % two-sided)")
-    table.add_column("claim")
-    for name in ("observed", "speakers", "mixtures", "training", "now"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for seeds in SEEDS:
-        table.add_column(f"{seeds} seed{'s' if seeds > 1 else ''}", justify="right")
-    table.add_column("h per seed", justify="right")
-    table.add_column("needs")
-    for claim in claims:
-        if isinstance(claim, NoPower):
-            table.add_row(claim.verdict.id, "-")
-            continue
-        at_present = [plan for plan in claim.plans if plan.mixtures == claim.mixtures]
-        table.add_row(
-            claim.verdict.id,
-            f"{claim.estimate.mean:+.2g}",
-            _decibels(claim.parts.speakers),
-            _decibels(claim.parts.mixtures),
-            _training(claim.parts),
-            _decibels(claim.now),
-            *(_decibels(plan.detectable) for plan in at_present),
-            _decibels(claim.cost.hours(1, 1) if claim.cost else None),
-            _needs(claim),
-        )
+    lines = [_line(claim) for claim in claims]
+    names = dict.fromkeys(name for line in lines for name in line)
+    shown = [name for name in names if not (narrow and name in _EXPLAINING)]
+    for name in shown:
+        is_text = name in ("claim", "needs")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "needs")
+    for line in lines:
+        table.add_row(*(line.get(name, "") for name in shown))
     return table
+
+
+def _line(claim: ClaimPower | NoPower) -> dict[str, str]:
+    """The cells of a claim by the name of their column."""
+    from tisdiss.analysis.power import NoPower
+
+    if isinstance(claim, NoPower):
+        return {"claim": claim.verdict.id, "observed": "-"}
+    at_present = [plan for plan in claim.plans if plan.mixtures == claim.mixtures]
+    by_seeds = {
+        f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}": _decibels(plan.detectable)
+        for plan in at_present
+    }
+    return {
+        "claim": claim.verdict.id,
+        "observed": f"{claim.estimate.mean:+.2g}",
+        "speakers": _decibels(claim.parts.speakers),
+        "mixtures": _decibels(claim.parts.mixtures),
+        "training": _training(claim.parts),
+        "now": _decibels(claim.now),
+        **by_seeds,
+        "h per seed": _decibels(claim.cost.hours(1, 1) if claim.cost else None),
+        "needs": _needs(claim),
+    }
 
 
 def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:
