@@ -18,6 +18,7 @@ from tisdiss.records.files import DamagedError, JsonObject, read_object
 from tisdiss.records.names import (
     MIXTURE_SI_SNR,
     PROVENANCE,
+    REPORT_COLUMNS,
     SCORES,
     SDR,
     SDRI,
@@ -54,7 +55,6 @@ PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _SCORED = ("slot", "speaker", "sex", MIXTURE_SI_SNR, SI_SNR, SI_SNRI, SDR, SDRI)
 """Columns of scores that tables and figures read, besides mixture and depth."""
-_ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
 _TYPES = dict.fromkeys(("steps", "epochs", "params", "code_scope"), "Int64") | {
     "seconds": "Float64",
     "dirty": "boolean",
@@ -117,7 +117,7 @@ def load_saved(folder: Path) -> StudyFrames:
     folder = Path(folder)
     report = read_provenance(folder / PROVENANCE)
     try:
-        scores = read_scores(folder / SCORES, (*_SCORED, *_ADDED))
+        scores = read_scores(folder / SCORES, (*_SCORED, *REPORT_COLUMNS))
     except DamagedError as error:
         problem = str(error).partition(": delete ")[0]
         raise DamagedError(f"{problem}: {_report_again(report.plan)}") from error
@@ -347,4 +347,4 @@ def _check_mixtures(scores: pd.DataFrame) -> None:
 
 
 def _no_scores() -> pd.DataFrame:
-    return pd.DataFrame(columns=[*_ADDED, "mixture_id", "n_re", *_SCORED])
+    return pd.DataFrame(columns=[*REPORT_COLUMNS, "mixture_id", "n_re", *_SCORED])

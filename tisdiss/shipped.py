@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tisdiss.records.problems import nearest
-from tisdiss.records.run_folder import RunFolder, run_folders
+from tisdiss.records.run_folder import RunFolder, matching_runs, run_folders
 
 SHIPPED = Path(__file__).resolve().parent / "shipped_files"
 """Studies and models of the package; in a checkout, links to its folders."""
@@ -51,14 +51,14 @@ def weights_of(source: str | Path, runs_dir: Path = Path("runs")) -> Path:
 
 
 def _weights_of_run(digits: str, runs_dir: Path) -> Path:
-    folders = {path.name: path for path in run_folders(runs_dir)}
-    codes = [code for code in folders if digits and code.startswith(digits[: len(code)])]
-    if len(codes) != 1:
+    matches = matching_runs(runs_dir, digits)
+    if not digits or len(matches) != 1:
+        runs = [path.name for path in run_folders(runs_dir)]
         raise ValueError(
             f"{digits!r}: neither a file of weights nor the first digits of one run in {runs_dir}; "
-            f"{nearest(digits, ['base', *folders])}"
+            f"{nearest(digits, ['base', *runs])}"
         )
-    return RunFolder.at(folders[codes[0]]).model_file
+    return RunFolder.at(matches[0]).model_file
 
 
 def recipe_of(weights: Path, config: str | Path | None) -> Path | None:

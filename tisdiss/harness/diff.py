@@ -18,7 +18,7 @@ from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SHORT
 from tisdiss.records.problems import nearest
-from tisdiss.records.run_folder import RunFolder, read_journal, run_folders
+from tisdiss.records.run_folder import RunFolder, matching_runs, read_journal, run_folders
 from tisdiss.records.run_record import Environment, Evaluation, Event
 
 Part = Literal["config", "data", "environment", "code", "result", "scores"]
@@ -63,15 +63,15 @@ def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
 
 def find_run(runs_dir: Path, digits: str) -> RunFolder:
     """The run whose identity starts with these digits; the error lists candidates."""
-    codes = [path.name for path in run_folders(runs_dir)]
-    matches = [name for name in codes if name.startswith(digits[:SHORT])]
+    matches = matching_runs(runs_dir, digits)
     if not digits or len(matches) != 1:
         problem = f"'{digits}' matches {len(matches)} runs of {runs_dir}"
-        raise ValueError(f"{problem}; {nearest(digits, matches or codes)}")
-    path = Path(runs_dir) / matches[0]
-    folder = RunFolder.at(path)
+        candidates = [path.name for path in matches or run_folders(runs_dir)]
+        raise ValueError(f"{problem}; {nearest(digits, candidates)}")
+    folder = RunFolder.at(matches[0])
     if not folder.identity.startswith(digits):
-        raise ValueError(f"'{digits}' is no run of {runs_dir}; {matches[0]} is {folder.identity}")
+        name = matches[0].name
+        raise ValueError(f"'{digits}' is no run of {runs_dir}; {name} is {folder.identity}")
     return folder
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.records.files import read_object, write_atomic
-from tisdiss.records.names import PROVENANCE, SCORES
+from tisdiss.records.names import PROVENANCE, REPORT_COLUMNS, SCORES
 from tisdiss.records.reading import checked
 from tisdiss.records.report_record import ReportFile, ReportRun
 from tisdiss.records.run_folder import RunFolder, json_text
@@ -23,9 +23,6 @@ from tisdiss.records.scores import read_scores
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_ADDED = ("row", "label", "corpus", "seed", "identity", "n_re_train")
-"""Columns that a report adds to the scores of a run."""
 
 
 def runs_of(report: Path) -> dict[str, ReportRun]:
@@ -41,7 +38,7 @@ def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
 
     A run that has begun here is left unchanged. ValueError if the report cannot be read.
     """
-    scored, scores = runs_of(report), read_scores(report / SCORES, _ADDED)
+    scored, scores = runs_of(report), read_scores(report / SCORES, REPORT_COLUMNS)
     restored = []
     for planned, evaluation in _absent(plan, runs_dir):
         run = scored.get(planned.identity)
@@ -62,7 +59,7 @@ def _absent(plan: Plan, runs_dir: Path) -> Iterator[tuple[PlannedRun, PlannedEva
 def _own(scores: pd.DataFrame, run: ReportRun) -> pd.DataFrame:
     """The scores of a run, from one of the rows that show it."""
     own = scores[(scores["identity"] == run.identity) & (scores["row"] == run.row)]
-    return own.drop(columns=list(_ADDED))
+    return own.drop(columns=list(REPORT_COLUMNS))
 
 
 def _write(

@@ -145,6 +145,8 @@ PROVENANCE = "provenance.json"
 """The plan, the runs, and the origin of every number."""
 SCORES = "scores.parquet"
 """Every score of all runs; in the folder of an evaluation, its scores."""
+REPORT_COLUMNS = ("row", "label", "corpus", "seed", "identity", "n_re_train")
+"""Columns that a report adds to the scores of a run."""
 
 # --- MLflow -------------------------------------------------------------------------------------
 EXPERIMENT = "tisdiss"

@@ -164,6 +164,11 @@ def run_folders(runs_dir: Path) -> list[Path]:
     return [path for path in sorted(Path(runs_dir).glob("?" * SHORT)) if _may_be_run(path)]
 
 
+def matching_runs(runs_dir: Path, digits: str) -> list[Path]:
+    """The run folders whose name agrees with the first digits of an identity."""
+    return [path for path in run_folders(runs_dir) if path.name.startswith(digits[:SHORT])]
+
+
 def _may_be_run(path: Path) -> bool:
     try:
         (path / "config.json").lstat()
