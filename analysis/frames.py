@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.places import check_planned, check_report, plan_path
-from tisdiss.records.files import DamagedError, JsonObject, read_object
+from tisdiss.analysis.places import check_planned, plan_path
+from tisdiss.records.files import DamagedError
 from tisdiss.records.names import (
     MIXTURE_SI_SNR,
-    PROVENANCE,
     REPORT_COLUMNS,
     SCORES,
     SDR,
@@ -35,8 +34,8 @@ from tisdiss.records.plan_record import (
     read_study,
     saved_plan,
 )
-from tisdiss.records.reading import checked, read_as, read_if_there
-from tisdiss.records.report_record import ReportFile, RunLine
+from tisdiss.records.reading import check_schema, read_as, read_if_there
+from tisdiss.records.report_record import RunLine, read_report
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import (
     RUN_WAY_OUT,
@@ -51,7 +50,6 @@ from tisdiss.records.scores import read_scores
 USABLE = ("done", "imported")
 """States of a run whose weights are final. Other runs are listed, but have no part in a mean."""
 
-PROVENANCE_SCHEMA = 2
 _SCHEMA = 1
 _SCORED = ("slot", "speaker", "sex", MIXTURE_SI_SNR, SI_SNR, SI_SNRI, SDR, SDRI)
 """Columns of scores that tables and figures read, besides mixture and depth."""
@@ -115,7 +113,7 @@ def load_saved(folder: Path) -> StudyFrames:
     Raises ValueError if there is no report, or it is of a version that kept no frames.
     """
     folder = Path(folder)
-    report = read_provenance(folder / PROVENANCE)
+    report = read_report(folder)
     try:
         scores = read_scores(folder / SCORES, (*_SCORED, *REPORT_COLUMNS))
     except DamagedError as error:
@@ -123,22 +121,6 @@ def load_saved(folder: Path) -> StudyFrames:
         raise DamagedError(f"{problem}: {_report_again(report.plan)}") from error
     runs = _runs_frame(report.runs)
     return StudyFrames(_marked(report.plan, runs), runs, scores)
-
-
-def read_provenance(path: Path) -> ReportFile:
-    """The provenance of a report; ValueError if there is none or it cannot be read."""
-    study = path.parent.name
-    way_out = f"run `tisdiss report {study}` again"
-    check_report(path.parent)
-    content = read_object(path, way_out=way_out)
-    _check_schema(content, PROVENANCE_SCHEMA, path, way_out)
-    return checked(content, ReportFile, where=str(path), way_out=way_out)
-
-
-def _check_schema(content: JsonObject, schema: int, path: Path, way_out: str) -> None:
-    if content.get("schema") != schema:
-        problem = f"{path} has schema {content.get('schema')}, this version reads {schema}"
-        raise DamagedError(f"{problem}: {way_out}")
 
 
 def _report_again(plan: StudyFile) -> str:
@@ -174,7 +156,7 @@ def read_plan(runs_dir: Path, study: str, profile: str) -> StudyFile:
     path = plan_path(runs_dir, study, profile)
     command = f"tisdiss run {study} --profile {profile}"
     way_out = f"`{command}` writes it anew and keeps finished runs"
-    _check_schema(saved_plan(path).plain(), _SCHEMA, path, way_out)
+    check_schema(saved_plan(path).plain(), _SCHEMA, path, way_out)
     return read_study(path)
 
 

@@ -10,13 +10,11 @@ from tisdiss.analysis.captions import basis, escape_markdown, fill
 from tisdiss.analysis.claims_of_studies import unplanned
 from tisdiss.analysis.claims_text import counts, headline
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
-from tisdiss.analysis.frames import read_provenance
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, reported
 from tisdiss.analysis.sentence import labels, sentence
-from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
-from tisdiss.records.report_record import Verdict
+from tisdiss.records.report_record import Verdict, read_report
 
 STUDIES = Path("studies")
 _OTHERS = {
@@ -119,7 +117,7 @@ def write_index(reports: Path) -> Path:
 def _entry(folder: Path) -> Entry:
     """The entry of a study with a report."""
     try:
-        report = read_provenance(folder / PROVENANCE)
+        report = read_report(folder)
         verdicts = [_in_words(verdict, report.plan) for verdict in report.claims]
     except ValueError as error:
         return unreadable(folder, error)

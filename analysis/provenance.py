@@ -15,21 +15,23 @@ import pandas as pd
 
 from tisdiss.analysis.captions import covered, source_of
 from tisdiss.analysis.cell import split_cell
-from tisdiss.analysis.frames import PROVENANCE_SCHEMA, read_provenance, run_records
+from tisdiss.analysis.frames import run_records
 from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
-from tisdiss.records.names import PROVENANCE, score_label
+from tisdiss.records.names import score_label
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
+    PROVENANCE_SCHEMA,
     ReportCell,
     ReportFile,
     ReportRun,
     RunLine,
     Verdict,
+    read_report,
 )
 from tisdiss.records.revision import CODE_SCOPE, in_history
 
@@ -127,7 +129,7 @@ def why(cell: str, *, reports: Path = Path("reports"), code_hash: str | None = N
     """
     study, row, score = split_cell(cell)
     check_reported(cell, Path(reports), study)
-    report = read_provenance(Path(reports) / study / PROVENANCE)
+    report = read_report(Path(reports) / study)
     if row == "claim":
         return _why_claim(cell, report, score, code_hash)
     return _why_number(cell, report, row, score, code_hash)

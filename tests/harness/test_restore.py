@@ -106,7 +106,7 @@ def test_runs_of_other_settings_are_not_taken(reported, make_plan, tmp_path):
 
 def test_a_report_that_cannot_be_read_is_told(reported, make_plan, tmp_path):
     (reported / "provenance.json").write_text("{")
-    with pytest.raises(DamagedError, match=r"provenance\.json.*tisdiss again demo"):
+    with pytest.raises(DamagedError, match=r"provenance\.json.*tisdiss report demo"):
         restore(make_plan(ROWS), reported, tmp_path / "runs")
 
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.harness.plan_file import save_plan
-from tisdiss.records.files import read_object, write_atomic
-from tisdiss.records.names import PROVENANCE, REPORT_COLUMNS, SCORES
-from tisdiss.records.reading import checked
-from tisdiss.records.report_record import ReportFile, ReportRun
+from tisdiss.records.files import write_atomic
+from tisdiss.records.names import REPORT_COLUMNS, SCORES
+from tisdiss.records.report_record import ReportRun, read_report
 from tisdiss.records.run_folder import RunFolder, json_text
 from tisdiss.records.run_record import Environment, Evaluation, Revision, RunResult
 from tisdiss.records.scores import read_scores
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
 
 def runs_of(report: Path) -> dict[str, ReportRun]:
     """The scored runs of a report by identity; ValueError if the report cannot be read."""
-    path, way_out = report / PROVENANCE, f"run `tisdiss again {report.name}`"
-    content = read_object(path, way_out=way_out)
-    runs = checked(content, ReportFile, where=str(path), way_out=way_out).runs
-    return {run.identity: run for run in runs if run.scored}
+    return {run.identity: run for run in read_report(report).runs if run.scored}
 
 
 def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:

@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
-from tisdiss.records.files import DamagedError, read_json, read_object
+from tisdiss.records.files import DamagedError, JsonObject, read_json, read_object
 from tisdiss.records.problems import problems_of, shown
 from tisdiss.records.record import Digits
 
@@ -61,6 +61,13 @@ def checked(content: Any, shape: type[Shape], *, where: str, way_out: str) -> Sh
         else:
             problem = f"{place} = {shown(first.value)}: {first.rule}" if place else first.rule
         raise DamagedError(f"{where}: {problem}{rest}; {way_out}") from None
+
+
+def check_schema(content: JsonObject, schema: int, path: Path, way_out: str) -> None:
+    """Raise DamagedError if the content of a file is of another version."""
+    if content.get("schema") != schema:
+        problem = f"{path} has schema {content.get('schema')}, this version reads {schema}"
+        raise DamagedError(f"{problem}: {way_out}")
 
 
 _DIGITS = TypeAdapter(list[Digits])

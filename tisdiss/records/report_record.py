@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from math import nan
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from tisdiss.records.files import read_object
+from tisdiss.records.names import PROVENANCE
 from tisdiss.records.plan_record import Expression, StudyFile
+from tisdiss.records.reading import check_schema, checked
 from tisdiss.records.record import Count, Digits, Measured, Number, Record
 from tisdiss.records.run_record import SettingsPart
+
+PROVENANCE_SCHEMA = 2
 
 Status = Literal["PASS", "FAIL", "ONE TRAINING", "UNDECIDED", "NOT TESTABLE HERE", "MISSING"]
 Kind = Literal["paper", "ours", "construction", "measured"]
@@ -124,3 +131,13 @@ class ReportFile(Record):
     claims: list[Verdict]
     plan: StudyFile
     runs: list[ReportRun]
+
+
+def read_report(folder: Path) -> ReportFile:
+    """The provenance of a report; ValueError if there is none or it cannot be read."""
+    if not os.path.lexists(folder / PROVENANCE):
+        raise ValueError(f"{folder} holds no report: `tisdiss report {folder.name}` writes it")
+    path, way_out = folder / PROVENANCE, f"run `tisdiss report {folder.name}` again"
+    content = read_object(path, way_out=way_out)
+    check_schema(content, PROVENANCE_SCHEMA, path, way_out)
+    return checked(content, ReportFile, where=str(path), way_out=way_out)
