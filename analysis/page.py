@@ -154,8 +154,8 @@ def page(
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_values(section, say) for section in sections],
         listed=listed,
-        style=_file("report.css"),
-        script=_file("report.js"),
+        style=_shared("player.css") + _file("report.css"),
+        script=_shared("player.js") + _file("report.js"),
         data=_json({"sounds": sounds, "studies": _data(sections)}),
     )
 
@@ -264,6 +264,11 @@ def _inline(figure: Any, prefix: str, description: str) -> str:
 
 def _css_class(status: str) -> str:
     return pretty(status).lower().replace(" ", "-")
+
+
+def _shared(name: str) -> str:
+    """A style or script that other pages with sounds use, too."""
+    return (resources.files("tisdiss.sound") / name).read_text("utf-8")
 
 
 def _file(name: str) -> str:

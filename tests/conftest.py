@@ -1,5 +1,7 @@
 """Models and corpora small enough that a test takes a fraction of a second."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from tisdiss.config import (
     TrainConfig,
 )
 from tisdiss.data import Corpus, open_corpus
+
+sys.path.insert(0, str(Path(__file__).parent / "shared"))  # modules that several tests use
 
 TINY = BlockConfig(channels=8, attention_dim=8, n_heads=2, norm_groups=2, ffn_hidden=(6, 6))
 TINY_GRID = GridConfig(hidden=5, n_heads=2, qk_size=130)
@@ -112,3 +116,15 @@ def validation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         )
 
     return losses
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A headless browser; a test that asks for it is skipped where there is none."""
+    if shutil.which("chromium") is None:
+        pytest.skip("needs chromium")
+    from chromium import Browser
+
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

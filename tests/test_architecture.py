@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     *("machine", "settings", "records", "sound", "network", "data", "training", "released"),
-    *("use", "cost", "study", "harness", "cli"),
+    *("use", "web", "cost", "study", "harness", "cli"),
 )
 """Packages from the lowest to the highest; analysis imports only records and study."""
 FILES = {

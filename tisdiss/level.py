@@ -48,6 +48,12 @@ class Levels:
         return min(1.0, 1.0 / highest) if highest > 0 else 1.0
 
 
+def fitted(estimates: Tensor) -> Tensor:
+    """Estimates (n_src, samples), attenuated by one factor if a sample exceeds full scale."""
+    peak = float(estimates.abs().max())
+    return estimates / peak if peak > 1 else estimates
+
+
 def in_level(mixture: Tensor, estimates: Tensor) -> Tensor:
     """Estimates (n_src, samples) with the level and polarity that they have in the mixture."""
     levels = Levels(len(estimates))

@@ -16,6 +16,7 @@ from tisdiss.cli import (
     power_commands,
     runs_commands,
     study_commands,
+    web_commands,
 )
 from tisdiss.cli.options import SETTINGS, group_options
 
@@ -31,7 +32,14 @@ app = typer.Typer(
 )
 
 app.callback()(group_options)
-for commands in (study_commands, power_commands, runs_commands, number_commands, model_commands):
+for commands in (
+    study_commands,
+    power_commands,
+    runs_commands,
+    number_commands,
+    model_commands,
+    web_commands,
+):
     app.add_typer(commands.app)
 app.add_typer(data_commands.app, name="data")
 

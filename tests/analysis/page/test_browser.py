@@ -1,125 +1,8 @@
 """The page in a real browser: keys, mouse, sounds and names for screen readers."""
 
-import base64
-import json
-import os
-import shutil
-import subprocess
-import time
-
 import pytest
 
 from tisdiss.analysis.page import html_report
-
-
-class Browser:
-    """A headless Chromium, spoken to over a pipe in its DevTools protocol."""
-
-    def __init__(self, profile):
-        (theirs_in, self.to), (self.back, theirs_out) = os.pipe(), os.pipe()
-
-        def hand_over():
-            os.dup2(theirs_in, 203), os.dup2(theirs_out, 204)
-            os.dup2(203, 3), os.dup2(204, 4)
-
-        command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"]
-        command += ["--remote-debugging-pipe", "--autoplay-policy=no-user-gesture-required"]
-        command += [f"--user-data-dir={profile}", "about:blank"]
-        self.process = subprocess.Popen(
-            command,
-            preexec_fn=hand_over,
-            pass_fds=(3, 4),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in), os.close(theirs_out)
-        self.left, self.count, self.session = b"", 0, {}
-        (page,) = [t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page"]
-        attached = self.ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)
-        self.session = {"sessionId": attached["sessionId"]}
-        self.errors = []
-        self.ask("Runtime.enable")
-        self.ask("Network.enable")
-
-    def ask(self, method, **params):
-        """Send a command and wait for its answer; what the page throws or fetches is noted."""
-        self.count += 1
-        message = {"id": self.count, "method": method, "params": params} | self.session
-        os.write(self.to, json.dumps(message).encode() + b"\0")
-        while True:
-            while b"\0" not in self.left:
-                read = os.read(self.back, 1 << 20)
-                assert read, "the browser has gone"
-                self.left += read
-            one, _, self.left = self.left.partition(b"\0")
-            answer = json.loads(one)
-            if answer.get("method") == "Runtime.exceptionThrown":
-                self.errors.append(answer["params"])
-            asked = answer.get("params", {}).get("request", {}).get("url", "")
-            if asked.startswith("http"):
-                self.errors.append(asked)
-            if answer.get("id") == self.count:
-                assert "error" not in answer, answer
-                return answer["result"]
-
-    def run(self, expression):
-        """The value of JavaScript in the page."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def wait(self, expression):
-        """Wait until JavaScript in the page is true."""
-        for _ in range(600):
-            if self.run(expression):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"never true: {expression}")
-
-    def open(self, path, width, height, mobile=False):
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-        self.ask("Emulation.setDeviceMetricsOverride", **size)
-        self.ask("Page.navigate", url=path.as_uri())
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
-
-    def press(self, key, code):
-        """A key, as a person presses it."""
-        what = {"key": key, "windowsVirtualKeyCode": code}
-        what |= {"text": "\r"} if key == "Enter" else {}
-        self.ask("Input.dispatchKeyEvent", type="keyDown", **what)
-        self.ask("Input.dispatchKeyEvent", type="keyUp", **what)
-
-    def click(self, selector):
-        """The mouse on the middle of an element."""
-        x, y = self.run(
-            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView("
-            "{block: 'center'}); const b = e.getBoundingClientRect(); "
-            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
-        at = {"x": x, "y": y, "button": "left", "clickCount": 1}
-        self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-        self.ask("Input.dispatchMouseEvent", type="mousePressed", **at)
-        self.ask("Input.dispatchMouseEvent", type="mouseReleased", **at)
-
-    def picture(self, path):
-        """What the window shows, as a PNG."""
-        shown = self.ask("Page.captureScreenshot", format="png")["data"]
-        path.write_bytes(base64.b64decode(shown))
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.to), os.close(self.back)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if shutil.which("chromium") is None:
-        pytest.skip("needs chromium")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
 
 DRAWN = "(b => b.dataset.drawn === b.dataset.sound)(document.querySelector('.player'))"
 SOUND = "document.querySelector('.player').dataset.sound"
@@ -129,7 +12,7 @@ SOUND = "document.querySelector('.player').dataset.sound"
 @pytest.mark.parametrize(("width", "mobile"), [(390, True), (1280, False)])
 def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
     """Keys and mouse: the slider changes what is heard, a cell shows its run, a heading sorts."""
-    browser.open(made, width, 900, mobile)
+    browser.open(made.as_uri(), width, 900, mobile)
     browser.wait(DRAWN)
     assert browser.run(SOUND) == "re1_est1"
     browser.run("document.querySelector('.player input').focus()")
@@ -172,7 +55,7 @@ def test_page_in_a_browser(made, browser, width, mobile, tmp_path):
     assert scrolls == mobile  # ten depths fit on a desktop
     page = "document.documentElement"
     assert browser.run(f"{page}.scrollWidth - {page}.clientWidth") <= 0
-    assert browser.errors == []
+    assert browser.errors == browser.fetched == []
     browser.picture(tmp_path / "page.png")
 
 
@@ -187,7 +70,8 @@ def test_another_variant_is_heard_on_the_same_mixture_at_the_nearest_depth(
             place = next(folder.folder(row).glob("evaluations/*")) / "audio" / mixture
             keep(place, frequency=300.0, depths=depths)
     keep_frames(folder, tmp_path)
-    browser.open(html_report(tmp_path, folder.runs_dir, tmp_path / "page.html"), 1280, 900)
+    page = html_report(tmp_path, folder.runs_dir, tmp_path / "page.html")
+    browser.open(page.as_uri(), 1280, 900)
     browser.wait(DRAWN)
     browser.click("button[data-mixture='1']")
     slider = "document.querySelector('.player input')"
@@ -200,13 +84,13 @@ def test_another_variant_is_heard_on_the_same_mixture_at_the_nearest_depth(
     assert browser.run(SOUND) == "re7_est1"  # it is heard at 1, 3 and 7
     said = browser.run("document.querySelector('.heard').innerText")
     assert said.startswith("m0001: SI-SNRi at N_re = 7: ")
-    assert browser.errors == []
+    assert browser.errors == browser.fetched == []
 
 
 @pytest.mark.slow
 def test_whatever_can_be_used_has_a_name(made, browser):
     """For screen readers: controls and pictures in the accessibility tree are named."""
-    browser.open(made, 1280, 900)
+    browser.open(made.as_uri(), 1280, 900)
     tree = browser.ask("Accessibility.getFullAXTree")["nodes"]
     roles = {"button", "slider", "img", "image", "link", "Audio"}
     there = [node for node in tree if node.get("role", {}).get("value") in roles]
