@@ -86,7 +86,7 @@ class SepReformer(nn.Module):
         """
         *early, last = self.outputs(mixture, self.config.depths)
         return training_loss(
-            torch.stack(early), last, sources, epoch, config or SepReformerLossConfig()
+            torch.stack(early), last, sources, epoch, config or self.config.loss
         )
 
     def _outputs(self, mixture: Tensor, depths: Sequence[int]) -> Iterator[Tensor]:
