@@ -19,8 +19,8 @@ Its settings are a `tisdiss.config.Config`, a frozen pydantic model, with `n_src
 
 A `WholeModel` describes all that without importing torch. Models that share our STFT, separator and
 decoder are entries of `tisdiss.architectures` instead. From the description follow the names in
-studies, dotted settings such as `model.sepreformer.channels`, plan, identity, training, checkpoints,
-evaluation, depth curves, tables, the page, and `tisdiss separate` and `profile`.
+studies, dotted settings such as `model.sepreformer.channels`, plan, identity, training,
+checkpoints, evaluation, depth curves, tables, the page, and `tisdiss separate` and `profile`.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class WholeModel:
 
 _SMALL = {
     "encoder_channels": 64,
-    "kernel": 32,
-    "stride": 16,
+    "kernel": 16,
+    "stride": 8,
     "channels": 16,
     "stages": 3,
     "n_heads": 2,

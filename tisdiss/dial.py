@@ -7,13 +7,14 @@ when a pass changes little (adaptive) or when time is up (anytime). Both take de
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tisdiss.config import ModelConfig
+from tisdiss.config import AnyModel
 from tisdiss.metrics import si_snr
-from tisdiss.model import TISDiSS
+from tisdiss.whole import AnyNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +57,11 @@ class Dial:
         """The dial for one of `parts` equal parts, which share the time budget."""
         return replace(self, seconds=self.seconds and self.seconds / parts)
 
-    def check(self, config: ModelConfig) -> None:
+    def check(self, config: AnyModel) -> None:
         """Raise ValueError for a depth that the model cannot have."""
-        config.check_depth(self.n_sep, self.n_re if self.fixed else self._depths[-1])
+        config.check_depth(self.n_sep, self.n_re if self.fixed else self._depths(config)[-1])
 
-    def run(self, model: TISDiSS, mixture: Tensor) -> tuple[Tensor, int]:
+    def run(self, model: AnyNet, mixture: Tensor) -> tuple[Tensor, int]:
         """Estimates (batch, n_src, samples) for a mixture (batch, samples), and their N_re."""
         if self.fixed:
             _, n_re = model.config.check_depth(self.n_sep, self.n_re)
@@ -68,18 +69,22 @@ class Dial:
         self.check(model.config)
         start = pass_start = time.monotonic()
         estimates, n_re = None, 0
-        for deeper in model.repetitions(mixture, self._depths, n_sep=self.n_sep):
+        depths = self._depths(model.config)
+        outputs = model.repetitions(mixture, depths, n_sep=self.n_sep)
+        for depth, deeper in zip(depths, outputs, strict=False):
             settled = estimates is not None and self._settled(estimates, deeper)
-            estimates, n_re, now = deeper, n_re + 1, time.monotonic()
+            estimates, n_re, now = deeper, depth, time.monotonic()
             if settled or self._late(now - start, now - pass_start):
                 break
             pass_start = now
         assert estimates is not None
         return estimates, n_re
 
-    @property
-    def _depths(self) -> range:
-        return range(1, 1 + (10 if self.n_re is None else self.n_re))
+    def _depths(self, config: AnyModel) -> Sequence[int]:
+        """The depths to try, ascending; without a dial, the one that `check_depth` refuses."""
+        most = 10 if self.n_re is None else self.n_re
+        tried = [depth for depth in config.dial if depth <= most]
+        return tried if tried and self.n_re in (None, *tried) else [most]
 
     def _settled(self, before: Tensor, after: Tensor) -> bool:
         if self.settled_db is None:

@@ -20,10 +20,10 @@ from torch import Tensor
 from tisdiss.dial import Dial
 from tisdiss.level import Levels, in_level
 from tisdiss.machine.progress import Progress, silent
-from tisdiss.model import TISDiSS
 from tisdiss.sound.outputs import check_targets, speaker_file
 from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import PEAK, as_mono, measure, mono_blocks, resample, wav_file
+from tisdiss.whole import AnyNet
 
 PART_SECONDS = 60.0
 """Audio up to this length is separated whole, longer audio in parts of this length."""
@@ -49,9 +49,9 @@ class Separated:
     """Attenuation of all speakers against clipping, in dB; usually 0."""
 
 
-def rate_note(rate: int, model: TISDiSS) -> str:
+def rate_note(rate: int, model: AnyNet) -> str:
     """What the model's sample rate means for audio at `rate` (Hz); "" if they are equal."""
-    model_rate = model.config.codec.sample_rate
+    model_rate = model.config.sample_rate
     works = f"the model works at {model_rate} Hz"
     if rate > model_rate:
         return f"{works}: estimates have nothing above {model_rate / 2:g} Hz"
@@ -61,7 +61,7 @@ def rate_note(rate: int, model: TISDiSS) -> str:
 
 
 def separate(
-    model: TISDiSS,
+    model: AnyNet,
     mixture: Any,
     rate: int,
     n_re: int | None = None,
@@ -79,7 +79,7 @@ def separate(
 
 @torch.inference_mode()
 def separate_with(
-    model: TISDiSS,
+    model: AnyNet,
     mixture: Any,
     rate: int,
     dial: Dial,
@@ -99,14 +99,14 @@ def separate_with(
 
 @torch.inference_mode()
 def separate_depths(
-    model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int], n_sep: int | None = None
+    model: AnyNet, mixture: Any, rate: int, n_re: Sequence[int], n_sep: int | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """(N_re, estimates) at each depth of `n_re` (ascending) from one pass, as soon as it is ready.
 
     Mixture, rate and estimates are those of `separate`; the mixture is not cut into parts.
     """
     wave = as_mono(mixture, rate)
-    model_rate = model.config.codec.sample_rate
+    model_rate = model.config.sample_rate
     batch = _as_batch(model, resample(wave, rate, model_rate))
     for depth, output in zip(n_re, model.repetitions(batch, n_re, n_sep=n_sep), strict=True):
         yield depth, in_level(wave, _back(output[0], model_rate, rate, len(wave)))
@@ -117,7 +117,7 @@ class _Parts:
 
     def __init__(
         self,
-        model: TISDiSS,
+        model: AnyNet,
         rate: int,
         dial: Dial,
         samples: int,
@@ -136,7 +136,7 @@ class _Parts:
         return stitched(self._separated, blocks, part=self.part, overlap=self.overlap)
 
     def _separated(self, wave: Tensor) -> Tensor:
-        model_rate = self.model.config.codec.sample_rate
+        model_rate = self.model.config.sample_rate
         batch = _as_batch(self.model, resample(wave, self.rate, model_rate))
         output, n_re = self.dial.run(self.model, batch)
         self.n_re, self.done = max(self.n_re, n_re), self.done + 1
@@ -144,9 +144,9 @@ class _Parts:
         return _back(output[0], model_rate, self.rate, len(wave))
 
 
-def _as_batch(model: TISDiSS, wave: Tensor) -> Tensor:
+def _as_batch(model: AnyNet, wave: Tensor) -> Tensor:
     """(1, samples) on the model's device; a short wave is padded with silence."""
-    padded = torch.nn.functional.pad(wave, (0, max(0, model.config.codec.n_fft - len(wave))))
+    padded = torch.nn.functional.pad(wave, (0, max(0, model.config.least_samples - len(wave))))
     return padded.to(next(model.parameters()).device)[None]
 
 
@@ -157,16 +157,16 @@ def _back(estimates: Tensor, model_rate: int, rate: int, samples: int) -> Tensor
 
 
 @torch.inference_mode()
-def warm_up(model: TISDiSS) -> None:
+def warm_up(model: AnyNet) -> None:
     """Run once on noise, because a process's first pass also loads libraries and sets up memory."""
-    rate = model.config.codec.sample_rate
+    rate = model.config.sample_rate
     noise = torch.randn(2 * round(WARM_SECONDS * rate))
     model(_as_batch(model, resample(noise, 2 * rate, rate)))
 
 
 @torch.inference_mode()
 def separate_file(
-    model: TISDiSS,
+    model: AnyNet,
     source: Path,
     folder: Path,
     dial: Dial | None = None,

@@ -21,6 +21,7 @@ from tisdiss.released import load_released
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
+from tisdiss.whole import AnyNet
 
 Recording = str | Path | Any
 """A sound file, or samples: a tensor or array, (samples,) or with a few channels."""
@@ -29,7 +30,7 @@ Recording = str | Path | Any
 class SpeechSeparator:
     """A model with its weights, ready for recordings of any rate, length and number of channels."""
 
-    def __init__(self, model: TISDiSS) -> None:
+    def __init__(self, model: AnyNet) -> None:
         self.model = model.eval()
 
     def __repr__(self) -> str:
@@ -39,7 +40,7 @@ class SpeechSeparator:
     @property
     def sample_rate(self) -> int:
         """Hz at which the model works; recordings of other rates are resampled there and back."""
-        return self.model.config.codec.sample_rate
+        return self.model.config.sample_rate
 
     @property
     def n_src(self) -> int:

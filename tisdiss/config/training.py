@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from tisdiss.config.any_model import ModelField
 from tisdiss.config.data import DataConfig
 from tisdiss.config.model import ModelConfig
-from tisdiss.config.whole import WholeConfig
 from tisdiss.config.numbers import Config, Count, Guard, Momentum, Passes, Seed, later
+from tisdiss.config.whole import WholeConfig
 from tisdiss.depths import LossTerm
 from tisdiss.limits import (
     MAX_AVERAGED,

@@ -30,6 +30,9 @@ class WholeConfig(Config):
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.architecture, self.model_dump_json())
+
     @property
     def entry(self) -> WholeModel:
         """The entry of this architecture in the table."""
@@ -133,6 +136,16 @@ def whole_config(architecture: str) -> type[WholeConfig]:
     The class has one field more than `WholeConfig`: the group of settings.
     """
     return _class_of(architecture, WHOLE_MODELS[architecture].settings)
+
+
+def _again(architecture: str, text: str) -> WholeConfig:
+    """A model in another process, where its class has to be made first."""
+    return whole_config(architecture).model_validate_json(text)
+
+
+def settings_of(architecture: str) -> type[Config]:
+    """The class of a whole model's own settings."""
+    return type(whole_config(architecture)(architecture=architecture).settings)
 
 
 @cache

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 
-from tisdiss.config import DataConfig, ModelConfig
+from tisdiss.config import AnyModel, DataConfig
 from tisdiss.data.condition import Acoustics
 from tisdiss.data.dynamic import DynamicMixtures
 from tisdiss.data.layouts import layout_of
@@ -41,12 +41,12 @@ class Corpus:
             }
         )
 
-    def check_rate(self, model: ModelConfig) -> None:
+    def check_rate(self, model: AnyModel) -> None:
         """Raise ValueError for a model of another sample rate."""
-        if model.codec.sample_rate != self.source.sample_rate:
+        if model.sample_rate != self.source.sample_rate:
             raise ValueError(
                 f"{self.source.name} is at {self.source.sample_rate} Hz, {model.name} works at "
-                f"{model.codec.sample_rate} Hz; open the corpus at that rate (data.sample_rate)"
+                f"{model.sample_rate} Hz; open the corpus at that rate (data.sample_rate)"
             )
 
 

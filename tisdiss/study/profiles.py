@@ -11,7 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
 from tisdiss.limits import MAX_PASSES, MAX_SEEDS
@@ -94,6 +101,12 @@ class Profile(Adjustments):
         default={}, description="meaning of a study's or row's `corpus:`"
     )
     speed: Speed | None = Field(default=None, description="for estimates without finished runs")
+    _name: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        """Its name in the file, at which whole models have their sizes."""
+        return self._name
 
     def adjusted(self, by: Adjustments) -> Profile:
         """This profile with a study's adjustments, which override it."""
@@ -138,6 +151,7 @@ def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
     for name, words in data.items():
         try:
             profiles[name] = validated(Profile, a_dict(words))
+            profiles[name]._name = name
         except ValidationError as error:
             problems += problems_of(error, Profile, (name,))
         problems += check_adjustments(words, (name,))

@@ -25,8 +25,9 @@ from pydantic import (
     model_serializer,
 )
 
-from tisdiss.config import ModelConfig, Passes
+from tisdiss.config import Passes, named, whole_names
 from tisdiss.limits import MAX_PASSES
+from tisdiss.plugins import PluginError
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import nearest
@@ -61,7 +62,14 @@ def _column(text: str) -> str:
 
 
 def _paper_name(text: str) -> str:
-    ModelConfig.from_name(text)
+    try:
+        named(text)
+    except PluginError:
+        raise
+    except ValueError as error:
+        near = nearest(text, whole_names())
+        hint = f"; {near}" if near.startswith("nearest") and near not in str(error) else ""
+        raise ValueError(f"{error}{hint}") from error
     return text
 
 
