@@ -69,7 +69,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class WholeModel:
-    """One whole model, as an entry of the table; names are "module:name"."""
+    """One whole model, as an entry of the table; classes are "module:name"."""
 
     module: str
     """The class of the `nn.Module`."""
@@ -80,8 +80,8 @@ class WholeModel:
     sizes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Settings at profiles, by the profile's name, such as "smoke"; others have the defaults."""
     cost: str = ""
-    """A function of settings and seconds that returns a `Cost`; "": a pass on the meta device,
-    which computes nothing, is counted in another process."""
+    """A module whose function `cost` of settings and seconds returns a `Cost`, without torch;
+    "": a pass on the meta device, which computes nothing, is counted in another process."""
     free: tuple[str, ...] = ()
     """Settings that may change in a fine-tune, because the weights do not depend on them."""
     recomputes: bool = False
@@ -130,7 +130,7 @@ WHOLE_MODELS = Table(
                 "cpu": _SMALL,
                 "lab": {"encoder_channels": 128, "channels": 64, "n_heads": 4, "max_offset": 1000},
             },
-            cost="tisdiss.cost.sepreformer_formulas:cost",
+            cost="tisdiss.cost.sepreformer_formulas",
             free=("dropout", "scale_init", "loss"),
         ),
     },

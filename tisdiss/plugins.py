@@ -10,6 +10,7 @@ The modules that entry points name are imported then, so they import nothing slo
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
@@ -19,6 +20,25 @@ ADVICE = "mend the package or uninstall it"
 
 class PluginError(ValueError):
     """A fault of an installed package, with its name."""
+
+
+@contextmanager
+def guarded(who: str, package: str | None) -> Iterator[None]:
+    """Tell an error of a package's code with its name; `who` is from `Table.of`.
+
+    Memory that is out, Ctrl-C, and errors of our own entries (`package` is None) stay as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        if package is None or isinstance(error, PluginError) or _is_memory(error):
+            raise
+        raise PluginError(f"{who} raised {type(error).__name__}: {error}") from error
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory is out, also that of a GPU, whose error torch defines."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 class Table(MutableMapping[str, T]):
@@ -67,6 +87,10 @@ class Table(MutableMapping[str, T]):
         package = self.package(name)
         kind = self.group.removeprefix("tisdiss.").removesuffix("s").replace("corpora", "corpus")
         return f"{kind} '{name}' of package {package}" if package else f"{kind} '{name}'"
+
+    def read_again(self) -> None:
+        """Read the packages anew when the table is next used, after one was installed."""
+        self._entries, self._packages, self._read = dict(self.own), {}, False
 
     def _all(self) -> dict[str, T]:
         if not self._read:

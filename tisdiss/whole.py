@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pkgutil import resolve_name
 from typing import Any, TypeVar, cast
 
-import torch
 from torch import Tensor, nn
 
 from tisdiss.config import AnyModel, ModelConfig, WholeConfig
 from tisdiss.contract import WHOLE_MODELS, HasLoss, SeparatesByDepth
 from tisdiss.model import TISDiSS
-from tisdiss.plugins import PluginError
+from tisdiss.plugins import PluginError, guarded
 
 T = TypeVar("T")
 
@@ -86,14 +85,8 @@ class Whole(nn.Module):
 
     def _guarded(self, work: Callable[[], T]) -> T:
         """The result of a package's code, whose errors are told with its name."""
-        try:
+        with guarded(self.who, WHOLE_MODELS.package(self.config.architecture)):
             return work()
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            if WHOLE_MODELS.package(self.config.architecture) is None:
-                raise
-            raise PluginError(f"{self.who} raised {type(error).__name__}: {error}") from error
 
     def _checked(self, output: Any, mixture: Tensor) -> Tensor:
         """The output if it is what the contract asks for; outside training it is finite, too."""

@@ -17,7 +17,7 @@ from tisdiss.config.model import (
 )
 from tisdiss.config.numbers import Condition, Config, Passes, Seed, check_seed
 from tisdiss.config.training import EvalConfig, LossConfig, OptimConfig, TrainConfig
-from tisdiss.config.whole import WholeConfig, whole_names
+from tisdiss.config.whole import WholeConfig
 from tisdiss.depths import Decode, LossTerm
 
 __all__ = [
@@ -43,5 +43,4 @@ __all__ = [
     "check_seed",
     "named",
     "read_model",
-    "whole_names",
 ]

@@ -2,24 +2,38 @@
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import SerializeAsAny, ValidationInfo, WrapValidator
 
 from tisdiss.architectures import ARCHITECTURES
 from tisdiss.config.model import ModelConfig
-from tisdiss.config.whole import WholeConfig, whole_config, whole_model_in, whole_named
+from tisdiss.config.whole import (
+    WholeConfig,
+    whole_config,
+    whole_model_in,
+    whole_named,
+    whole_names,
+)
 from tisdiss.contract import WHOLE_MODELS
 
 AnyModel = ModelConfig | WholeConfig
 
 
 def named(name: str, profile: str = "") -> AnyModel:
-    """The model of a name: of the paper's size, or a whole model at the size of a profile."""
+    """The model of a name: of the paper's size, or a whole model at the size of a profile.
+
+    ValueError with an example and the nearest name.
+    """
     paper = name.partition("-")[0][:3] == "sep" and name[3:4].isdigit()
     if not paper and whole_model_in(name):
         return whole_named(name, profile)
-    return ModelConfig.from_name(name)
+    try:
+        return ModelConfig.from_name(name)
+    except ValueError as error:
+        near = get_close_matches(name, whole_names(), 1)
+        raise ValueError(f"{error}; nearest: {near[0]}" if near else str(error)) from error
 
 
 def read_model(text: str) -> AnyModel:

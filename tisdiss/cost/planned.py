@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from functools import cache
-from pkgutil import resolve_name
+from importlib import import_module
 
 from tisdiss.config import AnyModel, ModelConfig, WholeConfig, read_model
 from tisdiss.contract import WHOLE_MODELS, Cost
@@ -83,7 +83,7 @@ def _cost(settings: str, seconds: float) -> Cost:
     if not model.entry.cost:
         return _in_proportion(_counted(settings, who), seconds)
     try:
-        cost = resolve_name(model.entry.cost)(model.settings, seconds)
+        cost = import_module(model.entry.cost).cost(model.settings, seconds)
     except Exception as error:
         raise PluginError(f"{who}: its cost raised {type(error).__name__}: {error}") from error
     depths = {*model.dial} or {0}

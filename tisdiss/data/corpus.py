@@ -17,6 +17,7 @@ from tisdiss.data.paper_corpora import open_stored
 from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Source, canonical_hash
 from tisdiss.machine.progress import Progress, silent
+from tisdiss.plugins import PluginError, guarded
 from tisdiss.speech_sources import SOURCES
 
 
@@ -173,9 +174,13 @@ def open_source(
     """The recordings that a config names; they are decoded into the cache once."""
     entry = SOURCES[config.source]
     folder = (root_of(config, speech),) if entry.variable else ()
-    source: Source = resolve_name(entry.reader)(
-        *folder, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
-    )
+    who = SOURCES.of(config.source)
+    with guarded(who, SOURCES.package(config.source)):
+        source: object = resolve_name(entry.reader)(
+            *folder, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
+        )
+    if not isinstance(source, Source):
+        raise PluginError(f"{who}: its reader returned a {type(source).__name__}, no Source")
     return source
 
 

@@ -25,9 +25,8 @@ from pydantic import (
     model_serializer,
 )
 
-from tisdiss.config import Passes, named, whole_names
+from tisdiss.config import Passes, named
 from tisdiss.limits import MAX_PASSES
-from tisdiss.plugins import PluginError
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import nearest
@@ -62,14 +61,7 @@ def _column(text: str) -> str:
 
 
 def _paper_name(text: str) -> str:
-    try:
-        named(text)
-    except PluginError:
-        raise
-    except ValueError as error:
-        near = nearest(text, whole_names())
-        hint = f"; {near}" if near.startswith("nearest") and near not in str(error) else ""
-        raise ValueError(f"{error}{hint}") from error
+    named(text)
     return text
 
 
