@@ -63,7 +63,8 @@ class Table(MutableMapping[str, T]):
         self._read = False
 
     def __getitem__(self, name: str) -> T:
-        return self._all()[name]
+        # Our own entries are found without the packages, which import what is being imported here.
+        return self._entries[name] if name in self._entries else self._all()[name]
 
     def __setitem__(self, name: str, entry: T) -> None:
         self._all()[name] = entry

@@ -169,6 +169,8 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
             continue  # its parent's row has the mistake
         try:
             model = _model_of(owner, origin, owner.at(profile_name), parent)
+            if model is not None:
+                model.with_n_sep(row.n_sep)
             _check_shown_depths(study, row, study.at(profile_name), model)
         except ValidationError as error:
             problems += override_problems(error, row.set, ("rows", index, "set"))
