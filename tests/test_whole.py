@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from tisdiss.checkpoint import load_model, save_model
-from tisdiss.config import Config, EvalConfig, TrainConfig, WholeConfig, named, read_model
+from tisdiss.config import Config, EvalConfig, TrainConfig, WholeConfig, model_from_json, named
+from tisdiss.config.whole import whole_around
 from tisdiss.contract import WHOLE_MODELS, Cost, WholeModel
 from tisdiss.cost import planned
 from tisdiss.dial import Dial
@@ -55,7 +56,7 @@ def test_a_name_has_a_variant_and_a_size():
     assert base.settings == tiny.settings and base != tiny
     at_cpu = named("sepreformer-large", "cpu").settings
     assert (at_cpu.channels, at_cpu.splitter) == (16, "separate")
-    assert read_model(large.model_dump_json()) == large
+    assert model_from_json(large.model_dump_json()) == large
 
 
 @pytest.mark.parametrize(
@@ -335,6 +336,15 @@ def test_a_cost_of_its_own_is_taken(other):
 def test_what_is_no_setting_of_the_group_is_refused(small):
     with pytest.raises(ValidationError, match=r"sepreformer\.chanels"):
         override(TrainConfig(model=small), {"model.sepreformer.chanels": 1})
+
+
+def test_a_module_from_elsewhere_is_taken_in(net, mixture):
+    around = Whole(whole_around(net.net.config), net.net).eval()
+    assert around.config == net.config and around.config.architecture == "sepreformer"
+    with torch.no_grad():
+        assert torch.equal(around(mixture), net(mixture))
+    with pytest.raises(ValueError, match="Gain: no whole model has these settings"):
+        whole_around(Gain())
 
 
 def test_settings_go_to_another_process(small):

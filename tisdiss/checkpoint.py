@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tisdiss.config import AnyModel, read_model
+from tisdiss.config import AnyModel, model_from_json
 from tisdiss.machine.device import check_device
 from tisdiss.records.files import brief, write_atomic
 from tisdiss.records.run_record import Origin
@@ -79,7 +79,7 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], AnyModel, Origin]:
             "'tisdiss-1' is needed)"
         )
     try:
-        config = read_model(metadata["model"])
+        config = model_from_json(metadata["model"])
         return tensors, config, Origin.model_validate_json(metadata["about"])
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path}: the metadata cannot be read ({brief(error)})") from error

@@ -14,6 +14,7 @@ import yaml
 from torch import Tensor
 
 from tisdiss.checkpoint import load_model
+from tisdiss.config.whole import whole_around
 from tisdiss.dial import Dial
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
@@ -21,7 +22,7 @@ from tisdiss.released import load_released
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
-from tisdiss.whole import AnyNet
+from tisdiss.whole import AnyNet, Whole
 
 Recording = str | Path | Any
 """A sound file, or samples: a tensor or array, (samples,) or with a few channels."""
@@ -124,17 +125,13 @@ def load(
     return SpeechSeparator(load_model(weights, device))
 
 
-def _released(path: Path, recipe: Path) -> TISDiSS:
+def _released(path: Path, recipe: Path) -> AnyNet:
     """A checkpoint of the released code, with the settings of its recipe."""
     settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError(f"{recipe}: holds no settings, but {type(settings).__name__}")
     model = load_released(path, settings)
-    if not isinstance(model, TISDiSS):
-        raise ValueError(
-            f"{path}: a {type(model).__name__} has no depth dial; tisdiss.released loads it"
-        )
-    return model
+    return model if isinstance(model, TISDiSS) else Whole(whole_around(model.config), model)
 
 
 def _samples(recording: Recording, sample_rate: int | None) -> tuple[Any, int]:

@@ -13,8 +13,10 @@ import torch
 
 from tisdiss import cli
 from tisdiss.config import TrainConfig, named
+from tisdiss.harness.view import view_of
 from tisdiss.records.identity import train_identity
 from tisdiss.records.revision import code_hash
+from tisdiss.records.run_folder import RunFolder
 from tisdiss.speech_separator import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +82,16 @@ def test_the_scores_have_the_measure_at_every_depth(home):
         gain = table["snr"] - table["mixture_snr"]
         assert gain.to_numpy() == pytest.approx(table["snri"].to_numpy())
         assert table["snr"].notna().all()
+
+
+def test_a_run_says_its_package_and_shows_its_score_at_the_trained_depth(home):
+    folder, _ = home
+    for path in folder.glob("runs/*/config.json"):
+        written = json.loads(path.read_text())
+        assert (written["n_re"], written["package"]) == (3, "tisdiss-humming 1.0")
+        run = RunFolder.of(folder / "runs", written["identity"])
+        points = {(p.key, p.step): p.value for p in view_of(run, []).metrics}
+        assert points["test/snri", 0] == points["test/snri.re3", 0]
 
 
 def test_the_report_has_claim_table_and_curve_of_the_measure(home):

@@ -62,9 +62,14 @@ def test_a_name_of_ours_is_refused(installed, taken):
     assert TrainConfig().model.name == "sep1x2-re1x3-l1+3"  # what needs no package goes on
 
 
-@pytest.mark.parametrize(("group", "table", "taken"), [
-    ("corpora", SOURCES, "folder"), ("metrics", MEASURES, "si_snr"), ("metrics", MEASURES, "si_snri"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("group", "table", "taken"),
+    [
+        ("corpora", SOURCES, "folder"),
+        ("metrics", MEASURES, "si_snr"),
+        ("metrics", MEASURES, "si_snri"),
+    ],
+)
 def test_a_corpus_or_measure_of_ours_is_refused(installed, group, table, taken):
     installed("mine", "X = 1", **{group: {taken: "mine:X"}})
     with pytest.raises(PluginError, match=f"'{taken}', which is the name of a built-in one"):

@@ -5,7 +5,7 @@ of their numbers.
 Nothing here imports torch, so that planning and `--help` stay instant.
 """
 
-from tisdiss.config.any_model import AnyModel, named, read_model
+from tisdiss.config.any_model import AnyModel, model_from_json, named
 from tisdiss.config.codec import CodecConfig
 from tisdiss.config.data import DataConfig
 from tisdiss.config.model import (
@@ -41,6 +41,6 @@ __all__ = [
     "TrainConfig",
     "WholeConfig",
     "check_seed",
+    "model_from_json",
     "named",
-    "read_model",
 ]

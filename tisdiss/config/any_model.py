@@ -36,7 +36,7 @@ def named(name: str, profile: str = "") -> AnyModel:
         raise ValueError(f"{error}; nearest: {near[0]}" if near else str(error)) from error
 
 
-def read_model(text: str) -> AnyModel:
+def model_from_json(text: str) -> AnyModel:
     """The model of settings as JSON; ValueError for an architecture that is not installed."""
     plain = json.loads(text)
     architecture = plain.get("architecture") if isinstance(plain, dict) else None

@@ -210,5 +210,14 @@ def whole_named(name: str, profile: str = "") -> WholeConfig:
         raise PluginError(f"{who}: its settings at profile {profile!r}: {error}") from error
 
 
+def whole_around(settings: Config) -> WholeConfig:
+    """The whole model of some settings; ValueError if no model has such settings."""
+    for name in WHOLE_MODELS:
+        if settings_of(name) is type(settings):
+            plain = {"architecture": name, group_of(name): settings.model_dump()}
+            return whole_config(name).model_validate(plain)
+    raise ValueError(f"{type(settings).__name__}: no whole model has these settings")
+
+
 def _with(settings: Config, changes: Mapping[str, object]) -> dict[str, Any]:
     return settings.model_dump() | dict(changes)

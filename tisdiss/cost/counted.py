@@ -6,7 +6,7 @@ A process of its own, because a plan does not import torch: `planned.py` starts 
 import json
 import sys
 
-from tisdiss.config import WholeConfig, read_model
+from tisdiss.config import WholeConfig, model_from_json
 from tisdiss.cost.measured import macs_of
 from tisdiss.cost.planned import SECONDS
 from tisdiss.whole import build
@@ -14,7 +14,7 @@ from tisdiss.whole import build
 
 def main() -> None:
     """Read settings as JSON from standard input; print one line of JSON."""
-    config = read_model(sys.stdin.read())
+    config = model_from_json(sys.stdin.read())
     assert isinstance(config, WholeConfig)
     model = build(config).eval()
     print(

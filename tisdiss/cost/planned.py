@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from importlib import import_module
 
-from tisdiss.config import AnyModel, ModelConfig, WholeConfig, read_model
+from tisdiss.config import AnyModel, ModelConfig, WholeConfig, model_from_json
 from tisdiss.contract import WHOLE_MODELS, Cost
 from tisdiss.cost import formulas
 from tisdiss.plugins import PluginError
@@ -77,7 +77,7 @@ def cost_of(model: WholeConfig, seconds: float) -> Cost:
 
 @cache
 def _cost(settings: str, seconds: float) -> Cost:
-    model = read_model(settings)
+    model = model_from_json(settings)
     assert isinstance(model, WholeConfig)
     who = WHOLE_MODELS.of(model.architecture)
     if not model.entry.cost:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from tisdiss.config import AnyModel, DataConfig, EvalConfig, TrainConfig
+from tisdiss.config import AnyModel, DataConfig, EvalConfig, TrainConfig, WholeConfig
+from tisdiss.contract import WHOLE_MODELS
 from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.plan_record import StudyFile
@@ -80,7 +81,15 @@ class PlannedRun(FilePart):
             "name": self.name,
             "kind": self.kind,
             "train": self.config.model_dump(mode="json"),
-        }
+        } | self._of_whole()
+
+    def _of_whole(self) -> dict[str, object]:
+        """What only the package of a whole model knows: its trained depth, and itself."""
+        model = self.config.model
+        if not isinstance(model, WholeConfig):
+            return {}
+        package = WHOLE_MODELS.package(model.architecture)
+        return {"n_re": model.n_re} | ({"package": package} if package else {})
 
 
 class RowRun(FilePart):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tisdiss.config import TrainConfig, read_model
+from tisdiss.config import TrainConfig, model_from_json
 from tisdiss.records.files import brief
 from tisdiss.records.run_record import Origin
 from tisdiss.shipped import SHIPPED
@@ -42,7 +42,7 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
 def _config(metadata: dict[str, str], about: Origin) -> TrainConfig:
     if about.train is not None:
         return validated(TrainConfig, about.train.plain())
-    return TrainConfig(model=read_model(metadata["model"]))
+    return TrainConfig(model=model_from_json(metadata["model"]))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
