@@ -24,7 +24,7 @@ from tisdiss.records.run_record import Origin
 from tisdiss.study.load import load_study
 from tisdiss.study.overrides import override
 from tisdiss.study.resolve import resolve_evaluation, resolve_training
-from tisdiss.train import train
+from tisdiss.train import Diverged, train
 from tisdiss.whole import Whole, build
 
 
@@ -309,6 +309,12 @@ def test_a_fault_is_told_with_the_package(other, mixture, kind, rule):
 def test_a_loss_that_is_no_number_is_told(other, mixture):
     with pytest.raises(PluginError, match=r"gains 2.0: training_loss\(\) returned a tensor of sh"):
         build(other(VectorLoss)).training_loss(mixture, mixture[:, None], 1)
+
+
+def test_a_training_that_diverges_is_told_with_the_package(other, tiny_training, corpus, tmp_path):
+    config = tiny_training(model=other(Nan), steps_per_epoch=10, epochs=1)
+    with pytest.raises(Diverged, match=r"'gain' of package gains 2\.0, step 9: 10 upd"):
+        train(config, corpus, tmp_path)
 
 
 @pytest.mark.parametrize(

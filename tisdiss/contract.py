@@ -101,9 +101,6 @@ _SMALL = {
     "max_offset": 500,
 }
 
-RESERVED = ("variant", "block", "codec", "losses", "mask", "splitter", "n-src", "m-sep", "n-sep")
-"""Names of settings beside which a model's group of settings stands."""
-
 WHOLE_MODELS = Table(
     "tisdiss.models",
     WholeModel,
@@ -134,6 +131,6 @@ WHOLE_MODELS = Table(
             free=("dropout", "scale_init", "loss"),
         ),
     },
-    taken=lambda: (*ARCHITECTURES, *RESERVED),
+    taken=lambda: ARCHITECTURES,
 )
 """The whole models by name: ours, and those of installed packages (`tisdiss.models`)."""

@@ -97,11 +97,17 @@ class SpeechSeparator:
         recording: Recording,
         sample_rate: int | None = None,
         *,
-        n_re: Sequence[int] = range(1, 11),
+        n_re: Sequence[int] | None = None,
         n_sep: int | None = None,
     ) -> Iterator[tuple[int, Tensor]]:
-        """(N_re, estimates of `separate`) at each ascending depth of `n_re`, out of one pass."""
+        """(N_re, estimates of `separate`) at each ascending depth of `n_re`, out of one pass.
+
+        None: the depths of the model from 1 to 10.
+        """
         mixture, rate = _samples(recording, sample_rate)
+        if n_re is None:
+            ten, dial = range(1, 11), self.model.config.dial
+            n_re = [depth for depth in ten if depth in dial] or ten
         return separate_depths(self.model, mixture, rate, n_re, n_sep)
 
 

@@ -241,9 +241,10 @@ def train_step(
     else:
         state.skipped += 1
         if state.skipped >= 10:
+            who = f"{state.model.who}, " if isinstance(state.model, Whole) else ""
             raise Diverged(
-                f"step {state.step}: {state.skipped} updates in a row had a non-finite gradient "
-                f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
+                f"{who}step {state.step}: {state.skipped} updates in a row had a non-finite "
+                f"gradient (loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
             )
     state.step += 1
     rates = {names.TRAIN_LR: lr, names.TRAIN_GRAD_NORM: norm.item()}

@@ -129,8 +129,8 @@ def test_its_weights_separate_at_every_depth(home):
             ]
         )
         wave = torch.randn(8000, generator=torch.Generator().manual_seed(1))
-        depths = dict(separator.repetitions(wave, 8000, n_re=[1, 3]))
-        assert depths[3].shape == (2, 8000)
+        depths = dict(separator.repetitions(wave, 8000))
+        assert list(depths) == [1, 2, 3] and depths[3].shape == (2, 8000)
         assert torch.equal(depths[3], separator.separate(wave, 8000))
         assert not torch.equal(depths[1], depths[3])
         with pytest.raises(ValueError, match="n_re=4: humming runs to the depths 1, 2, 3"):

@@ -54,12 +54,19 @@ def test_two_packages_with_one_name_are_refused(installed):
         list(WHOLE_MODELS)
 
 
-@pytest.mark.parametrize("taken", ["sepreformer", "tisdiss", "tf-gridnet", "codec"])
+@pytest.mark.parametrize("taken", ["sepreformer", "tisdiss", "tf-gridnet"])
 def test_a_name_of_ours_is_refused(installed, taken):
     installed("mine", model("mine"), models={taken: "mine:MODEL"})
     with pytest.raises(PluginError, match=f"package mine 1.0 has an entry '{taken}', which is"):
         list(WHOLE_MODELS)
     assert TrainConfig().model.name == "sep1x2-re1x3-l1+3"  # what needs no package goes on
+
+
+@pytest.mark.parametrize("taken", ["grid", "n-re", "settings", "copy"])
+def test_a_name_that_is_a_setting_is_refused(installed, taken):
+    installed("mine", model("mine"), models={taken: "mine:MODEL"})
+    with pytest.raises(PluginError, match=rf"mine 1\.0: '{taken}' is a setting that models have"):
+        named(taken)
 
 
 @pytest.mark.parametrize(

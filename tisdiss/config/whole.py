@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
+from tisdiss.config.model import ModelConfig
 from tisdiss.config.numbers import Config
 from tisdiss.contract import WHOLE_MODELS, WholeModel
 from tisdiss.plugins import PluginError
@@ -151,6 +152,8 @@ def settings_of(architecture: str) -> type[Config]:
 @cache
 def _class_of(architecture: str, path: str) -> type[WholeConfig]:
     who = WHOLE_MODELS.of(architecture)
+    if group_of(architecture) in {*ModelConfig.model_fields, *dir(WholeConfig)}:
+        raise PluginError(f"{who}: '{architecture}' is a setting that models have; rename it")
     try:
         kind = resolve_name(path)
     except Exception as error:
