@@ -176,6 +176,19 @@ def test_a_study_takes_it_at_every_profile(write_study):
     assert tuned.model.settings.dropout == 0.0 and tuned.optim.lr == 1e-4
 
 
+def test_a_profile_of_the_study_sets_its_size_and_leaves_other_models_alone(write_study):
+    more = (
+        "profiles:\n  smoke:\n    set: {model.sepreformer.channels: 16, model.block.channels: 4}\n"
+    )
+    study = load_study(write_study(["{id: a, model: sepreformer}", "{id: b}"], more=more))
+    theirs, ours = (resolve_training(study, row, study.at("smoke"), seed=0) for row in study.rows)
+    assert theirs.model.settings.channels == 16 and ours.model.block.channels == 4
+    plain = load_study(write_study(["{id: a, set: {model.block.channels: 4}}"]))
+    (row,) = plain.rows
+    same = resolve_training(plain, row, plain.at("smoke"), seed=0)
+    assert train_identity(same, "d") == train_identity(ours, "d")
+
+
 @pytest.mark.parametrize(
     ("row", "rule"),
     [
