@@ -11,9 +11,11 @@ import pytest
 from tisdiss.contract import WHOLE_MODELS
 from tisdiss.records.names import MEASURES
 from tisdiss.speech_sources import SOURCES
+from tisdiss.study import words
 from tisdiss.study.overrides import settable
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin"
+assert words  # its schema names the measures that there are when it is first imported
 TABLES = (WHOLE_MODELS, SOURCES, MEASURES)
 
 
@@ -38,7 +40,7 @@ def install_example(target: Path) -> None:
     shutil.copytree(EXAMPLE / "humming", target / "humming")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def example(tmp_path_factory) -> Iterator[Path]:
     """The example package, installed; the folder that it is in."""
     target = tmp_path_factory.mktemp("example")

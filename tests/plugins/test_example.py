@@ -147,7 +147,7 @@ def test_a_package_changes_no_run_of_other_models(example):
 
 
 def test_planning_with_it_loads_no_torch(example, tmp_path):
-    one = "".join(line for line in STUDY.splitlines(True) if "wide" not in line)
+    one = "".join(line for line in STUDY.splitlines(True) if "id: wide" not in line)
     (tmp_path / "hum.yaml").write_text(one.replace("claims:\n", ""))
     code = (
         "import sys\n"
