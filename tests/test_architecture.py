@@ -34,7 +34,7 @@ FILES = {
     ),
     "training": (
         *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
-        *("separate", "recordings", "dial", "level", "stitch", "wave"),
+        *("separate", "recordings", "dial", "level", "stitch", "order", "voices", "wave"),
     ),
     "use": ("speech_separator",),
 }

@@ -15,6 +15,7 @@ from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.machine.progress import Progress, silent
 from tisdiss.model import TISDiSS
+from tisdiss.order import ByVoices, by_overlap
 from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import as_mono, resample
 
@@ -109,7 +110,8 @@ class Parts:
 
     def of(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Pieces (n_src, samples) of the estimates, at the level of the model's output."""
-        return stitched(self._separated, blocks, part=self.part, overlap=self.overlap)
+        order = ByVoices(self.rate) if self.count > 1 else by_overlap
+        return stitched(self._separated, blocks, part=self.part, overlap=self.overlap, order=order)
 
     def _separated(self, wave: Tensor) -> Tensor:
         model_rate = self.model.config.codec.sample_rate

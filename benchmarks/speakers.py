@@ -1,0 +1,179 @@
+"""Are the voices of a long conversation kept apart? `python benchmarks/speakers.py SPEECH`
+
+Writes speakers.json and README.md into build/benchmarks/speakers. Conversations of known voices are
+separated in parts as `tisdiss separate` does. "oracle" estimates are the true sources in a random
+order and polarity per part: what is wrong then is the order alone. The shipped model's estimates
+also mix the voices within a part; "best order" is the least that any order of its parts can reach.
+A frame of 0.5 s in which a speaker is active is wrong if most of him is in another output than in
+the best order for the whole conversation. Model estimates are kept in --estimates and used again.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from conversations import PAIRS, PAUSES, RATE, Conversation, converse, framed
+from torch import Tensor
+
+from tisdiss.checkpoint import load_model
+from tisdiss.order import ByVoices, Order, by_overlap
+from tisdiss.separate import OVERLAP_SECONDS, PART_SECONDS
+from tisdiss.shipped import base_model
+from tisdiss.stitch import n_parts, stitched
+
+PART, OVERLAP = round(PART_SECONDS * RATE), round(OVERLAP_SECONDS * RATE)
+FRAME_SECONDS = 0.5
+METHODS = {
+    "by_overlap": "order of the overlap alone",
+    "by_voices": "order of overlap and voices",
+    "best_order": "best order of each part",
+}
+NOTES = """\
+"oracle": the true sources, in a random order and polarity per part, so that only the order can be
+wrong. "shipped model": its estimates at N_re = 1. It mixes the voices within a part, which no order
+of parts can mend: the last column. Voices "ls1998", "ls3005" and "ls3331" were recorded in other
+places than "so...", which makes them easier to tell apart.
+"""
+Parts = Callable[[int], Tensor]
+"""Number of a part -> its estimates (2, samples)."""
+
+
+def starts(samples: int) -> list[int]:
+    """The first sample of each part, as in `stitched`."""
+    step, count = PART - OVERLAP, n_parts(samples, part=PART, overlap=OVERLAP)
+    return [min(k * step, max(0, samples - PART)) for k in range(count)]
+
+
+def oracle(talk: Conversation, seed: int) -> Parts:
+    """The true sources in a random order and polarity."""
+    sources, rng = torch.from_numpy(talk.sources), np.random.default_rng(seed)
+    at = starts(sources.shape[1])
+    orders = [torch.from_numpy(rng.permutation(2)) for _ in at]
+    signs = torch.from_numpy(rng.choice([-1.0, 1.0], (len(at), 2, 1)).astype(np.float32))
+    return lambda k: signs[k] * sources[orders[k], at[k] : at[k] + PART]
+
+
+def shipped(talk: Conversation, kept: Path) -> Parts:
+    """The estimates of the shipped model at N_re = 1."""
+    if not kept.is_file():
+        model, mixture = load_model(base_model()), torch.from_numpy(talk.mixture)
+        with torch.inference_mode():
+            at = starts(len(mixture))
+            found = torch.stack([model(mixture[None, k : k + PART], n_re=1)[0] for k in at])
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.save(kept, found.numpy())
+    found = torch.from_numpy(np.load(kept))
+    return lambda k: found[k]
+
+
+def joined(talk: Conversation, parts: Parts, order: Order) -> np.ndarray:
+    """(2, samples) of the whole conversation."""
+    number = iter(range(len(starts(talk.sources.shape[1]))))
+    pieces = stitched(
+        lambda _: parts(next(number)),
+        [torch.from_numpy(talk.mixture)],
+        part=PART,
+        overlap=OVERLAP,
+        order=order,
+    )
+    return torch.cat(list(pieces), dim=-1).numpy()
+
+
+def wrong(talk: Conversation, outputs: np.ndarray) -> tuple[int, int]:
+    """Frames in which an active speaker is in the wrong output, and all frames of speakers."""
+    sources, outputs = framed(talk.sources, FRAME_SECONDS), framed(outputs, FRAME_SECONDS)
+    place = np.abs(np.einsum("jfs,kfs->jkf", sources, outputs)).argmax(1)
+    active = talk.active(FRAME_SECONDS)
+    errors = [
+        int((active & (place != np.array(order)[:, None])).sum())
+        for order in permutations(range(2))
+    ]
+    return min(errors), int(active.sum())
+
+
+def best_order(talk: Conversation, parts: Parts) -> tuple[int, int]:
+    """As `wrong`, with the best order of each part: what the model mixes up within parts."""
+    at, bad, every = starts(talk.sources.shape[1]), 0, 0
+    for k, start in enumerate(at):
+        end = at[k + 1] if k + 1 < len(at) else start + PART
+        piece = Conversation(talk.name, talk.sources[:, start:end])
+        errors, frames = wrong(piece, parts(k)[:, : end - start].numpy())
+        bad, every = bad + errors, every + frames
+    return bad, every
+
+
+def measure(talk: Conversation, parts: Parts) -> dict[str, float]:
+    """Share of wrong frames by the way in which the parts are put in order."""
+    results = {
+        "by_overlap": wrong(talk, joined(talk, parts, by_overlap)),
+        "by_voices": wrong(talk, joined(talk, parts, ByVoices(RATE))),
+        "best_order": best_order(talk, parts),
+    }  # in the order of METHODS
+    return {name: bad / every for name, (bad, every) in results.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("speech", type=Path, help="folder of speakers with speakers.csv")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of a conversation, oracle")
+    parser.add_argument("--minutes-of-model", type=float, default=10.0)
+    parser.add_argument("--pairs", type=int, default=2, help="of each kind")
+    parser.add_argument("--estimates", type=Path, default=Path("build/benchmarks/estimates"))
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/speakers"))
+    asked = parser.parse_args()
+    rows = []
+    for sexes in PAIRS:
+        for pauses, number in product(PAUSES, range(asked.pairs)):
+            talk = converse(asked.speech, sexes, number, 60 * asked.minutes, pauses)
+            shares = measure(talk, oracle(talk, number))
+            rows.append(_row("oracle", sexes, talk, pauses, asked.minutes, shares))
+        talk = converse(asked.speech, sexes, 0, 60 * asked.minutes_of_model)
+        kept = asked.estimates / f"{sexes}0-{asked.minutes_of_model:g}min.npy"
+        shares = measure(talk, shipped(talk, kept))
+        rows.append(_row("shipped model", sexes, talk, "close", asked.minutes_of_model, shares))
+    rows.sort(key=lambda row: (row["estimates"], row["pauses"]))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "speakers.json").write_text(json.dumps({"swaps": rows}, indent=1) + "\n")
+    (asked.out / "README.md").write_text(page(rows))
+
+
+def _row(
+    estimates: str,
+    sexes: str,
+    talk: Conversation,
+    pauses: str,
+    minutes: float,
+    shares: dict[str, float],
+) -> dict[str, Any]:
+    what = {"estimates": estimates, "pauses": pauses, "sexes": sexes, "voices": talk.name}
+    return {**what, "minutes": minutes, "overlap": round(talk.overlap, 3)} | {
+        name: round(share, 4) for name, share in shares.items()
+    }
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The table in Markdown."""
+    heads = ("estimates", "pauses", "sexes", "voices", "minutes", "overlap")
+    lines = [
+        "# Speakers in long conversations\n",
+        f"Conversations of two test voices in turns of 2 to 8 s with pauses of {PAUSES['close']} s "
+        f"(close) or {PAUSES['sparse']} s (sparse), separated in parts of {PART_SECONDS:g} s that "
+        f"share {OVERLAP_SECONDS:g} s. `python benchmarks/speakers.py SPEECH` measures this. "
+        "Shares of the active frames of 0.5 s that lie in the wrong output:\n",
+        "| " + " | ".join((*heads, *METHODS.values())) + " |",
+        "|" + "---|" * 4 + "--:|" * (2 + len(METHODS)),
+    ]
+    for row in rows:
+        shares = [f"{100 * row[name]:.1f} %" for name in METHODS]
+        lines.append("| " + " | ".join([*(str(row[head]) for head in heads), *shares]) + " |")
+    return "\n".join([*lines, "", NOTES])
+
+
+if __name__ == "__main__":
+    with torch.inference_mode():
+        main()
