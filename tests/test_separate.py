@@ -251,6 +251,33 @@ class Halves(torch.nn.Module):
         return torch.stack([mixture / 2] * 2, dim=1)
 
 
+def test_a_budget_fixes_the_depth_of_all_parts(
+    model: TISDiSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Dial] = []
+    real = Dial.run
+    monkeypatch.setattr(
+        Dial, "run", lambda self, *given: (asked.append(self), real(self, *given))[1]
+    )
+    n_re = separate_with(model, noise(4000), 8000, Dial(budget=1e-9), part_seconds=0.2)[1]
+    assert n_re == 1 and asked == [Dial(budget=1e-9), *[Dial(n_re=1)] * 3]
+
+
+def test_one_voice_gives_one_file_as_recorded(model: TISDiSS, tmp_path: Path) -> None:
+    mixture = noise(9000)
+    soundfile.write(tmp_path / "talk.wav", mixture.numpy(), 8000, subtype="FLOAT")
+    wishes = Wishes(find_speakers=True)
+    done = separate_file(Halves(model), tmp_path / "talk.wav", tmp_path / "out", wishes)  # type: ignore[arg-type]
+    assert [path.name for path in done.files] == ["talk_speaker1.wav"] and done.speakers == 1
+    torch.testing.assert_close(read_wave(done.files[0])[0], mixture, rtol=0, atol=2**-15)
+
+
+def test_silence_gives_no_file(model: TISDiSS, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.wav", np.zeros(9000), 8000)
+    done = separate_file(model, tmp_path / "talk.wav", tmp_path / "out", Wishes(find_speakers=True))
+    assert done.files == () and list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_long_file_is_never_held_whole(model: TISDiSS, sound, tmp_path: Path) -> None:
     """Half an hour and its two estimates are 173 MB."""
     short, long = sound("short.wav", 8000 * 600), sound("long.wav", 8000 * 1800)

@@ -1,8 +1,8 @@
 """Separates a recording from disk to disk, with memory that does not grow with its length.
 
 The mixture and the estimates of `separate.py` go to a temporary folder beside the output as raw
-float32. The levels of the speakers (`level.py`) are known only at the end; then the outputs are
-written, and each is renamed to its name when it is complete.
+float32. The levels of the speakers (`level.py`), and who speaks when (`activity.py`), are known
+only at the end; then the outputs are written, and each is renamed to its name when it is complete.
 """
 
 import os
@@ -19,6 +19,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from tisdiss.activity import Activity
 from tisdiss.dial import Dial
 from tisdiss.level import Levels
 from tisdiss.machine.progress import Progress, silent
@@ -40,6 +41,8 @@ class Wishes:
     """The channel to separate, from 1; the mean of all if None."""
     peak: bool = False
     """Scale each speaker to peak at 0.9 of full scale."""
+    find_speakers: bool = False
+    """Mute a speaker who is not active, and write no file for one who is absent."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Separated:
     """The files that were written, the depth, and the time it took."""
 
     files: tuple[Path, ...]
+    speakers: int
+    """The number of outputs."""
     n_re: int
     """The largest N_re of all parts."""
     seconds: float
@@ -81,9 +86,10 @@ def separate_file(
     targets = [speaker_file(source.name, folder, j + 1) for j in range(n_src)]
 
     def move(outputs: list[Path]) -> tuple[Path, ...]:
-        for output, target in zip(outputs, targets, strict=True):
+        written = targets[: len(outputs)]
+        for output, target in zip(outputs, written, strict=True):
             os.replace(output, target)
-        return tuple(targets)
+        return tuple(written)
 
     return _separate(model, source.path, targets[0].parent, wishes, on_part, _one_each, move)
 
@@ -128,17 +134,20 @@ def _separate(
             raw = _Raw(Path(temporary), model.config.n_src)
             raw.fill(parts, mono_blocks(source, wishes.channel))
             took = time.monotonic() - start
-            levels = raw.levels()
-            factors = levels.peak_factors(PEAK) if wishes.peak else levels.factors()
-            fit = levels.fitting(factors)
-            scaled = ((fit * factors)[:, None] * estimates for _, estimates in raw.blocks())
-            files = deliver(write(scaled, Path(temporary), rate, len(factors), samples))
+            outputs = _Outputs(raw, rate, find_speakers=wishes.find_speakers)
+            peaks = outputs.peaks()
+            fit = 1 / max([1.0, *peaks.tolist()])
+            scale = torch.full_like(peaks, fit)
+            if wishes.peak:
+                scale, fit = torch.where(peaks > 0, PEAK / peaks, 0.0), 1.0
+            scaled = (scale[:, None] * block for block in outputs.blocks())
+            files = deliver(write(scaled, Path(temporary), rate, len(peaks), samples))
     except (OSError, soundfile.SoundFileRuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         place = shown(folder) if folder is not None else "output"
         raise ValueError(f"{place}: cannot be written: {reason}") from error
     lowered = -20 * torch.log10(torch.tensor(fit)).item()
-    return Separated(files, parts.n_re, samples / rate, rate, took, lowered)
+    return Separated(files, len(peaks), parts.n_re, samples / rate, rate, took, lowered)
 
 
 class _Raw:
@@ -164,11 +173,38 @@ class _Raw:
             while len((rows := [_read(file) for file in files])[0]):
                 yield rows[0], torch.stack(rows[1:])
 
-    def levels(self) -> Levels:
-        levels = Levels(len(self.estimates))
-        for mixture, estimates in self.blocks():
+
+class _Outputs:
+    """The outputs of a recording, at the level that each speaker has in it."""
+
+    def __init__(self, raw: _Raw, rate: int, *, find_speakers: bool) -> None:
+        n_src = len(raw.estimates)
+        levels, activity = Levels(n_src), Activity(n_src, rate)
+        for mixture, estimates in raw.blocks():
             levels.add(mixture, estimates)
-        return levels
+            if find_speakers:
+                activity.add(mixture, estimates)
+        self.raw, self.factors = raw, levels.factors()
+        self.speakers = activity.speakers(self.factors) if find_speakers else None
+
+    def blocks(self) -> Iterator[Tensor]:
+        """(n_outputs, samples)"""
+        start = 0
+        for mixture, estimates in self.raw.blocks():
+            scaled = self.factors[:, None] * estimates
+            if self.speakers is not None:
+                scaled = self.speakers.outputs(mixture, scaled, start)
+            start += len(mixture)
+            yield scaled
+
+    def peaks(self) -> Tensor:
+        """(n_outputs,)"""
+        peaks: Tensor | None = None
+        for block in self.blocks():
+            highest = block.abs().amax(dim=1)
+            peaks = highest if peaks is None else torch.maximum(peaks, highest)
+        assert peaks is not None, "a recording has samples"
+        return peaks
 
 
 def _copied(blocks: Iterable[Tensor], copy: BinaryIO) -> Iterator[Tensor]:
@@ -202,6 +238,8 @@ def _all_in_one(
     blocks: Iterable[Tensor], folder: Path, rate: int, n_src: int, samples: int
 ) -> list[Path]:
     path = folder / "all.wav"
+    if not n_src:
+        raise ValueError("no speaker is active; there is nothing to write")
     with wav_file(path, rate, channels=n_src, samples=samples) as file:
         for block in blocks:
             file.write(block.T.numpy())

@@ -117,6 +117,7 @@ class Parts:
         model_rate = self.model.config.codec.sample_rate
         batch = _as_batch(self.model, resample(wave, self.rate, model_rate))
         output, n_re = self.dial.run(self.model, batch)
+        self.dial = self.dial.later(n_re)
         self.n_re, self.done = max(self.n_re, n_re), self.done + 1
         self.on_part(self.done, self.count)
         return _back(output[0], model_rate, self.rate, len(wave))

@@ -52,6 +52,9 @@ def test_separate_writes_a_file_per_speaker_and_says_where(
         (["--n-re", 0], "Invalid value for '--n-re'"),
         (["--settled", -30], "-30: give a number above 0"),
         (["--within", 0], "0: give a number above 0"),
+        (["--budget", 0], "0: give a number above 0"),
+        (["--budget", 1, "--within", 1], "a budget fixes the depth"),
+        (["--speakers", "some"], "Invalid value for '--speakers'"),
         (["--device", "gpu"], "device='gpu' cannot be used here"),
     ],
 )
@@ -96,6 +99,10 @@ def test_separate_says_when_one_pass_takes_longer_than_allowed(
     late, in_time = (tisdiss(*words, "--within", seconds)[1] for seconds in (1e-9, 1000))
     assert re.search(r"at N_re = 1 in \d+\.\d s, over the 1e-09 s of --within:", late)
     assert "--within" not in in_time
+    words = [*words[:3], tmp_path / "other", *words[4:]]
+    late, in_time = (tisdiss(*words, "--force", "--budget", n)[1] for n in (1e-9, 1e4))
+    assert "at N_re = 1 " in late and "over the 1e-09 s a second of --budget:" in late
+    assert "at N_re = 10 " in in_time and "--budget" not in in_time
 
 
 @pytest.mark.parametrize("limit", [["--within", 1000], []], ids=["within", "no limit"])

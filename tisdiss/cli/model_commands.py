@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -56,6 +56,22 @@ def separate(
             help="Anytime: stop before the passes over a file take longer than this many seconds.",
         ),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            callback=above_zero,
+            help="Seconds of computing per second of sound: the deepest N_re that the first minute "
+            "affords, for all of a file.",
+        ),
+    ] = None,
+    speakers: Annotated[
+        Literal["all", "auto"],
+        typer.Option(
+            help="auto mutes a speaker who is silent, leaves a lone speaker as recorded and writes "
+            "no file for one who is absent. It needs a model that separates well: the shipped one "
+            "takes most recordings of one voice for two voices.",
+        ),
+    ] = "all",
     channel: Annotated[
         int | None,
         typer.Option(min=1, help="The channel to separate; by default the mean of all channels."),
@@ -106,13 +122,14 @@ def separate(
         from tisdiss.separate import warm_up
         from tisdiss.speech_separator import load
 
-        dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within)
+        dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within, budget=budget)
         separator = load(model, config=config, device=device).model
         dial.check(separator.config)
         job.check_targets(separator.config.n_src)
-        if within is not None:
+        if within is not None or budget is not None:
             warm_up(separator)
-        job.separate(separator, Wishes(dial=dial, channel=channel, peak=peak))
+        find = speakers == "auto"
+        job.separate(separator, Wishes(dial=dial, channel=channel, peak=peak, find_speakers=find))
 
 
 @app.command()

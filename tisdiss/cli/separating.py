@@ -22,6 +22,7 @@ from tisdiss.sound.outputs import (
 from tisdiss.sound.recording import received, recording
 
 if TYPE_CHECKING:
+    from tisdiss.dial import Dial
     from tisdiss.model import TISDiSS
     from tisdiss.recordings import Separated, Wishes
 
@@ -86,7 +87,7 @@ class Job:
             except (ValueError, OSError) as error:
                 self._error(error, source)
                 continue
-            self._say(_summary(source.label, done, wishes.dial.seconds))
+            self._say(_summary(source.label, done, wishes.dial))
             for path in done.files:
                 self._say(f"  {shown(path)}")
             if note := rate_note(done.rate, model):
@@ -125,11 +126,13 @@ class Job:
         raise typer.Exit(2)
 
 
-def _summary(name: str, done: Separated, within: float | None) -> str:
-    late = within is not None and done.took > within
-    return (
-        f"{name} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
-        + (f", over the {within:g} s of --within" if late else "")
-        + (f", lowered by {done.lowered_db:.1f} dB to prevent clipping:"
-           if done.lowered_db else ":")
-    )  # fmt: skip
+def _summary(name: str, done: Separated, dial: Dial) -> str:
+    """What was done, in a line."""
+    line = f"{name} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
+    if dial.seconds is not None and done.took > dial.seconds:
+        line += f", over the {dial.seconds:g} s of --within"
+    if dial.budget is not None and done.took > dial.budget * done.seconds:
+        line += f", over the {dial.budget:g} s a second of --budget"
+    if done.lowered_db:
+        line += f", lowered by {done.lowered_db:.1f} dB to prevent clipping"
+    return f"{line}:" if done.speakers else f"{line}: no speaker"
