@@ -97,6 +97,27 @@ def converse(
             who = 1 - who
 
 
+def short(speech: Path, speakers: int, seconds: float) -> list[np.ndarray]:
+    """Recordings (speakers, samples) of one or two voices who speak all the time."""
+    names = voices(speech, "f") + voices(speech, "m")
+    if speakers == 1:
+        each = [([name], np.random.default_rng(k)) for k, name in enumerate(names)]
+    else:
+        each = []
+        for k in range(16):
+            rng = np.random.default_rng(100 + k)
+            each.append((list(rng.choice(names, 2, replace=False)), rng))
+    return [
+        np.stack(
+            [
+                _Line(speech / name, rng, float(rng.uniform(-5, 5)) if j else 0.0).turn(seconds)
+                for j, name in enumerate(who)
+            ]
+        )
+        for who, rng in each
+    ]
+
+
 class _Line:
     """A speaker's recordings, one after another."""
 

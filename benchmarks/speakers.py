@@ -10,6 +10,7 @@ the best order for the whole conversation. Model estimates are kept in --estimat
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from conversations import PAIRS, PAUSES, RATE, Conversation, converse, framed
+from conversations import PAIRS, PAUSES, RATE, Conversation, converse, framed, short
 from torch import Tensor
 
+from tisdiss.activity import Activity
 from tisdiss.checkpoint import load_model
+from tisdiss.level import Levels
 from tisdiss.order import ByVoices, Order, by_overlap
 from tisdiss.separate import OVERLAP_SECONDS, PART_SECONDS
 from tisdiss.shipped import base_model
@@ -39,6 +42,15 @@ wrong. "shipped model": its estimates at N_re = 1. It mixes the voices within a 
 of parts can mend: the last column. Voices "ls1998", "ls3005" and "ls3331" were recorded in other
 places than "so...", which makes them easier to tell apart.
 """
+SHORT_SECONDS = 12.0
+COUNTS = (
+    "## Number of speakers\n",
+    f"What `--speakers auto` finds in recordings of {SHORT_SECONDS:g} s of one test voice, or of "
+    "two that speak all the time: files with 0, 1 or 2 speakers, and shares of the regions in "
+    "which all of them are active.\n",
+    "| estimates | speakers | 0: files | 1: files | 2: files | 0: regions | 1 | 2 |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|",
+)
 Parts = Callable[[int], Tensor]
 """Number of a part -> its estimates (2, samples)."""
 
@@ -117,6 +129,57 @@ def measure(talk: Conversation, parts: Parts) -> dict[str, float]:
     return {name: bad / every for name, (bad, every) in results.items()}
 
 
+def count(recordings: list[np.ndarray], estimates: list[Tensor]) -> dict[str, Any]:
+    """How many speakers `--speakers auto` finds: files by number, and the share of regions."""
+    files, regions = Counter[int](), Counter[int]()
+    for sources, found in zip(recordings, estimates, strict=True):
+        mixture = torch.from_numpy(sources.sum(0))
+        levels, activity = Levels(2), Activity(2, RATE)
+        levels.add(mixture, found)
+        activity.add(mixture, found)
+        speakers = activity.speakers(levels.factors())
+        files[len(speakers.present)] += 1
+        now = (speakers.share_of_mixture + speakers.share_of_estimate).sum(0).round().int()
+        speech = Conversation("", sources).active(FRAME_SECONDS / 5).all(0)
+        regions.update(now[: len(speech)][torch.from_numpy(speech)].tolist())
+    return {
+        "files": {str(n): files[n] for n in range(3)},
+        "regions": {str(n): round(regions[n] / regions.total(), 3) for n in range(3)},
+    }
+
+
+def leaking(sources: np.ndarray) -> Tensor:
+    """The sources of one or two speakers, each in the other output at -20 dB."""
+    both = torch.from_numpy(np.concatenate([sources, np.zeros_like(sources)])[:2])
+    return torch.tensor([[1.0, 0.1], [0.1, 1.0]]) @ both
+
+
+def of_model(recordings: list[np.ndarray], kept: Path) -> list[Tensor]:
+    """The estimates of the shipped model at N_re = 1."""
+    if not kept.is_file():
+        model = load_model(base_model())
+        found = [model(torch.from_numpy(x.sum(0))[None], n_re=1)[0] for x in recordings]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.save(kept, torch.stack(found).numpy())
+    return list(torch.from_numpy(np.load(kept)))
+
+
+def counts(speech: Path, kept: Path) -> list[dict[str, Any]]:
+    """Of one and of two speakers, for oracle estimates and for the shipped model."""
+    rows = []
+    for speakers in (1, 2):
+        recordings = short(speech, speakers, SHORT_SECONDS)
+        by = {
+            "oracle, -20 dB of leakage": [leaking(each) for each in recordings],
+            "shipped model": of_model(recordings, kept / f"short{speakers}.npy"),
+        }
+        rows += [
+            {"estimates": name, "speakers": speakers} | count(recordings, estimates)
+            for name, estimates in by.items()
+        ]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("speech", type=Path, help="folder of speakers with speakers.csv")
@@ -138,8 +201,10 @@ def main() -> None:
         rows.append(_row("shipped model", sexes, talk, "close", asked.minutes_of_model, shares))
     rows.sort(key=lambda row: (row["estimates"], row["pauses"]))
     asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "speakers.json").write_text(json.dumps({"swaps": rows}, indent=1) + "\n")
-    (asked.out / "README.md").write_text(page(rows))
+    found = counts(asked.speech, asked.estimates)
+    everything = json.dumps({"swaps": rows, "counts": found}, indent=1)
+    (asked.out / "speakers.json").write_text(everything + "\n")
+    (asked.out / "README.md").write_text(page(rows, found))
 
 
 def _row(
@@ -156,8 +221,8 @@ def _row(
     }
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    """The table in Markdown."""
+def page(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> str:
+    """The tables in Markdown."""
     heads = ("estimates", "pauses", "sexes", "voices", "minutes", "overlap")
     lines = [
         "# Speakers in long conversations\n",
@@ -171,7 +236,12 @@ def page(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         shares = [f"{100 * row[name]:.1f} %" for name in METHODS]
         lines.append("| " + " | ".join([*(str(row[head]) for head in heads), *shares]) + " |")
-    return "\n".join([*lines, "", NOTES])
+    lines += ["", NOTES, *COUNTS]
+    for row in found:
+        files, regions = row["files"], [f"{100 * each:.0f} %" for each in row["regions"].values()]
+        cells = [row["estimates"], row["speakers"], *files.values(), *regions]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

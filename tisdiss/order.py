@@ -5,6 +5,7 @@ correlate. Where the overlap is silent, or two orders correlate almost as well, 
 (`voices.py`), and the mixture decides the polarity: a speaker adds to it.
 """
 
+import operator
 from collections.abc import Callable
 
 import torch
@@ -48,8 +49,7 @@ class ByVoices:
         found = voices(estimates, self.rate)
         order = self._order(before, estimates, found)
         found, estimates = [found[j] for j in order], estimates[order]
-        known = self.known or [None] * len(found)
-        self.known = [b if a is None else a + b for a, b in zip(known, found, strict=True)]
+        self.known = list(map(operator.add, self.known, found)) if self.known else found
         return _polarity(before, estimates, mixture)[:, None] * estimates
 
     def _order(self, before: Tensor | None, estimates: Tensor, found: list[Voice]) -> Tensor:

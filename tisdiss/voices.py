@@ -10,6 +10,7 @@ both, in nats; 0 for equal ones and for a voice without frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,8 @@ TOP = 4000.0
 BINS = 512
 """Bins of the spectrum up to `TOP`."""
 MELS, CEPSTRA = 24, 12
+LOWEST, HIGHEST = 100.0, 3800.0
+"""Hz, of the mel spectrum."""
 PITCH = (60.0, 400.0)
 """Hz."""
 VOICED = 0.5
@@ -135,15 +138,18 @@ def _pitch(power: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def _mel() -> Tensor:
-    """(BINS, MELS) triangles that are equally wide on the mel scale."""
-    from torchaudio.functional import melscale_fbanks
-
-    return melscale_fbanks(BINS, 100.0, 0.95 * TOP, MELS, round(2 * TOP))
+    """(BINS, MELS) triangles of equal width on the mel scale, 2595 log10(1 + f / 700)."""
+    ends = 2595 * torch.log10(1 + torch.tensor([LOWEST, HIGHEST]) / 700)
+    corners = 700 * (10 ** (torch.linspace(*ends.tolist(), MELS + 2) / 2595) - 1)
+    hertz = torch.linspace(0, TOP, BINS)[:, None]
+    up = (hertz - corners[:-2]) / (corners[1:-1] - corners[:-2])
+    down = (corners[2:] - hertz) / (corners[2:] - corners[1:-1])
+    return torch.minimum(up, down).clamp(min=0)
 
 
 @cache
 def _cosines() -> Tensor:
-    """(MELS, CEPSTRA): the cosine transform without its constant, which is the level."""
-    from torchaudio.functional import create_dct
-
-    return create_dct(CEPSTRA + 1, MELS, "ortho")[:, 1:]
+    """(MELS, CEPSTRA): the orthonormal cosine transform without its constant, which is the level."""
+    k = torch.arange(1, CEPSTRA + 1)
+    angles = math.pi / MELS * (torch.arange(MELS) + 0.5)[:, None] * k
+    return math.sqrt(2 / MELS) * torch.cos(angles)

@@ -1,6 +1,7 @@
 """Reads, converts and writes sound. Samples are float32 in [-1, 1]."""
 
 import io
+import os
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
@@ -122,4 +123,5 @@ def write_wav(path: Path, wave: Tensor, rate: int) -> None:
 def wav_file(target: Path | io.BytesIO, rate: int, *, channels: int = 1, samples: int = 0) -> Any:
     """A 16-bit WAV file, open for writing; RF64 if its `samples` exceed the 4 GiB of a WAV."""
     kind = "WAV" if 2 * channels * samples < WAV_BYTES else "RF64"
-    return soundfile.SoundFile(target, "w", rate, channels, subtype="PCM_16", format=kind)
+    place = os.fsencode(target) if isinstance(target, Path) else target
+    return soundfile.SoundFile(place, "w", rate, channels, subtype="PCM_16", format=kind)

@@ -1,6 +1,7 @@
 """Reads sound files with libsndfile; their length is what can be read, not what a header says."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with path.open("rb") as raw:
             counted = frames and (frames.promised is None or frames.outgrown)
             start = frames.after_header if frames and frames.outgrown else 0
-            with _Forwards(_Endless(raw, start) if counted else path) as file:
+            with _Forwards(_Endless(raw, start) if counted else os.fsencode(path)) as file:
                 _check_whole(file, path)
                 yield file
     except OSError as error:
