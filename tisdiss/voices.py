@@ -149,7 +149,7 @@ def _mel() -> Tensor:
 
 @cache
 def _cosines() -> Tensor:
-    """(MELS, CEPSTRA): the orthonormal cosine transform without its constant, which is the level."""
+    """(MELS, CEPSTRA): the orthonormal cosine transform but for its constant, the level."""
     k = torch.arange(1, CEPSTRA + 1)
     angles = math.pi / MELS * (torch.arange(MELS) + 0.5)[:, None] * k
     return math.sqrt(2 / MELS) * torch.cos(angles)
