@@ -56,6 +56,8 @@ def test_ffmpeg_reads_what_libsndfile_cannot(ffmpeg: Callable[..., Path], film: 
     words = asked.read_text().split("\n")
     assert words[words.index("-i") + 1] == f"file:{film}"
     assert words[words.index("-protocol_whitelist") + 1] == "file"
+    formats = words[words.index("-format_whitelist") + 1].split(",")
+    assert {"mov", "matroska"} <= set(formats) and not {"hls", "concat"} & set(formats)
 
 
 def test_a_reader_that_stops_early_leaves_no_process(
@@ -113,6 +115,16 @@ def test_the_real_ffmpeg_reads_and_refuses_what_is_cut(tmp_path: Path, suffix: s
     film.write_bytes(film.read_bytes()[:-4000])
     with pytest.raises(ValueError, match="corrupt or no audio: ffmpeg: "):
         read_wave(film)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "private.wav", NOISE, 8000)
+    path = tmp_path / "talk.m4a"
+    lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:9", "#EXTINF:9,", "private.wav", "#EXT-X-ENDLIST")
+    path.write_text("\n".join([*lines, ""]))
+    with pytest.raises(ValueError, match=r"talk\.m4a: corrupt or no audio: ffmpeg: "):
+        read_wave(path)
 
 
 def test_a_channel_can_be_chosen(tmp_path: Path) -> None:

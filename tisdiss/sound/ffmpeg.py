@@ -1,7 +1,8 @@
 """Decodes what libsndfile cannot, such as m4a and video, with the program `ffmpeg` if there is one.
 
 ffmpeg gets a list of arguments and pipes the first audio stream as 32-bit floats in an AU file, a
-header of six numbers that needs no length. It may open local files only.
+header of six numbers that needs no length. It may open this one file: no address, and no kind of
+file that names others, such as a playlist.
 """
 
 import re
@@ -18,9 +19,16 @@ import numpy as np
 
 from tisdiss.sound.decode import BLOCK, Recording, Refused, Undecodable, finite
 
+KINDS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,"
+    "ogg,tta,voc,w64,wav,wv,xwma"
+)
+"""The formats that may be opened, by ffmpeg's names."""
 _AU_MAGIC, _AU_FLOAT32 = b".snd", 6
 _HEADER = struct.Struct(">4s5I")
 """Magic, offset of the samples in bytes, size, encoding, rate in Hz, channels."""
+MOST = 120
+"""Characters of its message that are shown."""
 _SOURCE = re.compile(r"^(\[[^]]*\] *)+")
 """The part of ffmpeg that speaks, at the start of a line."""
 
@@ -60,8 +68,9 @@ def decoded(path: Path) -> Iterator[Recording]:
 def _arguments(ffmpeg: str, path: Path) -> list[str]:
     """`file:` keeps a name that starts with a dash, or looks like an address, a name."""
     quiet = [ffmpeg, "-nostdin", "-v", "error", "-xerror"]
-    source = ["-protocol_whitelist", "file", "-i", f"file:{path}", "-map", "0:a:0"]
-    return [*quiet, *source, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+    only = ["-protocol_whitelist", "file", "-format_whitelist", KINDS]
+    source = ["-i", f"file:{path}", "-map", "0:a:0"]
+    return [*quiet, *only, *source, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
 
 
 def _blocks(
@@ -84,4 +93,4 @@ def _blocks(
 def _first_line(said: IO[bytes]) -> str:
     said.seek(0)
     first = said.read(2000).decode(errors="replace").strip().splitlines()[:1]
-    return _SOURCE.sub("", first[0]).rstrip(".") if first else ""
+    return _SOURCE.sub("", first[0])[:MOST].rstrip(".") if first else ""
