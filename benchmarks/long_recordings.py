@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from tisdiss.shipped import base_model
 
 RATE = 8000
 MINUTES = (2, 120)
-KINDS = ("wav", "mp3", "m4a")
+KINDS = ("wav", "m4a", "mp3")
 """m4a is decoded by ffmpeg and skipped without it."""
 
 
@@ -108,11 +109,14 @@ def main() -> None:
         return
     kinds = [kind for kind in KINDS if kind != "m4a" or shutil.which("ffmpeg")]
     asked.out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, float | str]] = []
     with tempfile.TemporaryDirectory(dir=asked.out) as folder:
-        rows = [measure(kind, minutes, Path(folder)) for kind in kinds for minutes in MINUTES]
-    (asked.out / "long_recordings.json").write_text(json.dumps({"peaks": rows}, indent=1) + "\n")
-    (asked.out / "README.md").write_text(page(rows))
-    print(page(rows))
+        for kind, minutes in product(kinds, MINUTES):
+            rows.append(measure(kind, minutes, Path(folder)))
+            print(rows[-1], flush=True)
+            text = json.dumps({"peaks": rows}, indent=1)
+            (asked.out / "long_recordings.json").write_text(text + "\n")
+            (asked.out / "README.md").write_text(page(rows))
 
 
 if __name__ == "__main__":
