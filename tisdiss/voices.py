@@ -139,8 +139,8 @@ def _pitch(power: Tensor) -> tuple[Tensor, Tensor]:
 @cache
 def _mel() -> Tensor:
     """(BINS, MELS) triangles of equal width on the mel scale, 2595 log10(1 + f / 700)."""
-    ends = 2595 * torch.log10(1 + torch.tensor([LOWEST, HIGHEST]) / 700)
-    corners = 700 * (10 ** (torch.linspace(*ends.tolist(), MELS + 2) / 2595) - 1)
+    low, high = (2595 * math.log10(1 + end / 700) for end in (LOWEST, HIGHEST))
+    corners = 700 * (10 ** (torch.linspace(low, high, MELS + 2) / 2595) - 1)
     hertz = torch.linspace(0, TOP, BINS)[:, None]
     up = (hertz - corners[:-2]) / (corners[1:-1] - corners[:-2])
     down = (corners[2:] - hertz) / (corners[2:] - corners[1:-1])
