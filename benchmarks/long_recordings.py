@@ -21,6 +21,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from tisdiss.analysis.inventory import write_own
 from tisdiss.checkpoint import load_model
 from tisdiss.machine.memory import keep_freed_memory
 from tisdiss.recordings import Wishes, separate_file
@@ -108,15 +109,14 @@ def main() -> None:
         child(asked.child)
         return
     kinds = [kind for kind in KINDS if kind != "m4a" or shutil.which("ffmpeg")]
-    asked.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, float | str]] = []
-    with tempfile.TemporaryDirectory(dir=asked.out) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for kind, minutes in product(kinds, MINUTES):
             rows.append(measure(kind, minutes, Path(folder)))
             print(rows[-1], flush=True)
-            text = json.dumps({"peaks": rows}, indent=1)
-            (asked.out / "long_recordings.json").write_text(text + "\n")
-            (asked.out / "README.md").write_text(page(rows))
+    text = json.dumps({"peaks": rows}, indent=1) + "\n"
+    files = {"long_recordings.json": text, "README.md": page(rows)}
+    write_own(asked.out, {name: each.encode() for name, each in files.items()})
 
 
 if __name__ == "__main__":

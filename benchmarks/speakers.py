@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from conversations import PAIRS, PAUSES, RATE, Conversation, converse, framed, short
+from conversations import PAIRS, PAUSES, RATE, TURN, Conversation, converse, framed, short
 from torch import Tensor
 
 from tisdiss.activity import Activity
+from tisdiss.analysis.inventory import write_own
 from tisdiss.checkpoint import load_model
 from tisdiss.level import Levels
 from tisdiss.order import ByVoices, Order, by_overlap
@@ -38,9 +39,10 @@ METHODS = {
 }
 NOTES = """\
 "oracle": the true sources, in a random order and polarity per part, so that only the order can be
-wrong. "shipped model": its estimates at N_re = 1. It mixes the voices within a part, which no order
-of parts can mend: the last column. Voices "ls1998", "ls3005" and "ls3331" were recorded in other
-places than "so...", which makes them easier to tell apart.
+wrong. "shipped model": its estimates at N_re = 1. It mixes the voices within a part, often within a
+second, which no order of parts can mend: the last column. Each voice has about a minute of speech,
+recorded in one place, which repeats; "ls..." and "so..." were recorded in different places. Both
+make voices easier to tell apart than in a real conversation.
 """
 SHORT_SECONDS = 12.0
 COUNTS = (
@@ -200,11 +202,16 @@ def main() -> None:
         shares = measure(talk, shipped(talk, kept))
         rows.append(_row("shipped model", sexes, talk, "close", asked.minutes_of_model, shares))
     rows.sort(key=lambda row: (row["estimates"], row["pauses"]))
-    asked.out.mkdir(parents=True, exist_ok=True)
     found = counts(asked.speech, asked.estimates)
-    everything = json.dumps({"swaps": rows, "counts": found}, indent=1)
-    (asked.out / "speakers.json").write_text(everything + "\n")
-    (asked.out / "README.md").write_text(page(rows, found))
+    write(asked.out, rows, found)
+    print(page(rows, found))
+
+
+def write(folder: Path, rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Write speakers.json and README.md."""
+    everything = json.dumps({"swaps": rows, "counts": found}, indent=1) + "\n"
+    files = {"speakers.json": everything, "README.md": page(rows, found)}
+    write_own(folder, {name: text.encode() for name, text in files.items()})
 
 
 def _row(
@@ -221,13 +228,17 @@ def _row(
     }
 
 
+def _span(seconds: tuple[float, float]) -> str:
+    return f"{seconds[0]:g} to {seconds[1]:g} s"
+
+
 def page(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> str:
     """The tables in Markdown."""
     heads = ("estimates", "pauses", "sexes", "voices", "minutes", "overlap")
     lines = [
         "# Speakers in long conversations\n",
-        f"Conversations of two test voices in turns of 2 to 8 s with pauses of {PAUSES['close']} s "
-        f"(close) or {PAUSES['sparse']} s (sparse), separated in parts of {PART_SECONDS:g} s that "
+        f"Conversations of two test voices in turns of {_span(TURN)} with pauses of "
+        f"{_span(PAUSES['close'])} (close) or {_span(PAUSES['sparse'])} (sparse), separated in parts of {PART_SECONDS:g} s that "
         f"share {OVERLAP_SECONDS:g} s. `python benchmarks/speakers.py SPEECH` measures this. "
         "Shares of the active frames of 0.5 s that lie in the wrong output:\n",
         "| " + " | ".join((*heads, *METHODS.values())) + " |",
