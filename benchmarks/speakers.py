@@ -238,8 +238,9 @@ def page(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> str:
     lines = [
         "# Speakers in long conversations\n",
         f"Conversations of two test voices in turns of {_span(TURN)} with pauses of "
-        f"{_span(PAUSES['close'])} (close) or {_span(PAUSES['sparse'])} (sparse), separated in parts of {PART_SECONDS:g} s that "
-        f"share {OVERLAP_SECONDS:g} s. `python benchmarks/speakers.py SPEECH` measures this. "
+        f"{_span(PAUSES['close'])} (close) or {_span(PAUSES['sparse'])} (sparse), separated in "
+        f"parts of {PART_SECONDS:g} s that share {OVERLAP_SECONDS:g} s. "
+        "`python benchmarks/speakers.py SPEECH` measures this. "
         "Shares of the active frames of 0.5 s that lie in the wrong output:\n",
         "| " + " | ".join((*heads, *METHODS.values())) + " |",
         "|" + "---|" * 4 + "--:|" * (2 + len(METHODS)),
