@@ -34,7 +34,17 @@ FILES = {
     ),
     "training": (
         *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
-        *("separate", "dial", "level", "stitch", "wave"),
+        *(
+            "separate",
+            "recordings",
+            "dial",
+            "level",
+            "stitch",
+            "order",
+            "voices",
+            "activity",
+            "wave",
+        ),
     ),
     "use": ("speech_separator",),
 }
