@@ -36,7 +36,7 @@ FILES = {
         *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
         *("separate", "dial", "level", "stitch", "wave"),
     ),
-    "use": ("speech_separator",),
+    "use": ("speech_separator", "convert"),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""
@@ -177,7 +177,8 @@ def test_only_tracking_writes_to_mlflow() -> None:
 
 
 KNOWING = {
-    f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "sepreformer", "fla")
+    f"tisdiss.released.{name}"
+    for name in ("tisdiss", "settings", "recipe", "gridnet", "sepreformer", "fla")
 }
 
 
