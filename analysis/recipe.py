@@ -12,7 +12,6 @@ from tisdiss.analysis.frames import StudyFrames, run_records
 from tisdiss.config import TrainConfig
 from tisdiss.records.report_record import RunLine
 
-
 NOT_RECORDED = "not recorded"
 """What is said of the training of imported weights."""
 

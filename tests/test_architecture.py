@@ -178,7 +178,7 @@ def test_only_tracking_writes_to_mlflow() -> None:
 
 KNOWING = {
     f"tisdiss.released.{name}"
-    for name in ("tisdiss", "settings", "recipe", "gridnet", "sepreformer", "fla")
+    for name in ("tisdiss", "settings", "recipes", "gridnet", "sepreformer", "fla")
 }
 
 

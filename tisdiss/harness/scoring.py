@@ -183,4 +183,3 @@ def parsed_depths(text: str) -> tuple[int, ...]:
     if not depths or min(depths) < 1:
         raise ValueError(f"{text!r}: depths begin at 1, and a range a..b needs a <= b")
     return tuple(sorted(set(depths)))
-

@@ -9,7 +9,14 @@ load_released(path, meta)    a model with its weights, from a checkpoint file
 load_with_note(path, meta)   the same, and a note of what was ignored in the file
 """
 
-from tisdiss.released.recipe import recipe
-from tisdiss.released.tisdiss import build, export, load, load_released, load_with_note, model_config
+from tisdiss.released.recipes import recipe
+from tisdiss.released.tisdiss import (
+    build,
+    export,
+    load,
+    load_released,
+    load_with_note,
+    model_config,
+)
 
 __all__ = ["build", "export", "load", "load_released", "load_with_note", "model_config", "recipe"]

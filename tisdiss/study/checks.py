@@ -82,8 +82,8 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
     trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
     for i, row in rows:
         at, parent = ("rows", i, "init_from"), row.get("init_from")
-        if isinstance(row.get("weights"), str):
-            yield from _check_weights(row["weights"], ("rows", i, "weights"), weights)
+        if isinstance(given := row.get("weights"), str):
+            yield from _check_weights(given, ("rows", i, "weights"), weights)
         if not isinstance(parent, str):
             continue
         if parent.startswith("weights:") and is_weights_path(parent):
