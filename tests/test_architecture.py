@@ -36,7 +36,7 @@ FILES = {
         *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
         *("separate", "dial", "level", "stitch", "wave"),
     ),
-    "use": ("speech_separator", "convert"),
+    "use": ("speech_separator", "convert", "onnx_export"),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""

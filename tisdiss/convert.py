@@ -80,7 +80,7 @@ def identity(model: TISDiSS) -> str:
     return sha256_of({"imported": canonical(model.config), "tensors": tensors})
 
 
-def export_released(weights: Path, out: Path) -> tuple[Path, Path]:
+def export_released(weights: Path, out: Path) -> list[Path]:
     """Write a model of ours as a checkpoint with the released names, and a config.yaml beside it.
 
     Returns both paths. Raises ValueError for a model that the released code does not have.
@@ -92,4 +92,4 @@ def export_released(weights: Path, out: Path) -> tuple[Path, Path]:
     beside = out.parent / "config.yaml"
     write_atomic(out, buffer.getvalue())
     write_atomic(beside, settings)
-    return out, beside
+    return [out, beside]

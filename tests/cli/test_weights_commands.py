@@ -131,7 +131,7 @@ def test_an_export_is_what_an_import_takes(here: Run) -> None:
         (["evaluate", "base", "synthtic"], "no corpus 'synthtic'; nearest valid name: 'synthetic'"),
         (["evaluate", "base", "synthetic", "--n-re", "0..3"], "'0..3': depths begin at 1"),
         (["evaluate", "base", "synthetic", "--n-re", "a"], "'a': give depths such as 3, 1..10"),
-        (["evaluate", "base", "wsj0-2mix", "--n-re", "1"], "$WSJ0_2MIX"),
+        (["evaluate", "base", "wsj0-2mix", "--n-re", "1"], "set WSJ0_2MIX="),
         (["evaluate", "base", "synthetic", "--name", "A b"], "A b"),
     ],
 )

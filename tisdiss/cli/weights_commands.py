@@ -65,26 +65,47 @@ def export(
         str, typer.Argument(help="base (shipped), a .safetensors, or the first digits of a run.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Checkpoint (.pth); config.yaml goes beside it.")
-    ],
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Checkpoint of the released code (.pth); config.yaml beside it."
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="Folder for ONNX graphs and a runner that needs no torch."),
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
-    """Write a model with the names and settings of the released code: a .pth and its config.yaml.
+    """Write a model for other programs: in the released code's format, or as ONNX graphs.
 
-    `tisdiss import` gives back the same weights, bit for bit.
+    A .pth has the released names and settings; `tisdiss import` gives back the same weights, bit
+    for bit. The ONNX graphs keep the dial: python FOLDER/runner.py talk.wav out --n-re 6
+    separates at any N_re, with numpy and onnxruntime alone.
 
-    Example: tisdiss export base -o exported/base.pth
+    Example: tisdiss export base --onnx exported
     """
     from tisdiss.shipped import weights_of
 
+    if (out is None) == (onnx is None):
+        raise ValueError("give either a checkpoint (-o FILE.pth) or a folder (--onnx FOLDER)")
     weights = weights_of(model, runs_dir)
-    for target in (out, out.parent / "config.yaml"):
+    for target in [out, out.parent / "config.yaml"] if out else []:
         _check_new(target, force=force, inputs=(weights,))
+    if onnx is not None:
+        _check_export(onnx, force=force)
 
+    from tisdiss.checkpoint import load_model  # with torch: only after the checks
     from tisdiss.convert import export_released
 
-    for path in export_released(weights, out):
+    if out is not None:
+        paths = export_released(weights, out)
+    else:
+        from tisdiss.onnx_export.export import export_onnx
+
+        assert onnx is not None
+        paths = export_onnx(load_model(weights), onnx)
+    for path in paths:
         typer.echo(path)
 
 
@@ -204,6 +225,24 @@ def _recipe(checkpoint: Path, config: Path | None) -> Path:
             f"{checkpoint}: no suffix of a released checkpoint; name its config.yaml (--config)"
         )
     return recipe
+
+
+def _check_export(folder: Path, *, force: bool) -> None:
+    """Raise ValueError without the extra `export`, or for a folder that holds something."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
+        raise ValueError(
+            f"--onnx needs {' and '.join(missing)}: install them with "
+            "`pip install 'tisdiss[export]'`"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a folder (--onnx)")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise ValueError(
+            f"{folder} is not empty; name another folder (--onnx), or replace its files with "
+            "--force"
+        )
 
 
 def _check_new(target: Path, *, force: bool, inputs: tuple[Path, ...]) -> None:
