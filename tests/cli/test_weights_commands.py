@@ -120,9 +120,31 @@ def test_an_export_is_what_an_import_takes(here: Run) -> None:
     assert all(torch.equal(held[name], theirs[f"module.{name}"]) for name in held)
 
 
+def test_graphs_are_exported_into_an_empty_folder(here: Run) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    here("import", "authors.pth")
+    code, out, _ = here("export", "authors.safetensors", "--onnx", "graphs")
+    names = ["decode.onnx", "encode.onnx", "repeat.onnx", "runner.py", "model.json"]
+    assert (code, out.split()) == (0, [f"graphs/{name}" for name in names])
+    code, _, errors = here("export", "authors.safetensors", "--onnx", "graphs")
+    assert code == 2 and "graphs is not empty; name another folder" in errors
+    assert here("export", "authors.safetensors", "--onnx", "graphs", "--force")[0] == 0
+
+
+def test_a_missing_extra_is_named_with_the_way_to_install_it(
+    here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, errors = here("export", "base", "--onnx", "graphs")
+    told = "error: --onnx needs onnx and onnxruntime: install them with"
+    assert code == 2 and f"{told} `pip install 'tisdiss[export]'`\n" == errors
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["export", "base"], "give either a checkpoint (-o FILE.pth) or a folder (--onnx FOLDER)"),
         (["import", "none.pth"], "none.pth: no such checkpoint"),
         (["import", "authors.pth", "--config", "no.yaml"], "no.yaml: no such file"),
         (["import", "authors.pth", "-o", "authors.pth"], "authors.pth is an input"),

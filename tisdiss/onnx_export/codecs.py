@@ -123,9 +123,9 @@ def _linear_decoder(graph: Graph, part: LinearBandDecoder, features: Value) -> V
     x = graph.turned(features, 0, 1, 3, 2, 4)
     for weight, bias in ((part.weight_in, part.bias_in), (part.weight_mid, part.bias_mid)):
         x = graph.add("Tanh", graph.plus(graph.product(x, weight), bias[:, None]))
-    weight = part.map.pad(part.weight_out).transpose(1, 2).flatten(1, 2).transpose(1, 2)
-    bias = part.map.pad(part.bias_out).transpose(1, 2).flatten(1, 2)
-    value, gate = graph.halves(graph.plus(graph.product(x, weight), bias[:, None]), axis=-1)
+    out = part.map.pad(part.weight_out).transpose(1, 2).flatten(1, 2).transpose(1, 2)
+    shift = part.map.pad(part.bias_out).transpose(1, 2).flatten(1, 2)[:, None]
+    value, gate = graph.halves(graph.plus(graph.product(x, out), shift), axis=-1)
     return _merged(graph, part.map, graph.times(value, graph.add("Sigmoid", gate)))
 
 
