@@ -13,6 +13,7 @@ from tisdiss.analysis.results import results_of
 from tisdiss.analysis.tables import depth_table, to_markdown
 from tisdiss.checkpoint import save_model
 from tisdiss.model import TISDiSS
+from tisdiss.records.plan_record import read_study
 from tisdiss.records.run_folder import run_folders
 from tisdiss.records.run_record import Origin
 from tisdiss.records.scores import mean_by_depth
@@ -93,6 +94,22 @@ def test_imported_weights_are_a_row_of_a_study_beside_trained_ones(
     assert "imported" in (run / "result.json").read_text()
 
 
+def test_weights_take_the_place_of_a_row_beside_quoted_numbers(here: Run) -> None:
+    code, _, errors = here("evaluate", "authors.pth", "synthetic", "--as", "table1/re1x6", *FEW)
+    assert (code, errors) == (0, "")
+    plan = read_study(Path("runs/plans/authors-on-synthetic.smoke.json"))
+    (row,) = plan.rows
+    assert (row.id, row.label, row.at) == ("re1x6", "TISDiSS-sep1x2-re1x6", [3])
+    assert row.paper is not None and row.paper["si_snri.re8"] == 25.2
+    assert [quoted.id for quoted in plan.published][:2] == ["sepreformer-b", "sepreformer-l+dm"]
+    ids = ["above-large-dm", "above-large-dm-sdri", "depth-pays-6"]
+    assert [claim.id for claim in plan.claims] == ids
+    code, _, errors = here("evaluate", "authors.pth", "synthetic", "--as", "table1/tfl-l", *FEW)
+    assert code == 2 and "table1/tfl-l: this row only quotes numbers" in errors
+    code, _, errors = here("evaluate", "authors.pth", "synthetic", "--as", "table1/re1x8", *FEW)
+    assert code == 2 and "study 'table1' has no row 're1x8'" in errors
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -155,6 +172,9 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(
         (["evaluate", "base", "synthetic", "--n-re", "a"], "'a': give depths such as 3, 1..10"),
         (["evaluate", "base", "wsj0-2mix", "--n-re", "1"], "set WSJ0_2MIX="),
         (["evaluate", "base", "synthetic", "--name", "A b"], "A b"),
+        (["evaluate", "base", "synthetic", "--profile", "paper"], "give another profile"),
+        (["evaluate", "base", "libri2mix", "--as", "table1/re1x6"], "are on wsj0-2mix, not libri"),
+        (["evaluate", "base", "synthetic", "--as", "fig2a/l1+3", "--n-sep", "1"], "one N_sep"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_nothing_is_written(

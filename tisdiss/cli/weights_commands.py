@@ -138,6 +138,14 @@ def evaluate(
         typer.Option(help="Name of the report; by default the model's file and the corpus."),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Of the model in tables and figures.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            help="study/row, such as table1/re1x6: the report has this row's label, depths and "
+            "paper values, the study's quoted rows, and its claims about them.",
+        ),
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     cache: Cache = Path("cache"),
     speech: Speech = None,
@@ -151,7 +159,7 @@ def evaluate(
     them. The corpus is in $WSJ0_2MIX and so on, or in --speech. A stopped evaluation continues with
     the same command.
 
-    Example: tisdiss evaluate authors.safetensors wsj0-2mix --n-re 1..10
+    Example: tisdiss evaluate authors.safetensors wsj0-2mix --as table1/re1x6
     """
     from rich.console import Console
 
@@ -175,6 +183,7 @@ def evaluate(
         n_sep=passes,
         name=name,
         label=label,
+        like=like,
     )
     study = scoring(asked)
     check_run(asked.weights, runs_dir)
