@@ -53,7 +53,11 @@ def _labels(frames: StudyFrames) -> dict[str, str]:
 
 def _training(line: RunLine) -> str:
     if line.kind == "weights":
-        return "weights of others" if _foreign(line) else "shipped weights, not trained here"
+        return (
+            "imported weights, not trained here"
+            if _foreign(line)
+            else "shipped weights, not trained here"
+        )
     steps, planned = line.steps, line.config.steps if line.config else None
     total = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
     prefix = "fine-tuned for " if line.kind == "finetune" else ""

@@ -14,6 +14,7 @@ import torch
 from tisdiss.checkpoint import load_model
 from tisdiss.model import TISDiSS
 from tisdiss.shipped import base_model
+from tisdiss.stitch import stitched
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -139,6 +140,20 @@ def small(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     export_onnx(build(tiny, *VARIANTS["paper"]), folder)
     return folder
+
+
+@pytest.mark.parametrize("samples", [700, 1600, 1601, 2000, 4321])
+def test_long_mixtures_are_joined_as_torch_joins_them(small: Path, samples: int) -> None:
+    separator, (part, overlap) = Separator(small), (1600, 800)
+    mixture = np.random.default_rng(1).standard_normal(samples).astype(np.float32)
+    found = separator.separate_long(mixture, 2, part_seconds=0.2)
+
+    def separate(wave: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(separator.separate(wave.numpy(), 2))
+
+    pieces = stitched(separate, [torch.from_numpy(mixture)], part=part, overlap=overlap)
+    np.testing.assert_allclose(found, torch.cat(list(pieces), dim=1).numpy(), atol=1e-5)
+    assert found.shape == (2, samples)
 
 
 def test_a_changed_graph_is_not_run(small: Path, tmp_path: Path) -> None:

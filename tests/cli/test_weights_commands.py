@@ -67,7 +67,7 @@ def test_the_authors_weights_become_a_row_of_a_table(here: Run) -> None:
     scores = [mean[n_re]["depth/si_snri"] for mean in means for n_re in (1, 3)]
     assert all(f"{score:.2f}" in table for score in scores)
     facts = {fact.name: fact.text for fact in recipe(results.frames)}
-    assert facts["training"] == "weights of others" and "batch" not in facts
+    assert facts["training"] == "imported weights, not trained here" and "batch" not in facts
 
 
 @pytest.mark.slow
@@ -76,7 +76,9 @@ def test_a_report_of_given_weights_is_written_and_traced(here: Run) -> None:
     report = ("report", "authors-on-synthetic", "--profile", "smoke", "--no-notebook")
     assert here(*report, "--out", "reports")[0] == 0
     readme = Path("reports/authors-on-synthetic/README.md").read_text()
-    assert "| training | weights of others |" in readme and "| batch |" not in readme
+    assert (
+        "| training | imported weights, not trained here |" in readme and "| batch |" not in readme
+    )
     code, out, _ = here("why", "authors-on-synthetic:model:si_snri.re3", "--reports", "reports")
     assert code == 0 and "imported, None steps" not in out
 

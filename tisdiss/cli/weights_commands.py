@@ -189,6 +189,8 @@ def evaluate(
     check_run(asked.weights, runs_dir)
     corpora, console = Corpora(cache=cache, speech=speech), Console()
     made = plan([study], asked.size, runs_dir=runs_dir, corpora=corpora)
+    for note in made.notes:
+        typer.echo(note, err=True)
     with watching(console) as watcher:
         runner = Runner(
             runs_dir=runs_dir,

@@ -189,6 +189,7 @@ def _size(asked: Asked, model: ModelConfig) -> Profile:
         settings["data.test_mixtures"] = asked.mixtures
     return Profile(
         about="given weights",
+        seeds=(0,),
         set=settings,
         evaluate={"n_re": list(asked.n_re)},
         weights={WEIGHTS: WeightsFrom(file=asked.file)},

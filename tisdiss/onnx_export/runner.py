@@ -4,6 +4,7 @@
 
     separator = Separator("folder")
     estimates = separator.separate(samples, n_re=3)      (n_src, samples)
+    estimates = separator.separate_long(samples)         in parts, for recordings of minutes
 
 N_re is how often the reconstructor runs. A WAV file has 16-bit samples at the model's rate; its
 channels are averaged.
@@ -17,6 +18,7 @@ import json
 import sys
 import wave
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ import onnxruntime
 
 FORMAT = "tisdiss-onnx-1"
 MAX_PASSES = 100
+PART_SECONDS = 20.0
+OVERLAP_SECONDS = 4.0
 FULL_SCALE = 32768.0
 
 
@@ -72,6 +76,27 @@ class Separator:
                 estimates = self._run("decode", state)["estimates"]
                 yield estimates[0] if given.ndim == 1 else estimates
 
+    def separate_long(
+        self, mixture: Any, n_re: int | None = None, *, part_seconds: float = PART_SECONDS
+    ) -> np.ndarray:
+        """Estimates (n_src, samples) of (samples,) of any length, in overlapping parts.
+
+        Memory grows with the square of a part. In an overlap the speakers of the later part are
+        reordered and their signs flipped to correlate best with the earlier part; then both are
+        cross-faded. A mixture of up to one part is separated whole.
+        """
+        given = np.asarray(mixture, dtype=np.float32)
+        part = round(part_seconds * self.sample_rate)
+        step = part - round(min(OVERLAP_SECONDS, part_seconds / 2) * self.sample_rate)
+        starts = [*range(0, max(1, len(given) - part + 1), step)]
+        if starts[-1] + part < len(given):
+            starts.append(len(given) - part)
+        whole = self.separate(given[:part], n_re)
+        for start in starts[1:]:
+            after = self.separate(given[start : start + part], n_re)
+            whole = np.concatenate([whole[:, :start], _joined(whole[:, start:], after)], axis=1)
+        return whole
+
     def _run(self, name: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         graph = self.graphs[name]
         inputs = {each.name: state[each.name] for each in graph.get_inputs()}
@@ -94,6 +119,18 @@ class Separator:
             )
         if not np.isfinite(batch).all():
             raise ValueError("the mixture has values that are not finite")
+
+
+def _joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Cross-fade two (n_src, samples); `before` covers the first samples of `after`."""
+    overlap, numbers = before.shape[1], range(len(before))
+    correlation = before @ after[:, :overlap].T
+    order = max(permutations(numbers), key=lambda order: abs(correlation[numbers, order]).sum())
+    sign = np.where(correlation[numbers, order] < 0, -1, 1).astype(np.float32)
+    after = sign[:, None] * after[list(order)]
+    fade = np.linspace(0, 1, overlap, dtype=np.float32)
+    crossfade = before + fade * (after[:, :overlap] - before)
+    return np.concatenate([crossfade, after[:, overlap:]], axis=1)
 
 
 def in_level(mixture: np.ndarray, estimates: np.ndarray) -> np.ndarray:
@@ -157,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         separator = Separator(options.model, threads=options.threads)
         mixture = read_wav(options.file, separator.sample_rate)
-        estimates = in_level(mixture, separator.separate(mixture, options.n_re))
+        estimates = in_level(mixture, separator.separate_long(mixture, options.n_re))
         options.out.mkdir(parents=True, exist_ok=True)
         for number, samples in enumerate(estimates, start=1):
             path = options.out / f"{options.file.stem}_speaker{number}.wav"
