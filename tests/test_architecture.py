@@ -46,7 +46,7 @@ FILES = {
             "wave",
         ),
     ),
-    "use": ("speech_separator",),
+    "use": ("speech_separator", "convert", "onnx_export"),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""
@@ -187,7 +187,8 @@ def test_only_tracking_writes_to_mlflow() -> None:
 
 
 KNOWING = {
-    f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "sepreformer", "fla")
+    f"tisdiss.released.{name}"
+    for name in ("tisdiss", "settings", "recipes", "gridnet", "sepreformer", "fla")
 }
 
 

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from tisdiss.checkpoint import load_model
+from tisdiss.convert import released_model
 from tisdiss.dial import Dial
 from tisdiss.machine.device import check_device
 from tisdiss.model import TISDiSS
-from tisdiss.released import load_released
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
@@ -119,21 +118,8 @@ def load(
     check_device(device)
     weights = weights_of(source, Path(runs_dir))
     if recipe := recipe_of(weights, config):
-        return SpeechSeparator(_released(weights, recipe)).to(device)
+        return SpeechSeparator(released_model(weights, recipe).model).to(device)
     return SpeechSeparator(load_model(weights, device))
-
-
-def _released(path: Path, recipe: Path) -> TISDiSS:
-    """A checkpoint of the released code, with the settings of its recipe."""
-    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{recipe}: holds no settings, but {type(settings).__name__}")
-    model = load_released(path, settings)
-    if not isinstance(model, TISDiSS):
-        raise ValueError(
-            f"{path}: a {type(model).__name__} has no depth dial; tisdiss.released loads it"
-        )
-    return model
 
 
 def _samples(recording: Recording, sample_rate: int | None) -> tuple[Any, int]:

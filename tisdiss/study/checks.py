@@ -6,6 +6,7 @@ The checks work on raw data, so that other mistakes do not hide these.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tisdiss.config import TrainConfig
 from tisdiss.records.expression import parse, rows_of
@@ -17,6 +18,7 @@ from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     AskedEvaluation,
     check_adjustments,
+    is_weights_path,
     load_profiles,
 )
 
@@ -80,12 +82,12 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
     trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
     for i, row in rows:
         at, parent = ("rows", i, "init_from"), row.get("init_from")
-        if isinstance(row.get("weights"), str) and row["weights"] not in weights:
-            rule = "no profile defines these weights"
-            yield Problem(
-                ("rows", i, "weights"), row["weights"], rule, nearest(row["weights"], weights)
-            )
+        if isinstance(given := row.get("weights"), str):
+            yield from _check_weights(given, ("rows", i, "weights"), weights)
         if not isinstance(parent, str):
+            continue
+        if parent.startswith("weights:") and is_weights_path(parent):
+            yield from _check_weights(parent.removeprefix("weights:"), at, weights)
             continue
         parents = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
         if parent not in parents:
@@ -95,6 +97,16 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
             yield Problem(at, parent, "the rows start from each other; one must come first")
         elif len(ancestors) > MAX_ANCESTORS:
             yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
+
+
+def _check_weights(name: str, at: Place, names: set[str]) -> Iterator[Problem]:
+    """A name has to be a profile's; a path must stay inside the project."""
+    if not is_weights_path(name):
+        if name not in names:
+            yield Problem(at, name, "no profile defines these weights", nearest(name, names))
+    elif Path(name).is_absolute() or ".." in Path(name).parts:
+        rule = "a study names files of the project by their path from its folder"
+        yield Problem(at, name, rule, "put the file there, such as models/mine.safetensors")
 
 
 def _ancestors(row: JsonObject, rows: dict[str, JsonObject]) -> list[str]:

@@ -55,6 +55,11 @@ class WeightsFrom(FilePart):
         return self
 
 
+def is_weights_path(weights: str) -> bool:
+    """Whether `weights` of a row is a file of the project rather than a name of the profile's."""
+    return weights.endswith(".safetensors")
+
+
 class CorpusRole(FilePart):
     """The corpus that stands for one of the paper's at a profile."""
 
@@ -109,7 +114,9 @@ class Profile(Adjustments):
         )
 
     def meaning(self, weights: str) -> WeightsFrom:
-        """The meaning of `weights:<name>` at this profile."""
+        """The meaning of `weights:<name>` at this profile; a path means that file."""
+        if is_weights_path(weights):
+            return WeightsFrom(file=weights)
         if weights not in self.weights:
             raise ValueError(
                 f"'weights:{weights}': this profile does not define them; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -19,7 +20,14 @@ from tisdiss.limits import MAX_PARAMETERS
 from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
 from tisdiss.study.overrides import Settings, override, override_problems
-from tisdiss.study.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
+from tisdiss.study.profiles import (
+    DEFAULT_CORPUS,
+    AskedEvaluation,
+    Profile,
+    is_weights_path,
+    load_profiles,
+)
+from tisdiss.study.shipped_weights import read_model
 from tisdiss.study.words import Row, Study
 
 
@@ -152,13 +160,19 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
 
 
 def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | None:
-    """The model that a row starts from; shipped weights are assumed to be the study's base."""
+    """The model that a row starts from.
+
+    Weights that a profile names, and those of a missing file, are assumed to be the study's base.
+    """
     study, row = study.origin(row)
     if row.parent is None:
         return None
     profile = study.at(profile_name)
     if row.parent.startswith("weights:"):
-        trained = resolve_weights(profile, row.parent.removeprefix("weights:"), seed=0)
+        name = row.parent.removeprefix("weights:")
+        if is_weights_path(name) and Path(name).is_file():
+            return read_model(Path(name))
+        trained = resolve_weights(profile, name, seed=0)
         return (trained or _config_of(_default(profile), study.base, 0)).model
     owner, parent = study.origin(study.row(row.parent))
     above = _parent_model(owner, parent, profile_name)

@@ -100,7 +100,11 @@ class Row(FilePart):
         description="fine-tune from this row of the study, or from `weights:<name>`; the model "
         "is then the parent's, with the changes of `model` and `set`",
     )
-    weights: str | None = Field(default=None, description="only evaluate these shipped weights")
+    weights: str | None = Field(
+        default=None,
+        description="only evaluate these weights: a profile's name for them, or a .safetensors of "
+        "the project",
+    )
     n_sep: Passes | None = Field(
         default=None, description="score at this N_sep in place of the trained one"
     )
