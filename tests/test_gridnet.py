@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tisdiss.baselines.tf_gridnet import FrameProjection, tf_gridnet
 from tisdiss.config import GridConfig, ModelConfig, TrainConfig
 from tisdiss.cost.formulas import macs
-from tisdiss.cost.measured import lstm_products, macs_by_part
+from tisdiss.cost.measured import _lstm_products, macs_by_part
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
@@ -142,7 +142,7 @@ def test_an_lstm_is_counted_as_if_it_went_step_by_step() -> None:
     lstm = nn.LSTM(6, 5, batch_first=True, bidirectional=True).to("meta")
     x = torch.empty(3, 7, 6, device="meta")
     counted = []
-    for work in (lstm, lambda x: lstm_products(lstm, x)):
+    for work in (lstm, lambda x: _lstm_products(lstm, x)):
         with FlopCounterMode(display=False) as counter:
             out, _ = work(x)
         assert out.shape == (3, 7, 10)

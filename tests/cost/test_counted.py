@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tisdiss.config import BlockConfig, ModelConfig
 from tisdiss.cost.formulas import macs, shape, training_macs
-from tisdiss.cost.measured import lstm_products
+from tisdiss.cost.measured import _lstm_products
 from tisdiss.depths import Depth
 from tisdiss.layers import RMSGroupNorm
 from tisdiss.model import TISDiSS
@@ -95,7 +95,7 @@ def counted(model: ModelConfig, seconds: float, depths: tuple[Depth, ...]) -> in
     built = TISDiSS.from_config(model).to("meta").eval()
     for module in built.modules():
         if isinstance(module, nn.LSTM):
-            module.forward = partial(lstm_products, module)
+            module.forward = partial(_lstm_products, module)
     samples = round(seconds * model.codec.sample_rate)
     mixture = torch.empty(1, samples, device="meta")
     built.stft.inverse = lambda spectrum, samples: torch.empty(

@@ -120,7 +120,7 @@ def _count(model: TISDiSS, seconds: float, n_re: int | None) -> FlopCounterMode:
     shadow.stft.inverse = _no_inverse  # type: ignore[method-assign]  # it has no meta form
     for module in shadow.modules():
         if isinstance(module, nn.LSTM):
-            module.forward = partial(lstm_products, module)  # type: ignore[has-type,method-assign]
+            module.forward = partial(_lstm_products, module)  # type: ignore[has-type,method-assign]
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         shadow(torch.empty(1, samples, device="meta"), n_re=n_re)
@@ -131,7 +131,7 @@ def _no_inverse(spectrum: torch.Tensor, samples: int) -> torch.Tensor:
     return torch.empty(*spectrum.shape[:-2], samples, device="meta")
 
 
-def lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+def _lstm_products(lstm: nn.LSTM, x: torch.Tensor) -> tuple[torch.Tensor, None]:
     """The products of a one-layer LSTM, all steps at once; counting step by step takes minutes."""
     directions = []
     for end in ("", "_reverse"):

@@ -282,7 +282,7 @@ class _Planner:
         return StudyContent(
             title=study.title,
             claim=study.claim,
-            how_to_read=study.how_to_read,
+            how_to_read=study.notes,
             base=study.base,
             corpus=corpora[rows[0].corpus] if rows else ScoredCorpus(),
             corpora=corpora,

@@ -22,11 +22,13 @@ from tisdiss.study.profiles import (
 
 MAX_ANCESTORS = 20
 _ALONE = {
-    "use": ("model", "set", "init_from", "weights", "published", "corpus"),
-    "weights": ("model", "set", "init_from", "published"),
-    "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
+    "use": ("model", "recipe", "set", "init_from", "weights", "published", "corpus"),
+    "weights": ("model", "recipe", "set", "init_from", "published"),
+    "published": ("model", "recipe", "set", "init_from", "paper", "at", "n_sep"),
+    "init_from": ("recipe",),
 }
-"""Keys without effect in a row that has the first key: one that copies, evaluates or quotes."""
+"""Keys without effect in a row that has the first key: one that copies, evaluates, quotes or
+fine-tunes."""
 
 
 def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
