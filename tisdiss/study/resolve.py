@@ -2,7 +2,7 @@
 
 Later settings override earlier ones: defaults, `lengths` of the row's recipe, the profile, its
 corpus for the row, the study's base (or, for a fine-tune, the parent's model and the profile's
-`finetune`), the row's `model`, `set` of its recipe and its own `set`.
+`finetune`), the row's `model`, `set` of its recipe, its own `set`, what the profile sets for it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def resolve_training(
     """
     role, recipe = profile.role(row.corpus or study.corpus), recipe_named(row.recipe)
     settings = {**recipe.lengths, **profile.set, **role.set}
-    own = {**recipe.set, **row.set}
+    own = {**recipe.set, **row.set, **profile.rows.get(row.id, {})}
     # The row's values replace the profile's first, because the structure that the name states may
     # not allow the profile's values.
     settings |= {path: own[path] for path in settings if path in own}

@@ -171,6 +171,7 @@ class Show(FilePart):
     against: RowId | None = Field(
         default=None, description="the row from which differences are drawn; else the first"
     )
+    pareto: bool = Field(default=False, description="a figure of the score against each cost")
 
 
 class Study(FilePart):
