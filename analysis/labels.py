@@ -66,7 +66,7 @@ def place_labels(
     Each label takes the nearest place that is free of points, of other labels and of their lines,
     and if possible of the `curve`.
     """
-    scale = axes.figure.dpi / 72
+    scale = _canvas(axes).figure.dpi / 72
     labels = [_label(axes, point, scale) for point in points]
     marks = _around(np.array([label.point for label in labels]), _MARK * scale)
     course = _around(axes.transData.transform(_dense(curve)), 0.5 * scale)
@@ -87,7 +87,7 @@ def _label(axes: Axes, point: tuple[float, float, str], scale: float) -> _Label:
         _lines(label), (x, y), (0, 0), textcoords="offset points", fontsize=_SIZE, zorder=4,
         linespacing=1.0, ha="center", va="center", annotation_clip=False,
     )  # fmt: skip
-    extent = text.get_window_extent(FigureCanvasAgg(axes.figure).get_renderer())
+    extent = text.get_window_extent(_canvas(axes).get_renderer())
     half = np.array([extent.width, extent.height]) / 2 + _GAP * scale
     place = axes.transData.transform((x, y))
     distances = np.repeat(_DISTANCES, len(_ANGLES))
@@ -98,6 +98,10 @@ def _label(axes: Axes, point: tuple[float, float, str], scale: float) -> _Label:
     ends = np.clip(place, boxes[:, :2], boxes[:, 2:])
     share = np.linspace(0, 1, _STEPS)[:, None]
     return _Label(text, place, boxes, distances, place + share * (ends - place)[:, None])
+
+
+def _canvas(axes: Axes) -> FigureCanvasAgg:
+    return FigureCanvasAgg(axes.get_figure(root=True))
 
 
 def _lines(label: str) -> str:
@@ -159,5 +163,5 @@ def _overlaps(boxes: Boxes, others: Boxes) -> np.ndarray:
 def _contain(boxes: Boxes, lines: np.ndarray) -> np.ndarray:
     """(lines, boxes): whether a place of a line is in a box."""
     place = lines[:, :, None]
-    inside = (boxes[:, :2] < place) & (place < boxes[:, 2:])
-    return inside.all(-1).any(1)
+    inside: np.ndarray = (boxes[:, :2] < place) & (place < boxes[:, 2:])
+    return np.any(np.all(inside, axis=-1), axis=1)

@@ -6,6 +6,7 @@ little has a score as high.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from tisdiss.records.plan_record import ShownRow, StudyFile
 
 _PANEL = 3.5, 2.5
 """Width and height of a panel in inches; two stand side by side."""
-_FRONT = {"color": "0.55", "lw": 0.9, "zorder": 1.6}
+_FRONT: dict[str, Any] = {"color": "0.55", "lw": 0.9, "zorder": 1.6}
 _MARGIN = 0.14
 """Free share of an axis at each end, for labels."""
 
