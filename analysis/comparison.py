@@ -83,7 +83,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
         for metric in REPORTED:
             columns += _scores(curves[metric], lines, metric, role, group, plan.at_paper)
     cells = zip(*(column.cells for column in columns), strict=True)
-    families = [_family(line, at_paper=plan.at_paper) for line in lines]
+    families = [_family(line, plan) for line in lines]
     return Table(
         study=plan.study,
         profile=plan.profile,
@@ -150,16 +150,16 @@ def _label(row: AnyRow, n_re: int) -> str:
     return f"{label} ({n_re})" if len(depths) > 1 or n_re != row.n_re_train else label
 
 
-def _family(line: Line, *, at_paper: bool) -> tuple[object, ...]:
-    """The family of a line: whether it is TISDiSS, early split and shared parameters.
+def _family(line: Line, plan: StudyFile) -> tuple[object, ...]:
+    """The family of a line: whether it is TISDiSS, early split and shared parameters, if shown.
 
     The table draws a rule between families. Quoted rows are another one, but at profile paper they
     stand among the others' systems that are trained here.
     """
     row = line.row
-    if isinstance(row, QuotedRow) and not at_paper:
+    if isinstance(row, QuotedRow) and not plan.at_paper:
         return ("published",)
-    has = row.marks
+    has = row.marks if plan.show.marks else None
     is_tisdiss = isinstance(row, ShownRow) and re.match(r"sep\d", row.name) is not None
     return is_tisdiss, has and has.es, has and has.es and has.sp
 
