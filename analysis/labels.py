@@ -125,7 +125,8 @@ def _best(
     taken = np.vstack([marks, *(other.box for other in others)])
     lines = np.vstack([np.empty((0, 4)), *(other.line for other in others)])
     hits = _overlaps(label.boxes, np.vstack([taken, own[None], lines])).sum(1)
-    crossed = _contain(taken, label.lines) * (label.distances > _NEAR)[:, None]
+    away = taken[~_overlaps(own[None], taken)[0]]  # lines of points in one place leave together
+    crossed = _contain(away, label.lines) * (label.distances > _NEAR)[:, None]
     frame = np.array([*axes.bbox.min, *axes.bbox.max])
     out = np.maximum(frame[:2] - label.boxes[:, :2], label.boxes[:, 2:] - frame[2:]).max(1)
     cost = label.distances + _COLLISION * (hits + crossed.sum(1) + 3 * (out > 0))

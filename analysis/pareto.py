@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from tisdiss.analysis.captions import escape_figure, timed_on
 from tisdiss.analysis.figures import Look, in_figures, legend, looks, note, settle, style
@@ -83,7 +83,7 @@ def pareto_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI
         legend(figure, _keys())
         settle(figure)
         for at, (_, points) in zip(axes, panels, strict=True):
-            place_labels(at, [(p.x, p.y, p.label) for p in points], _staircase(at, points))
+            place_labels(at, _labels(points), _staircase(at, points))
     return figure
 
 
@@ -113,6 +113,18 @@ def _points(cost: Cost, plan: StudyFile, scores: dict[str, float | None]) -> lis
     for at in leading:
         points[at].leads = True
     return points
+
+
+def _labels(points: list[_Point]) -> list[tuple[float, float, str]]:
+    """A label for each place; of several rows in one place, such as of one run, the first's."""
+    at: dict[tuple[float, float], list[str]] = {}
+    for point in points:
+        at.setdefault((point.x, point.y), []).append(point.label)
+    more = {1: "", 2: ", 1 equal row"}
+    return [
+        (*place, labels[0] + more.get(len(labels), f", {len(labels) - 1} equal rows"))
+        for place, labels in at.items()
+    ]
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -148,7 +160,7 @@ def _draw(axes: Axes, cost: Cost, points: list[_Point], plan: StudyFile) -> None
     axes.margins(x=_MARGIN, y=_MARGIN)
     axes.autoscale_view()
     axes.plot(*zip(*_staircase(axes, points), strict=True), scalex=False, scaley=False, **_FRONT)
-    axes.xaxis.set_major_locator(LogLocator(subs=_ticks(axes)))
+    _set_ticks(axes)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"{cost.name}{_where(cost, plan)}" + (f" [{unit}]" if unit else ""))
@@ -172,13 +184,15 @@ def _where(cost: Cost, plan: StudyFile) -> str:
     return f", {timed_on(plan.timing.environment)}" if cost.by_device and plan.timing else ""
 
 
-def _ticks(axes: Axes) -> Sequence[float]:
-    """Digits to label, so that an axis has about three to seven labels."""
+def _set_ticks(axes: Axes) -> None:
+    """A few labels: powers of ten and simple multiples, or equal steps in a short range."""
     low, high = axes.get_xlim()
     decades = np.log10(high / low)
-    if decades > 1.5:
-        return (1, 3)
-    return (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    if decades < 0.8:
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades > 1.5 else (1, 2, 5)))
 
 
 def _left_out(plan: StudyFile, shown: list[Cost]) -> list[str]:

@@ -39,9 +39,9 @@ def test_the_front_is_what_no_other_beats(points, leading):
 def drawn(study_folder):
     """A function: rows and whether they were timed -> the figure."""
 
-    def draw(names=tuple(ROWS), timed=True, corpora=("",)):
+    def draw(names=None, timed=True, corpora=("",)):
         folder = study_folder()
-        for at, name in enumerate(names):
+        for at, name in enumerate(names or ROWS):
             score, params = ROWS[name][:2]
             corpus = corpora[at % len(corpora)]
             folder.row(f"r{at}", {3: score}, params=params, label=name, corpus=corpus)
@@ -111,3 +111,10 @@ def test_labels_are_there_and_none_covers_another_or_sticks_out(drawn):
 
 def test_the_same_bytes_twice(drawn):
     assert render(drawn(), ("png", "svg")) == render(drawn(), ("png", "svg"))
+
+
+def test_rows_in_one_place_share_a_label(drawn, monkeypatch):
+    monkeypatch.setitem(ROWS, "twin", ROWS["good"])
+    (first, *_) = drawn().axes
+    said = [text.get_text() for text in first.get_children() if isinstance(text, Annotation)]
+    assert "good, 1 equal row" in said and len(said) == 4

@@ -96,7 +96,7 @@ def test_a_report_says_where_recipes_are_from_and_what_they_leave_out(write_stud
     study = load_study(write_study(rows, more="how_to_read: With care.\n"))
     planned = plan([study], "paper", runs_dir=tmp_path)
     text = planned.studies[0].content.how_to_read
-    assert text.startswith("With care.\n\nRecipe `tf-gridnet`: the three recipes of ESPnet 202511")
+    assert text.startswith("With care.\nRecipe `tf-gridnet`: the three recipes of ESPnet 202511")
     assert "Left out: the recipe drops utterances shorter than 4 s" in text
 
 

@@ -410,9 +410,9 @@ def test_a_profile_may_size_single_rows(write_study):
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        ("{bb: {epochs: 1}}", "7:24: 'bb': no such row; "),
-        ("{b: {epoch: 1}}", "7:28: 'epoch': unknown setting; nearest valid name: 'epochs'"),
-        ("{b: {epochs: 0}}", "7:36: 0: epochs: must be greater than or equal to 1"),
+        ("{bb: {epochs: 1}}", "'bb': no such row; "),
+        ("{b: {epoch: 1}}", "9:29: 'epoch': unknown setting; nearest valid name: 'epochs'"),
+        ("{b: {epochs: 0}}", "9:37: 0: epochs: must be greater than or equal to 1"),
         ("{b: {model.block.n_heads: 3}}", "attention_dim=16 must be a multiple of twice n_heads=3"),
     ],
 )

@@ -232,7 +232,7 @@ class Study(FilePart):
     def notes(self) -> str:
         """What a reader must know, with the sources of the recipes that rows follow."""
         recipes = dict.fromkeys(row.recipe for _, row in map(self.origin, self.rows) if row.recipe)
-        return "\n\n".join(filter(None, (self.how_to_read, recipes_text(recipes))))
+        return "\n".join(filter(None, (self.how_to_read, recipes_text(recipes))))
 
     def corpus_of(self, row: Row) -> str:
         """The role of a row's corpus."""
