@@ -24,11 +24,13 @@ from tisdiss.study.profiles import (
 
 MAX_ANCESTORS = 20
 _ALONE = {
-    "use": ("model", "set", "init_from", "weights", "published", "corpus"),
-    "weights": ("model", "set", "init_from", "published"),
-    "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
+    "use": ("model", "recipe", "set", "init_from", "weights", "published", "corpus"),
+    "weights": ("model", "recipe", "set", "init_from", "published"),
+    "published": ("model", "recipe", "set", "init_from", "paper", "at", "n_sep"),
+    "init_from": ("recipe",),
 }
-"""Keys without effect in a row that has the first key: one that copies, evaluates or quotes."""
+"""Keys without effect in a row that has the first key: one that copies, evaluates, quotes or
+fine-tunes."""
 
 
 def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
@@ -39,7 +41,7 @@ def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
         *_check_ids(rows, "rows"),
         *_check_ids(_numbered(data.get("claims")), "claims"),
         *_check_corpus(data.get("corpus"), ("corpus",)),
-        *_check_profiles(a_dict(data.get("profiles"))),
+        *_check_profiles(a_dict(data.get("profiles")), {str(row.get("id")) for _, row in rows}),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
         *_check_show(a_dict(data.get("show")), {str(row.get("id")) for _, row in rows}),
         *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
@@ -133,7 +135,7 @@ def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
         yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
 
 
-def _check_profiles(adjustments: JsonObject) -> list[Problem]:
+def _check_profiles(adjustments: JsonObject, ids: set[str]) -> list[Problem]:
     problems: list[Problem] = []
     for name, words in adjustments.items():
         at: Place = ("profiles", name)
@@ -141,6 +143,9 @@ def _check_profiles(adjustments: JsonObject) -> list[Problem]:
             hint = nearest(name, load_profiles())
             problems.append(Problem(at, name, "unknown profile", hint, at_key=True))
         problems += check_adjustments(words, at)
+        for row in a_dict(a_dict(words).get("rows")).keys() - ids:
+            hint = nearest(row, ids)
+            problems.append(Problem((*at, "rows", row), row, "no such row", hint, at_key=True))
     return problems
 
 

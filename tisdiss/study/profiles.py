@@ -11,7 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from tisdiss.config import EvalConfig, Passes, Seed, TrainConfig
 from tisdiss.limits import MAX_PASSES, MAX_SEEDS
@@ -88,7 +96,16 @@ class Adjustments(FilePart):
     evaluate: Settings = Field(default={}, description="settings of the evaluation")
     seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
     weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
+    rows: dict[str, Settings] = Field(
+        default={}, description="further settings of single rows of a study, after their own"
+    )
     note: str = Field(default="", description="printed with every figure and table")
+
+    @model_serializer(mode="wrap")
+    def _without_empty_rows(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
+        """Leave out `rows` without any, so that hashes of older studies do not change."""
+        fields: JsonObject = dump(self)
+        return {key: value for key, value in fields.items() if key != "rows" or value}
 
 
 class Profile(Adjustments):
@@ -108,6 +125,7 @@ class Profile(Adjustments):
                 "finetune": {**self.finetune, **by.finetune},
                 "evaluate": {**self.evaluate, **by.evaluate},
                 "weights": {**self.weights, **by.weights},
+                "rows": {**self.rows, **by.rows},
                 "seeds": by.seeds or self.seeds,
                 "note": "; ".join(note for note in (self.note, by.note) if note),
             }
@@ -180,4 +198,6 @@ def check_adjustments(words: object, at: Place) -> list[Problem]:
         ("evaluate", AskedEvaluation),
     ):
         problems += value_problems(a_dict(a_dict(words).get(key)), model, (*at, key))
+    for row, settings in a_dict(a_dict(words).get("rows")).items():
+        problems += value_problems(a_dict(settings), TrainConfig, (*at, "rows", row))
     return problems

@@ -1,8 +1,8 @@
 """Resolves a row at a profile into configs.
 
-Later settings override earlier ones: defaults, the profile, its corpus for the row, the study's
-base (or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and
-`set`.
+Later settings override earlier ones: defaults, `lengths` of the row's recipe, the profile, its
+corpus for the row, the study's base (or, for a fine-tune, the parent's model and the profile's
+`finetune`), the row's `model`, `set` of its recipe, its own `set`, what the profile sets for it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tisdiss.study.profiles import (
     is_weights_path,
     load_profiles,
 )
+from tisdiss.study.recipes import recipe_named
 from tisdiss.study.shipped_weights import read_model
 from tisdiss.study.words import Row, Study
 
@@ -39,16 +40,17 @@ def resolve_training(
     `profile` is `study.at(name)`, with the study's adjustments. For a row that uses another study's
     row, `study` and `row` are those of `study.origin(row)`.
     """
-    role = profile.role(row.corpus or study.corpus)
-    settings = {**profile.set, **role.set}
+    role, recipe = profile.role(row.corpus or study.corpus), recipe_named(row.recipe)
+    settings = {**recipe.lengths, **profile.set, **role.set}
+    own = {**recipe.set, **row.set, **profile.rows.get(row.id, {})}
     # The row's values replace the profile's first, because the structure that the name states may
     # not allow the profile's values.
-    settings |= {path: row.set[path] for path in settings if path in row.set}
+    settings |= {path: own[path] for path in settings if path in own}
     config = _config_of(settings, row.model or study.base, seed)
     if parent is not None:
         model = parent.renamed(row.model) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
-    config = override(config, row.set)
+    config = override(config, own)
     _check_groups(config.model)
     check_rate(config.model, config.data)
     _check_size(config.model)
