@@ -83,7 +83,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
         for metric in REPORTED:
             columns += _scores(curves[metric], lines, metric, role, group, plan.at_paper)
     cells = zip(*(column.cells for column in columns), strict=True)
-    families = [None, *(_family(line) for line in lines)]
+    families = [_family(line, plan) for line in lines]
     return Table(
         study=plan.study,
         profile=plan.profile,
@@ -97,10 +97,12 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
             Row(
                 line.label + dagger(*line.rows.values()),
                 values,
-                None if _family(line) == above else _rule(line, plan),
+                None if family == above else _rule(line, plan),
                 line.row.id + dagger(*line.rows.values()),
             )
-            for line, values, above in zip(lines, cells, families, strict=False)
+            for line, values, family, above in zip(
+                lines, cells, families, [None, *families[:-1]], strict=True
+            )
         ),
     )
 
@@ -148,20 +150,22 @@ def _label(row: AnyRow, n_re: int) -> str:
     return f"{label} ({n_re})" if len(depths) > 1 or n_re != row.n_re_train else label
 
 
-def _family(line: Line) -> tuple[object, ...]:
-    """The family of a line: published, or architecture, early split and shared parameters.
+def _family(line: Line, plan: StudyFile) -> tuple[object, ...]:
+    """The family of a line: whether it is TISDiSS, early split and shared parameters, if shown.
 
-    The table draws a rule between families.
+    The table draws a rule between families. Quoted rows are another one, but at profile paper they
+    stand among the others' systems that are trained here.
     """
     row = line.row
-    if isinstance(row, QuotedRow):
+    if isinstance(row, QuotedRow) and not plan.at_paper:
         return ("published",)
-    has = row.marks
-    return row.name.startswith("tf-"), has and has.es, has and has.es and has.sp
+    has = row.marks if plan.show.marks else None
+    is_tisdiss = isinstance(row, ShownRow) and re.match(r"sep\d", row.name) is not None
+    return is_tisdiss, has and has.es, has and has.es and has.sp
 
 
 def _rule(line: Line, plan: StudyFile) -> str:
-    return by_others(plan) if line.published else ""
+    return by_others(plan) if line.published and not plan.at_paper else ""
 
 
 def _marks(lines: list[Line], plan: StudyFile) -> list[Column]:

@@ -181,7 +181,8 @@ def _with_factors(row: ShownRow, timed: TimedRow | None) -> ShownRow:
     """The row with its factors; unchanged if another of its runs was timed."""
     if timed is None or timed.identity not in [run.identity for run in row.runs]:
         return row
-    return row.updated(rtf=timed.rtf, memory=timed.memory)
+    costs = {"rtf": timed.rtf, "memory": timed.memory, "training_memory": timed.training_memory}
+    return row.updated(**{name: cost for name, cost in costs.items() if cost is not None})
 
 
 def _marked(plan: StudyFile, runs: pd.DataFrame) -> StudyFile:

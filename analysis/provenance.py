@@ -249,13 +249,17 @@ def _run_lines(origin: RunOrigin) -> list[str]:
     if not run.scored:
         return [f"  run       {run.identity[:10]} seed {run.seed}: {run.status}"]
     return [
-        f"  run       {run.identity[:10]} seed {run.seed}: {run.status}, {run.steps} "
-        f"steps{other_steps(run)}, evaluation {run.evaluation[:10]}",
+        f"  run       {run.identity[:10]} seed {run.seed}: {run.status}{_steps(run)}, "
+        f"evaluation {run.evaluation[:10]}",
         f"            code {(run.code_hash or 'unknown')[:10]}{changed}",
         f"            {origin_text(run)}",
         f"            test set {(run.test_manifest or '')[:10]}",
         f"            config {settings or 'the same in all runs'}",
     ]
+
+
+def _steps(run: ReportRun) -> str:
+    return "" if run.steps is None else f", {run.steps} steps{other_steps(run)}"
 
 
 def other_steps(run: ReportRun) -> str:

@@ -13,6 +13,9 @@ from tisdiss.architectures import ARCHITECTURES
 from tisdiss.config import TrainConfig
 from tisdiss.records.report_record import RunLine
 
+NOT_RECORDED = "not recorded"
+"""What is said of the training of imported weights."""
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -35,6 +38,8 @@ def _by_row(frames: StudyFrames, lines: list[RunLine], describe: Callable[[RunLi
     rows: dict[str, dict[str, None]] = {}
     for line in lines:
         rows.setdefault(describe(line), {})[line.row] = None
+    if rows.keys() <= {NOT_RECORDED}:
+        return ""
     if len(rows) < 2:
         return next(iter(rows), "")
     labels = _labels(frames)
@@ -49,7 +54,11 @@ def _labels(frames: StudyFrames) -> dict[str, str]:
 
 def _training(line: RunLine) -> str:
     if line.kind == "weights":
-        return "shipped weights, not trained here"
+        return (
+            "imported weights, not trained here"
+            if _foreign(line)
+            else "shipped weights, not trained here"
+        )
     steps, planned = line.steps, line.config.steps if line.config else None
     total = f" of {planned:,}" if steps is not None and planned not in (None, steps) else ""
     prefix = "fine-tuned for " if line.kind == "finetune" else ""
@@ -107,13 +116,22 @@ def _optimiser(line: RunLine) -> str:
     )
 
 
+def _foreign(line: RunLine) -> bool:
+    """Whether the weights are imported, so that nothing is known of their training."""
+    return line.config is not None and line.config.batch_size is None and line.kind == "weights"
+
+
+def _if_known(describe: Callable[[RunLine], str]) -> Callable[[RunLine], str]:
+    return lambda line: NOT_RECORDED if _foreign(line) else describe(line)
+
+
 _FACTS: Mapping[str, Callable[[RunLine], str]] = {
     "training": _training,
-    "batch": _batch,
-    "mixing": _mixing,
+    "batch": _if_known(_batch),
+    "mixing": _if_known(_mixing),
     "codec": _codec,
-    "loss average": _loss,
-    "optimiser": _optimiser,
+    "loss average": _if_known(_loss),
+    "optimiser": _if_known(_optimiser),
 }
 
 

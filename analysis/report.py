@@ -29,6 +29,7 @@ from tisdiss.analysis.index import as_written_now, write_index
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
+from tisdiss.analysis.pareto import pareto_figure
 from tisdiss.analysis.places import PANELS, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.recipe import recipe
@@ -37,7 +38,7 @@ from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
-FURTHER = ("-cost", "-difficulty", "-change")
+FURTHER = ("-cost", "-pareto", "-difficulty", "-change")
 """Suffixes of the file names of further figures."""
 
 WRITING_SECONDS = 60.0
@@ -224,6 +225,7 @@ def figures_of(results: Results) -> dict[str, Figure]:
     }
     further = (
         cost_figure(results.curve, plan, metric=lead),
+        pareto_figure(results.curve, plan, metric=lead) if plan.show.pareto else None,
         difficulty_figure(*results.difficulty, plan, metric=lead),
         change_figure(results.change, plan, results.curve),
     )

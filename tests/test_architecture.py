@@ -36,9 +36,19 @@ FILES = {
     ),
     "training": (
         *("train", "objective", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
-        *("separate", "dial", "level", "stitch", "wave"),
+        *(
+            "separate",
+            "recordings",
+            "dial",
+            "level",
+            "stitch",
+            "order",
+            "voices",
+            "activity",
+            "wave",
+        ),
     ),
-    "use": ("speech_separator",),
+    "use": ("speech_separator", "convert", "onnx_export"),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""
@@ -179,7 +189,8 @@ def test_only_tracking_writes_to_mlflow() -> None:
 
 
 KNOWING = {
-    f"tisdiss.released.{name}" for name in ("tisdiss", "settings", "gridnet", "sepreformer", "fla")
+    f"tisdiss.released.{name}"
+    for name in ("tisdiss", "settings", "recipes", "gridnet", "sepreformer", "fla")
 }
 
 

@@ -78,6 +78,14 @@ def test_no_pass_starts_that_would_end_too_late(model, mixture, clock, seconds, 
     assert Dial(seconds=seconds).run(model, mixture)[1] == ran
 
 
+@pytest.mark.parametrize(("budget", "ran"), [(1e-9, 1), (2 / 0.1125, 2), (4.5 / 0.1125, 4)])
+@torch.inference_mode()
+def test_a_budget_is_for_each_second_of_sound(model, mixture, clock, budget, ran) -> None:
+    dial = Dial(budget=budget)  # 900 samples at 8000 Hz
+    assert dial.run(model, mixture)[1] == ran
+    assert dial.later(ran) == Dial(n_re=ran) and Dial(seconds=2).later(5) == Dial(seconds=2)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -85,6 +93,8 @@ def test_no_pass_starts_that_would_end_too_late(model, mixture, clock, seconds, 
         ({"settled_db": float("nan")}, "settled at nan dB: give a number above 0, such as 30"),
         ({"settled_db": -30.0}, "settled at -30.0 dB: give a number above 0, such as 30"),
         ({"seconds": 0.0}, "within 0.0 s: give a time budget above 0"),
+        ({"budget": 0.0}, "budget of 0.0 s per second: give a number above 0"),
+        ({"budget": 1.0, "seconds": 1.0}, "a budget fixes the depth"),
     ],
 )
 def test_senseless_settings_are_refused(setting, message) -> None:

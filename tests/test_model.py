@@ -177,6 +177,18 @@ def test_frames_past_a_rows_length_are_silenced(tiny: Tiny) -> None:
     assert not torch.allclose(model(mixture, lengths), model(mixture))
 
 
+def test_without_normalisation_the_network_sees_the_mixture_as_it_is(config: ModelConfig) -> None:
+    """A normalising model gives what the other gives for the normalised mixture, scaled back."""
+    normalising = build(config).double()
+    plain = build(config.model_copy(update={"normalize_variance": False})).double()
+    mixture = 0.03 * noise(2, 700).double()
+    mixture[1] *= 0.1
+    scale = mixture.std(dim=-1, keepdim=True)
+    expected = plain(mixture / scale) * scale.unsqueeze(-1)
+    assert torch.allclose(normalising(mixture), expected, rtol=0, atol=1e-12)
+    assert (plain(mixture) - expected).abs().max() > 1e-6 * expected.abs().max()
+
+
 def test_lengths_of_whole_rows_change_nothing(config: ModelConfig) -> None:
     model, mixture = build(config), noise(2, 700)
     assert torch.equal(model(mixture, torch.tensor([700, 700])), model(mixture))

@@ -67,7 +67,7 @@ def test_other_schedules_neither_halve_nor_stop_early(
 def plateau(losses: list[float], step: int = 100, **settings: Any) -> list[float]:
     """Base rates after each epoch."""
     state, optim, rates = state_at(step), OptimConfig(warmup_steps=10, **settings), []
-    for loss in losses:
+    for state.epoch, loss in enumerate(losses, start=1):
         loop.apply_plateau(state, loss, optim)
         rates.append(state.base_lr)
     return rates
@@ -77,6 +77,13 @@ def test_the_rate_halves_at_the_fourth_epoch_that_is_not_better() -> None:
     assert plateau([-5, -4, -4, -4, -4, -4]) == [1, 1, 1, 1, 0.5, 0.5]
     assert plateau([-5, -4, -4, -4, -6, -4, -4, -4, -4]) == [1] * 8 + [0.5]
     assert plateau([3.0, 3.0], plateau_patience=0, plateau_factor=0.1) == [1, 0.1]
+
+
+def test_the_plateau_rule_may_start_late() -> None:
+    losses = [-9.0, -8, -8, -8, -8, -5, -4, -4]
+    assert plateau(losses, plateau_patience=1) == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    late = plateau(losses, plateau_patience=1, plateau_after=5)
+    assert late == [1] * 7 + [0.5]  # the best before does not count: -5 is the first
 
 
 def test_a_slightly_worse_negative_loss_counts_as_better_as_released() -> None:

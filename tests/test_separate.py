@@ -13,8 +13,8 @@ from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.machine.memory import peak_growth
 from tisdiss.model import TISDiSS
-from tisdiss.separate import rate_note, separate, separate_depths, separate_file, separate_with
-from tisdiss.sound.outputs import check_folder, check_sources, check_targets
+from tisdiss.recordings import Wishes, separate_file
+from tisdiss.separate import rate_note, separate, separate_depths, separate_with
 from tisdiss.wave import as_mono, read_wave, resample
 
 
@@ -104,7 +104,9 @@ def test_a_file_becomes_one_file_per_speaker(
 
 def test_depth_is_chosen_at_inference(model: TISDiSS, sound, tmp_path: Path) -> None:
     source = sound("talk.wav", 900)
-    one, four = (separate_file(model, source, tmp_path / f"{n}", Dial(n_re=n)) for n in (1, 4))
+    one, four = (
+        separate_file(model, source, tmp_path / f"{n}", Wishes(dial=Dial(n_re=n))) for n in (1, 4)
+    )
     assert (one.n_re, four.n_re) == (1, 4)
     assert one.files[0].read_bytes() != four.files[0].read_bytes()
 
@@ -113,7 +115,7 @@ def test_a_depth_of_0_is_refused_before_anything_is_written(
     model: TISDiSS, sound, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="n_re=0: the reconstructor runs at least once"):
-        separate_file(model, sound("talk.wav", 900), tmp_path / "out", Dial(n_re=0))
+        separate_file(model, sound("talk.wav", 900), tmp_path / "out", Wishes(dial=Dial(n_re=0)))
     assert not (tmp_path / "out").exists()
 
 
@@ -121,7 +123,7 @@ def test_a_model_without_reconstructor_says_so(tiny, sound, tmp_path: Path) -> N
     model = TISDiSS.from_config(tiny("sep1x2-l1"))
     assert separate_file(model, sound("talk.wav", 900), tmp_path / "out").n_re == 0
     with pytest.raises(ValueError, match="n_re=3: sep1x2-l1 has no reconstructor to repeat"):
-        separate_file(model, sound("talk.wav", 900), tmp_path / "other", Dial(n_re=3))
+        separate_file(model, sound("talk.wav", 900), tmp_path / "other", Wishes(dial=Dial(n_re=3)))
 
 
 def test_a_long_file_is_separated_in_parts(model: TISDiSS) -> None:
@@ -149,14 +151,6 @@ def test_parts_are_told_as_they_are_done(model: TISDiSS) -> None:
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize("below", ["", "deeper/out"])
-def test_results_go_into_a_folder_not_a_file(tmp_path: Path, below: str) -> None:
-    (tmp_path / "out").touch()
-    with pytest.raises(ValueError, match=r"out is a file; name a folder \(-o\)"):
-        check_folder(tmp_path / "out" / below)
-    check_folder(tmp_path / "new" / "folder")
-
-
 @pytest.mark.parametrize("samples", [800, 1600, 1601, 2400, 2401, 5000])
 def test_the_parts_of_a_long_file_share_the_time(
     model: TISDiSS, samples: int, monkeypatch: pytest.MonkeyPatch
@@ -171,36 +165,7 @@ def test_the_parts_of_a_long_file_share_the_time(
     assert len(seconds) == {800: 1, 1600: 1, 1601: 2, 2400: 2, 2401: 3, 5000: 6}[samples]
 
 
-@pytest.mark.parametrize("others", [["b/talk.wav"], ["talk.flac"], ["x.wav", "a/talk.wav"]])
-def test_files_of_one_name_would_overwrite_each_other_and_are_refused(
-    others: list[str], sound, tmp_path: Path
-) -> None:
-    files = [sound(name, 10) for name in dict.fromkeys(["a/talk.wav", *others])]
-    files += [tmp_path / "a/talk.wav"] if len(files) == 2 and "a/talk.wav" in others else []
-    with pytest.raises(ValueError, match=r"2 of the files are called 'talk' .* \(-o\)"):
-        check_sources(files)
-
-
-def test_sources_are_files_that_are_there(sound, tmp_path: Path) -> None:
-    check_sources([sound("talk.wav", 10), sound("talk2.wav", 10)])
-    with pytest.raises(ValueError, match=r"none\.wav: no such sound file"):
-        check_sources([tmp_path / "none.wav"])
-    with pytest.raises(ValueError, match="a folder; name the sound files in it"):
-        check_sources([tmp_path])
-
-
 # --- what is never written over ------------------------------------------------------------------
-
-
-def test_a_result_never_replaces_an_input(model: TISDiSS, sound, tmp_path: Path) -> None:
-    mixture, headset = sound("meeting.wav", 900), sound("meeting_speaker1.wav", 800)
-    with pytest.raises(ValueError, match=r"meeting_speaker1\.wav is an input"):
-        check_targets([mixture, headset], tmp_path, 2, force=True)
-    link = tmp_path / "out" / "meeting_speaker2.wav"
-    link.parent.mkdir()
-    link.symlink_to(mixture)
-    with pytest.raises(ValueError, match=r"meeting_speaker2\.wav is an input"):
-        check_targets([mixture], link.parent, 2, force=True)
 
 
 def test_a_file_that_is_there_is_replaced_only_by_force(
@@ -262,7 +227,7 @@ class Known(torch.nn.Module):
 def test_who_was_louder_stays_louder_in_files_of_any_length(
     model: TISDiSS, tmp_path: Path, factors: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tisdiss.separate.PART_SECONDS", 0.5)
+    monkeypatch.setattr("tisdiss.recordings.PART_SECONDS", 0.5)
     sources = torch.stack([noise(9001, 0.2), noise(9000, 0.02).new_zeros(9001)])
     sources[1] = 0.02 * torch.randn(9001, generator=torch.Generator().manual_seed(5))
     soundfile.write(tmp_path / "talk.wav", sources.sum(0).numpy(), 8000)
@@ -270,7 +235,7 @@ def test_who_was_louder_stays_louder_in_files_of_any_length(
     done = separate_file(known, tmp_path / "talk.wav", tmp_path / "out")  # type: ignore[arg-type]
     written = torch.stack([read_wave(path)[0] for path in done.files])
     torch.testing.assert_close(written, sources, rtol=0, atol=2e-4)
-    peaked = separate_file(known, tmp_path / "talk.wav", tmp_path / "peak", peak=True)  # type: ignore[arg-type]
+    peaked = separate_file(known, tmp_path / "talk.wav", tmp_path / "peak", Wishes(peak=True))  # type: ignore[arg-type]
     for path in peaked.files:
         assert read_wave(path)[0].abs().max() == pytest.approx(0.9, abs=1e-3)
 
@@ -286,13 +251,40 @@ class Halves(torch.nn.Module):
         return torch.stack([mixture / 2] * 2, dim=1)
 
 
+def test_a_budget_fixes_the_depth_of_all_parts(
+    model: TISDiSS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Dial] = []
+    real = Dial.run
+    monkeypatch.setattr(
+        Dial, "run", lambda self, *given: (asked.append(self), real(self, *given))[1]
+    )
+    n_re = separate_with(model, noise(4000), 8000, Dial(budget=1e-9), part_seconds=0.2)[1]
+    assert n_re == 1 and asked == [Dial(budget=1e-9), *[Dial(n_re=1)] * 3]
+
+
+def test_one_voice_gives_one_file_as_recorded(model: TISDiSS, tmp_path: Path) -> None:
+    mixture = noise(9000)
+    soundfile.write(tmp_path / "talk.wav", mixture.numpy(), 8000, subtype="FLOAT")
+    wishes = Wishes(find_speakers=True)
+    done = separate_file(Halves(model), tmp_path / "talk.wav", tmp_path / "out", wishes)  # type: ignore[arg-type]
+    assert [path.name for path in done.files] == ["talk_speaker1.wav"] and done.speakers == 1
+    torch.testing.assert_close(read_wave(done.files[0])[0], mixture, rtol=0, atol=2**-15)
+
+
+def test_silence_gives_no_file(model: TISDiSS, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.wav", np.zeros(9000), 8000)
+    done = separate_file(model, tmp_path / "talk.wav", tmp_path / "out", Wishes(find_speakers=True))
+    assert done.files == () and list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_long_file_is_never_held_whole(model: TISDiSS, sound, tmp_path: Path) -> None:
     """Half an hour and its two estimates are 173 MB."""
     short, long = sound("short.wav", 8000 * 600), sound("long.wav", 8000 * 1800)
-    halves = Halves(model)
-    separate_file(halves, short, tmp_path / "out")  # type: ignore[arg-type]
-    grown = peak_growth(lambda: separate_file(halves, long, tmp_path / "out"))  # type: ignore[arg-type]
-    assert soundfile.info(tmp_path / "out/long_speaker2.wav").frames == 8000 * 1800
+    halves, wishes = Halves(model), Wishes(find_speakers=True)
+    separate_file(halves, short, tmp_path / "out", wishes)  # type: ignore[arg-type]
+    grown = peak_growth(lambda: separate_file(halves, long, tmp_path / "out", wishes))  # type: ignore[arg-type]
+    assert soundfile.info(tmp_path / "out/long_speaker1.wav").frames == 8000 * 1800
     assert grown < 90e6
 
 

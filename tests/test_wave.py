@@ -43,8 +43,9 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_sound_file_is_named(
-    tmp_path: Path, name: str, content: bytes | None, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str
 ) -> None:
+    monkeypatch.setenv("PATH", "")  # with ffmpeg, its message is shown
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:

@@ -31,6 +31,9 @@ class Dial:
     """Time budget: start no pass that would exceed it by taking as long as the pass before.
 
     The first pass always runs."""
+    budget: float | None = None
+    """Time budget in seconds per second of sound, for one mixture as `seconds`. The parts of a long
+    one all have the depth that the first one reached (`later`)."""
 
     def __post_init__(self) -> None:
         if self.settled_db is not None and not 0 < self.settled_db < math.inf:
@@ -48,14 +51,24 @@ class Dial:
             )
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"within {self.seconds} s: give a time budget above 0")
+        if self.budget is not None and not self.budget > 0:
+            raise ValueError(f"budget of {self.budget} s per second: give a number above 0")
+        if self.budget is not None and (self.seconds is not None or self.settled_db is not None):
+            raise ValueError(
+                "a budget fixes the depth: give it without a time limit and without settled_db"
+            )
 
     @property
     def fixed(self) -> bool:
-        return self.settled_db is None and self.seconds is None
+        return self.settled_db is None and self.seconds is None and self.budget is None
 
     def shared(self, parts: int) -> "Dial":
         """The dial for one of `parts` equal parts, which share the time budget."""
         return replace(self, seconds=self.seconds and self.seconds / parts)
+
+    def later(self, n_re: int) -> "Dial":
+        """The dial for the parts after the first, which had this depth."""
+        return self if self.budget is None else replace(self, budget=None, n_re=n_re)
 
     def check(self, config: AnyModel) -> None:
         """Raise ValueError for a depth that the model cannot have."""
@@ -68,13 +81,15 @@ class Dial:
             return model(mixture, n_sep=self.n_sep, n_re=self.n_re), n_re
         self.check(model.config)
         start = pass_start = time.monotonic()
+        seconds = self._seconds(mixture.shape[-1] / model.config.sample_rate)
         estimates, n_re = None, 0
         depths = self._depths(model.config)
         outputs = model.repetitions(mixture, depths, n_sep=self.n_sep)
         for depth, deeper in zip(depths, outputs, strict=False):
             settled = estimates is not None and self._settled(estimates, deeper)
             estimates, n_re, now = deeper, depth, time.monotonic()
-            if settled or self._late(now - start, now - pass_start):
+            spent, last_pass = now - start, now - pass_start
+            if settled or spent + last_pass > seconds:
                 break
             pass_start = now
         assert estimates is not None
@@ -92,5 +107,8 @@ class Dial:
         change = si_snr(before, after)  # NaN for silence, which counts as settled
         return bool((change.nan_to_num(nan=math.inf) >= self.settled_db).all())
 
-    def _late(self, spent: float, last_pass: float) -> bool:
-        return self.seconds is not None and spent + last_pass > self.seconds
+    def _seconds(self, sound: float) -> float:
+        """The time budget for so many seconds of sound."""
+        if self.budget is not None:
+            return self.budget * sound
+        return math.inf if self.seconds is None else self.seconds

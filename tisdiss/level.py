@@ -2,7 +2,7 @@
 
 SI-SNR ignores the scale of an estimate, so a model may output any. Each speaker gets one factor for
 the whole recording: the factors with which the estimates sum to the mixture with the least squared
-error. The louder speaker stays louder. `Levels.fitting` keeps files from clipping.
+error. The louder speaker stays louder.
 """
 
 import torch
@@ -13,12 +13,11 @@ RIDGE = 1e-6
 
 
 class Levels:
-    """Collects, piece by piece, the sums and peaks that determine the factors."""
+    """Collects, piece by piece, the sums that determine the factors."""
 
     def __init__(self, n_src: int) -> None:
         self.gram = torch.zeros(n_src, n_src, dtype=torch.float64)
         self.projection = torch.zeros(n_src, dtype=torch.float64)
-        self.peaks = torch.zeros(n_src)
 
     def add(self, mixture: Tensor, estimates: Tensor) -> None:
         """Add a piece: mixture (samples,), estimates (n_src, samples)."""
@@ -27,7 +26,6 @@ class Levels:
         wide = estimates.double()
         self.gram += wide @ wide.T
         self.projection += wide @ mixture.double()
-        self.peaks = torch.maximum(self.peaks, estimates.abs().amax(dim=-1))
 
     def factors(self) -> Tensor:
         """(n_src,): signed least-squares factors over all pieces; 0 for silence."""
@@ -36,16 +34,6 @@ class Levels:
             return torch.zeros(len(self.gram))
         ridge = RIDGE * energy * torch.eye(len(self.gram), dtype=torch.float64)
         return torch.linalg.solve(self.gram + ridge, self.projection).float()
-
-    def peak_factors(self, peak: float) -> Tensor:
-        """(n_src,): factors that bring each speaker to this peak, with the sign of `factors`."""
-        sign = torch.where(self.factors() < 0, -1.0, 1.0)
-        return torch.where(self.peaks > 0, sign * peak / self.peaks, 0.0)
-
-    def fitting(self, factors: Tensor) -> float:
-        """The common factor, at most 1, that keeps all samples within full scale."""
-        highest = float((factors.abs() * self.peaks).max())
-        return min(1.0, 1.0 / highest) if highest > 0 else 1.0
 
 
 def fitted(estimates: Tensor) -> Tensor:

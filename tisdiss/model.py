@@ -85,9 +85,9 @@ class TISDiSS(nn.Module):
     ) -> Iterator[Tensor]:
         """Waveforms (batch, n_src, samples) at the given depths, which are in execution order.
 
-        The last depth determines how often the separator and the reconstructor run. The mixture is
-        divided by its standard deviation first, and the outputs are multiplied by it. Frames past
-        `lengths` are set to zero; nothing else is masked.
+        The last depth determines how often the separator and the reconstructor run. With
+        `normalize_variance`, the mixture is divided by its standard deviation first, and the
+        outputs are multiplied by it. Frames past `lengths` are set to zero; nothing else is masked.
         """
         spectrum, waves = self._analysed(mixture, lengths)
         for features in self._features(self.encoder(spectrum), depths):
@@ -126,13 +126,13 @@ class TISDiSS(nn.Module):
     def _analysed(
         self, mixture: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The spectrum of the mixture at unit deviation, and a function: features to waveforms."""
+        """The spectrum that the encoder takes, and a function: features to waveforms."""
         if mixture.dim() != 2:
             raise ValueError(f"mixture of shape {tuple(mixture.shape)}: give (batch, samples)")
         dtype = next(self.parameters()).dtype
         if mixture.dtype != dtype:
             raise ValueError(f"mixture of type {mixture.dtype}: this model takes {dtype}")
-        scale = _deviation(mixture)
+        scale = _deviation(mixture) if self.config.normalize_variance else mixture.new_ones(1, 1)
         spectrum = self.stft(mixture / scale, lengths)
 
         def waves(features: Tensor) -> Tensor:

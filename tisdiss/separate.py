@@ -1,28 +1,22 @@
-"""Separates recordings into one signal or file per speaker, at any depth of the dial.
+"""Separates mixtures into one signal per speaker, at any depth of the dial.
 
-The input has any rate and channel count. The estimates are mono, at the input's rate and at the
-level that each speaker has in the mixture (`level.py`). A long file is read, separated and written
-in overlapping parts (`stitch.py`), so that memory does not grow with its length.
+The mixture has any rate and channel count. The estimates are mono, at its rate and at the level
+that each speaker has in it (`level.py`). A long mixture is separated in overlapping parts
+(`stitch.py`). `recordings.py` does this from file to file.
 """
 
-import os
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import tee
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tisdiss.dial import Dial
-from tisdiss.level import Levels, in_level
+from tisdiss.level import in_level
 from tisdiss.machine.progress import Progress, silent
-from tisdiss.sound.outputs import check_targets, speaker_file
+from tisdiss.order import ByVoices, by_overlap
 from tisdiss.stitch import n_parts, stitched
-from tisdiss.wave import PEAK, as_mono, measure, mono_blocks, resample, wav_file
+from tisdiss.wave import as_mono, resample
 from tisdiss.whole import AnyNet
 
 PART_SECONDS = 60.0
@@ -30,23 +24,6 @@ PART_SECONDS = 60.0
 OVERLAP_SECONDS = 4.0
 """Overlap of two parts, in which their estimates are matched."""
 WARM_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Separated:
-    """The files that `separate_file` wrote, the depth, and the time it took."""
-
-    files: tuple[Path, ...]
-    n_re: int
-    """The largest N_re of all parts."""
-    seconds: float
-    """Length of the audio."""
-    rate: int
-    """Sample rate of the audio and the files, in Hz."""
-    took: float
-    """Seconds of separating; includes the set-up of a process's first pass (see `warm_up`)."""
-    lowered_db: float
-    """Attenuation of all speakers against clipping, in dB; usually 0."""
 
 
 def rate_note(rate: int, model: AnyNet) -> str:
@@ -92,7 +69,7 @@ def separate_with(
     `on_part` is called after each part with the number of parts done and of all parts.
     """
     wave = as_mono(mixture, rate)
-    parts = _Parts(model, rate, dial, len(wave), part_seconds, on_part)
+    parts = Parts(model, rate, dial, len(wave), part_seconds, on_part)
     estimates = torch.cat(list(parts.of([wave])), dim=-1)
     return in_level(wave, estimates), parts.n_re
 
@@ -112,8 +89,8 @@ def separate_depths(
         yield depth, in_level(wave, _back(output[0], model_rate, rate, len(wave)))
 
 
-class _Parts:
-    """Separates a signal of `samples` at `rate` part by part."""
+class Parts:
+    """Separates a signal of `samples` at `rate` (Hz) part by part."""
 
     def __init__(
         self,
@@ -133,12 +110,14 @@ class _Parts:
 
     def of(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Pieces (n_src, samples) of the estimates, at the level of the model's output."""
-        return stitched(self._separated, blocks, part=self.part, overlap=self.overlap)
+        order = ByVoices(self.rate) if self.count > 1 else by_overlap
+        return stitched(self._separated, blocks, part=self.part, overlap=self.overlap, order=order)
 
     def _separated(self, wave: Tensor) -> Tensor:
         model_rate = self.model.config.sample_rate
         batch = _as_batch(self.model, resample(wave, self.rate, model_rate))
         output, n_re = self.dial.run(self.model, batch)
+        self.dial = self.dial.later(n_re)
         self.n_re, self.done = max(self.n_re, n_re), self.done + 1
         self.on_part(self.done, self.count)
         return _back(output[0], model_rate, self.rate, len(wave))
@@ -162,73 +141,3 @@ def warm_up(model: AnyNet) -> None:
     rate = model.config.sample_rate
     noise = torch.randn(2 * round(WARM_SECONDS * rate))
     model(_as_batch(model, resample(noise, 2 * rate, rate)))
-
-
-@torch.inference_mode()
-def separate_file(
-    model: AnyNet,
-    source: Path,
-    folder: Path,
-    dial: Dial | None = None,
-    on_part: Progress = silent,
-    *,
-    peak: bool = False,
-    force: bool = False,
-) -> Separated:
-    """Separate one sound file into `folder`/<name>_speaker1.wav and so on, 16-bit WAV.
-
-    Each speaker is as loud as in the mixture; with `peak` each file peaks at 0.9 of full scale. If
-    a sample would clip, all speakers are attenuated equally. Raises ValueError for a file that
-    cannot be read to its end, and for a result that would replace a file without `force`.
-    """
-    source, folder = Path(source), Path(folder)
-    n_src = model.config.n_src
-    check_targets([source], folder, n_src, force=force)
-    samples, rate = measure(source)
-    parts = _Parts(model, rate, dial or Dial(), samples, PART_SECONDS, on_part)
-    start = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".separating-") as temporary:
-        raw = [Path(temporary, f"{j}.raw") for j in range(n_src)]
-        blocks, mixture = tee(mono_blocks(source))
-        levels = _collected(parts.of(blocks), mixture, raw, n_src)
-        took = time.monotonic() - start
-        factors = levels.peak_factors(PEAK) if peak else levels.factors()
-        fit = levels.fitting(factors)
-        files = []
-        for j, factor in enumerate((fit * factors).tolist()):
-            wav = Path(temporary, f"{j}.wav")
-            with wav_file(wav, rate) as file:
-                for block in _raw_blocks(raw[j]):
-                    file.write((factor * block).numpy())
-            files.append(speaker_file(source, folder, j + 1))
-            os.replace(wav, files[-1])
-    lowered = -20 * torch.log10(torch.tensor(fit)).item()
-    return Separated(tuple(files), parts.n_re, samples / rate, rate, took, lowered)
-
-
-def _collected(
-    pieces: Iterable[Tensor], mixture: Iterable[Tensor], raw: Sequence[Path], n_src: int
-) -> Levels:
-    """Write the pieces as raw float32, one file per speaker; returns what sets their levels."""
-    levels, buffer = Levels(n_src), torch.empty(0)
-    blocks = iter(mixture)
-    files = [path.open("wb") for path in raw]
-    try:
-        for piece in pieces:
-            while len(buffer) < piece.shape[-1]:
-                buffer = torch.cat([buffer, next(blocks)])
-            levels.add(buffer[: piece.shape[-1]], piece)
-            buffer = buffer[piece.shape[-1] :]
-            for file, estimate in zip(files, piece, strict=True):
-                file.write(estimate.contiguous().numpy().tobytes())
-    finally:
-        for file in files:
-            file.close()
-    return levels
-
-
-def _raw_blocks(path: Path, samples: int = 2**18) -> Iterator[Tensor]:
-    with path.open("rb") as file:
-        while data := file.read(4 * samples):
-            yield torch.frombuffer(bytearray(data), dtype=torch.float32)

@@ -10,19 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from tisdiss.checkpoint import load_model
-from tisdiss.config.whole import whole_around
+from tisdiss.convert import released_model
 from tisdiss.dial import Dial
 from tisdiss.machine.device import check_device
-from tisdiss.model import TISDiSS
-from tisdiss.released import load_released
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
-from tisdiss.whole import AnyNet, Whole
+from tisdiss.whole import AnyNet
 
 Recording = str | Path | Any
 """A sound file, or samples: a tensor or array, (samples,) or with a few channels."""
@@ -127,17 +124,8 @@ def load(
     check_device(device)
     weights = weights_of(source, Path(runs_dir))
     if recipe := recipe_of(weights, config):
-        return SpeechSeparator(_released(weights, recipe)).to(device)
+        return SpeechSeparator(released_model(weights, recipe).model).to(device)
     return SpeechSeparator(load_model(weights, device))
-
-
-def _released(path: Path, recipe: Path) -> AnyNet:
-    """A checkpoint of the released code, with the settings of its recipe."""
-    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{recipe}: holds no settings, but {type(settings).__name__}")
-    model = load_released(path, settings)
-    return model if isinstance(model, TISDiSS) else Whole(whole_around(model.config), model)
 
 
 def _samples(recording: Recording, sample_rate: int | None) -> tuple[Any, int]:

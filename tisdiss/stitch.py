@@ -1,8 +1,7 @@
 """Separates a long signal in overlapping parts and joins them, with the memory of two parts.
 
-A model's estimates have no fixed order or polarity. In the overlap of two parts, the estimates of
-the later one are reordered and their signs flipped to correlate best with the earlier one; then the
-two are cross-faded. A speaker who is silent in a whole overlap cannot be followed across it.
+The estimates of each part are put in the order and polarity of the part before (`order.py`), and
+the two are cross-faded.
 """
 
 import math
@@ -11,11 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from tisdiss.losses import pit_loss
+from tisdiss.order import Order, by_overlap
 
 
 def stitched(
-    separate: Callable[[Tensor], Tensor], blocks: Iterable[Tensor], *, part: int, overlap: int
+    separate: Callable[[Tensor], Tensor],
+    blocks: Iterable[Tensor],
+    *,
+    part: int,
+    overlap: int,
+    order: Order = by_overlap,
 ) -> Iterator[Tensor]:
     """Estimates of a signal of any length, in pieces (n_src, samples) that follow one another.
 
@@ -29,14 +33,17 @@ def stitched(
             f"overlap={overlap}, part={part}: parts must share at least one sample and at most "
             "half of their length; use longer parts"
         )
-    begin, previous = 0, None
+    begin = 0
+    previous: Tensor | None = None
     for start, wave in _parts(blocks, part, overlap):
         estimates = separate(wave)
-        if previous is not None:
+        if previous is None:
+            previous = order(None, estimates, wave)
+        else:
             head, tail = previous.tensor_split([start - begin], dim=-1)
             yield head
-            estimates = _joined(tail, estimates)
-        begin, previous = start, estimates
+            previous = _joined(tail, order(tail, estimates, wave))
+        begin = start
     if previous is not None:
         yield previous
 
@@ -71,10 +78,6 @@ def _at_least(samples: int, buffer: Tensor, source: Iterator[Tensor]) -> Tensor:
 def _joined(before: Tensor, after: Tensor) -> Tensor:
     """Cross-fade two (n_src, samples); `before` covers the first samples of `after`."""
     overlap = before.shape[-1]
-    correlation = before @ after[:, :overlap].T
-    order = pit_loss(-correlation.abs())[1]
-    sign = torch.where(correlation.gather(1, order[:, None]) < 0, -1.0, 1.0)
-    after = sign * after[order]
     fade = torch.linspace(0, 1, overlap)
     crossfade = before + fade * (after[:, :overlap] - before)
     return torch.cat([crossfade, after[:, overlap:]], dim=-1)

@@ -273,8 +273,10 @@ def finish_epoch(state: State, val_loss: float, config: TrainConfig) -> None:
 def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
     """Multiply the base rate by `plateau_factor` after more than `plateau_patience` bad epochs.
 
-    During warm-up the rate is not cut.
+    During warm-up the rate is not cut; before `plateau_after`, nothing is compared.
     """
+    if state.epoch <= optim.plateau_after:
+        return
     if val_loss < state.plateau_best * (1 - optim.plateau_threshold):
         state.plateau_best, state.bad_epochs = val_loss, 0
         return

@@ -1,6 +1,7 @@
 """Reads, converts and writes sound. Samples are float32 in [-1, 1]."""
 
 import io
+import os
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
@@ -12,9 +13,12 @@ import torch
 from torch import Tensor
 
 from tisdiss.records.files import write_atomic
-from tisdiss.sound.decode import blocks, named
+from tisdiss.sound.outputs import shown
+from tisdiss.sound.recording import recording
 
 MAX_CHANNELS = 32
+WAV_BYTES = 2**32 - 2**16
+"""A WAV file holds fewer bytes of samples; its size field has 32 bits."""
 PEAK = 0.9
 """Peak of the file of a signal that exceeds full scale, as in the released code."""
 
@@ -28,17 +32,28 @@ def read_wave(path: Path) -> tuple[Tensor, int]:
     return torch.cat(list(mono_blocks(path))), rate
 
 
-def measure(path: Path) -> tuple[int, int]:
-    """Number of samples and rate in Hz of a file, read to its end; errors as in `read_wave`."""
-    with named(path) as file:
-        return sum(len(block) for block in blocks(file, "float32")), file.samplerate
+def measure(path: Path, channel: int | None = None) -> tuple[int, int]:
+    """Number of samples and rate in Hz of a file, read to its end; errors as in `mono_blocks`."""
+    with recording(path) as file:
+        _check_channel(channel, file.channels, path)
+        return sum(len(block) for block in file.blocks), file.rate
 
 
-def mono_blocks(path: Path) -> Iterator[Tensor]:
-    """The mean of a file's channels, in blocks (samples,); errors as in `read_wave`."""
-    with named(path) as file:
-        for block in blocks(file, "float32"):
-            yield torch.from_numpy(block.mean(axis=1))
+def mono_blocks(path: Path, channel: int | None = None) -> Iterator[Tensor]:
+    """The mean of a file's channels, or one channel (1, 2, ...), in blocks (samples,).
+
+    Raises ValueError as `read_wave`, and for a channel that the file does not have.
+    """
+    with recording(path) as file:
+        _check_channel(channel, file.channels, path)
+        for block in file.blocks:
+            mono = block.mean(axis=1) if channel is None else block[:, channel - 1].copy()
+            yield torch.from_numpy(mono)
+
+
+def _check_channel(channel: int | None, channels: int, path: Path) -> None:
+    if channel is not None and not 1 <= channel <= channels:
+        raise ValueError(f"{shown(path)}: no channel {channel}; there are channels 1 to {channels}")
 
 
 def as_mono(mixture: Any, rate: int) -> Tensor:
@@ -105,6 +120,8 @@ def write_wav(path: Path, wave: Tensor, rate: int) -> None:
     write_atomic(Path(path), buffer.getvalue())
 
 
-def wav_file(target: Path | io.BytesIO, rate: int) -> Any:
-    """A mono 16-bit WAV file, open for writing."""
-    return soundfile.SoundFile(target, "w", rate, 1, subtype="PCM_16", format="WAV")
+def wav_file(target: Path | io.BytesIO, rate: int, *, channels: int = 1, samples: int = 0) -> Any:
+    """A 16-bit WAV file, open for writing; RF64 if its `samples` exceed the 4 GiB of a WAV."""
+    kind = "WAV" if 2 * channels * samples < WAV_BYTES else "RF64"
+    place = os.fsencode(target) if isinstance(target, Path) else target
+    return soundfile.SoundFile(place, "w", rate, channels, subtype="PCM_16", format=kind)

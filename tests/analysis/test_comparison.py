@@ -131,3 +131,27 @@ def test_study_order_places_published_rows_at_profile_paper(study_folder):
     plan = plan.updated(published=[PUBLISHED], order=["sota", "a"])
     first = [table_lines(plan.updated(profile=p))[0].label for p in ("paper", "mini")]
     assert first == ["SepReformer-L+DM [6]", "a"]
+
+
+def test_at_profile_paper_ours_stand_beside_quoted_ones_in_one_block(study_folder):
+    folder = study_folder("table1", "paper")
+    folder.row("tfl", {0: 23.0}, n_re_train=0, label="TFL (ours)")
+    folder.plan["rows"][-1] |= {"name": "tf-locoformer-sep6x1-l1", "marks": {"es": False}}
+    folder.row("fla", {0: 23.5}, n_re_train=0, label="FLA (ours)")
+    folder.plan["rows"][-1]["name"] = "fla-tf-locoformer-sep6x1-l1"
+    folder.row("re1x3", {3: 24.0})
+    folder.plan["published"] = [PUBLISHED, {**PUBLISHED, "id": "other", "label": "Other"}]
+    folder.plan["show"] |= {"figure": "table"}
+    folder.plan["order"] = ["sota", "tfl", "other", "fla", "re1x3"]
+    frames = load_study(folder.save().runs_dir, "table1", "paper")
+    curve = depth_curve(frames.scores, rng=np.random.default_rng(0))
+    table = comparison_table({"si_snri": curve, "sdri": curve}, frames.plan)
+    lines = [(row.label, row.rule) for row in table.rows]
+    assert lines == [
+        ("SepReformer-L+DM [6]", ""),
+        ("TFL (ours)", None),
+        ("Other [6]", None),
+        ("FLA (ours)", None),
+        ("re1×3", ""),
+    ]
+    assert to_tex(table).count(r"\midrule") == 2

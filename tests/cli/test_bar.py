@@ -1,8 +1,11 @@
 """Stages of a long command, with the time left."""
 
+import io
+import sys
+
 import pytest
 
-from tisdiss.cli.bar import Stages, report_stages
+from tisdiss.cli.bar import Stages, progress_bar, report_stages
 
 
 def test_stages_tell_the_time_left_by_how_long_those_before_took(
@@ -21,3 +24,17 @@ def test_stages_tell_the_time_left_by_how_long_those_before_took(
         "fig2a: no font",
         "fig2a: tables and claims, about 1 s left",
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_any_name_may_be_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress_bar("1/1 a[/b].wav") as on_part:
+        on_part(1, 2)
+        shown = sys.stderr
+    assert "1/1 a[/b].wav" in shown.getvalue()  # type: ignore[attr-defined]

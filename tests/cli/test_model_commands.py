@@ -1,15 +1,19 @@
 """`tisdiss separate`: files, depths, mistakes."""
 
+import io
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import soundfile
 import torch
 
-from tisdiss import separate
+from tisdiss import recordings, separate
 from tisdiss.checkpoint import save_model
 from tisdiss.model import TISDiSS
 from tisdiss.records.run_record import Origin
@@ -48,6 +52,9 @@ def test_separate_writes_a_file_per_speaker_and_says_where(
         (["--n-re", 0], "Invalid value for '--n-re'"),
         (["--settled", -30], "-30: give a number above 0"),
         (["--within", 0], "0: give a number above 0"),
+        (["--budget", 0], "0: give a number above 0"),
+        (["--budget", 1, "--within", 1], "a budget fixes the depth"),
+        (["--speakers", "some"], "Invalid value for '--speakers'"),
         (["--device", "gpu"], "device='gpu' cannot be used here"),
     ],
 )
@@ -92,6 +99,10 @@ def test_separate_says_when_one_pass_takes_longer_than_allowed(
     late, in_time = (tisdiss(*words, "--within", seconds)[1] for seconds in (1e-9, 1000))
     assert re.search(r"at N_re = 1 in \d+\.\d s, over the 1e-09 s of --within:", late)
     assert "--within" not in in_time
+    words = [*words[:3], tmp_path / "other", *words[4:]]
+    late, in_time = (tisdiss(*words, "--force", "--budget", n)[1] for n in (1e-9, 1e4))
+    assert "at N_re = 1 " in late and "over the 1e-09 s a second of --budget:" in late
+    assert "at N_re = 10 " in in_time and "--budget" not in in_time
 
 
 @pytest.mark.parametrize("limit", [["--within", 1000], []], ids=["within", "no limit"])
@@ -101,12 +112,83 @@ def test_a_time_limit_does_not_count_what_is_loaded_first(
     write_wav(tmp_path / "talk.wav", 0.1 * torch.randn(900), 8000)
     began: list[str] = []
 
-    def noted(name: str) -> Callable[..., object]:
-        real = getattr(separate, name)
+    def noted(module: ModuleType, name: str) -> Callable[..., object]:
+        real = getattr(module, name)
         return lambda *words, **more: began.append(name) or real(*words, **more)  # type: ignore[func-returns-value]
 
-    for name in ("warm_up", "separate_file"):
-        monkeypatch.setattr(separate, name, noted(name))
+    for module, name in ((separate, "warm_up"), (recordings, "separate_file")):
+        monkeypatch.setattr(module, name, noted(module, name))
     words = ["separate", tmp_path / "talk.wav", "-o", tmp_path / "out", "--model", model_file]
     assert tisdiss(*words, *limit)[0] == 0
     assert began == [*(["warm_up"] if limit else []), "separate_file"]
+
+
+def test_separate_keeps_the_folders_of_a_folder(
+    tisdiss: Run, model_file: Path, tmp_path: Path
+) -> None:
+    for name in ("b.wav", "a/two words.wav", "a/b.wav"):
+        (tmp_path / "talks" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_wav(tmp_path / "talks" / name, 0.1 * torch.randn(900), 8000)
+    (tmp_path / "talks/notes.txt").touch()
+    out = tmp_path / "talks" / "out"
+    for more in ([], ["--force"]):  # the outputs are never taken for inputs
+        code, said, errors = tisdiss(
+            "separate", tmp_path / "talks", "-o", out, "--model", model_file, *more
+        )
+        assert (code, errors) == (0, "")
+        written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+        stems = ("b", "a/b", "a/two words")
+        assert written == {f"{stem}_speaker{j}.wav" for stem in stems for j in (1, 2)}
+    assert [said.index(f"{name} (") for name in ("talks/b.wav", "a/b.wav", "two words.wav")] == (
+        sorted(said.index(f"{name} (") for name in ("talks/b.wav", "a/b.wav", "two words.wav"))
+    )
+
+
+def test_separate_from_standard_input_to_standard_output(
+    model_file: Path, tmp_path: Path, repository: Path
+) -> None:
+    """In a process of its own, because these are bytes."""
+    write_wav(tmp_path / "talk.wav", 0.1 * torch.randn(1600), 16000)
+    words = [sys.executable, "-m", "tisdiss.cli", "separate", "-", "--model", str(model_file), "-o"]
+
+    def run(out: str, sound: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*words, out], input=sound, cwd=repository, capture_output=True)
+
+    sound = (tmp_path / "talk.wav").read_bytes()
+    to_file, to_pipe = run(str(tmp_path / "out"), sound), run("-", sound)
+    assert b"standard input (0.1 s) at N_re = 2" in to_file.stdout
+    assert sorted(os.listdir(tmp_path / "out")) == ["stdin_speaker1.wav", "stdin_speaker2.wav"]
+    assert b"standard input (0.1 s) at N_re = 2" in to_pipe.stderr
+    both, rate = soundfile.read(io.BytesIO(to_pipe.stdout), dtype="int16")
+    assert rate == 16000 and both.shape == (1600, 2)
+    for j in (1, 2):
+        alone = soundfile.read(tmp_path / f"out/stdin_speaker{j}.wav", dtype="int16")[0]
+        assert (both[:, j - 1] == alone).all()
+    bad = run("-", b"no sound")
+    assert (bad.returncode, bad.stdout) == (2, b"")
+    assert bad.stderr.startswith(b"error: standard input: corrupt or no audio")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["talk.wav", "talk2.wav", "-o", "-"], "-o - takes one recording, not 2"),
+        (["-", "-"], "standard input (-) is named twice"),
+        (["talk.wav", "--channel", 2], "talk.wav: no channel 2; there are channels 1 to 1"),
+        (["talk.wav", "talk.wav"], "2 of the files are called 'talk'"),
+        (["talk.wav", "-o", "talk2.wav/out"], "talk2.wav is a file; name a folder (-o)"),
+        (["talk.wav", "-o", "/proc/none"], "/proc/none: cannot be written: "),
+    ],
+)
+def test_separate_says_in_one_line_what_it_cannot_do(
+    tisdiss: Run, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list, message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    for name in ("talk.wav", "talk2.wav"):
+        write_wav(tmp_path / name, 0.1 * torch.randn(900), 8000)
+    places = [tmp_path / word if ".wav" in str(word) else word for word in words]
+    where = [] if "-o" in words else ["-o", tmp_path / "out"]
+    code, _, errors = tisdiss("separate", *places, *where, "--model", model_file)
+    assert code == 2 and message in errors and len(errors.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from tisdiss.harness import timing
+from tisdiss.harness import timing, training_memory
+from tisdiss.harness.estimate import gibibytes
 from tisdiss.harness.planner import plan
 from tisdiss.harness.timing import Timing, peak_memories, time_plan, time_points, timing_path
+from tisdiss.harness.training_memory import training_memories
 from tisdiss.study.load import load_study
 
 
@@ -36,6 +38,10 @@ def passes(monkeypatch):
     def wide(models, timing):
         return {model: 1000 * model.m_sep * model.n_sep for model in models}
 
+    def trained(runs, device):
+        return {run.identity: 10**6 * run.config.model.n_re for run in runs}
+
+    monkeypatch.setattr(timing, "training_memories", trained)
     monkeypatch.setattr(timing, "seconds_of", pretend)
     monkeypatch.setattr(timing, "peak_memories", wide)
     return made
@@ -48,6 +54,7 @@ def test_factor_is_processing_time_over_audio_time(planned, passes, tmp_path):
     assert rows["a"]["rtf"] == {"1": 4.0, "2": 6.0, "3": 8.0, "4": 10.0}
     assert rows["tfl"]["rtf"] == {"0": 2.0}
     assert (rows["a"]["memory"], rows["tfl"]["memory"]) == (2000, 2000)
+    assert (rows["a"]["training_memory"], rows["deep"]["training_memory"]) == (3 * 10**6, 6 * 10**6)
     assert rows["a"]["identity"] == planned.studies[0].rows[0].runs[0].identity
 
 
@@ -83,6 +90,17 @@ def test_memory_is_that_of_a_pass_in_a_fresh_process(planned):
     wide = model.model_copy(update={"block": model.block.model_copy(update={"channels": 128})})
     peaks = peak_memories([model, wide], Timing(seconds=1.0))
     assert 0 < peaks[model] < peaks[wide]
+
+
+def test_memory_of_training_is_that_of_the_rows_batch_in_a_fresh_process(planned, monkeypatch):
+    run = planned.runs[0]
+    wide = run.config.model_copy(update={"batch_size": 64})
+    other = run.model_copy(update={"identity": "b" * 64, "config": wide})
+    peaks = training_memories([run, other], "cpu")
+    assert peaks[other.identity] > 4 * peaks[run.identity] > 0
+    assert peaks[other.identity] == pytest.approx(gibibytes(other) * 2**30, rel=0.5)
+    monkeypatch.setattr(training_memory, "memory_of", lambda device: 2**20)
+    assert training_memories([run, other], "cpu") == {}  # it might not fit
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"rounds": 0}])

@@ -57,7 +57,14 @@ def test_stating_a_default_does_not_matter():
 
 @pytest.mark.parametrize(
     "change",
-    [{"model__n_re": 4}, {"optim__lr": 2e-3}, {"epochs": 3}, {"data__seed": 1}, {"batch_size": 2}],
+    [
+        {"model__n_re": 4},
+        {"model__normalize_variance": False},
+        {"optim__lr": 2e-3},
+        {"epochs": 3},
+        {"data__seed": 1},
+        {"batch_size": 2},
+    ],
 )
 def test_every_setting_that_decides_the_weights_counts(change):
     assert identity(**change) != identity()

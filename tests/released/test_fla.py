@@ -106,7 +106,6 @@ def test_layers_of_an_fla_tf_locoformer_become_blocks() -> None:
         (fla(attn_types=["MHSA"]), r"attn_types=\['MHSA'\]: choose of LocoformerMHSA, Loco"),
         (fla(attn_addition_conf={"ega": {}}), r"\(nearest: ega_addition_conf\)|have: ega"),
         (fla(attn_addition_conf={}), "linear_attn_type=None: only 'FocusedLinearAttention'"),
-        (fla() | {"normalize_variance": False}, "our models always normalise"),
     ],
 )
 def test_fla_settings_that_cannot_be_expressed_are_refused(

@@ -230,6 +230,22 @@ def test_the_released_recipe_is_the_paper_model() -> None:
     assert espnet.model_config(recipe) == ModelConfig.from_name("sep1x2-re1x6-l1+6")
 
 
+@pytest.mark.parametrize("kind", ["tisdiss", "tflocoformer"])
+def test_a_released_model_may_take_the_mixture_as_it_is(kind: str) -> None:
+    settings = TINY if kind == "tisdiss" else {"emb_dim": 8, "norm_type": "rmsgroupnorm"}
+    meta = {"kind": kind, "separator_conf": settings}
+    plain, normalising = (
+        espnet.build(meta | {"model_conf": {"normalize_variance": value}})
+        for value in (False, True)
+    )
+    assert (plain.config.normalize_variance, normalising.config.normalize_variance) == (False, True)
+    espnet.load(normalising, espnet.export(plain))
+    mixture = 5 * torch.randn(1, 700, generator=torch.Generator().manual_seed(1))
+    at_unit = mixture / mixture.std()
+    assert torch.allclose(plain(at_unit) * mixture.std(), normalising(mixture), atol=1e-4)
+    assert (plain(mixture) - normalising(mixture)).abs().max() > 1e-2
+
+
 def test_absent_settings_are_the_released_defaults() -> None:
     config = espnet.model_config({"separator_conf": {}})
     assert (config.name, config.sep_residual, config.re_residual) == (
@@ -288,7 +304,7 @@ def test_released_tf_gridnets_are_what_is_exported(version: int) -> None:
         (_meta(band_split=True, band_split_encoder_type="conv1d"), "same kind on both sides"),
         (_meta(band_split=True, split_type="tiger", sample_rate=16000), "band widths"),
         (_meta(band_split=True, stft_n_fft=256), "stft_n_fft=256 must equal the STFT's 128"),
-        (_meta() | {"normalize_variance": False}, "our models always normalise; set it to True"),
+        (_meta() | {"normalize_variance": "maybe"}, "normalize_variance"),
     ],
 )
 def test_what_cannot_be_expressed_is_refused_by_name(meta: dict[str, Any], message: str) -> None:

@@ -17,6 +17,7 @@ from tisdiss.cli import (
     runs_commands,
     study_commands,
     web_commands,
+    weights_commands,
 )
 from tisdiss.cli.options import SETTINGS, group_options
 
@@ -39,6 +40,7 @@ for commands in (
     number_commands,
     model_commands,
     web_commands,
+    weights_commands,
 ):
     app.add_typer(commands.app)
 app.add_typer(data_commands.app, name="data")

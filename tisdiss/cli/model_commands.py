@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
-from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import Device, Seconds, above_zero
 from tisdiss.limits import MAX_PASSES
 
@@ -16,9 +15,22 @@ app = typer.Typer()
 
 @app.command()
 def separate(
-    files: Annotated[list[Path], typer.Argument(help="Sound files: WAV, FLAC, OGG, MP3.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Sound files: WAV, FLAC, OGG, MP3 and, if ffmpeg is installed, m4a, video and "
+            "more. A folder stands for all in it and below. - is standard input. A name that "
+            "starts with a dash goes after --."
+        ),
+    ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the speakers' files.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the speakers' files; - writes one WAV with a channel per speaker to "
+            "standard output.",
+        ),
     ] = Path("separated"),
     n_re: Annotated[
         int | None,
@@ -43,6 +55,26 @@ def separate(
             callback=above_zero,
             help="Anytime: stop before the passes over a file take longer than this many seconds.",
         ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            callback=above_zero,
+            help="Seconds of computing per second of sound: the deepest N_re that the first minute "
+            "affords, for all of a file.",
+        ),
+    ] = None,
+    speakers: Annotated[
+        Literal["all", "auto"],
+        typer.Option(
+            help="auto mutes a speaker who is silent, leaves a lone speaker as recorded and writes "
+            "no file for one who is absent. It needs a model that separates well: the shipped one "
+            "takes most recordings of one voice for two voices.",
+        ),
+    ] = "all",
+    channel: Annotated[
+        int | None,
+        typer.Option(min=1, help="The channel to separate; by default the mean of all channels."),
     ] = None,
     peak: Annotated[
         bool, typer.Option("--peak", help="Scale each speaker's file to peak at 0.9 of full scale.")
@@ -71,53 +103,33 @@ def separate(
 ) -> None:
     """Separate sound files into one file per speaker; continues after a file that cannot be read.
 
-    Each speaker is as loud as in the recording. Existing files are not replaced.
+    Each speaker is as loud as in the recording. Existing files are not replaced. A model separates
+    a fixed number of speakers, two for the shipped one. It cannot tell that there are more: then
+    some outputs contain several voices.
 
     Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
+    from tisdiss.cli.separating import Job, with_sources
     from tisdiss.shipped import recipe_of, weights_of
-    from tisdiss.sound.outputs import check_folder, check_sources, check_targets
 
-    check_sources(files)
-    check_folder(out)
-    check_targets(files, out, 1, force=force)
-    recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
-    sounds = [file for file in files if _opens(file)]
-    failed = len(files) - len(sounds)
-    if not sounds:
-        _end_with(failed, len(files))
+    with with_sources(files, out) as sources:
+        job = Job(sources, out, force=force)
+        recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
+        job.keep_those_that_open()
 
-    from tisdiss.dial import Dial
-    from tisdiss.separate import rate_note, separate_file, warm_up
-    from tisdiss.speech_separator import load
+        from tisdiss.dial import Dial
+        from tisdiss.recordings import Wishes
+        from tisdiss.separate import warm_up
+        from tisdiss.speech_separator import load
 
-    dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within)
-    separator = load(model, config=config, device=device).model
-    dial.check(separator.config)
-    check_targets(files, out, separator.config.n_src, force=force)
-    if within is not None:
-        warm_up(separator)
-    for number, file in enumerate(sounds, start=1):
-        with progress_bar(f"{number}/{len(sounds)} {file.name}") as on_part:
-            try:
-                done = separate_file(separator, file, out, dial, on_part, peak=peak, force=force)
-            except (ValueError, OSError) as error:
-                failed += 1
-                typer.secho(f"error: {error}", fg="red", err=True)
-                continue
-        late = within is not None and done.took > within
-        typer.echo(
-            f"{file} ({done.seconds:.1f} s) at N_re = {done.n_re} in {done.took:.1f} s"
-            + (f", over the {within:g} s of --within" if late else "")
-            + (f", lowered by {done.lowered_db:.1f} dB to prevent clipping:"
-               if done.lowered_db else ":")
-        )  # fmt: skip
-        for path in done.files:
-            typer.echo(f"  {path}")
-        if note := rate_note(done.rate, separator):
-            typer.echo(f"  {note}")
-    if failed:
-        _end_with(failed, len(files))
+        dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within, budget=budget)
+        separator = load(model, config=config, device=device).model
+        dial.check(separator.config)
+        job.check_targets(separator.config.n_src)
+        if within is not None or budget is not None:
+            warm_up(separator)
+        find = speakers == "auto"
+        job.separate(separator, Wishes(dial=dial, channel=channel, peak=peak, find_speakers=find))
 
 
 @app.command()
@@ -152,21 +164,3 @@ def profile(
     typer.echo("  (plans and figures give MACs per second and also count taps on padding)")
     typer.echo(f"  real-time factor {cost.real_time_factor:.2f} ({cost.threads} threads of "
                f"{cost.device}), peak memory {cost.peak_memory / 2**20:.0f} MiB")  # fmt: skip
-
-
-def _opens(file: Path) -> bool:
-    """Whether a file opens as sound; prints an error if not, before torch is loaded."""
-    from tisdiss.sound.decode import named
-
-    try:
-        with named(file):
-            return True
-    except ValueError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        return False
-
-
-def _end_with(failed: int, files: int) -> NoReturn:
-    if files > 1:
-        typer.secho(f"{failed} of {files} files could not be separated", fg="red", err=True)
-    raise typer.Exit(2)

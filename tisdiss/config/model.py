@@ -183,6 +183,8 @@ class ModelConfig(Config):
     sep_residual: bool = True
     """Add the encoder's features before every Sep-Block but the first."""
     re_residual: bool = False
+    normalize_variance: bool = later(True)
+    """Divide the mixture by its standard deviation first, and multiply the outputs by it."""
     block: BlockConfig = BlockConfig()
     grid: GridConfig = later(GridConfig())
     """The block of a TF-GridNet; other architectures do not use it."""

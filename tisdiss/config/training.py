@@ -57,6 +57,8 @@ class OptimConfig(Config):
     """Least relative improvement that counts. Validation losses are negative decibels, for which
     the released rule `loss < best * (1 - threshold)` also accepts slightly worse values; we keep
     it."""
+    plateau_after: Annotated[int, Field(ge=0, le=MAX_COUNT)] = later(0)
+    """The plateau rule ignores the validation losses of this many epochs, the first."""
     early_stop: Count = 10
     """Stop when the best epoch is more than this many epochs ago."""
     schedule: Literal["plateau", "constant", "decay"] = later("plateau")

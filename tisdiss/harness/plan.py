@@ -72,7 +72,10 @@ class PlannedRun(FilePart):
         return f"{self.code} {self.name} seed {self.seed} ({rows})"
 
     def asked(self) -> dict[str, object]:
-        """What its config.json says."""
+        """What its config.json says; of a training elsewhere nothing is known but the model."""
+        train = self.config.model_dump(mode="json")
+        if not self.data_manifest:
+            train = {name: train[name] for name in ("model", "seed")}
         return {
             "schema": SCHEMA,
             "identity": self.identity,
@@ -80,7 +83,7 @@ class PlannedRun(FilePart):
             "data_manifest": self.data_manifest,
             "name": self.name,
             "kind": self.kind,
-            "train": self.config.model_dump(mode="json"),
+            "train": train,
         } | self._of_whole()
 
     def _of_whole(self) -> dict[str, object]:

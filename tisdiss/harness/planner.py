@@ -51,7 +51,7 @@ from tisdiss.study.words import Row, Study
 if TYPE_CHECKING:
     from tisdiss.data import Corpus
 
-_DECISIVE = {"set", "finetune", "evaluate", "corpora", "weights"}
+_DECISIVE = {"set", "finetune", "evaluate", "corpora", "weights", "rows"}
 """The fields of a profile that determine the runs of a row, except for seeds."""
 
 
@@ -284,13 +284,13 @@ class _Planner:
             exclude={
                 "claims": {"__all__": {"says", "same_as"}},
                 "how_to_read": True,
-                "show": {"against"},
+                "show": {"against", "pareto"},
             },
         )
         return StudyContent(
             title=study.title,
             claim=study.claim,
-            how_to_read=study.how_to_read,
+            how_to_read=study.notes,
             base=study.base,
             corpus=corpora[rows[0].corpus] if rows else ScoredCorpus(),
             corpora=corpora,

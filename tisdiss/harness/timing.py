@@ -2,8 +2,8 @@
 
 Weights do not affect a model's speed, so models need no training first. All rows are timed in one
 process, round by round, so that a slower phase of the machine affects all of them equally and their
-factors can be compared. All rows in a file were timed together. Peak memory is measured in a new
-process for each model, because an allocator keeps freed memory.
+factors can be compared. All rows in a file were timed together. Peak memory, of a pass and of a
+training step, is measured in a new process each, because an allocator keeps freed memory.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tisdiss.config import AnyModel
 from tisdiss.cost.measured import peak_memory, seconds_of
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
+from tisdiss.harness.training_memory import training_memories
 from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.machine.device import check_device
 from tisdiss.records.files import write_atomic
@@ -74,9 +75,10 @@ def time_plan(
     points = {row_point for study in plan.studies for row_point in _points(plan, study)}
     factors = time_points(sorted(points, key=str), timing, on_pass)
     memory = peak_memories({model for model, _ in points}, timing)
+    training = training_memories(plan.runs, timing.device)
     paths = []
     for study in plan.studies:
-        rows = {row.id: _timed(plan, row, factors, memory).plain() for row in study.rows}
+        rows = {row.id: _timed(plan, row, factors, memory, training).plain() for row in study.rows}
         document = {
             "schema": SCHEMA,
             "study": study.study,
@@ -138,6 +140,7 @@ def _timed(
     row: PlannedRow,
     factors: dict[Point, list[float]],
     memory: dict[AnyModel, int],
+    training: dict[str, int],
 ) -> TimedRow:
     """Median and range by N_re, and the memory."""
     by_depth = {point[1]: factors[point] for point in _row_points(plan, row)}
@@ -147,6 +150,7 @@ def _timed(
         rtf={str(n_re): median(values) for n_re, values in by_depth.items()},
         range={str(n_re): [min(values), max(values)] for n_re, values in by_depth.items()},
         memory=memory[model],
+        training_memory=training.get(row.runs[0].identity),
     )
 
 

@@ -299,10 +299,12 @@ def _send_files(place: str, store: str, view: View) -> None:
 
 
 def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
-    """Name the mixtures in MLflow's data column."""
+    """Name the training mixtures, if they are known, in MLflow's data column."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source, manifest = view.params.get("data.source", ""), view.tags[names.TAG_DATA]
+    source, manifest = view.params.get("data.source", ""), view.tags.get(names.TAG_DATA)
+    if manifest is None:
+        return
     dataset = Dataset(
         name=source,
         digest=short(manifest),

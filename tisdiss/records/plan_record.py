@@ -87,6 +87,8 @@ class ShownRow(PlanRow):
     """Real-time factors by N_re, if measured."""
     memory: Count | None = None
     """Peak bytes of a pass beyond model and input, where they were measured."""
+    training_memory: Count | None = None
+    """Peak bytes of a training step beyond model and batch, where they were measured."""
     paper: dict[str, Number] | None = None
     scored_seeds: list[int] | None = None
     """The seeds that are scored, if others are missing."""
@@ -145,6 +147,8 @@ class Show(Record):
     equal_cost: bool = False
     against: str | None = None
     """The row from which differences are drawn; None: the first."""
+    pareto: bool = False
+    """Whether there is a figure of the score against each cost."""
 
 
 class Depths(Record):
@@ -239,6 +243,8 @@ class TimedRow(Record):
     """The smallest and the largest factor, by N_re."""
     memory: Count | None = None
     """Peak bytes of a pass beyond model and input."""
+    training_memory: Count | None = None
+    """Peak bytes of a training step beyond model and batch; None for a step that might not fit."""
 
 
 class Timing(AboutTiming):

@@ -96,6 +96,8 @@ class Origin(Record):
     train: TrainPart | None = None
     training: Training | None = None
     """None before the end."""
+    imported: str | None = None
+    """SHA-256 of the checkpoint that it was converted from; None for a training of ours."""
 
 
 class Revision(Record):

@@ -6,6 +6,7 @@ from itertools import cycle
 from typing import Any
 
 from tisdiss.baselines.fla_tf_locoformer import Layers, LinearPart, UnplacedAttention
+from tisdiss.config import FocusedConfig, ModelConfig
 from tisdiss.layers import Attention, LocoformerPath
 from tisdiss.model import TISDiSS
 from tisdiss.released.path_slots import feed_forward_slots, norm_slots, rotary_slot
@@ -70,6 +71,31 @@ def structure(settings: Mapping[str, Any]) -> dict[str, Any]:
         "sep_residual": False,
         "focused": linear | {"rotary": settings["use_rope"], "layers": listed},
     }
+
+
+def released_structure(config: ModelConfig) -> dict[str, Any]:
+    """The released settings of what `structure` returns."""
+    focused, released = config.focused, {kind: name for name, kind in _ATTENTIONS.items()}
+    axes, kinds = zip(*(layer.split("-") for layer in config.layers), strict=True)
+    linear = {
+        "linear_attn_type": "FocusedLinearAttention",
+        "gated": focused.gated,
+        "focusing_factor": focused.power,
+        "kernel_size": focused.kernel,
+        "norm_type": _norm_type(focused),
+    }
+    return {
+        "n_layers": len(axes) * config.m_sep,
+        "layers_type": list(axes) * config.m_sep,
+        "attn_types": [released[kind] for kind in kinds],
+        "attn_addition_conf": {"ega_addition_conf": linear} if "linear" in kinds else {},
+        "use_rope": focused.rotary,
+    }
+
+
+def _norm_type(focused: FocusedConfig) -> str:
+    layernorm = focused.norm == "layernorm"
+    return focused.norm if layernorm else f"RMSGroupNorm_{focused.norm_groups}"
 
 
 def _block_layers(settings: Mapping[str, Any]) -> tuple[str, ...]:

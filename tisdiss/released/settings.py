@@ -98,11 +98,9 @@ def model_config(meta: Mapping[str, Any]) -> ModelConfig | SepReformerConfig:
     else:
         settings = read_settings(kind, conf, _DEFAULTS[kind], _ONLY)
     normalises = {**meta.get("model_conf", {}), **meta}.get("normalize_variance", True)
-    if not normalises:
-        raise ValueError("normalize_variance=False: our models always normalise; set it to True")
     grid = {"n_fft": 128, "hop_length": 64, **meta.get("encoder_conf", {}), **meta}
     codec = _codec(settings, grid["n_fft"], grid["hop_length"], meta.get("sample_rate"))
-    structure = structures[kind](settings)
+    structure = structures[kind](settings) | {"normalize_variance": normalises}
     return ModelConfig.model_validate(
         {"n_src": settings["num_spk"], "block": _block(settings), "codec": codec, **structure}
     )

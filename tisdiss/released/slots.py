@@ -28,6 +28,7 @@ _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped
 """Name parts that DataParallel, torch.compile and others insert; released names have none."""
 _COUNTERS = {"n_averaged"}
 """Entries that wrappers keep beside the weights."""
+_WHOLE = "the whole"
 _SCALAR = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
     *(argparse.Namespace, datetime.timedelta, np.dtype),
@@ -86,25 +87,35 @@ def read_released(path: Path) -> Any:
         ) from error
 
 
-def weights_in(slots: Mapping[str, Slot], content: Any) -> Arrays:
+class Found(NamedTuple):
+    """The weights in a checkpoint, under the names of slots where they match."""
+
+    weights: Arrays
+    where: str
+    """Where in the checkpoint they are."""
+    note: str = ""
+    """What was stripped from the names or left out, as a sentence; "" if nothing."""
+
+
+def weights_in(slots: Mapping[str, Slot], content: Any) -> Found:
     """The tensors of a checkpoint that fit the slots best, under the slots' names if they match.
 
-    They may be nested in a group such as "model" or "state_dict". Raises ValueError if there are no
-    tensors, or if several groups fit.
+    They may be nested in a group such as "model" or "state_dict", and their names may have prefixes
+    of wrappers. Raises ValueError if there are no tensors, or if several groups fit.
     """
-    groups = {where: _named(slots, group) for where, group in _groups(content)}
-    if not groups:
+    found = [each for where, group in _groups(content) for each in _readings(slots, where, group)]
+    if not found:
         raise ValueError(
             f"{_description(content)}: tensors by name are needed, such as model.state_dict()"
         )
     needed = _needed(slots)
-    fit = [w for w, group in groups.items() if needed <= group.keys() <= slots.keys()]
+    fit = [each for each in found if needed <= each.weights.keys() <= slots.keys()]
     if len(fit) > 1:
         raise ValueError(
-            f"holds several sets of weights that fit, {', '.join(fit)[:100]}: load one of them "
-            "with load(model, torch.load(...)[...])"
+            f"holds several sets of weights that fit, {', '.join(f.where for f in fit)[:100]}: "
+            "load one of them with load(model, torch.load(...)[...])"
         )
-    return groups[fit[0]] if fit else max(groups.values(), key=lambda g: len(g.keys() & slots))
+    return fit[0] if fit else max(found, key=lambda each: len(each.weights.keys() & slots.keys()))
 
 
 def _groups(content: Any, where: str = "", depth: int = 2) -> Iterator[tuple[str, Arrays]]:
@@ -114,20 +125,45 @@ def _groups(content: Any, where: str = "", depth: int = 2) -> Iterator[tuple[str
     items = {name: value for name, value in content.items() if isinstance(name, str)}
     tensors = {n: v for n, v in items.items() if isinstance(v, Tensor | np.ndarray)}
     if tensors:
-        yield where or "the whole", tensors
+        yield where or _WHOLE, tensors
     for name, value in items.items() if depth else ():
         yield from _groups(value, f"{where}.{name}".strip("."), depth - 1)
 
 
-def _named(slots: Mapping[str, Slot], tensors: Arrays) -> Arrays:
-    """The tensors under names without parts of wrappers, with our prefix if more slots match."""
+def _readings(slots: Mapping[str, Slot], where: str, tensors: Arrays) -> Iterator[Found]:
+    """The tensors without parts of wrappers in their names, and also with our prefix for theirs."""
     bare = {".".join(p for p in name.split(".") if p not in _WRAPPERS): name for name in tensors}
+    if len(bare) < len(tensors):  # two names would become one
+        yield Found(tensors, where)
+        return
     kept = {ours: tensors[name] for ours, name in bare.items() if ours not in _COUNTERS}
-    if len(bare) < len(tensors):
-        return tensors  # two names would become one
-    before, ours = _shared(kept), _shared(slots)
-    moved = {ours + name[len(before) :]: value for name, value in kept.items()}
-    return max(kept, moved, key=lambda group: len(group.keys() & slots.keys()))
+    parts = {f"{part}." for name in tensors for part in name.split(".") if part in _WRAPPERS}
+    yield Found(kept, where, _note(where, sorted(parts), []))
+    ours = _shared(slots)
+    for prefix in _prefixes(slots, ours, kept):
+        moved = {ours + name[len(prefix) :]: kept[name] for name in kept if name.startswith(prefix)}
+        others = [name for name in kept if not name.startswith(prefix)]
+        stripped = [*sorted(parts), *filter(None, [prefix.removesuffix(ours)])]
+        place = f"{where}, {prefix}*" if prefix else where
+        yield Found(moved, place, _note(where, stripped, others))
+
+
+def _prefixes(slots: Mapping[str, Slot], ours: str, names: Iterable[str]) -> list[str]:
+    """Prefixes that names have in place of `ours`: of all names, or of one set of weights."""
+    names = list(names)
+    anchor = next(name for name in slots if name in _needed(slots)).removeprefix(ours)
+    ends = [name.removesuffix(anchor) for name in names if f".{name}".endswith(f".{anchor}")]
+    return [prefix for prefix in dict.fromkeys([_shared(names), *ends]) if prefix != ours]
+
+
+def _note(where: str, stripped: list[str], others: list[str]) -> str:
+    names = " and ".join(map(repr, stripped))
+    parts = [
+        f"the weights are in {where!r}" if where != _WHOLE else "",
+        f"{names} was stripped from their names" if stripped else "",
+        f"other tensors were left out: {len(others)}, such as {others[0][:60]!r}" if others else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _shared(names: Iterable[str]) -> str:

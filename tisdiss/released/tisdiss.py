@@ -52,24 +52,31 @@ def load_released(path: Path, meta: Mapping[str, Any]) -> Model:
 
     Raises a ValueError of a few short lines if they do not fit or are not plain tensors.
     """
+    return load_with_note(path, meta)[0]
+
+
+def load_with_note(path: Path, meta: Mapping[str, Any]) -> tuple[Model, str]:
+    """The model of `load_released`, and the note of `load`."""
     model = build(meta)
     content = read_released(Path(path))
     try:
-        load(model, content)
+        note = load(model, content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return model
+    return model, note
 
 
-def load(model: Model, state_dict: Mapping[str, Any]) -> None:
+def load(model: Model, state_dict: Mapping[str, Any]) -> str:
     """Fill the model with tensors under their released names; every name and shape must fit.
 
     Prefixes of wrappers and other contents of a training state are ignored. Floating-point numbers
     are converted to the model's type. Rotary frequencies are constants here: the released copies
-    are compared, not loaded.
+    are compared, not loaded. Returns a note of what was ignored, "" if nothing.
     """
     slots = dict(_slots(model))
-    fill(slots, weights_in(slots, state_dict))
+    found = weights_in(slots, state_dict)
+    fill(slots, found.weights)
+    return found.note
 
 
 def export(model: Model) -> dict[str, Tensor]:

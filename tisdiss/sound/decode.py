@@ -1,9 +1,11 @@
-"""Reads sound files whole; their length is what can be read, not what their header says."""
+"""Reads sound files with libsndfile; their length is what can be read, not what a header says."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +13,6 @@ import numpy as np
 import soundfile
 
 from tisdiss.sound.mpeg import frames_of
-from tisdiss.sound.outputs import check_file
 
 BLOCK = 2**16
 """Samples per channel that are read at a time."""
@@ -45,6 +46,17 @@ class Undecodable(Refused):
     """A file is not sound, or of a kind that cannot be decoded."""
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A sound file that is being read."""
+
+    rate: int
+    """Hz."""
+    channels: int
+    blocks: Iterator[np.ndarray]
+    """All samples, once, as float32 (samples, channels); raises `Refused` for a damaged file."""
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a sound file for reading; raises `Refused` if it is none or ends early.
@@ -60,7 +72,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with path.open("rb") as raw:
             counted = frames and (frames.promised is None or frames.outgrown)
             start = frames.after_header if frames and frames.outgrown else 0
-            with _Forwards(_Endless(raw, start) if counted else path) as file:
+            with _Forwards(_Endless(raw, start) if counted else os.fsencode(path)) as file:
                 _check_whole(file, path)
                 yield file
     except OSError as error:
@@ -70,20 +82,6 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise Undecodable("corrupt or no audio: cannot be decoded") from error
 
 
-@contextmanager
-def named(path: Path) -> Iterator[soundfile.SoundFile]:
-    """As `opened`, but each `Refused` becomes a ValueError that names the file."""
-    path = Path(path)
-    check_file(path)
-    try:
-        with opened(path) as file:
-            yield file
-    except Undecodable as refusal:
-        raise ValueError(f"{path}: {refusal}; use WAV, FLAC, OGG or MP3") from refusal
-    except Refused as refusal:
-        raise ValueError(f"{path}: {refusal}") from refusal
-
-
 def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator[np.ndarray]:
     """All samples of a file as arrays (up to `size`, channels), up to their actual end.
 
@@ -91,14 +89,19 @@ def blocks(file: soundfile.SoundFile, dtype: str, size: int = BLOCK) -> Iterator
     """
     promised, read = file.frames, 0
     while len(block := file.read(size, dtype=dtype, always_2d=True)):
-        if not np.isfinite(block).all():
-            raise Refused("NaN or infinite samples")
         read += len(block)
-        yield block
+        yield finite(block)
     if not read:
         raise Refused("empty")
     if read < promised < UNKNOWN and file.format != "MP3":
         raise Refused(_CUT_SHORT)
+
+
+def finite(block: np.ndarray) -> np.ndarray:
+    """The block; raises `Refused` if it has samples that are NaN or infinite."""
+    if not np.isfinite(block).all():
+        raise Refused("NaN or infinite samples")
+    return block
 
 
 def read_sound(path: Path, dtype: str = "float64") -> tuple[np.ndarray, int]:

@@ -6,6 +6,7 @@ The checks work on raw data, so that other mistakes do not hide these.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tisdiss.config import TrainConfig
 from tisdiss.records.expression import parse, rows_of
@@ -17,16 +18,19 @@ from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     AskedEvaluation,
     check_adjustments,
+    is_weights_path,
     load_profiles,
 )
 
 MAX_ANCESTORS = 20
 _ALONE = {
-    "use": ("model", "set", "init_from", "weights", "published", "corpus"),
-    "weights": ("model", "set", "init_from", "published"),
-    "published": ("model", "set", "init_from", "paper", "at", "n_sep"),
+    "use": ("model", "recipe", "set", "init_from", "weights", "published", "corpus"),
+    "weights": ("model", "recipe", "set", "init_from", "published"),
+    "published": ("model", "recipe", "set", "init_from", "paper", "at", "n_sep"),
+    "init_from": ("recipe",),
 }
-"""Keys without effect in a row that has the first key: one that copies, evaluates or quotes."""
+"""Keys without effect in a row that has the first key: one that copies, evaluates, quotes or
+fine-tunes."""
 
 
 def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
@@ -37,7 +41,7 @@ def check_study(data: JsonObject, *, stem: str) -> list[Problem]:
         *_check_ids(rows, "rows"),
         *_check_ids(_numbered(data.get("claims")), "claims"),
         *_check_corpus(data.get("corpus"), ("corpus",)),
-        *_check_profiles(a_dict(data.get("profiles"))),
+        *_check_profiles(a_dict(data.get("profiles")), {str(row.get("id")) for _, row in rows}),
         *_check_claims(a_list(data.get("claims")), {str(row.get("id")) for _, row in rows}),
         *_check_show(a_dict(data.get("show")), {str(row.get("id")) for _, row in rows}),
         *value_problems(a_dict(data.get("evaluate")), AskedEvaluation, ("evaluate",)),
@@ -80,12 +84,12 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
     trained = {str(row.get("id")): row for _, row in rows if not row.get("published")}
     for i, row in rows:
         at, parent = ("rows", i, "init_from"), row.get("init_from")
-        if isinstance(row.get("weights"), str) and row["weights"] not in weights:
-            rule = "no profile defines these weights"
-            yield Problem(
-                ("rows", i, "weights"), row["weights"], rule, nearest(row["weights"], weights)
-            )
+        if isinstance(given := row.get("weights"), str):
+            yield from _check_weights(given, ("rows", i, "weights"), weights)
         if not isinstance(parent, str):
+            continue
+        if parent.startswith("weights:") and is_weights_path(parent):
+            yield from _check_weights(parent.removeprefix("weights:"), at, weights)
             continue
         parents = {*trained, *(f"weights:{name}" for name in weights)} - {str(row.get("id"))}
         if parent not in parents:
@@ -95,6 +99,16 @@ def _check_parents(rows: list[tuple[int, JsonObject]], weights: set[str]) -> Ite
             yield Problem(at, parent, "the rows start from each other; one must come first")
         elif len(ancestors) > MAX_ANCESTORS:
             yield Problem(at, parent, f"more than {MAX_ANCESTORS} rows start from each other")
+
+
+def _check_weights(name: str, at: Place, names: set[str]) -> Iterator[Problem]:
+    """A name has to be a profile's; a path must stay inside the project."""
+    if not is_weights_path(name):
+        if name not in names:
+            yield Problem(at, name, "no profile defines these weights", nearest(name, names))
+    elif Path(name).is_absolute() or ".." in Path(name).parts:
+        rule = "a study names files of the project by their path from its folder"
+        yield Problem(at, name, rule, "put the file there, such as models/mine.safetensors")
 
 
 def _ancestors(row: JsonObject, rows: dict[str, JsonObject]) -> list[str]:
@@ -121,7 +135,7 @@ def _check_corpus(role: object, at: Place) -> Iterator[Problem]:
         yield Problem(at, role, rule, nearest(role, {DEFAULT_CORPUS, *roles}))
 
 
-def _check_profiles(adjustments: JsonObject) -> list[Problem]:
+def _check_profiles(adjustments: JsonObject, ids: set[str]) -> list[Problem]:
     problems: list[Problem] = []
     for name, words in adjustments.items():
         at: Place = ("profiles", name)
@@ -129,6 +143,9 @@ def _check_profiles(adjustments: JsonObject) -> list[Problem]:
             hint = nearest(name, load_profiles())
             problems.append(Problem(at, name, "unknown profile", hint, at_key=True))
         problems += check_adjustments(words, at)
+        for row in a_dict(a_dict(words).get("rows")).keys() - ids:
+            hint = nearest(row, ids)
+            problems.append(Problem((*at, "rows", row), row, "no such row", hint, at_key=True))
     return problems
 
 

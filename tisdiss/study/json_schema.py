@@ -27,6 +27,7 @@ def study_schema() -> JsonSchemaValue:
     row["properties"]["set"] |= _dotted_schema(TrainConfig)
     for key in ("set", "finetune"):
         adjustments["properties"][key] |= _dotted_schema(TrainConfig)
+    adjustments["properties"]["rows"]["additionalProperties"] = _dotted_schema(TrainConfig)
     for place in (adjustments, schema):
         place["properties"]["evaluate"] |= _dotted_schema(AskedEvaluation)
     schema["properties"]["profiles"]["propertyNames"] = {"enum": list(load_profiles())}

@@ -16,7 +16,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -62,6 +64,11 @@ class WeightsFrom(FilePart):
         return self
 
 
+def is_weights_path(weights: str) -> bool:
+    """Whether `weights` of a row is a file of the project rather than a name of the profile's."""
+    return weights.endswith(".safetensors")
+
+
 class CorpusRole(FilePart):
     """The corpus that stands for one of the paper's at a profile."""
 
@@ -90,7 +97,16 @@ class Adjustments(FilePart):
     evaluate: Settings = Field(default={}, description="settings of the evaluation")
     seeds: Seeds | None = Field(default=None, description="replaces the study's seeds")
     weights: dict[str, WeightsFrom] = Field(default={}, description="meaning of `weights:<name>`")
+    rows: dict[str, Settings] = Field(
+        default={}, description="further settings of single rows of a study, after their own"
+    )
     note: str = Field(default="", description="printed with every figure and table")
+
+    @model_serializer(mode="wrap")
+    def _without_empty_rows(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
+        """Leave out `rows` without any, so that hashes of older studies do not change."""
+        fields: JsonObject = dump(self)
+        return {key: value for key, value in fields.items() if key != "rows" or value}
 
 
 class Profile(Adjustments):
@@ -116,13 +132,16 @@ class Profile(Adjustments):
                 "finetune": {**self.finetune, **by.finetune},
                 "evaluate": {**self.evaluate, **by.evaluate},
                 "weights": {**self.weights, **by.weights},
+                "rows": {**self.rows, **by.rows},
                 "seeds": by.seeds or self.seeds,
                 "note": "; ".join(note for note in (self.note, by.note) if note),
             }
         )
 
     def meaning(self, weights: str) -> WeightsFrom:
-        """The meaning of `weights:<name>` at this profile."""
+        """The meaning of `weights:<name>` at this profile; a path means that file."""
+        if is_weights_path(weights):
+            return WeightsFrom(file=weights)
         if weights not in self.weights:
             raise ValueError(
                 f"'weights:{weights}': this profile does not define them; "
@@ -187,4 +206,6 @@ def check_adjustments(words: object, at: Place) -> list[Problem]:
         ("evaluate", AskedEvaluation),
     ):
         problems += value_problems(a_dict(a_dict(words).get(key)), model, (*at, key))
+    for row, settings in a_dict(a_dict(words).get("rows")).items():
+        problems += value_problems(a_dict(settings), TrainConfig, (*at, "rows", row))
     return problems

@@ -1,14 +1,15 @@
 """Resolves a row at a profile into configs.
 
-Later settings override earlier ones: defaults, the profile, its corpus for the row, the study's
-base (or, for a fine-tune, the parent's model and the profile's `finetune`), the row's `model` and
-`set`.
+Later settings override earlier ones: defaults, `lengths` of the row's recipe, the profile, its
+corpus for the row, the study's base (or, for a fine-tune, the parent's model and the profile's
+`finetune`), the row's `model`, `set` of its recipe, its own `set`, what the profile sets for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -27,7 +28,15 @@ from tisdiss.limits import MAX_PARAMETERS
 from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
 from tisdiss.study.overrides import Settings, about_model, override, override_problems
-from tisdiss.study.profiles import DEFAULT_CORPUS, AskedEvaluation, Profile, load_profiles
+from tisdiss.study.profiles import (
+    DEFAULT_CORPUS,
+    AskedEvaluation,
+    Profile,
+    is_weights_path,
+    load_profiles,
+)
+from tisdiss.study.recipes import recipe_named
+from tisdiss.study.shipped_weights import read_model
 from tisdiss.study.words import Row, Study
 
 
@@ -39,16 +48,17 @@ def resolve_training(
     `profile` is `study.at(name)`, with the study's adjustments. For a row that uses another study's
     row, `study` and `row` are those of `study.origin(row)`.
     """
-    role = profile.role(row.corpus or study.corpus)
-    settings = {**profile.set, **role.set}
+    role, recipe = profile.role(row.corpus or study.corpus), recipe_named(row.recipe)
+    settings = {**recipe.lengths, **profile.set, **role.set}
+    own = {**recipe.set, **row.set, **profile.rows.get(row.id, {})}
     # The row's values replace the profile's first, because the structure that the name states may
     # not allow the profile's values.
-    settings |= {path: row.set[path] for path in settings if path in row.set}
+    settings |= {path: own[path] for path in settings if path in own}
     config = _config_of(profile, settings, row.model or study.base, seed)
     if parent is not None:
         model = _renamed(parent, row.model, profile) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
-    config = override(config, row.set)
+    config = override(config, own)
     if isinstance(config.model, ModelConfig):
         _check_groups(config.model)
     check_rate(config.model, config.data)
@@ -180,13 +190,19 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
 
 
 def _parent_model(study: Study, row: Row, profile_name: str) -> AnyModel | None:
-    """The model that a row starts from; shipped weights are assumed to be the study's base."""
+    """The model that a row starts from.
+
+    Weights that a profile names, and those of a missing file, are assumed to be the study's base.
+    """
     study, row = study.origin(row)
     if row.parent is None:
         return None
     profile = study.at(profile_name)
     if row.parent.startswith("weights:"):
-        trained = resolve_weights(profile, row.parent.removeprefix("weights:"), seed=0)
+        name = row.parent.removeprefix("weights:")
+        if is_weights_path(name) and Path(name).is_file():
+            return read_model(Path(name))
+        trained = resolve_weights(profile, name, seed=0)
         return (trained or _config_of(profile, _default(profile), study.base, 0)).model
     owner, parent = study.origin(study.row(row.parent))
     above = _parent_model(owner, parent, profile_name)

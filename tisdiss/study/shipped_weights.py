@@ -1,4 +1,6 @@
-"""Shipped weights: a safetensors file whose metadata has the run that made it."""
+"""Shipped and imported weights: a safetensors file whose metadata has the settings of its model
+and, for a training of ours, the run that made it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tisdiss.config import TrainConfig, model_from_json
+from tisdiss.config import AnyModel, TrainConfig, model_from_json
 from tisdiss.records.files import brief
 from tisdiss.records.run_record import Origin
 from tisdiss.shipped import SHIPPED
@@ -39,16 +41,34 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
     return identity, config, about.data_manifest or ""
 
 
+def read_model(path: Path) -> AnyModel:
+    """The settings of the model in a weights file, from its header."""
+    try:
+        return model_from_json(read_metadata(path)["model"])
+    except (KeyError, ValueError, ValidationError) as error:
+        raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
+
+
 def _config(metadata: dict[str, str], about: Origin) -> TrainConfig:
     if about.train is not None:
         return validated(TrainConfig, about.train.plain())
     return TrainConfig(model=model_from_json(metadata["model"]))
 
 
+def same_tensors(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes after their headers, whose order may differ."""
+    return _after_header(one) == _after_header(other)
+
+
+def _after_header(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[8 + int.from_bytes(content[:8], "little") :]
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such weights file; a profile names it under `weights:`")
+        raise ValueError(f"{path}: no such weights file; `weights:` of a row or profile names it")
     with path.open("rb") as file:
         head = file.read(8)
         size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0

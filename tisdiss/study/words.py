@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from tisdiss.config import Passes, named
+from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_PASSES
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
@@ -40,6 +41,7 @@ from tisdiss.study.profiles import (
     Seeds,
     get_profile,
 )
+from tisdiss.study.recipes import load_recipes, recipes_text
 
 _PARAMS, _MACS = f"{names.PARAMS}_m", f"{names.MACS}_m"
 """Columns in millions."""
@@ -94,13 +96,20 @@ class Row(FilePart):
     )
     corpus: str | None = Field(default=None, description="another role than the study's corpus")
     model: PaperName | None = Field(default=None, description="another structure, by paper name")
+    recipe: Annotated[str, OneOf(lambda: load_recipes())] | None = Field(
+        default=None, description="the published training of this system; `set` overrides it"
+    )
     set: Settings = Field(default={}, description="dotted settings, such as optim.lr")
     init_from: str | None = Field(
         default=None,
         description="fine-tune from this row of the study, or from `weights:<name>`; the model "
         "is then the parent's, with the changes of `model` and `set`",
     )
-    weights: str | None = Field(default=None, description="only evaluate these shipped weights")
+    weights: str | None = Field(
+        default=None,
+        description="only evaluate these weights: a profile's name for them, or a .safetensors of "
+        "the project",
+    )
     n_sep: Passes | None = Field(
         default=None, description="score at this N_sep in place of the trained one"
     )
@@ -115,10 +124,10 @@ class Row(FilePart):
     marks: Marks | None = Field(default=None, description="such as {es: true, ml: true}")
 
     @model_serializer(mode="wrap")
-    def _with_its_n_sep(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
-        """Leave out an unset `n_sep`, so that hashes of older studies do not change."""
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
+        """Leave out unset keys of `_LATER`, so that hashes of older studies do not change."""
         fields: JsonObject = dump(self)
-        return {key: value for key, value in fields.items() if key != "n_sep" or value}
+        return {key: value for key, value in fields.items() if key not in _LATER or value}
 
     @property
     def parent(self) -> str | None:
@@ -130,6 +139,9 @@ class Row(FilePart):
         looks = {key: getattr(self, key) or getattr(used, key) for key in _LOOKS}
         return self.model_copy(update=looks)
 
+
+_LATER = ("n_sep", "recipe")
+"""Keys that rows have had only since studies were hashed."""
 
 _LOOKS = ("label", "paper", "source", "at", "marks", "n_sep")
 """Keys that a row takes from the row that it uses, unless it has them itself."""
@@ -163,6 +175,7 @@ class Show(FilePart):
     against: RowId | None = Field(
         default=None, description="the row from which differences are drawn; else the first"
     )
+    pareto: bool = Field(default=False, description="a figure of the score against each cost")
 
 
 class Study(FilePart):
@@ -218,6 +231,12 @@ class Study(FilePart):
         """The label of a row."""
         study, origin = self.origin(row)
         return self.shown(row).label or origin.model or study.base
+
+    @property
+    def notes(self) -> str:
+        """What a reader must know, with the sources of the recipes that rows follow."""
+        recipes = dict.fromkeys(row.recipe for _, row in map(self.origin, self.rows) if row.recipe)
+        return "\n".join(filter(None, (self.how_to_read, recipes_text(recipes))))
 
     def corpus_of(self, row: Row) -> str:
         """The role of a row's corpus."""
