@@ -214,8 +214,13 @@ class _Claim:
         return list(ours) if both or across else []
 
     def _blocks(self, row: str) -> int:
-        """m_re of a row; 1 without early split and for a quoted row."""
-        return (read_name(self.rows[row].name).m_re if row in self.rows else 0) or 1
+        """m_re of a row; 1 without early split, for a whole model and for a quoted row."""
+        if row not in self.rows:
+            return 1
+        try:
+            return read_name(self.rows[row].name).m_re or 1
+        except ValueError:  # of a whole model, whose package need not be installed here
+            return 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'

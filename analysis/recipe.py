@@ -9,6 +9,7 @@ from typing import Any
 
 from tisdiss.analysis.captions import row_label
 from tisdiss.analysis.frames import StudyFrames, run_records
+from tisdiss.architectures import ARCHITECTURES
 from tisdiss.config import TrainConfig
 from tisdiss.records.report_record import RunLine
 
@@ -70,6 +71,8 @@ def _batch(line: RunLine) -> str:
 
 
 def _codec(line: RunLine) -> str:
+    if _is_whole(line):
+        return f"that of {_setting(line, 'model.architecture')}"
     codec = _setting(line, "model.codec")
     mask = ", complex mask" if _setting(line, "model.mask") else ", no mask"
     return f"{codec['kind']}, STFT {codec['n_fft']}/{codec['hop']}{mask}"
@@ -83,7 +86,14 @@ def _mixing(line: RunLine) -> str:
     return f"{count:,} fixed mixtures{pairs}"
 
 
+def _is_whole(line: RunLine) -> bool:
+    """Whether the model is not of our parts."""
+    return _setting(line, "model.architecture") not in ARCHITECTURES
+
+
 def _loss(line: RunLine) -> str:
+    if _is_whole(line):
+        return f"one output, or the loss of {_setting(line, 'model.architecture')}"
     averages = {
         "flat": "plain mean over all decoded outputs",
         "eq1": "each term averaged over its own outputs first (Eq. 1)",

@@ -23,6 +23,8 @@ FILES = {
             "codec_kinds",
             "splitter_kinds",
             "architectures",
+            "contract",
+            "plugins",
         ),
         "speech_sources",
         "config",
@@ -30,10 +32,10 @@ FILES = {
     "network": (
         *("kernels", "baselines"),
         *("stft", "bands", "layers", "codec", "splitter", "separator", "reconstructor", "parts"),
-        *("model", "losses", "metrics"),
+        *("model", "whole", "losses", "metrics"),
     ),
     "training": (
-        *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
+        *("train", "objective", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
         *(
             "separate",
             "recordings",
@@ -170,7 +172,7 @@ def test_planning_loads_no_torch(name: str) -> None:
 
 
 PLAIN = {
-    *("tisdiss", "tisdiss.limits", "tisdiss.speech_sources"),
+    *("tisdiss", "tisdiss.limits", "tisdiss.plugins", "tisdiss.speech_sources"),
     *("tisdiss.harness", "tisdiss.harness.engines"),
 }
 """What the help of commands is made of."""

@@ -1,7 +1,8 @@
 """The table of architectures: what builds each, what counts its cost, and how its models differ.
 
 To add one, add an entry to `ARCHITECTURES`, a function that makes its parts and, for a new block, a
-module that counts its cost. No torch here, because planning reads the table.
+module that counts its cost. No torch here, because planning reads the table. A model that shares
+none of our parts is an entry of `tisdiss.contract` instead.
 """
 
 from dataclasses import dataclass

@@ -16,17 +16,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tisdiss.config import ModelConfig
+from tisdiss.config import AnyModel, model_from_json
 from tisdiss.machine.device import check_device
-from tisdiss.model import TISDiSS
 from tisdiss.records.files import brief, write_atomic
 from tisdiss.records.run_record import Origin
 from tisdiss.shipped import check_weights
+from tisdiss.whole import AnyNet, build
 
 KEPT_STATES = 2
 
 
-def save_model(path: Path, model: TISDiSS, about: Origin) -> None:
+def save_model(path: Path, model: AnyNet, about: Origin) -> None:
     """Write weights, settings and `about` (what it was trained on) as one safetensors file."""
     # Copies, because safetensors refuses the weights that two parts share (`Residual`).
     tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
@@ -38,16 +38,16 @@ def save_model(path: Path, model: TISDiSS, about: Origin) -> None:
     write_atomic(path, save(tensors, metadata))
 
 
-def load_model(path: Path, device: str = "cpu") -> TISDiSS:
+def load_model(path: Path, device: str = "cpu") -> AnyNet:
     """The model of a file written by `save_model`, in evaluation mode."""
     tensors, config, _ = read_model_file(path)
-    model = TISDiSS.from_config(config)
+    model = build(config)
     load_weights(model, tensors, path)
     check_device(device)
     return model.to(device).eval()
 
 
-def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None:
+def load_weights(model: AnyNet, tensors: dict[str, Tensor], path: Path) -> None:
     """Load the weights of a file into a model; ValueError unless names and shapes are equal."""
     in_model = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     in_file = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -63,7 +63,7 @@ def load_weights(model: TISDiSS, tensors: dict[str, Tensor], path: Path) -> None
     model.load_state_dict(tensors)
 
 
-def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Origin]:
+def read_model_file(path: Path) -> tuple[dict[str, Tensor], AnyModel, Origin]:
     """Weights, settings and origin of a model file; ValueError for another file."""
     path = Path(path)
     check_weights(path)
@@ -79,7 +79,7 @@ def read_model_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Origin]
             "'tisdiss-1' is needed)"
         )
     try:
-        config = ModelConfig.model_validate_json(metadata["model"])
+        config = model_from_json(metadata["model"])
         return tensors, config, Origin.model_validate_json(metadata["about"])
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path}: the metadata cannot be read ({brief(error)})") from error

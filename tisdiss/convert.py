@@ -16,11 +16,13 @@ import torch
 import yaml
 
 from tisdiss.checkpoint import load_model, save_model
+from tisdiss.config.whole import whole_around
 from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import canonical, sha256_of
 from tisdiss.records.run_record import Origin
 from tisdiss.released import export, load_with_note, recipe
+from tisdiss.whole import AnyNet, Whole
 
 MAX_RECIPE_BYTES = 1024 * 1024
 
@@ -28,7 +30,7 @@ MAX_RECIPE_BYTES = 1024 * 1024
 class Converted(NamedTuple):
     """A model made of a released checkpoint."""
 
-    model: TISDiSS
+    model: AnyNet
     note: str
     """What was stripped from names or left out; "" if nothing."""
 
@@ -36,14 +38,12 @@ class Converted(NamedTuple):
 def released_model(checkpoint: Path, config: Path) -> Converted:
     """The model of a released checkpoint and its config.yaml, read weights-only.
 
-    Raises ValueError if settings or tensors do not fit, or if the model has no depth dial.
+    Raises ValueError if settings or tensors do not fit.
     """
     model, note = load_with_note(checkpoint, read_recipe(config))
-    if not isinstance(model, TISDiSS):
-        raise ValueError(
-            f"{checkpoint}: a {type(model).__name__} has no depth dial; tisdiss.released loads it"
-        )
-    return Converted(model, note)
+    if isinstance(model, TISDiSS):
+        return Converted(model, note)
+    return Converted(Whole(whole_around(model.config), model), note)
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def import_released(checkpoint: Path, config: Path, out: Path) -> Converted:
     return converted
 
 
-def identity(model: TISDiSS) -> str:
+def identity(model: AnyNet) -> str:
     """64 hex digits; equal for models with equal settings and weights."""
     tensors = {
         name: hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
@@ -86,6 +86,8 @@ def export_released(weights: Path, out: Path) -> list[Path]:
     Returns both paths. Raises ValueError for a model that the released code does not have.
     """
     model = load_model(weights)
+    if isinstance(model, Whole):
+        raise ValueError(f"{weights}: {model.config.name} is not exported, only models of ours are")
     settings = yaml.safe_dump(recipe(model.config), sort_keys=False)
     buffer = io.BytesIO()
     torch.save(export(model), buffer)

@@ -7,13 +7,14 @@ when a pass changes little (adaptive) or when time is up (anytime). Both take de
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tisdiss.config import ModelConfig
+from tisdiss.config import AnyModel
 from tisdiss.metrics import si_snr
-from tisdiss.model import TISDiSS
+from tisdiss.whole import AnyNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +70,24 @@ class Dial:
         """The dial for the parts after the first, which had this depth."""
         return self if self.budget is None else replace(self, budget=None, n_re=n_re)
 
-    def check(self, config: ModelConfig) -> None:
+    def check(self, config: AnyModel) -> None:
         """Raise ValueError for a depth that the model cannot have."""
-        config.check_depth(self.n_sep, self.n_re if self.fixed else self._depths[-1])
+        config.check_depth(self.n_sep, self.n_re if self.fixed else self._depths(config)[-1])
 
-    def run(self, model: TISDiSS, mixture: Tensor) -> tuple[Tensor, int]:
+    def run(self, model: AnyNet, mixture: Tensor) -> tuple[Tensor, int]:
         """Estimates (batch, n_src, samples) for a mixture (batch, samples), and their N_re."""
         if self.fixed:
             _, n_re = model.config.check_depth(self.n_sep, self.n_re)
             return model(mixture, n_sep=self.n_sep, n_re=self.n_re), n_re
         self.check(model.config)
         start = pass_start = time.monotonic()
-        seconds = self._seconds(mixture.shape[-1] / model.config.codec.sample_rate)
+        seconds = self._seconds(mixture.shape[-1] / model.config.sample_rate)
         estimates, n_re = None, 0
-        for deeper in model.repetitions(mixture, self._depths, n_sep=self.n_sep):
+        depths = self._depths(model.config)
+        outputs = model.repetitions(mixture, depths, n_sep=self.n_sep)
+        for depth, deeper in zip(depths, outputs, strict=False):
             settled = estimates is not None and self._settled(estimates, deeper)
-            estimates, n_re, now = deeper, n_re + 1, time.monotonic()
+            estimates, n_re, now = deeper, depth, time.monotonic()
             spent, last_pass = now - start, now - pass_start
             if settled or spent + last_pass > seconds:
                 break
@@ -92,9 +95,11 @@ class Dial:
         assert estimates is not None
         return estimates, n_re
 
-    @property
-    def _depths(self) -> range:
-        return range(1, 1 + (10 if self.n_re is None else self.n_re))
+    def _depths(self, config: AnyModel) -> Sequence[int]:
+        """The depths to try, ascending; without a dial, the one that `check_depth` refuses."""
+        most = 10 if self.n_re is None else self.n_re
+        tried = [depth for depth in config.dial if depth <= most]
+        return tried if tried and self.n_re in (None, *tried) else [most]
 
     def _settled(self, before: Tensor, after: Tensor) -> bool:
         if self.settled_db is None:

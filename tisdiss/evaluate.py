@@ -19,11 +19,11 @@ from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.machine.device import set_precision
 from tisdiss.metrics import improvements
-from tisdiss.model import TISDiSS
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_record import Logged
 from tisdiss.wave import write_wav
+from tisdiss.whole import AnyNet
 
 HEARD_DEPTHS = range(11)
 """Depths whose estimates are kept as audio if evaluated; 0 is a model without reconstructor."""
@@ -85,7 +85,7 @@ def evaluate(
 
 
 @torch.inference_mode()
-def score(model: TISDiSS, example: Example, config: EvalConfig) -> list[Row]:
+def score(model: AnyNet, example: Example, config: EvalConfig) -> list[Row]:
     """Rows of one mixture at every depth."""
     device = next(model.parameters()).device
     mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
@@ -108,7 +108,7 @@ def score(model: TISDiSS, example: Example, config: EvalConfig) -> list[Row]:
 
 
 @torch.inference_mode()
-def estimate(model: TISDiSS, example: Example, config: EvalConfig) -> dict[int, Tensor]:
+def estimate(model: AnyNet, example: Example, config: EvalConfig) -> dict[int, Tensor]:
     """Estimates (n_src, samples) of one mixture by N_re."""
     mixture = example.mixture.to(next(model.parameters()).device)[None]
     return {n_re: output[0].cpu() for _, n_re, output in outputs(model, mixture, config)}
@@ -130,11 +130,11 @@ def to_hear(rows: Sequence[Row], count: int) -> set[str]:
 
 
 def outputs(
-    model: TISDiSS, mixture: Tensor, config: EvalConfig
+    model: AnyNet, mixture: Tensor, config: EvalConfig
 ) -> Iterator[tuple[int, int, Tensor]]:
     """(n_sep, n_re, estimates) at each depth of `config`; only one without early split."""
     n_sep = config.n_sep or model.config.n_sep
-    if not model.config.m_re:
+    if not model.config.dial:
         yield n_sep, 0, model(mixture, n_sep=n_sep)
         return
     depths = sorted(set(config.n_re))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tisdiss.losses import pit_loss
+from tisdiss.plugins import PluginError, guarded
 from tisdiss.records import names
 
 FILTER_TAPS = 512
@@ -84,16 +85,34 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
     signals = torch.cat([ordered.reshape(-1, *sources.shape), unprocessed[None]])
-    scores = {
-        name: resolve_name(measure.function)(signals, sources)
-        for name, measure in names.MEASURES.items()
-    }
+    scores: dict[str, Tensor] = {}
+    for name in names.MEASURES:
+        scores[name] = _score(name, signals, sources)
+        _check(name, scores)
     after = {name: score[:-1].reshape(ordered.shape[:-1]) for name, score in scores.items()}
     before = {name: score[-1].expand_as(after[name]) for name, score in scores.items()}
     values: dict[str, Tensor] = {}
     for name in scores:
         values |= {name: after[name], names.gain(name): after[name] - before[name]}
     return values | {names.of_mixture(name): before[name] for name in scores}
+
+
+def _score(name: str, signals: Tensor, sources: Tensor) -> Tensor:
+    """One measure of signals (..., samples); an error names the package that it is from."""
+    with guarded(names.MEASURES.of(name), names.MEASURES.package(name)):
+        score: Tensor = resolve_name(names.MEASURES[name].function)(signals, sources)
+        if not isinstance(score, Tensor) or score.shape != signals.shape[:-1]:
+            found = getattr(score, "shape", type(score).__name__)
+            raise ValueError(f"{found} for signals of {signals.shape}: one number for each")
+    return score
+
+
+def _check(name: str, scores: dict[str, Tensor]) -> None:
+    """Refuse the NaN of a package's measure where SI-SNR is a number."""
+    if names.MEASURES.package(name) is None:
+        return
+    if bool((scores[name].isnan() & ~scores[names.SI_SNR].isnan()).any()):
+        raise PluginError(f"{names.MEASURES.of(name)} is NaN for sound estimates and sources")
 
 
 def _at_full_scale(signals: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tisdiss.config import OptimConfig
 from tisdiss.layers import WEIGHTED
 from tisdiss.model import TISDiSS
+from tisdiss.whole import AnyNet
 
 
 class MuonAdamW:
@@ -49,9 +50,9 @@ class MuonAdamW:
 Optimiser = torch.optim.AdamW | MuonAdamW
 
 
-def build_optimiser(model: TISDiSS, optim: OptimConfig) -> Optimiser:
+def build_optimiser(model: AnyNet, optim: OptimConfig) -> Optimiser:
     """The optimiser of a training, for the model on its device."""
-    if optim.kind == "muon":
+    if optim.kind == "muon" and isinstance(model, TISDiSS):
         return MuonAdamW(model, optim)
     return adamw(list(model.parameters()), optim)
 
@@ -86,7 +87,7 @@ def hidden_kernels(model: TISDiSS) -> list[nn.Parameter]:
     ]
 
 
-def moving_average(model: TISDiSS, decay: float) -> AveragedModel:
+def moving_average(model: AnyNet, decay: float) -> AveragedModel:
     """A model whose weights are the exponential moving average of those of `model`.
 
     After n updates its decay is (1 + n) / (10 + n), at most `decay`, so that the first weights do

@@ -23,10 +23,10 @@ from tisdiss.activity import Activity
 from tisdiss.dial import Dial
 from tisdiss.level import Levels
 from tisdiss.machine.progress import Progress, silent
-from tisdiss.model import TISDiSS
 from tisdiss.separate import PART_SECONDS, Parts
 from tisdiss.sound.outputs import Source, check_targets, shown, speaker_file
 from tisdiss.wave import PEAK, measure, mono_blocks, wav_file
+from tisdiss.whole import AnyNet
 
 BLOCK = 2**18
 """Samples that are written at a time."""
@@ -65,7 +65,7 @@ class Separated:
 
 
 def separate_file(
-    model: TISDiSS,
+    model: AnyNet,
     source: Path | Source,
     folder: Path,
     wishes: Wishes = Wishes(),
@@ -95,7 +95,7 @@ def separate_file(
 
 
 def separate_to_stream(
-    model: TISDiSS,
+    model: AnyNet,
     source: Path,
     stream: BinaryIO,
     wishes: Wishes = Wishes(),
@@ -116,7 +116,7 @@ def separate_to_stream(
 
 
 def _separate(
-    model: TISDiSS,
+    model: AnyNet,
     source: Path,
     folder: Path | None,
     wishes: Wishes,

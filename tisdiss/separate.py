@@ -14,10 +14,10 @@ from torch import Tensor
 from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.machine.progress import Progress, silent
-from tisdiss.model import TISDiSS
 from tisdiss.order import ByVoices, by_overlap
 from tisdiss.stitch import n_parts, stitched
 from tisdiss.wave import as_mono, resample
+from tisdiss.whole import AnyNet
 
 PART_SECONDS = 60.0
 """Audio up to this length is separated whole, longer audio in parts of this length."""
@@ -26,9 +26,9 @@ OVERLAP_SECONDS = 4.0
 WARM_SECONDS = 0.5
 
 
-def rate_note(rate: int, model: TISDiSS) -> str:
+def rate_note(rate: int, model: AnyNet) -> str:
     """What the model's sample rate means for audio at `rate` (Hz); "" if they are equal."""
-    model_rate = model.config.codec.sample_rate
+    model_rate = model.config.sample_rate
     works = f"the model works at {model_rate} Hz"
     if rate > model_rate:
         return f"{works}: estimates have nothing above {model_rate / 2:g} Hz"
@@ -38,7 +38,7 @@ def rate_note(rate: int, model: TISDiSS) -> str:
 
 
 def separate(
-    model: TISDiSS,
+    model: AnyNet,
     mixture: Any,
     rate: int,
     n_re: int | None = None,
@@ -56,7 +56,7 @@ def separate(
 
 @torch.inference_mode()
 def separate_with(
-    model: TISDiSS,
+    model: AnyNet,
     mixture: Any,
     rate: int,
     dial: Dial,
@@ -76,14 +76,14 @@ def separate_with(
 
 @torch.inference_mode()
 def separate_depths(
-    model: TISDiSS, mixture: Any, rate: int, n_re: Sequence[int], n_sep: int | None = None
+    model: AnyNet, mixture: Any, rate: int, n_re: Sequence[int], n_sep: int | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """(N_re, estimates) at each depth of `n_re` (ascending) from one pass, as soon as it is ready.
 
     Mixture, rate and estimates are those of `separate`; the mixture is not cut into parts.
     """
     wave = as_mono(mixture, rate)
-    model_rate = model.config.codec.sample_rate
+    model_rate = model.config.sample_rate
     batch = _as_batch(model, resample(wave, rate, model_rate))
     for depth, output in zip(n_re, model.repetitions(batch, n_re, n_sep=n_sep), strict=True):
         yield depth, in_level(wave, _back(output[0], model_rate, rate, len(wave)))
@@ -94,7 +94,7 @@ class Parts:
 
     def __init__(
         self,
-        model: TISDiSS,
+        model: AnyNet,
         rate: int,
         dial: Dial,
         samples: int,
@@ -114,7 +114,7 @@ class Parts:
         return stitched(self._separated, blocks, part=self.part, overlap=self.overlap, order=order)
 
     def _separated(self, wave: Tensor) -> Tensor:
-        model_rate = self.model.config.codec.sample_rate
+        model_rate = self.model.config.sample_rate
         batch = _as_batch(self.model, resample(wave, self.rate, model_rate))
         output, n_re = self.dial.run(self.model, batch)
         self.dial = self.dial.later(n_re)
@@ -123,9 +123,9 @@ class Parts:
         return _back(output[0], model_rate, self.rate, len(wave))
 
 
-def _as_batch(model: TISDiSS, wave: Tensor) -> Tensor:
+def _as_batch(model: AnyNet, wave: Tensor) -> Tensor:
     """(1, samples) on the model's device; a short wave is padded with silence."""
-    padded = torch.nn.functional.pad(wave, (0, max(0, model.config.codec.n_fft - len(wave))))
+    padded = torch.nn.functional.pad(wave, (0, max(0, model.config.least_samples - len(wave))))
     return padded.to(next(model.parameters()).device)[None]
 
 
@@ -136,8 +136,8 @@ def _back(estimates: Tensor, model_rate: int, rate: int, samples: int) -> Tensor
 
 
 @torch.inference_mode()
-def warm_up(model: TISDiSS) -> None:
+def warm_up(model: AnyNet) -> None:
     """Run once on noise, because a process's first pass also loads libraries and sets up memory."""
-    rate = model.config.codec.sample_rate
+    rate = model.config.sample_rate
     noise = torch.randn(2 * round(WARM_SECONDS * rate))
     model(_as_batch(model, resample(noise, 2 * rate, rate)))

@@ -16,10 +16,10 @@ from tisdiss.checkpoint import load_model
 from tisdiss.convert import released_model
 from tisdiss.dial import Dial
 from tisdiss.machine.device import check_device
-from tisdiss.model import TISDiSS
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
+from tisdiss.whole import AnyNet
 
 Recording = str | Path | Any
 """A sound file, or samples: a tensor or array, (samples,) or with a few channels."""
@@ -28,7 +28,7 @@ Recording = str | Path | Any
 class SpeechSeparator:
     """A model with its weights, ready for recordings of any rate, length and number of channels."""
 
-    def __init__(self, model: TISDiSS) -> None:
+    def __init__(self, model: AnyNet) -> None:
         self.model = model.eval()
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class SpeechSeparator:
     @property
     def sample_rate(self) -> int:
         """Hz at which the model works; recordings of other rates are resampled there and back."""
-        return self.model.config.codec.sample_rate
+        return self.model.config.sample_rate
 
     @property
     def n_src(self) -> int:
@@ -94,11 +94,17 @@ class SpeechSeparator:
         recording: Recording,
         sample_rate: int | None = None,
         *,
-        n_re: Sequence[int] = range(1, 11),
+        n_re: Sequence[int] | None = None,
         n_sep: int | None = None,
     ) -> Iterator[tuple[int, Tensor]]:
-        """(N_re, estimates of `separate`) at each ascending depth of `n_re`, out of one pass."""
+        """(N_re, estimates of `separate`) at each ascending depth of `n_re`, out of one pass.
+
+        None: the depths of the model from 1 to 10.
+        """
         mixture, rate = _samples(recording, sample_rate)
+        if n_re is None:
+            ten, dial = range(1, 11), self.model.config.dial
+            n_re = [depth for depth in ten if depth in dial] or ten
         return separate_depths(self.model, mixture, rate, n_re, n_sep)
 
 

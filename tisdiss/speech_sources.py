@@ -7,6 +7,8 @@ reads it, too.
 
 from dataclasses import dataclass
 
+from tisdiss.plugins import Table
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -48,7 +50,7 @@ UNKNOWN = Licence(False, "A corpus of unknown source: may not be passed on.")
 NOISE_FOLDER = Licence(False, f"With noise {_OWN}")
 """The licence of noise from a user's folder."""
 
-SOURCES = {
+_OURS = {
     "folder": SpeechSource(
         licence=Licence(False, f"Speech {_OWN}"),
         reader="tisdiss.data.speakers:folder",
@@ -94,4 +96,6 @@ SOURCES = {
         noise=_WHAM,
     ),
 }
-"""The sources by name (`data.source`)."""
+
+SOURCES = Table("tisdiss.corpora", SpeechSource, _OURS)
+"""The sources by name (`data.source`): ours, and those of packages (`tisdiss.plugins`)."""

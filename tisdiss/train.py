@@ -28,15 +28,15 @@ from tisdiss.config import OptimConfig, TrainConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.kernels.modes import set_bf16, set_recompute, takes_bf16
-from tisdiss.losses import multi_depth_loss
 from tisdiss.machine.device import set_precision
 from tisdiss.machine.ranks import ALONE, Ranks, ranks
 from tisdiss.metrics import best_permutation, reorder, si_snr
-from tisdiss.model import TISDiSS
+from tisdiss.objective import objective, validated
 from tisdiss.optimisers import Optimiser, build_optimiser, moving_average, set_rate
 from tisdiss.records import names
 from tisdiss.records.run_record import Logged, Origin
-from tisdiss.schedule import rate_share, trained_n_re
+from tisdiss.schedule import rate_share
+from tisdiss.whole import AnyNet, Whole, build
 
 SAVE_SECONDS = 60.0
 LOG_SECONDS = 5.0
@@ -52,7 +52,7 @@ class Diverged(RuntimeError):
 class State:
     """Exactly what a checkpoint holds."""
 
-    model: TISDiSS
+    model: AnyNet
     optimiser: Optimiser
     ema: AveragedModel | None = None
     step: int = 0
@@ -67,9 +67,9 @@ class State:
     skipped: int = 0
 
     @property
-    def result(self) -> TISDiSS:
+    def result(self) -> AnyNet:
         """The model that is validated and kept: the moving average if there is one."""
-        return self.model if self.ema is None else cast(TISDiSS, self.ema.module)
+        return self.model if self.ema is None else cast(AnyNet, self.ema.module)
 
     def as_dict(self) -> dict[str, Any]:
         parts = self._parts()
@@ -175,7 +175,7 @@ def _save(state: State, checkpoints: Path, clock: "_Clock", peers: Ranks) -> Non
 def start(config: TrainConfig, parent: Path | None, device: str) -> State:
     """A fresh state, with seeded weights or those of the parent."""
     torch.manual_seed(config.seed)
-    model = TISDiSS.from_config(config.model)
+    model = build(config.model)
     if parent is not None:
         tensors, parent_model, _ = read_model_file(parent)
         config.model.check_fine_tune(parent_model)
@@ -219,10 +219,11 @@ def train_step(
 
     A non-finite gradient skips the update, as in the released code; too many in a row raise.
     """
-    n_re = trained_n_re(state.step, config)
-    depths = config.model.decoded(n_re=n_re)
-    estimates = state.model.all_depths(mixture, n_re=n_re)
-    loss, by_depth = multi_depth_loss(estimates, sources, depths, config.loss)
+    if isinstance(state.model, Whole):  # its dropout must not depend on where a training resumed
+        torch.manual_seed(config.seed * 1_000_003 + state.step)
+    loss, by_depth, places = objective(
+        state.model, mixture, sources, config, state.step, state.epoch
+    )
     state.model.zero_grad(set_to_none=True)
     loss.backward()
     loss, by_depth = loss.detach(), by_depth.detach()
@@ -240,14 +241,15 @@ def train_step(
     else:
         state.skipped += 1
         if state.skipped >= 10:
+            who = f"{state.model.who}, " if isinstance(state.model, Whole) else ""
             raise Diverged(
-                f"step {state.step}: {state.skipped} updates in a row had a non-finite gradient "
-                f"(loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
+                f"{who}step {state.step}: {state.skipped} updates in a row had a non-finite "
+                f"gradient (loss {loss.item()}); lower optim.lr={config.optim.lr:g}"
             )
     state.step += 1
-    places = [f"{names.TRAIN_LOSS_AT}{name}" for name in (*(d.name for d in depths[:-1]), "last")]
     rates = {names.TRAIN_LR: lr, names.TRAIN_GRAD_NORM: norm.item()}
-    losses = dict(zip(places, by_depth.tolist(), strict=True))
+    at = (f"{names.TRAIN_LOSS_AT}{place}" for place in places)
+    losses = dict(zip(at, by_depth.tolist(), strict=True))
     return {names.TRAIN_LOSS: loss.item()} | rates | losses
 
 
@@ -294,7 +296,7 @@ def stalled(state: State, optim: OptimConfig) -> bool:
 
 @torch.inference_mode()
 def validate(
-    model: TISDiSS,
+    model: AnyNet,
     corpus: Corpus,
     config: TrainConfig,
     device: str,
@@ -302,13 +304,12 @@ def validate(
 ) -> dict[str, float]:
     """Loss and SI-SNRi (dB) over the validation mixtures, one at a time, without padding."""
     model.eval()
-    depths = config.model.decoded()
     losses, gains = [], []
     for i in peers.indices(len(corpus.val)):
         mixture, sources = _stack([corpus.val[i]], device)
-        estimates = model.all_depths(mixture)
-        losses.append(multi_depth_loss(estimates, sources, depths, config.loss)[0])
-        last = reorder(estimates[-1], best_permutation(estimates[-1], sources))
+        loss, last = validated(model, mixture, sources, config)
+        losses.append(loss)
+        last = reorder(last, best_permutation(last, sources))
         base = si_snr(mixture.unsqueeze(1).expand_as(sources), sources)
         gains.append((si_snr(last, sources) - base).mean())
     return {
@@ -347,7 +348,7 @@ def _stack(examples: list[Example], device: str) -> tuple[Tensor, Tensor]:
     return mixture.to(device), sources.to(device)
 
 
-def _weights(model: TISDiSS) -> list[tuple[str, Tensor]]:
+def _weights(model: AnyNet) -> list[tuple[str, Tensor]]:
     return list(model.state_dict().items())
 
 

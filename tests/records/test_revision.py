@@ -23,7 +23,11 @@ for name, module in sys.modules.items():
 
 SOURCES = {"data/prompts.py", "data/librispeech.py"}
 ARCHITECTURES = ("tf_gridnet", "tf_locoformer", "fla_tf_locoformer")
-BASELINES = {f"baselines/{name}.py" for name in ("__init__", *ARCHITECTURES)}
+SEPREFORMER = {
+    f"sepreformer/{name}" for name in ("__init__", "model", "blocks", "attention", "losses")
+}
+BASELINES = {f"baselines/{name}.py" for name in ("__init__", *ARCHITECTURES, *SEPREFORMER)}
+SETTINGS = {"config/sepreformer.py", "config/sepreformer_recipe.py"}
 
 
 def test_the_hash_covers_what_training_and_evaluation_load_and_little_more():
@@ -33,7 +37,12 @@ def test_the_hash_covers_what_training_and_evaluation_load_and_little_more():
     )
     loaded = {Path(line).relative_to(PACKAGE).as_posix() for line in done.stdout.split()}
     covered = set(code_files())
-    assert loaded <= covered and covered - loaded <= {*SOURCES, *BASELINES, "splitter.py"}
+    assert loaded <= covered and covered - loaded <= {
+        *SOURCES,
+        *BASELINES,
+        *SETTINGS,
+        "splitter.py",
+    }
     assert {"train.py", "model.py", "data/dynamic.py"} <= loaded and covered >= BASELINES
     words = ("harness/", "cli", "__main__", "data/doctor", "data/download", "separate", "espnet")
     assert not [name for name in covered if name.startswith(words)]

@@ -30,9 +30,9 @@ app.callback()(group_options)
 
 WSJ0 = "wsj0"
 """The recordings that WSJ0-2mix is made of: checked, but no source of a training."""
-MIXTURES = ", ".join(name for name, entry in SOURCES.items() if entry.stored)
-SPEECH = ", ".join(name for name, entry in SOURCES.items() if not entry.stored)
-VARIABLES = ", ".join(f"${entry.variable}" for entry in SOURCES.values() if entry.variable)
+MIXTURES = ", ".join(name for name, entry in SOURCES.own.items() if entry.stored)
+SPEECH = ", ".join(name for name, entry in SOURCES.own.items() if not entry.stored)
+VARIABLES = ", ".join(f"${entry.variable}" for entry in SOURCES.own.values() if entry.variable)
 
 Corpus = Annotated[str, typer.Argument(help=f"Mixtures: {MIXTURES}. Speech: {SPEECH}.")]
 Root = Annotated[Path | None, typer.Argument(help=f"Where it lies; else one of {VARIABLES}.")]

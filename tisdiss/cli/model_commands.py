@@ -142,13 +142,13 @@ def profile(
 
     Example: tisdiss profile sep1x2-re1x3-l1+3 --seconds 1
     """
-    from tisdiss.config import ModelConfig
+    from tisdiss.config import named
     from tisdiss.shipped import check_weights, is_weights
 
     if is_weights(model):
         check_weights(Path(model))
     else:
-        ModelConfig.from_name(model)
+        named(model)
 
     from tisdiss.cost.measured import (
         profile as measure,  # with torch: only for a model that there is

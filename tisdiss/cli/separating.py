@@ -23,8 +23,8 @@ from tisdiss.sound.recording import received, recording
 
 if TYPE_CHECKING:
     from tisdiss.dial import Dial
-    from tisdiss.model import TISDiSS
     from tisdiss.recordings import Separated, Wishes
+    from tisdiss.whole import AnyNet
 
 STANDARD = Path("-")
 """Standard input or output."""
@@ -76,7 +76,7 @@ class Job:
         if not self.sources:
             self._end()
 
-    def separate(self, model: TISDiSS, wishes: Wishes) -> None:
+    def separate(self, model: AnyNet, wishes: Wishes) -> None:
         """Separate all; ends the command with an error code if one failed."""
         from tisdiss.separate import rate_note
 
@@ -95,7 +95,7 @@ class Job:
         if self.failed:
             self._end()
 
-    def _one(self, model: TISDiSS, source: Source, wishes: Wishes, what: str) -> Separated:
+    def _one(self, model: AnyNet, source: Source, wishes: Wishes, what: str) -> Separated:
         from tisdiss.recordings import separate_file, separate_to_stream
 
         with progress_bar(what) as on_part:

@@ -97,6 +97,7 @@ def export(
 
     from tisdiss.checkpoint import load_model  # with torch: only after the checks
     from tisdiss.convert import export_released
+    from tisdiss.model import TISDiSS
 
     if out is not None:
         paths = export_released(weights, out)
@@ -104,7 +105,10 @@ def export(
         from tisdiss.onnx_export.export import export_onnx
 
         assert onnx is not None
-        paths = export_onnx(load_model(weights), onnx)
+        net = load_model(weights)
+        if not isinstance(net, TISDiSS):
+            raise ValueError(f"{weights}: {net.config.name} has no ONNX export")
+        paths = export_onnx(net, onnx)
     for path in paths:
         typer.echo(path)
 

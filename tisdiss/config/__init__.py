@@ -1,13 +1,15 @@
 """Frozen settings of a model, a training and an evaluation, with their symbols in the paper.
 
-`model.py`, `data.py` and `training.py` define them, `numbers.py` the types of their numbers.
+`model.py`, `codec.py`, `whole.py`, `data.py` and `training.py` define them, `numbers.py` the types
+of their numbers.
 Nothing here imports torch, so that planning and `--help` stay instant.
 """
 
+from tisdiss.config.any_model import AnyModel, model_from_json, named
+from tisdiss.config.codec import CodecConfig
 from tisdiss.config.data import DataConfig
 from tisdiss.config.model import (
     BlockConfig,
-    CodecConfig,
     FocusedConfig,
     GridConfig,
     Layer,
@@ -15,9 +17,11 @@ from tisdiss.config.model import (
 )
 from tisdiss.config.numbers import Condition, Config, Passes, Seed, check_seed
 from tisdiss.config.training import EvalConfig, LossConfig, OptimConfig, TrainConfig
+from tisdiss.config.whole import WholeConfig
 from tisdiss.depths import Decode, LossTerm
 
 __all__ = [
+    "AnyModel",
     "BlockConfig",
     "CodecConfig",
     "Condition",
@@ -35,5 +39,8 @@ __all__ = [
     "Passes",
     "Seed",
     "TrainConfig",
+    "WholeConfig",
     "check_seed",
+    "model_from_json",
+    "named",
 ]

@@ -1,14 +1,14 @@
 """Settings of a model: blocks, codec, passes through separator and reconstructor."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tisdiss.architectures import ARCHITECTURES, OURS, Architecture, groups_unused_by
-from tisdiss.band_layouts import Bands
-from tisdiss.codec_kinds import CODEC_KINDS, CodecKind, CodecSize
+from tisdiss.codec_kinds import CodecSize
 from tisdiss.config.choice import OneOf
+from tisdiss.config.codec import CodecConfig
 from tisdiss.config.numbers import (
     Blocks,
     Config,
@@ -17,7 +17,6 @@ from tisdiss.config.numbers import (
     OddKernel,
     Passes,
     Power,
-    Rate,
     Width,
     later,
 )
@@ -30,7 +29,7 @@ from tisdiss.depths import (
     selected,
     sep_depths,
 )
-from tisdiss.limits import MAX_BLOCKS, MAX_FFT, MAX_PASSES
+from tisdiss.limits import MAX_BLOCKS, MAX_PASSES
 from tisdiss.paper_names import paper_name, read_name
 from tisdiss.splitter_kinds import SPLITTER_KINDS
 
@@ -155,46 +154,6 @@ class FocusedConfig(Config):
         return self.layers or tuple(usual[axis] for axis in tf_order)
 
 
-class CodecConfig(Config):
-    """Waveform to features and back: the STFT grid and the layers next to it."""
-
-    kind: Annotated[str, OneOf(lambda: CODEC_KINDS)] = "conv2d"
-    n_fft: Annotated[int, Field(ge=8, le=MAX_FFT, multiple_of=2)] = 128
-    hop: Width = 64
-    sample_rate: Rate = 8000
-    """Hz. The mel layout depends on it; audio at another rate is resampled before the model."""
-    n_bands: Width = 32
-    """Bands of the mel layout; n_fft determines the other layouts."""
-    expansion: Blocks = 4
-    """Hidden width of the linear band decoders, in units of D."""
-
-    @model_validator(mode="after")
-    def _frames_overlap(self) -> "CodecConfig":
-        if 2 * self.hop > self.n_fft:
-            raise ValueError(f"hop={self.hop} must be at most half of n_fft={self.n_fft}")
-        return self
-
-    @property
-    def bins(self) -> int:
-        """F: one-sided STFT bins."""
-        return self.n_fft // 2 + 1
-
-    @property
-    def bands(self) -> Bands:
-        """The bins of each band; empty where the network sees every bin."""
-        return self.entry.layout(self)
-
-    @property
-    def positions(self) -> int:
-        """Bands or, without them, bins that the network sees in a frame."""
-        return len(self.bands) or self.bins
-
-    @property
-    def entry(self) -> CodecKind:
-        """The entry of this kind in the table of codecs."""
-        return CODEC_KINDS[self.kind]
-
-
 class ModelConfig(Config):
     """A separation model; the defaults are TISDiSS-sep1x2-re1x3-l1+3 at the paper's size."""
 
@@ -284,6 +243,35 @@ class ModelConfig(Config):
         )
 
     @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.codec.sample_rate
+
+    @property
+    def rate_setting(self) -> str:
+        """The dotted setting of the sample rate."""
+        return "model.codec.sample_rate"
+
+    @property
+    def least_samples(self) -> int:
+        """Samples that a mixture needs at least: a frame."""
+        return self.codec.n_fft
+
+    @property
+    def dial(self) -> Sequence[int]:
+        """The N_re that can be scored, ascending; empty without a reconstructor."""
+        return range(1, MAX_PASSES + 1) if self.m_re else ()
+
+    def with_n_sep(self, n_sep: int | None) -> "ModelConfig":
+        """This model with another number of separator passes; None: its own."""
+        return self.model_copy(update={"n_sep": n_sep or self.n_sep})
+
+    def at_inference(self) -> "ModelConfig":
+        """The model with default training settings: models of equal speed compare equal."""
+        same = {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
+        return self.model_copy(update=same | ({"n_re": 1} if self.m_re else {}))
+
+    @property
     def has_grid(self) -> bool:
         """Whether its block is that of a TF-GridNet."""
         return self.entry.settings == "grid"
@@ -341,8 +329,10 @@ class ModelConfig(Config):
         repeats = self.m_sep * self.n_sep > 1
         return (self.sep_residual and repeats) or (self.re_residual and self.m_re > 0)
 
-    def check_fine_tune(self, parent: "ModelConfig") -> None:
+    def check_fine_tune(self, parent: Config) -> None:
         """Refuse a parent with other weights; passes and losses may differ, as they have none."""
+        if not isinstance(parent, ModelConfig):
+            raise ValueError(f"{self.name} cannot start from another architecture: train it anew")
         free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
         ours, theirs = (
             dict(_leaves(model.model_dump() | free, "model.")) for model in (self, parent)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tisdiss.config.numbers import Config, Guard, Kernel, Rate, Width
+from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
+from tisdiss.contract import WHOLE_MODELS
 from tisdiss.limits import MAX_WIDTH
 
 DOWN_PAIRS = 2
@@ -56,6 +58,7 @@ class SepReformerConfig(Config):
     """LayerScale: what every residual branch is multiplied by at first."""
     sample_rate: Rate = 8000
     """Hz."""
+    loss: SepReformerLossConfig = SepReformerLossConfig()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "SepReformerConfig":
@@ -109,10 +112,7 @@ def sepreformer(size: str, **changes: object) -> SepReformerConfig:
     "large" has separate splitters, as released for WHAM! and as the published count says; for
     WSJ0-2mix and WHAMR! it was released with a shared one (55.2 M): `splitter="shared"`.
     """
-    sizes: dict[str, dict[str, object]] = {
-        "base": {},
-        "large": {"channels": 256, "dropout": 0.1, "splitter": "separate"},
-    }
+    sizes = WHOLE_MODELS["sepreformer"].variants
     if size not in sizes:
         raise ValueError(f"SepReformer size {size!r}: there are {', '.join(sizes)}")
-    return SepReformerConfig.model_validate(sizes[size] | changes)
+    return SepReformerConfig.model_validate({**sizes[size], **changes})

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tisdiss.config.any_model import ModelField
 from tisdiss.config.data import DataConfig
 from tisdiss.config.model import ModelConfig
 from tisdiss.config.numbers import Config, Count, Guard, Momentum, Passes, Seed, later
+from tisdiss.config.whole import WholeConfig
 from tisdiss.depths import LossTerm
 from tisdiss.limits import (
     MAX_AVERAGED,
@@ -75,7 +77,7 @@ class OptimConfig(Config):
 class TrainConfig(Config):
     """All settings that determine the weights of a run; its identity hashes them."""
 
-    model: ModelConfig = ModelConfig()
+    model: ModelField = ModelConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     data: DataConfig = DataConfig()
@@ -117,7 +119,7 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _has_depth_to_grow(self) -> "TrainConfig":
-        if self.curriculum and not self.model.m_re:
+        if self.curriculum and (isinstance(self.model, WholeConfig) or not self.model.dial):
             raise ValueError(
                 f"curriculum={self.curriculum:g}: {self.model.name} has no reconstructor whose "
                 "passes could grow; set curriculum: 0"
@@ -126,12 +128,23 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _precision_exists(self) -> "TrainConfig":
-        if self.precision == "bf16" and self.model.has_grid:
+        if isinstance(self.model, WholeConfig):
+            self._check_whole(self.model)
+        elif self.precision == "bf16" and self.model.has_grid:
             raise ValueError(
                 f"precision=bf16: the LSTMs of {self.model.architecture} run in float32; set tf32 "
                 "or float32"
             )
         return self
+
+    def _check_whole(self, model: WholeConfig) -> None:
+        """Refuse what needs to know the inside of a model."""
+        if self.precision == "bf16" and not model.entry.bf16:
+            raise ValueError(f"precision=bf16: {model.name} has none; set tf32 or float32")
+        if self.optim.kind == "muon":
+            raise ValueError(
+                f"optim.kind=muon: which weights of {model.name} are hidden is not known; set adamw"
+            )
 
 
 class EvalConfig(Config):

@@ -14,6 +14,14 @@ from tisdiss.config.sepreformer import (
     UP_TRIPLES,
     SepReformerConfig,
 )
+from tisdiss.contract import Cost
+
+
+def cost(config: SepReformerConfig, seconds: float) -> Cost:
+    """The cost by depth, for `tisdiss.contract`; what training keeps is not known."""
+    samples = round(seconds * config.sample_rate)
+    by_depth = {depth: macs(config, samples, depth) for depth in config.depths if depth}
+    return Cost(parameters(config), by_depth, training_macs(config, samples))
 
 
 def parameters(config: SepReformerConfig, *, early_heads: bool = True) -> int:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 
-from tisdiss.config import DataConfig, ModelConfig
+from tisdiss.config import AnyModel, DataConfig
 from tisdiss.data.condition import Acoustics
 from tisdiss.data.dynamic import DynamicMixtures
 from tisdiss.data.layouts import layout_of
@@ -17,6 +17,7 @@ from tisdiss.data.paper_corpora import open_stored
 from tisdiss.data.rooms import open_rooms
 from tisdiss.data.source import Source, canonical_hash
 from tisdiss.machine.progress import Progress, silent
+from tisdiss.plugins import PluginError, guarded
 from tisdiss.speech_sources import SOURCES
 
 
@@ -41,12 +42,12 @@ class Corpus:
             }
         )
 
-    def check_rate(self, model: ModelConfig) -> None:
+    def check_rate(self, model: AnyModel) -> None:
         """Raise ValueError for a model of another sample rate."""
-        if model.codec.sample_rate != self.source.sample_rate:
+        if model.sample_rate != self.source.sample_rate:
             raise ValueError(
                 f"{self.source.name} is at {self.source.sample_rate} Hz, {model.name} works at "
-                f"{model.codec.sample_rate} Hz; open the corpus at that rate (data.sample_rate)"
+                f"{model.sample_rate} Hz; open the corpus at that rate (data.sample_rate)"
             )
 
 
@@ -173,9 +174,13 @@ def open_source(
     """The recordings that a config names; they are decoded into the cache once."""
     entry = SOURCES[config.source]
     folder = (root_of(config, speech),) if entry.variable else ()
-    source: Source = resolve_name(entry.reader)(
-        *folder, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
-    )
+    who = SOURCES.of(config.source)
+    with guarded(who, SOURCES.package(config.source)):
+        source: object = resolve_name(entry.reader)(
+            *folder, sample_rate=config.sample_rate, cache=cache, on_progress=on_progress
+        )
+    if not isinstance(source, Source):
+        raise PluginError(f"{who}: its reader returned a {type(source).__name__}, no Source")
     return source
 
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tisdiss.data.audio import quantise
-from tisdiss.data.decoded import Entry, Store, digest
 from tisdiss.data.draw import Draw
-from tisdiss.data.source import Listed, Source, Tally, build
+from tisdiss.data.in_memory import in_memory
+from tisdiss.data.source import Source
 from tisdiss.machine.progress import Progress, silent
 
 
@@ -28,19 +27,15 @@ def synthetic(
 
     Each speaker has a pitch and three formants of its own; syllables switch the sound on and off.
     """
-    entries, listed, sounds, offset = {}, [], [], 0
-    for speaker in range(n_speakers):
-        for k in range(utterances):
-            name = f"speaker{speaker:02d}/{k:02d}.wav"
-            pcm, exponent = quantise(_voice(seed, speaker, k, n_speakers, seconds, sample_rate))
-            mark = digest(pcm, exponent)
-            entries[name] = Entry(offset, len(pcm), exponent, mark)
-            listed.append(Listed(name, f"speaker{speaker:02d}", sex="fm"[speaker % 2]))
-            sounds.append(pcm)
-            offset += len(pcm)
-    store = Store(np.concatenate(sounds), entries)
+    voices = [f"speaker{k:02d}" for k in range(n_speakers)]
+    recordings = (
+        (f"{name}/{k:02d}.wav", _voice(seed, speaker, k, n_speakers, seconds, sample_rate))
+        for speaker, name in enumerate(voices)
+        for k in range(utterances)
+    )
+    sexes = {name: "fm"[speaker % 2] for speaker, name in enumerate(voices)}
     note = "synthetic sounds, no speech"
-    return build("synthetic", listed, store, Tally(), sample_rate=sample_rate, note=note)
+    return in_memory("synthetic", recordings, sample_rate=sample_rate, sexes=sexes, note=note)
 
 
 def _voice(

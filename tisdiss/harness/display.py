@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tisdiss.cost.formulas import macs_per_second, parameters
+from tisdiss.config import WholeConfig
+from tisdiss.cost.planned import is_counted, macs_per_second, parameters
 from tisdiss.harness.estimate import (
     Basis,
     duration,
@@ -62,8 +63,9 @@ def show_plan(plan: Plan, runs_dir: Path, console: Console) -> None:
 def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
     """Runs in the order of execution, with their cost and the rows that show them.
 
-    `GMAC/s` are multiply-adds per second of audio, a+b*N if each of N repetitions adds b. Time is
-    that of one device. A table that is not `wide` leaves out some columns.
+    `GMAC/s` are multiply-adds per second of audio, a+b*N if each of N repetitions adds b; "counted"
+    ones are not from formulas. Time is that of one device. A table that is not `wide` leaves out
+    some columns.
     """
     table = new_table(f"{len(plan.runs)} runs at profile {plan.profile}")
     for name in ("run", "model", "seed", "params", "GMAC/s", "GiB"):
@@ -76,9 +78,9 @@ def plan_table(plan: Plan, basis: Basis | None, *, wide: bool) -> Table:
         model = run.config.model
         cost = (
             str(run.seed),
-            _in_millions(parameters(model)),
+            _in_millions(parameters(model)) + (" counted" if is_counted(model) else ""),
             _macs_by_depth(run),
-            two_digits(gibibytes(run)),
+            "" if (memory := gibibytes(run)) is None else two_digits(memory),
         )
         table.add_row(
             run.code,
@@ -121,10 +123,13 @@ def _in_millions(count: int) -> str:
 
 
 def _macs_by_depth(run: PlannedRun) -> str:
-    """GMAC/s at all depths at once, because each repetition adds the same amount."""
+    """GMAC/s at all depths at once: a repetition adds the same; else the first and the last."""
     model = run.config.model
-    if not model.m_re:
+    if not model.dial:
         return f"{macs_per_second(model) / 1e9:.3g}"
+    if isinstance(model, WholeConfig):
+        ends = (macs_per_second(model, n_re) / 1e9 for n_re in (model.dial[0], model.dial[-1]))
+        return " to ".join(f"{end:.3g}" for end in ends)
     one, two = (macs_per_second(model, n_re) / 1e9 for n_re in (1, 2))
     return f"{2 * one - two:.3g}+{two - one:.3g}*N"
 

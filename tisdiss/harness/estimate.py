@@ -1,6 +1,6 @@
 """Estimates of the time and memory of planned runs, with their basis.
 
-Time is work in multiply-adds (`cost/formulas.py`) over a speed. The speed is that of finished runs
+Time is work in multiply-adds (`cost/planned.py`) over a speed. The speed is that of finished runs
 of the same profile, from their journals, or else the one that the profile assumes. Without either
 there is no estimate.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from tisdiss.config import DataConfig, TrainConfig
-from tisdiss.cost.formulas import macs, training_bytes, training_macs
+from tisdiss.cost.planned import macs, training_bytes, training_macs
 from tisdiss.harness.plan import Plan, PlannedEvaluation, PlannedRun
 from tisdiss.harness.plan_file import saved_plans
 from tisdiss.records import names
@@ -74,10 +74,11 @@ def work(run: PlannedRun) -> int:
     return training + sum(_evaluation_work(run, asked) for asked in run.evaluations)
 
 
-def gibibytes(run: PlannedRun) -> float:
-    """Memory of one training step on one device."""
+def gibibytes(run: PlannedRun) -> float | None:
+    """Memory of one training step on one device; None if it is not known."""
     config = run.config
-    return training_bytes(config.model, config.data.segment_seconds, config.batch_size) / 2**30
+    kept = training_bytes(config.model, config.data.segment_seconds, config.batch_size)
+    return None if kept is None else kept / 2**30
 
 
 def left(runs: Iterable[PlannedRun]) -> Sequence[PlannedRun]:
@@ -97,8 +98,9 @@ def summary(plan: Plan, basis: Basis | None) -> list[str]:
         + (f", {len(shared)} of them shared by {sum(shared)} rows" if shared else "")
         + f"; {len(plan.runs) - len(todo)} done"
     ]
-    if todo:
-        most = max(map(gibibytes, todo))
+    known = [memory for run in todo if (memory := gibibytes(run)) is not None]
+    if known:
+        most = max(known)
         lines.append(
             f"memory: up to {two_digits(most)} GiB for the tensors of a training step; "
             "--processes N shares them, --recompute keeps a fifteenth"

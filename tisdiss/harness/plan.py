@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
+from tisdiss.config import AnyModel, DataConfig, EvalConfig, TrainConfig, WholeConfig
+from tisdiss.contract import WHOLE_MODELS
 from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SCHEMA, short
 from tisdiss.records.plan_record import StudyFile
@@ -83,7 +84,15 @@ class PlannedRun(FilePart):
             "name": self.name,
             "kind": self.kind,
             "train": train,
-        }
+        } | self._of_whole()
+
+    def _of_whole(self) -> dict[str, object]:
+        """What only the package of a whole model knows: its trained depth, and itself."""
+        model = self.config.model
+        if not isinstance(model, WholeConfig):
+            return {}
+        package = WHOLE_MODELS.package(model.architecture)
+        return {"n_re": model.n_re} | ({"package": package} if package else {})
 
 
 class RowRun(FilePart):
@@ -110,15 +119,23 @@ class PlannedRow(FilePart):
     at: tuple[int, ...]
     """N_re of its lines in a table; 0 without early split."""
     params: int | None
+    counted: bool = False
+    """Whether `params` and `macs` are counted, because the model has no formulas."""
     macs: dict[int, int] = Field(default={})
     """Multiply-adds per second of audio, by N_re."""
     marks: Marks | None
     paper: dict[str, float] | None
     runs: tuple[RowRun, ...]
 
-    def at_its_n_sep(self, model: ModelConfig) -> ModelConfig:
+    @model_serializer(mode="wrap")
+    def _with_its_count(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
+        """Plain data without the key `counted` where it is false, as in all earlier plans."""
+        whole: JsonObject = dump(self)
+        return {key: value for key, value in whole.items() if key != "counted" or value}
+
+    def at_its_n_sep(self, model: AnyModel) -> AnyModel:
         """The model of its runs as it is scored, for what does not depend on weights."""
-        return model.model_copy(update={"n_sep": self.n_sep or model.n_sep})
+        return model.with_n_sep(self.n_sep)
 
 
 class ScoredCorpus(FilePart):

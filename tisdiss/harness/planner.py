@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tisdiss.config import DataConfig, TrainConfig, check_seed
-from tisdiss.cost.formulas import macs_per_second, parameters
+from tisdiss.cost.planned import is_counted, macs_per_second, parameters
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import (
     Member,
@@ -39,6 +39,7 @@ from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.profiles import Profile
 from tisdiss.study.resolve import (
     check_rate,
+    check_size,
     resolve_data,
     resolve_evaluation,
     resolve_training,
@@ -81,7 +82,7 @@ def plan(
         runs=runs,
         studies=tuple(planned),
         partial=bool(rows or seeds),
-        notes=() if seeds else tuple(_other_seeds(studies, profile)),
+        notes=(*(() if seeds else _other_seeds(studies, profile)), *_counted(runs)),
     )
 
 
@@ -93,6 +94,11 @@ def _other_seeds(studies: Sequence[Study], profile: str) -> Iterator[str]:
                 f"{study.study}: profile {profile} has seed {_listed(seeds or ())}, the study has "
                 f"{_listed(study.seeds)}; --seed N runs another"
             )
+
+
+def _counted(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    for name in dict.fromkeys(run.name for run in runs if is_counted(run.config.model)):
+        yield f"{name}: parameters and multiply-adds are counted, for it has no formulas"
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -172,6 +178,7 @@ class _Planner:
             n_sep=evaluation.config.n_sep,
             at=row.at or _depths_in(row.paper) or (model.n_re,),
             params=parameters(model),
+            counted=is_counted(model),
             marks=row.marks,
             paper=row.paper or None,
             runs=tuple(runs.values()),
@@ -202,6 +209,7 @@ class _Planner:
 
     def _training(self, config: TrainConfig, parent: PlannedRun | None) -> PlannedRun:
         config = config.model_copy(update={"parent": parent.identity if parent else None})
+        check_size(config.model)
         corpus, missing = self._open(config.data, config.model.n_src)
         manifest = training_manifest(corpus) if corpus else _unknown(config.data)
         return self._keep(

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tisdiss.cost.formulas import training_bytes
+from tisdiss.config import WholeConfig
+from tisdiss.cost.planned import training_bytes
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
@@ -220,13 +221,19 @@ class Runner:
 
     def recomputes(self, planned: PlannedRun) -> bool:
         """Whether a training recomputes what its gradient needs instead of keeping it."""
+        model, config = planned.config.model, planned.config
+        if isinstance(model, WholeConfig) and not model.entry.recomputes:
+            if self.recompute:
+                self.say(f"{planned}: {model.name} cannot recompute; it keeps its activations")
+            return False
         if self.recompute is not None:
             return self.recompute
         from tisdiss.machine.ranks import ranks
 
-        config = planned.config
         share = math.ceil(config.batch_size / ranks().world)
         needed = training_bytes(config.model, config.data.segment_seconds, share)
+        if needed is None:
+            return False
         available = memory_of(self.device) // self.sharing
         if MARGIN * needed <= available:
             return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from tisdiss.config import ModelConfig
+from tisdiss.config import AnyModel
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject
 from tisdiss.records.identity import short
@@ -107,13 +107,13 @@ def scoring(asked: Asked) -> Scoring:
     return study
 
 
-def _alone(asked: Asked, label: str, model: ModelConfig) -> JsonObject:
+def _alone(asked: Asked, label: str, model: AnyModel) -> JsonObject:
     """The study of the model alone, at each N_sep."""
     return {
         "title": f"How well does {label} separate {asked.corpus}?",
         "claim": "No claim: these are the scores of given weights.",
         "rows": _rows(asked, label),
-        "show": {"figure": "depth_curve" if model.m_re else "table"},
+        "show": {"figure": "depth_curve" if model.dial else "table"},
     }
 
 
@@ -179,11 +179,11 @@ def _words(part: FilePart) -> JsonObject:
     return part.model_dump(mode="json", exclude_defaults=True)
 
 
-def _size(asked: Asked, model: ModelConfig) -> Profile:
+def _size(asked: Asked, model: AnyModel) -> Profile:
     """The mixtures of a profile, out of the corpus at the model's rate."""
     profile = get_profile(asked.size).set
     settings = {name: profile[name] for name in _SCORED if name in profile}
-    settings |= {"data.source": asked.corpus, "data.sample_rate": model.codec.sample_rate}
+    settings |= {"data.source": asked.corpus, "data.sample_rate": model.sample_rate}
     settings |= {"data.train_mixtures": 1, "data.val_mixtures": 1}  # nothing is trained
     if asked.mixtures is not None:
         settings["data.test_mixtures"] = asked.mixtures

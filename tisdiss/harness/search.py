@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tisdiss.cost.formulas import macs_per_second
+from tisdiss.cost.planned import macs_per_second
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.planner import plan
@@ -139,7 +139,7 @@ class _Trial:
 
     def _values(self, folder: RunFolder) -> list[float]:
         model = self.planned.config.model
-        depth = (self.spec.n_re or model.n_re) if model.m_re else 0
+        depth = (self.spec.n_re or model.n_re) if model.dial else 0
         means, _ = mean_by_depth(folder.evaluation(self.evaluation) / "scores.parquet")
         values = {
             names.SI_SNRI: means[depth][names.depth_metric(names.SI_SNRI)],

@@ -19,21 +19,21 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from tisdiss.config import ModelConfig
+from tisdiss.config import AnyModel
 from tisdiss.cost.measured import peak_memory, seconds_of
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import Plan, PlannedRow, PlannedStudy
 from tisdiss.harness.training_memory import training_memories
 from tisdiss.limits import MAX_MEASURED, MAX_ROUNDS
 from tisdiss.machine.device import check_device
-from tisdiss.model import TISDiSS
 from tisdiss.records.files import write_atomic
 from tisdiss.records.plan_record import TimedRow
 from tisdiss.records.run_folder import json_text
+from tisdiss.whole import AnyNet, build
 
 SCHEMA = 1
 
-Point = tuple[ModelConfig, int]
+Point = tuple[AnyModel, int]
 """A model, without settings that only training uses, and N_re (0 without a reconstructor)."""
 
 
@@ -114,7 +114,7 @@ def time_points(
     return measured
 
 
-def peak_memories(models: Iterable[ModelConfig], timing: Timing) -> dict[ModelConfig, int]:
+def peak_memories(models: Iterable[AnyModel], timing: Timing) -> dict[AnyModel, int]:
     """Peak bytes of a pass of each model, beyond model and input."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as fresh:
@@ -131,7 +131,7 @@ def _points(plan: Plan, study: PlannedStudy) -> Iterator[Point]:
 
 
 def _row_points(plan: Plan, row: PlannedRow) -> list[Point]:
-    model = _at_inference(row.at_its_n_sep(plan.run(row.runs[0].identity).config.model))
+    model = row.at_its_n_sep(plan.run(row.runs[0].identity).config.model).at_inference()
     return [(model, n_re) for n_re in row.macs]
 
 
@@ -139,7 +139,7 @@ def _timed(
     plan: Plan,
     row: PlannedRow,
     factors: dict[Point, list[float]],
-    memory: dict[ModelConfig, int],
+    memory: dict[AnyModel, int],
     training: dict[str, int],
 ) -> TimedRow:
     """Median and range by N_re, and the memory."""
@@ -154,16 +154,10 @@ def _timed(
     )
 
 
-def _at_inference(model: ModelConfig) -> ModelConfig:
-    """The model with default training settings, so that models of equal speed compare equal."""
-    same = {"losses": ("last",), "decode_sep": "auto", "decode_re": "auto"}
-    return model.model_copy(update=same | ({"n_re": 1} if model.m_re else {}))
+def _built(config: AnyModel, device: str) -> AnyNet:
+    return build(config).to(device).eval()
 
 
-def _built(config: ModelConfig, device: str) -> TISDiSS:
-    return TISDiSS.from_config(config).to(device).eval()
-
-
-def _sound(config: ModelConfig, timing: Timing) -> Tensor:
-    samples = round(timing.seconds * config.codec.sample_rate)
+def _sound(config: AnyModel, timing: Timing) -> Tensor:
+    samples = round(timing.seconds * config.sample_rate)
     return torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(timing.device)

@@ -71,7 +71,8 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
     config, result = folder.trained_config(), folder.result()
     events = read_journal(folder.journal)
     latest = _latest_evaluation(folder, events)
-    metrics, not_finite = metrics_of(events, latest, config.train.model.n_re)
+    of_parts = config.train.model.n_re
+    metrics, not_finite = metrics_of(events, latest, config.n_re if of_parts is None else of_parts)
     times = [event.ts_ms for event in events] or [_modified_ms(folder.path / "config.json")]
     tags = _tags(folder, config, result, places)
     if latest:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tisdiss.plugins import Table
+
 # --- scores -------------------------------------------------------------------------------------
 
 
@@ -21,12 +23,19 @@ class Measure:
 
 SI_SNR, SDR = "si_snr", "sdr"
 
-MEASURES = {
-    SI_SNR: Measure("SI-SNR", "tisdiss.metrics:si_snr"),
-    SDR: Measure("SDR", "tisdiss.metrics:sdr"),
-}
-"""The measures. Each has three columns: its value, such as si_snr; its improvement over the
-mixture, such as si_snri; and the mixture's value, such as mixture_si_snr."""
+MEASURES = Table(
+    "tisdiss.metrics",
+    Measure,
+    {
+        SI_SNR: Measure("SI-SNR", "tisdiss.metrics:si_snr"),
+        SDR: Measure("SDR", "tisdiss.metrics:sdr"),
+    },
+    pattern=r"[a-z][a-z0-9_]{0,23}",
+    taken=lambda: (*table_columns(), MACS, PARAMS, RTF, MEMORY),
+)
+"""The measures: ours, and those of packages (`tisdiss.plugins`). Each has three columns: its value,
+such as si_snr; its improvement over the mixture, such as si_snri; and the mixture's value, such as
+mixture_si_snr."""
 
 
 def gain(measure: str) -> str:

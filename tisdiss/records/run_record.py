@@ -58,6 +58,10 @@ class RunConfig(Record):
     name: str | None = None
     kind: str | None = None
     train: TrainPart | None = None
+    n_re: int | None = None
+    """The trained depth of a whole model; others have it among their settings."""
+    package: str | None = None
+    """Name and version of the package that a whole model is from; None for ours."""
 
 
 class NamedConfig(RunConfig):

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaValue
 
 from tisdiss.config import TrainConfig
+from tisdiss.config.whole import group_of, whole_config
+from tisdiss.contract import WHOLE_MODELS
 from tisdiss.study.document import RANGE
 from tisdiss.study.overrides import settable
 from tisdiss.study.profiles import (
@@ -34,22 +36,30 @@ def study_schema() -> JsonSchemaValue:
 
 def _dotted_schema(model: type[BaseModel]) -> JsonSchemaValue:
     """An object whose keys are the dotted settings of a config."""
-    whole = model.model_json_schema()
-    groups = whole.get("$defs", {})
+    of_group = {f"model.{group_of(name)}.": whole_config(name) for name in WHOLE_MODELS}
 
     def at(path: str) -> JsonSchemaValue:
-        part = whole
-        for name in path.split("."):
-            part = part["properties"][name]
-            if "$ref" in part:
-                part = groups[part["$ref"].rpartition("/")[2]]
-        return part
+        for group, kind in of_group.items():
+            if path.startswith(group):
+                return _schema_at(kind, path.removeprefix("model."))
+        return _schema_at(model, path)
 
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {path: at(path) for path in settable(model)},
     }
+
+
+def _schema_at(model: type[BaseModel], path: str) -> JsonSchemaValue:
+    """The schema of one setting."""
+    part = model.model_json_schema()
+    groups = part.get("$defs", {})
+    for name in path.split("."):
+        part = part["properties"][name]
+        if "$ref" in part:
+            part = groups[part["$ref"].rpartition("/")[2]]
+    return part
 
 
 def _with_ranges(schema: Any) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tisdiss.config import TrainConfig
+from tisdiss.config import AnyModel, TrainConfig, WholeConfig
+from tisdiss.config.whole import group_of, settings_of, whole_named
+from tisdiss.contract import WHOLE_MODELS
 from tisdiss.records.problems import Place, Problem, literal_hint, nearest, rule_of
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -37,7 +39,24 @@ def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
             paths += _leaves(inner, f"{prefix}{name}.")
         else:
             paths.append(prefix + name)
-    return paths
+    return paths + [path for name in WHOLE_MODELS if model is TrainConfig for path in _own(name)]
+
+
+def _own(architecture: str) -> list[str]:
+    """The dotted settings of a whole model."""
+    return _leaves(settings_of(architecture), f"model.{group_of(architecture)}.")
+
+
+def about_model(changes: Settings, model: AnyModel) -> Settings:
+    """The changes without those that are about another model than this one, or of another kind."""
+    groups = {f"model.{group_of(name)}.": name for name in WHOLE_MODELS}
+
+    def fits(path: str) -> bool:
+        owner = next((name for group, name in groups.items() if path.startswith(group)), None)
+        whole = isinstance(model, WholeConfig)
+        return owner == model.architecture if owner or (whole and path[:6] == "model.") else True
+
+    return {path: value for path, value in changes.items() if fits(path)}
 
 
 def check_keys(keys: Mapping[str, object], model: type[BaseModel], at: Place) -> list[Problem]:
@@ -66,12 +85,33 @@ def value_problems(
     problems = check_keys(changes, model, at)
     unknown = {problem.place[-1] for problem in problems}
     valid = {key: value for key, value in changes.items() if key not in unknown}
-    try:
-        override(model(), valid)
-    except ValidationError as error:
-        single = [e for e in error.errors() if ".".join(map(str, e["loc"])) not in _groups(model)]
-        problems += [_override_problem(details, valid, at) for details in single]
+    for config, of_kind in _by_kind(valid, model):
+        try:
+            override(config, of_kind)
+        except ValidationError as error:
+            problems += _single(error, of_kind, model, at)
     return problems
+
+
+def _by_kind(changes: Settings, model: type[BaseModel]) -> Iterator[tuple[BaseModel, Settings]]:
+    """A config for each kind of model, and the changes that it takes."""
+    if model is not TrainConfig:
+        yield model(), changes
+        return
+    plain = about_model(changes, TrainConfig().model)
+    yield TrainConfig(), plain
+    own = {path: value for path, value in changes.items() if path not in plain}
+    for name in WHOLE_MODELS:
+        whole = whole_named(name)
+        if mine := about_model(own, whole):
+            yield TrainConfig(model=whole), mine
+
+
+def _single(
+    error: ValidationError, changes: Settings, model: type[BaseModel], at: Place
+) -> list[Problem]:
+    single = [e for e in error.errors() if ".".join(map(str, e["loc"])) not in _groups(model)]
+    return [_override_problem(details, changes, at) for details in single]
 
 
 def _groups(model: type[BaseModel]) -> set[str]:
@@ -87,9 +127,20 @@ def override(config: ConfigT, changes: Mapping[str, object]) -> ConfigT:
         group = data
         *groups, last = path.split(".")
         for name in groups:
+            if name not in group:
+                raise _unknown(path, config)
             group = group[name]
         group[last] = value
     return validated(type(config), data)
+
+
+def _unknown(path: str, config: BaseModel) -> ValueError:
+    """The error for a setting that models of another kind have."""
+    model = getattr(config, "model", None)
+    ours = [path for path in _leaves(type(config), "") if path.startswith("model.")]
+    paths = _own(model.architecture) if isinstance(model, WholeConfig) else ours
+    name = getattr(model, "name", type(config).__name__)
+    return ValueError(f"{path}: {name} has no such setting; {nearest(path, paths)}")
 
 
 def validated(model: type[ConfigT], data: Mapping[str, object]) -> ConfigT:

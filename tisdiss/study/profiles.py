@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -116,6 +117,12 @@ class Profile(Adjustments):
         default={}, description="meaning of a study's or row's `corpus:`"
     )
     speed: Speed | None = Field(default=None, description="for estimates without finished runs")
+    _name: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        """Its name in the file, at which whole models have their sizes."""
+        return self._name
 
     def adjusted(self, by: Adjustments) -> Profile:
         """This profile with a study's adjustments, which override it."""
@@ -163,6 +170,7 @@ def load_profiles(path: Path = PROFILES_FILE) -> Mapping[str, Profile]:
     for name, words in data.items():
         try:
             profiles[name] = validated(Profile, a_dict(words))
+            profiles[name]._name = name
         except ValidationError as error:
             problems += problems_of(error, Profile, (name,))
         problems += check_adjustments(words, (name,))

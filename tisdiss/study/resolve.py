@@ -14,12 +14,20 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tisdiss.architectures import groups_unused_by
-from tisdiss.config import DataConfig, EvalConfig, ModelConfig, TrainConfig
-from tisdiss.cost.formulas import parameters
+from tisdiss.config import (
+    AnyModel,
+    DataConfig,
+    EvalConfig,
+    ModelConfig,
+    TrainConfig,
+    WholeConfig,
+    named,
+)
+from tisdiss.cost.planned import is_counted, parameters
 from tisdiss.limits import MAX_PARAMETERS
 from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
-from tisdiss.study.overrides import Settings, override, override_problems
+from tisdiss.study.overrides import Settings, about_model, override, override_problems
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
     AskedEvaluation,
@@ -33,7 +41,7 @@ from tisdiss.study.words import Row, Study
 
 
 def resolve_training(
-    study: Study, row: Row, profile: Profile, *, seed: int, parent: ModelConfig | None = None
+    study: Study, row: Row, profile: Profile, *, seed: int, parent: AnyModel | None = None
 ) -> TrainConfig:
     """The training of a row. `parent` is the model whose weights start it, None from scratch.
 
@@ -46,14 +54,16 @@ def resolve_training(
     # The row's values replace the profile's first, because the structure that the name states may
     # not allow the profile's values.
     settings |= {path: own[path] for path in settings if path in own}
-    config = _config_of(settings, row.model or study.base, seed)
+    config = _config_of(profile, settings, row.model or study.base, seed)
     if parent is not None:
-        model = parent.renamed(row.model) if row.model else parent
+        model = _renamed(parent, row.model, profile) if row.model else parent
         config = override(config.model_copy(update={"model": model}), profile.finetune)
     config = override(config, own)
-    _check_groups(config.model)
+    if isinstance(config.model, ModelConfig):
+        _check_groups(config.model)
     check_rate(config.model, config.data)
-    _check_size(config.model)
+    if not is_counted(config.model):  # the planner checks those, because counting takes seconds
+        check_size(config.model)
     if parent is not None:
         config.model.check_fine_tune(parent)
     return config
@@ -69,16 +79,16 @@ def _check_groups(model: ModelConfig) -> None:
             )
 
 
-def check_rate(model: ModelConfig, data: DataConfig) -> None:
+def check_rate(model: AnyModel, data: DataConfig) -> None:
     """Raise ValueError unless model and data have the same sample rate."""
-    if data.sample_rate != model.codec.sample_rate:
+    if data.sample_rate != model.sample_rate:
         raise ValueError(
-            f"data.sample_rate={data.sample_rate}: the model works at {model.codec.sample_rate} "
-            "Hz; set data.sample_rate and model.codec.sample_rate to the same"
+            f"data.sample_rate={data.sample_rate}: the model works at {model.sample_rate} "
+            f"Hz; set data.sample_rate and {model.rate_setting} to the same"
         )
 
 
-def _check_size(model: ModelConfig) -> None:
+def check_size(model: AnyModel) -> None:
     """Refuse a model that is too large, although each setting is in its range."""
     count = parameters(model)
     if count > MAX_PARAMETERS:
@@ -91,20 +101,23 @@ def _check_size(model: ModelConfig) -> None:
 def resolve_weights(profile: Profile, name: str, *, seed: int) -> TrainConfig | None:
     """The training of `weights:<name>` at a profile; None for a shipped file."""
     meaning = profile.meaning(name)
-    return _config_of(_default(profile), meaning.train, seed) if meaning.train else None
+    return _config_of(profile, _default(profile), meaning.train, seed) if meaning.train else None
 
 
 def resolve_evaluation(
-    profile: Profile, model: ModelConfig | None = None, n_sep: int | None = None
+    profile: Profile, model: AnyModel | None = None, n_sep: int | None = None
 ) -> EvalConfig:
     """The depths and mixtures of a study at a profile, `study.at(name)`.
 
-    A model without early split has no N_re and is scored at its trained depth only. `n_sep` is the
+    A model without a dial has no N_re and is scored at its trained depth only, and any model only
+    at depths it can run, else at its trained one. `n_sep` is the
     row's; it is left out if it is that of training.
     """
     evaluation = override(AskedEvaluation(), profile.evaluate).model_dump()
-    if model is not None and not model.m_re:
-        evaluation["n_re"] = ()
+    if model is not None:
+        can = [n_re for n_re in evaluation["n_re"] if n_re in model.dial]
+        evaluation["n_re"] = tuple(can or ([model.n_re] if model.dial else ()))
+        model.with_n_sep(n_sep)
     if model is not None and n_sep is not None:
         evaluation["n_sep"] = n_sep if n_sep != model.n_sep else None
     return EvalConfig(**evaluation)
@@ -119,9 +132,22 @@ def _default(profile: Profile) -> Settings:
     return {**profile.set, **profile.role(DEFAULT_CORPUS).set}
 
 
-def _config_of(settings: Settings, name: str, seed: int) -> TrainConfig:
-    config = override(TrainConfig(), settings)
-    return config.model_copy(update={"model": config.model.renamed(name), "seed": seed})
+def _config_of(profile: Profile, settings: Settings, name: str, seed: int) -> TrainConfig:
+    """The training of a model with a profile's settings, of which it takes those of its kind."""
+    whole = named(name, profile.name)
+    if isinstance(whole, WholeConfig):
+        config = override(TrainConfig(model=whole), about_model(settings, whole))
+        return config.model_copy(update={"seed": seed})
+    config = override(TrainConfig(), about_model(settings, TrainConfig().model))
+    return config.model_copy(update={"model": _renamed(config.model, name, profile), "seed": seed})
+
+
+def _renamed(model: AnyModel, name: str, profile: Profile) -> AnyModel:
+    """The model that a name means, with all that the name does not state from another one."""
+    new = named(name, profile.name)
+    if isinstance(new, ModelConfig) and isinstance(model, ModelConfig):
+        return model.renamed(name)
+    return new
 
 
 def check_rows(study: Study, places: list[int]) -> list[Problem]:
@@ -153,6 +179,8 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
             continue  # its parent's row has the mistake
         try:
             model = _model_of(owner, origin, owner.at(profile_name), parent)
+            if model is not None:
+                model.with_n_sep(row.n_sep)
             _check_shown_depths(study, row, study.at(profile_name), model)
         except ValidationError as error:
             problems += override_problems(error, row.set, ("rows", index, "set"))
@@ -161,7 +189,7 @@ def _check_at(study: Study, profile_name: str, places: list[int]) -> list[Proble
     return problems
 
 
-def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | None:
+def _parent_model(study: Study, row: Row, profile_name: str) -> AnyModel | None:
     """The model that a row starts from.
 
     Weights that a profile names, and those of a missing file, are assumed to be the study's base.
@@ -175,28 +203,24 @@ def _parent_model(study: Study, row: Row, profile_name: str) -> ModelConfig | No
         if is_weights_path(name) and Path(name).is_file():
             return read_model(Path(name))
         trained = resolve_weights(profile, name, seed=0)
-        return (trained or _config_of(_default(profile), study.base, 0)).model
+        return (trained or _config_of(profile, _default(profile), study.base, 0)).model
     owner, parent = study.origin(study.row(row.parent))
     above = _parent_model(owner, parent, profile_name)
     return _model_of(owner, parent, owner.at(profile_name), above)
 
 
-def _model_of(
-    study: Study, row: Row, profile: Profile, parent: ModelConfig | None
-) -> ModelConfig | None:
+def _model_of(study: Study, row: Row, profile: Profile, parent: AnyModel | None) -> AnyModel | None:
     if row.published or row.weights:
         return parent
     return resolve_training(study, row, profile, seed=0, parent=parent).model
 
 
-def _check_shown_depths(
-    study: Study, row: Row, profile: Profile, model: ModelConfig | None
-) -> None:
+def _check_shown_depths(study: Study, row: Row, profile: Profile, model: AnyModel | None) -> None:
     """Refuse a row with depths in `at` that are not scored."""
     shown = study.shown(row).at or ()
-    if shown and model is not None and not model.m_re:
+    if shown and model is not None and not model.dial:
         raise ValueError(f"at={list(shown)}: {model.name} has no reconstructor to repeat; drop it")
-    scored = resolve_evaluation(profile).n_re
+    scored = resolve_evaluation(profile, model).n_re
     for n_re in shown:
         if n_re not in scored:
             raise ValueError(f"at={list(shown)}: N_re = {n_re} is not among `evaluate:` n_re")
@@ -238,6 +262,6 @@ def _scores(study: Study, row: Row, n_re: tuple[int, ...], profile_name: str) ->
         model = _model_of(owner, origin, owner.at(profile_name), parent)
     except ValueError:
         return True  # the row itself has the mistake
-    if model is None or not model.m_re:
+    if model is None or not model.dial:
         return not n_re
-    return {*(n_re or (model.n_re,))} <= {*resolve_evaluation(study.at(profile_name)).n_re}
+    return {*(n_re or (model.n_re,))} <= {*resolve_evaluation(study.at(profile_name), model).n_re}

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from tisdiss.config import LossTerm, Passes, Seed, TrainConfig
+from tisdiss.config import LossTerm, Passes, Seed, TrainConfig, named
 from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
 from tisdiss.records import names
@@ -127,7 +127,7 @@ class Search(FilePart):
         if span := self.space.get(name):
             depths += span.ends()
         else:
-            depths.append(self.set.get(name, TrainConfig().model.renamed(self.base).n_re))
+            depths.append(self.set.get(name, named(self.base).n_re))
         return max([1, *(int(depth) for depth in depths if isinstance(depth, int | float))])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tisdiss.config import ModelConfig, TrainConfig
+from tisdiss.config import AnyModel, TrainConfig, model_from_json
 from tisdiss.records.files import brief
 from tisdiss.records.run_record import Origin
 from tisdiss.shipped import SHIPPED
@@ -41,10 +41,10 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
     return identity, config, about.data_manifest or ""
 
 
-def read_model(path: Path) -> ModelConfig:
+def read_model(path: Path) -> AnyModel:
     """The settings of the model in a weights file, from its header."""
     try:
-        return validated(ModelConfig, json.loads(read_metadata(path)["model"]))
+        return model_from_json(read_metadata(path)["model"])
     except (KeyError, ValueError, ValidationError) as error:
         raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
 
@@ -52,7 +52,7 @@ def read_model(path: Path) -> ModelConfig:
 def _config(metadata: dict[str, str], about: Origin) -> TrainConfig:
     if about.train is not None:
         return validated(TrainConfig, about.train.plain())
-    return TrainConfig(model=validated(ModelConfig, json.loads(metadata["model"])))
+    return TrainConfig(model=model_from_json(metadata["model"]))
 
 
 def same_tensors(one: Path, other: Path) -> bool:

@@ -25,7 +25,7 @@ from pydantic import (
     model_serializer,
 )
 
-from tisdiss.config import ModelConfig, Passes
+from tisdiss.config import Passes, named
 from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_PASSES
 from tisdiss.records import names
@@ -63,7 +63,7 @@ def _column(text: str) -> str:
 
 
 def _paper_name(text: str) -> str:
-    ModelConfig.from_name(text)
+    named(text)
     return text
 
 

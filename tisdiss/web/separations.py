@@ -78,7 +78,8 @@ class Separations:
     @property
     def depths(self) -> tuple[int, ...]:
         """The depths of the model, in order."""
-        return tuple(N_RE) if self.separator.model.config.m_re else (WHOLE,)
+        dial = self.separator.model.config.dial
+        return tuple(n_re for n_re in N_RE if n_re in dial) or (WHOLE,)
 
     def add(self, content: bytes) -> Separation:
         """Start the separation of a sound file.

@@ -85,9 +85,7 @@ class SepReformer(nn.Module):
         mixture (batch, samples), sources (batch, n_src, samples).
         """
         *early, last = self.outputs(mixture, self.config.depths)
-        return training_loss(
-            torch.stack(early), last, sources, epoch, config or SepReformerLossConfig()
-        )
+        return training_loss(torch.stack(early), last, sources, epoch, config or self.config.loss)
 
     def _outputs(self, mixture: Tensor, depths: Sequence[int]) -> Iterator[Tensor]:
         samples = mixture.shape[-1]
