@@ -20,6 +20,7 @@ from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import numbers_of
+from tisdiss.machine.folders import KEPT_REPORTS
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
 from tisdiss.records.names import score_label
@@ -119,7 +120,7 @@ def reported_run(line: RunLine) -> ReportRun:
     )
 
 
-def why(cell: str, *, reports: Path = Path("reports"), code_hash: str | None = None) -> Answer:
+def why(cell: str, *, reports: Path = KEPT_REPORTS, code_hash: str | None = None) -> Answer:
     """The value, runs, config, data and code behind a number or a verdict of a report.
 
     `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.

@@ -47,6 +47,7 @@ FILES = {
         ),
     ),
     "use": ("speech_separator", "convert", "onnx_export"),
+    "cli": ("__main__",),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""
@@ -172,6 +173,7 @@ def test_planning_loads_no_torch(name: str) -> None:
 PLAIN = {
     *("tisdiss", "tisdiss.limits", "tisdiss.speech_sources"),
     *("tisdiss.harness", "tisdiss.harness.engines"),
+    *("tisdiss.machine", "tisdiss.machine.extras", "tisdiss.machine.folders"),
 }
 """What the help of commands is made of."""
 

@@ -11,6 +11,7 @@ import typer
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import SETTINGS, group_options
 from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
+from tisdiss.machine.folders import CACHE
 from tisdiss.speech_sources import SOURCES
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def check(
     sample_rate: Rate = 8000,
     n_src: Speakers = 2,
     mixtures: Mixtures = 100,
-    cache: Cache = Path("cache"),
+    cache: Cache = CACHE,
 ) -> None:
     """Check a corpus: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
 
@@ -151,7 +152,7 @@ def stats(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Also hash stored mixtures, which reads all files.")
     ] = False,
-    cache: Cache = Path("cache"),
+    cache: Cache = CACHE,
 ) -> None:
     """Show the counts, speakers, hours and levels of each part, and the manifest hash of speech.
 
@@ -243,7 +244,7 @@ def _show(rows: dict[str, dict[str, float]]) -> None:
 def download(
     corpus: Annotated[str, typer.Argument(help="librispeech.")],
     part: Annotated[str, typer.Argument(help="Such as dev-clean or train-clean-100.")],
-    folder: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("cache/speech"),
+    folder: Annotated[Path, typer.Option(help="Folder to put it in.")] = CACHE / "speech",
     keep_archive: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = False,
     address: Annotated[str | None, typer.Option(help="URL of a mirror's folder.")] = None,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from tisdiss.cli.options import Force, Profile, RunsDir
 from tisdiss.limits import MAX_NOISE
+from tisdiss.machine.folders import RUNS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +31,7 @@ def power(
         str, typer.Argument(help="A study that was run; a pilot of one seed will do.")
     ],
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     noise: Annotated[
         float | None,
         typer.Option(

@@ -9,6 +9,7 @@ import typer
 
 from tisdiss.cli.asked import Asked
 from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
+from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
 
 app = typer.Typer()
 
@@ -18,7 +19,7 @@ def status(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
     ] = None,
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     watch: Annotated[bool, typer.Option("--watch", help="Redraw every few seconds.")] = False,
 ) -> None:
     """Show every planned row and the progress of its runs.
@@ -39,7 +40,7 @@ def status(
 
 @app.command()
 def sync(
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     uri: Annotated[
         str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db.")
     ] = None,
@@ -59,7 +60,7 @@ def ui(
         None
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
 ) -> None:
     """Bring MLflow up to date and serve its pages on this machine, with links to charts.
 
@@ -92,10 +93,10 @@ def ui(
 def restore(
     studies: Studies,
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
-    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = KEPT_REPORTS,
 ) -> None:
     """Take finished runs over from reports: settings and scores, without weights.
 
@@ -124,7 +125,7 @@ def restore(
 
 @app.command()
 def gc(
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what to delete.")] = False,
 ) -> None:
     """Delete what no plan needs: training states of finished runs, leftovers of killed commands.

@@ -27,6 +27,7 @@ from tisdiss.cli.options import (
     new_reports,
 )
 from tisdiss.limits import MAX_JOBS, MAX_LOOKS, MAX_ROUNDS, MAX_TRIALS
+from tisdiss.machine.folders import CACHE, RUNS
 
 app = typer.Typer()
 
@@ -126,7 +127,9 @@ def run(
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.until_decided import Deadline
     from tisdiss.machine.device import check_device
+    from tisdiss.machine.extras import need
 
+    need("studies")
     console = Console()
     chosen = ENGINES["slurm" if slurm else engine]
     check_options(max_hours, until_decided=until_decided, here=chosen.here)
@@ -172,8 +175,8 @@ def run(
 def search(
     files: Annotated[list[str], typer.Argument(help="Search names, as in studies/, or files.")],
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
     trials: Annotated[
         int | None, typer.Option(min=1, max=MAX_TRIALS, help="Total, instead of the file's.")
@@ -191,6 +194,10 @@ def search(
     Example: tisdiss search search_loss --profile smoke
     """
     from rich.console import Console
+
+    from tisdiss.machine.extras import need
+
+    need("studies")
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import watching
@@ -233,8 +240,8 @@ def search(
 def time_models(
     studies: Studies,
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
     device: Device = "cpu",
     threads: Threads = None,

@@ -58,7 +58,9 @@ def _local(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
 def _slurm(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
     from tisdiss.harness.slurm import launch_on_slurm
     from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
+    from tisdiss.machine.extras import need
 
+    need("slurm")
     settings = load_settings(start.settings) if start.settings else SlurmSettings()
     return launch_on_slurm(
         plan, runner=runner, settings=settings, processes=start.processes, track=start.track

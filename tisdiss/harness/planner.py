@@ -28,6 +28,7 @@ from tisdiss.harness.plan import (
     ScoredCorpus,
     StudyContent,
 )
+from tisdiss.machine.folders import RUNS
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import (
     evaluation_identity,
@@ -58,7 +59,7 @@ def plan(
     studies: Sequence[Study],
     profile: str,
     *,
-    runs_dir: Path = Path("runs"),
+    runs_dir: Path = RUNS,
     corpora: Corpora | None = None,
     root: Path = Path("."),
     seeds: Sequence[int] | None = None,

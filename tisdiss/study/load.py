@@ -11,6 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
+from tisdiss.machine.folders import STUDIES
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Problem, nearest, problems_of
@@ -30,7 +31,7 @@ def load_study(path: Path | str) -> Study:
     return _Loader().load(Path(path))
 
 
-def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
+def find_studies(names: list[str] | tuple[str, ...], folder: Path = STUDIES) -> list[Study]:
     """Studies by path, or by name in `folder` or else in the package.
 
     Raises DocumentError with the mistakes of all of them.
