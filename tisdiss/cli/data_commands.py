@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tisdiss.cli.answers import Json, check_document, print_json, stats_document
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import SETTINGS, group_options
 from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
@@ -102,6 +103,7 @@ def check(
     n_src: Speakers = 2,
     mixtures: Mixtures = 100,
     cache: Cache = CACHE,
+    as_json: Json = False,
 ) -> None:
     """Check a corpus: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
 
@@ -134,9 +136,10 @@ def check(
                 mixtures=mixtures or None,
                 on_progress=on_progress,
             )
-    for finding in findings:
-        typer.echo(str(finding))
-    typer.echo(summary(findings))
+    if as_json:
+        print_json("data check", check_document(findings, corpus))
+    else:
+        typer.echo("\n".join([*map(str, findings), summary(findings)]))
     if failed(findings):
         raise typer.Exit(1)
 
@@ -153,6 +156,7 @@ def stats(
         bool, typer.Option("--manifest", help="Also hash stored mixtures, which reads all files.")
     ] = False,
     cache: Cache = CACHE,
+    as_json: Json = False,
 ) -> None:
     """Show the counts, speakers, hours and levels of each part, and the manifest hash of speech.
 
@@ -180,6 +184,9 @@ def stats(
             )
     if manifest and SOURCES[corpus].stored:
         digest = _manifest(corpus, root, condition, sample_rate, n_src, cache, rows)
+    if as_json:
+        print_json("data stats", stats_document(rows, corpus, digest))
+        return
     _show(rows)
     if digest:
         typer.echo(f"manifest {digest}")

@@ -13,6 +13,13 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.answers import (
+    Json,
+    claims_document,
+    diff_document,
+    print_json,
+    why_document,
+)
 from tisdiss.cli.bar import Stages, report_stages, say
 from tisdiss.cli.options import (
     Force,
@@ -90,7 +97,12 @@ def report(
 
 
 @app.command()
-def claims(studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = RUNS) -> None:
+def claims(
+    studies: Some = None,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
     """Decide the paper's claims from finished runs: PASS, FAIL, UNDECIDED and so on.
 
     Exit code 1 if a claim fails. Example: tisdiss claims fig2e --profile mini
@@ -110,7 +122,10 @@ def claims(studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = 
 
     names = studies or all_studies(runs_dir, profile)
     verdicts = decide(names, profile, runs_dir, warn=warn)
-    _show(to_text(verdicts, profile))
+    if as_json:
+        print_json("claims", claims_document(verdicts, profile))
+    else:
+        _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
 
@@ -119,6 +134,7 @@ def claims(studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = 
 def why(
     cell: Annotated[str, typer.Argument(help="study:row:score, or study:row:score.re5.")],
     reports: Reports = None,
+    as_json: Json = False,
 ) -> None:
     """Trace a number of a report back to its runs, config, data and code.
 
@@ -140,7 +156,11 @@ def why(
     from tisdiss.analysis.provenance import why as explain  # with pandas
     from tisdiss.analysis.provenance import why_text
 
-    _show(why_text(explain(cell, reports=folder, code_hash=code_hash())))
+    answer = explain(cell, reports=folder, code_hash=code_hash())
+    if as_json:
+        print_json("why", why_document(answer))
+    else:
+        _show(why_text(answer))
 
 
 @app.command()
@@ -148,6 +168,7 @@ def diff(
     a: Annotated[str, typer.Argument(help="First digits of a run.")],
     b: Annotated[str, typer.Argument(help="First digits of another.")],
     runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
 ) -> None:
     """Show the differences of two runs: config, data, environment, code, scores.
 
@@ -157,8 +178,11 @@ def diff(
     """
     from tisdiss.harness.diff import diff as compare
 
-    lines = [str(difference) for difference in compare(runs_dir, a, b)]
-    _show("\n".join(lines or ["no difference"]))
+    differences = compare(runs_dir, a, b)
+    if as_json:
+        print_json("diff", diff_document(differences))
+    else:
+        _show("\n".join(map(str, differences or ["no difference"])))
 
 
 @app.command()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, gc_document, print_json, status_document
 from tisdiss.cli.asked import Asked
 from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
 from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
+
+if TYPE_CHECKING:
+    from tisdiss.harness.gc import Collected
 
 app = typer.Typer()
 
@@ -21,6 +25,7 @@ def status(
     ] = None,
     runs_dir: RunsDir = RUNS,
     watch: Annotated[bool, typer.Option("--watch", help="Redraw every few seconds.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show every planned row and the progress of its runs.
 
@@ -29,10 +34,15 @@ def status(
     from rich.console import Console
 
     from tisdiss.harness.display import status as status_of
+    from tisdiss.harness.display import status_lines
     from tisdiss.harness.watch import watch_status
 
     names = [Path(study).stem for study in studies or ()]
-    if watch:
+    if watch and as_json:
+        raise typer.BadParameter("--json prints once: leave --watch out")
+    if as_json:
+        print_json("status", status_document(status_lines(runs_dir, names)))
+    elif watch:
         watch_status(runs_dir, Console(), names)
     else:
         Console().print(status_of(runs_dir, names))
@@ -127,6 +137,7 @@ def restore(
 def gc(
     runs_dir: RunsDir = RUNS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what to delete.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete what no plan needs: training states of finished runs, leftovers of killed commands.
 
@@ -135,11 +146,16 @@ def gc(
     from tisdiss.harness.gc import gc as collect
 
     leftovers = collect(runs_dir, dry_run=dry_run)
-    for rubbish in leftovers.rubbish:
-        typer.echo(str(rubbish))
-    verb = "to delete" if dry_run else "deleted"
-    typer.echo(
-        f"{len(leftovers.rubbish)} {verb}, {sum(r.bytes for r in leftovers.rubbish) / 1e6:.1f} MB"
-    )
+    if as_json:
+        print_json("gc", gc_document(leftovers, dry_run=dry_run))
+    else:
+        _show(leftovers, "to delete" if dry_run else "deleted")
     if leftovers.problems:
         raise ValueError("\n".join([*leftovers.problems, "what these refer to was left alone"]))
+
+
+def _show(leftovers: Collected, verb: str) -> None:
+    for rubbish in leftovers.rubbish:
+        typer.echo(str(rubbish))
+    size = sum(rubbish.bytes for rubbish in leftovers.rubbish)
+    typer.echo(f"{len(leftovers.rubbish)} {verb}, {size / 1e6:.1f} MB")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, plan_document, print_json
 from tisdiss.cli.asked import Asked, with_asked
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import (
@@ -37,7 +38,7 @@ MIN_MINUTES = 1e-4
 
 @app.command()
 @with_asked
-def plan(asked: Asked) -> None:
+def plan(asked: Asked, as_json: Json = False) -> None:
     """Show the runs that studies need, which are shared, and which are done. Starts nothing.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
@@ -46,7 +47,11 @@ def plan(asked: Asked) -> None:
 
     from tisdiss.harness.display import show_plan
 
-    show_plan(asked.plan(), asked.runs_dir, Console())
+    made = asked.plan()
+    if as_json:
+        print_json("plan", plan_document(made, asked.runs_dir))
+    else:
+        show_plan(made, asked.runs_dir, Console())
 
 
 @app.command()
