@@ -3,6 +3,7 @@ PROFILE ?= mini
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 TISDISS := $(VENV)/bin/tisdiss
+COMPILED := pesq==0.0.4
 REPORTS :=
 OUT     := $(if $(REPORTS),--reports "$(REPORTS)")
 DEMO    := $(or $(REPORTS),build/reports)
@@ -30,6 +31,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -x $(PY) || uv venv -q --python ">=3.11" $(VENV)
 	uv pip install -q --python $(PY) -r requirements.lock
 	uv pip install -q --python $(PY) --no-deps -e .
+	@uv pip install -q --python $(PY) $(COMPILED) 2>/dev/null \
+		|| echo "note: no C compiler, so no PESQ (extra quality)"
 	@touch $@
 
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)

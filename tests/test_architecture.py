@@ -30,7 +30,7 @@ FILES = {
     "network": (
         *("kernels", "baselines"),
         *("stft", "bands", "layers", "codec", "splitter", "separator", "reconstructor", "parts"),
-        *("model", "losses", "metrics"),
+        *("model", "losses", "metrics", "quality"),
     ),
     "training": (
         *("train", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),

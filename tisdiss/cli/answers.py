@@ -1,8 +1,8 @@
 """`--json`: the answer of a command that reads, as one JSON document on stdout.
 
 Each function below makes the document of one command; its docstring lists the keys, which keep
-their names and meaning within a `schema`. Lists are objects of one kind. Scores and differences of
-scores are in dB, times in seconds unless a key says hours, memory in bytes. A value that is
+their names and meaning within a `schema`. Lists are objects of one kind. Scores are in dB, or in
+the unit beside them, times in seconds unless a key says hours, memory in bytes. A value that is
 undefined, infinite or unknown is null. Notes and errors go to stderr, and exit codes are those
 without `--json`.
 """
@@ -162,10 +162,10 @@ def diff_document(differences: Sequence[Difference]) -> JsonObject:
 
 
 def power_document(claims: Sequence[ClaimPower | NoPower], study: str, profile: str) -> JsonObject:
-    """study; profile; claims: claim, status, reason (why there is no estimate), difference, seeds,
-    mixtures, detectable (now); deviations: speakers, mixtures, training (null if unknown), assumed;
-    plans: seeds, mixtures, detectable, hours; needs: the least of the plans that would find the
-    observed difference, or null.
+    """study; profile; claims: claim, status, reason (why there is no estimate), difference, unit,
+    seeds, mixtures, detectable (now); deviations: speakers, mixtures, training (null if unknown),
+    assumed; plans: seeds, mixtures, detectable, hours; needs: the least of the plans that would
+    find the observed difference, or null.
     """
     return {"study": study, "profile": profile, "claims": [_power(claim) for claim in claims]}
 
@@ -175,12 +175,13 @@ def _power(claim: ClaimPower | NoPower) -> JsonObject:
 
     head = {"claim": claim.verdict.id, "status": claim.verdict.status}
     if isinstance(claim, NoPower):
-        numbers = ("difference", "seeds", "mixtures", "detectable", "deviations", "needs")
+        numbers = ("difference", "unit", "seeds", "mixtures", "detectable", "deviations", "needs")
         return {**head, "reason": claim.reason, **dict.fromkeys(numbers), "plans": []}
     return {
         **head,
         "reason": None,
         "difference": claim.estimate.mean,
+        "unit": claim.verdict.unit,
         "seeds": claim.seeds,
         "mixtures": claim.mixtures,
         "detectable": claim.now,

@@ -123,7 +123,7 @@ def _line(claim: ClaimPower | NoPower) -> dict[str, str]:
     }
     return {
         "claim": claim.verdict.id,
-        "observed": f"{claim.estimate.mean:+.2g}",
+        "observed": f"{claim.estimate.mean:+.2g}" + _other_unit(claim.verdict.unit),
         "speakers": _decibels(claim.parts.speakers),
         "mixtures": _decibels(claim.parts.mixtures),
         "training": _training(claim.parts),
@@ -132,6 +132,11 @@ def _line(claim: ClaimPower | NoPower) -> dict[str, str]:
         "h per seed": _decibels(claim.cost.hours(1, 1) if claim.cost else None),
         "needs": _needs(claim),
     }
+
+
+def _other_unit(unit: str) -> str:
+    """The unit of a difference that is not in dB, which the table's title says."""
+    return "" if unit == "dB" else f" {unit or 'no unit'}"
 
 
 def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:

@@ -245,6 +245,7 @@ class _Planner:
         config = resolve_evaluation(view, run.config.model, n_sep)
         data = run.config.data if run.kind != "weights" else resolve_data(view, role)
         check_rate(run.config.model, data)
+        config.check_quality(data.sample_rate)
         corpus, missing = self._open(data, run.config.model.n_src)
         if missing:
             self.runs[run.identity] = run.model_copy(update={"unknown": missing})

@@ -5,6 +5,7 @@ The core separates recordings and profiles models; pyproject.toml has what each 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 EXTRAS = {
@@ -22,9 +23,14 @@ EXTRAS = {
 
 def need(extra: str, instead: str = "") -> None:
     """Raise ValueError if a module of the extra is missing; `instead` is another way out."""
-    for module in EXTRAS[extra]:
+    need_modules(EXTRAS[extra], instead)
+
+
+def need_modules(modules: Iterable[str], instead: str = "") -> None:
+    """The same for some modules of extras."""
+    for module in modules:
         if not is_installed(module):
-            raise ValueError(_advice(module, extra) + (f", or {instead}" if instead else ""))
+            raise ValueError(f"{missing(module)}" + (f", or {instead}" if instead else ""))
 
 
 def missing(module: str) -> str | None:
