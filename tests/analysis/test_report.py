@@ -25,7 +25,7 @@ FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} 
     "files.sha256",
 }
 STEPS_150 = {"epochs": 3, "batch_size": 2, "data": {"train_mixtures": 99}}
-FIGURES = ("", "-sdri", "-difficulty", "-change")
+FIGURES = ("", "-sdri", "-difficulty", "-change", "-spread")
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def diff(
     if as_json:
         print_json("diff", diff_document(differences))
     else:
-        _show("\n".join(map(str, differences or ["no difference"])))
+        _show("\n".join(map(str, differences)) or "no difference")
 
 
 @app.command()
