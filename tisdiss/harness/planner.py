@@ -28,7 +28,7 @@ from tisdiss.harness.plan import (
     ScoredCorpus,
     StudyContent,
 )
-from tisdiss.machine.folders import RUNS
+from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import (
     evaluation_identity,
@@ -61,7 +61,7 @@ def plan(
     *,
     runs_dir: Path = RUNS,
     corpora: Corpora | None = None,
-    root: Path = Path("."),
+    root: Path = HOME,
     seeds: Sequence[int] | None = None,
     rows: Sequence[str] | None = None,
 ) -> Plan:

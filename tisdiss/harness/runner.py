@@ -20,7 +20,7 @@ from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
 from tisdiss.machine.device import memory_of
-from tisdiss.machine.folders import RUNS
+from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
@@ -70,7 +70,7 @@ class Runner:
     """How and where runs are executed; none of it affects an identity."""
 
     runs_dir: Path = RUNS
-    root: Path = Path(".")
+    root: Path = HOME
     corpora: Corpora = field(default_factory=Corpora)
     device: str = "cpu"
     threads: int | None = None
