@@ -104,13 +104,12 @@ assert tisdiss("status") == 0
 
 
 def test_a_missing_extra_is_one_line_with_its_command(tmp_path: Path) -> None:
-    for words in ("run fig2a --profile smoke", "search search_loss", "sync"):
+    for words in ("run fig2a --profile smoke", "search search_loss", "sync", "demo"):
         done = with_the_core(f"sys.exit(tisdiss({words!r}))", tmp_path)
         assert done.returncode == 2 and done.stdout == ""
-        assert re.fullmatch(
-            r"error: this needs (mlflow|sqlalchemy): pip install 'tisdiss\[studies\]'\n",
-            done.stderr,
-        )
+        package = "(mlflow|sqlalchemy|starlette)"
+        line = rf"error: this needs {package}: pip install 'tisdiss\[(studies|web)\]'\n"
+        assert re.fullmatch(line, done.stderr)
     assert not list(tmp_path.iterdir())
 
 

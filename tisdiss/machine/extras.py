@@ -16,6 +16,7 @@ EXTRAS = {
     "quality": ("pesq", "pystoi"),
     "rooms": ("pyroomacoustics",),
     "slurm": ("submitit",),
+    "web": ("starlette", "uvicorn"),
     "notebook": ("nbformat", "nbclient", "ipykernel", "jupyter_client"),
 }
 """The modules that each extra brings and that are imported by name."""
