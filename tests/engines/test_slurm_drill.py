@@ -209,7 +209,7 @@ def test_the_readmes_example_runs_with_the_file_of_the_help(cluster, figure, tmp
     words = [*line.replace("--device cuda", "--device cpu").split(), "--profile", "smoke"]
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "tisdiss", *words, "--no-track"],
+        [sys.executable, "-m", "tisdiss.cli", *words, "--no-track"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
