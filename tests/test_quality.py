@@ -13,6 +13,9 @@ from tisdiss import quality
 from tisdiss.config import EvalConfig
 from tisdiss.config.training import Quality
 from tisdiss.evaluate import score, write_table
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.planner import plan
+from tisdiss.machine.extras import need_modules
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
 from tisdiss.records import names
@@ -135,3 +138,18 @@ def test_a_study_asks_for_it_before_it_speaks_of_it(write_study) -> None:
     path.write_text(text.replace("figure: depth_curve", "figure: depth_curve, y: stoii"))
     with pytest.raises(DocumentError, match=r"stoii is not computed: add `quality: \[stoi\]`"):
         load_study(path)
+
+
+def test_a_plan_knows_the_packages_that_it_needs(
+    write_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_study(["{id: a}"])
+    asked = path.read_text().replace("n_re: 1..4", "n_re: 1..4, quality: [estoi, pesq, stoi]")
+    for text, packages in ((path.read_text(), ()), (asked, ("pystoi", "pesq"))):
+        path.write_text(text)
+        corpora = Corpora(cache=tmp_path)
+        made = plan([load_study(path)], "smoke", runs_dir=tmp_path / "runs", corpora=corpora)
+        assert made.packages == packages
+    monkeypatch.setattr("tisdiss.machine.extras.is_installed", lambda module: module != "pesq")
+    with pytest.raises(ValueError, match=r"this needs pesq: pip install 'tisdiss\[quality\]'"):
+        need_modules(made.packages)

@@ -132,7 +132,7 @@ def run(
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.until_decided import Deadline
     from tisdiss.machine.device import check_device
-    from tisdiss.machine.extras import need, need_modules
+    from tisdiss.machine.extras import need
 
     need("studies")
     console = Console()
@@ -142,8 +142,6 @@ def run(
         check_device(device)  # before a corpus is opened
     start = Start(jobs=jobs, processes=processes, track=track, settings=slurm or engine_file)
     made = asked.plan()
-    for evaluation in (each for one in made.runs for each in one.evaluations):
-        need_modules(evaluation.config.packages)
     for note in made.notes:
         typer.echo(note, err=True)
     with watching(console) as watcher:

@@ -31,7 +31,9 @@ def need_modules(modules: Iterable[str], instead: str = "") -> None:
     """The same for some modules of extras."""
     for module in modules:
         if not is_installed(module):
-            raise ValueError(f"{missing(module)}" + (f", or {instead}" if instead else ""))
+            raise ValueError(
+                (missing(module) or f"this needs {module}") + (f", or {instead}" if instead else "")
+            )
 
 
 def missing(module: str) -> str | None:
