@@ -39,11 +39,7 @@ from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
-<<<<<<< HEAD
-FURTHER = ("-cost", "-pareto", "-difficulty", "-change")
-=======
-FURTHER = ("-cost", "-difficulty", "-change", "-spread")
->>>>>>> 697af8f (A figure of the spread of the mixtures)
+FURTHER = ("-cost", "-pareto", "-difficulty", "-change", "-spread")
 """Suffixes of the file names of further figures."""
 
 WRITING_SECONDS = 60.0

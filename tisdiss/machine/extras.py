@@ -17,6 +17,7 @@ EXTRAS = {
     "rooms": ("pyroomacoustics",),
     "slurm": ("submitit",),
     "web": ("starlette", "uvicorn"),
+    "export": ("onnx", "onnxruntime"),
     "notebook": ("nbformat", "nbclient", "ipykernel", "jupyter_client"),
 }
 """The modules that each extra brings and that are imported by name."""
