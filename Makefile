@@ -3,6 +3,13 @@ PROFILE ?= mini
 VENV    ?= .venv
 PY      := $(VENV)/bin/python
 TISDISS := $(VENV)/bin/tisdiss
+COMPILED := pesq==0.0.4
+ifdef CPU
+LOCKED  := grep -vE '^(cuda-|nvidia-|triton=)' requirements.lock
+BACKEND := --torch-backend cpu
+else
+LOCKED  := cat requirements.lock
+endif
 REPORTS :=
 OUT     := $(if $(REPORTS),--reports "$(REPORTS)")
 DEMO    := $(or $(REPORTS),build/reports)
@@ -23,13 +30,15 @@ help:           ## list the targets
 	@echo; echo "studies: $(STUDIES)"
 	@echo "reports go to build/reports (profile smoke: build/smoke) or REPORTS=folder"
 
-setup: $(VENV)/.ready ## create .venv and install everything that is locked
+setup: $(VENV)/.ready ## create .venv with all that is locked; CPU=1: without what GPUs need
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@command -v uv >/dev/null || python3 -m pip install -q --root-user-action=ignore uv
 	@test -x $(PY) || uv venv -q --python ">=3.11" $(VENV)
-	uv pip install -q --python $(PY) -r requirements.lock
+	$(LOCKED) | uv pip install -q --python $(PY) $(BACKEND) -r -
 	uv pip install -q --python $(PY) --no-deps -e .
+	@uv pip install -q --python $(PY) $(COMPILED) 2>/dev/null \
+		|| echo "note: no C compiler, so no PESQ (extra quality)"
 	@touch $@
 
 demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)

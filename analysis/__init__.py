@@ -9,6 +9,7 @@ imports torch.
     results                      frames, curves and verdicts of one study, each computed once
     tables, comparison, latex    depth tables; the paper's Tables 1 to 3; text escaped for LaTeX
     figures, extra_figures       curves over N_re; cost, difficulty, change per pass
+    spread_figure               scores of all mixtures
     figure2                      Fig. 2 with its eight panels
     fonts                        installed fonts for letters that the paper's fonts lack
     places, cell                 paths of plans and reports; names of numbers in a report

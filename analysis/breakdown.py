@@ -60,6 +60,20 @@ def by_sex(
     return _curves(trained, kind, rng, metric)
 
 
+def by_mixture(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
+    """The score of each mixture at the trained depth: the mean over its speakers and the seeds.
+
+    Columns are row, mixture_id and score. Mixtures with an undefined score are left out.
+    """
+    trained = _trained(scores)
+    finite = np.isfinite(trained[metric].astype(float))
+    means = trained.assign(score=trained[metric].where(finite)).groupby(
+        ["row", "corpus", "mixture_id"], sort=False
+    )["score"]
+    complete = means.mean()[means.count() == means.size()]
+    return complete.reset_index().drop(columns="corpus")
+
+
 def change_per_step(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
     """The change of each mixture's score by each further pass, over mixtures and seeds, in dB.
 

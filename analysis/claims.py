@@ -58,7 +58,7 @@ from tisdiss.records.expression import (
     parse,
     rows_of,
 )
-from tisdiss.records.names import SI_SNRI
+from tisdiss.records.names import SI_SNRI, measure_of, score_label
 from tisdiss.records.plan_record import ClaimPart, ShownRow
 from tisdiss.records.report_record import Status, Verdict
 
@@ -269,6 +269,12 @@ class _Claim:
         if absent := [(row, n_re) for row, n_re, _ in keys if (row, n_re) not in scored]:
             row, n_re = absent[0]
             raise _Undecidable(f"{self._name(row)} is not evaluated at N_re = {n_re}")
+        if unknown := [metric for _, _, metric in keys if metric not in scores]:
+            label, measure = score_label(unknown[0]), measure_of(unknown[0])
+            raise _Undecidable(
+                f"no run has {label}: add {measure} to the study's `evaluate:` quality and run it "
+                "again"
+            )
         cells = paired(scores, keys)
         if cells.n_mixtures == 0:
             rows = " and ".join(map(self._name, dict.fromkeys(row for row, _, _ in keys)))

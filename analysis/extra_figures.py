@@ -28,7 +28,7 @@ from tisdiss.analysis.figures import (
     trained_mark,
     uncluttered,
 )
-from tisdiss.records.names import SI_SNRI, score_label
+from tisdiss.records.names import SI_SNRI, in_unit, score_heading
 from tisdiss.records.plan_record import CostName, ShownRow, StudyFile
 
 COSTS: dict[CostName, tuple[str, float]] = {
@@ -61,7 +61,7 @@ def cost_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) 
             axes.xaxis.set_minor_formatter(NullFormatter())
             _label_at_least_two(axes)
             axes.set_xlabel(_cost_label(name, plan))
-        panels[0].set_ylabel(f"{score_label(metric)} [dB]")
+        panels[0].set_ylabel(score_heading(metric))
         shown = [handle for handle in handles if handle] + keys(curve, plan)
         _finish(figure, plan, curve, shown, above=key_lines(curve, plan))
     return figure
@@ -89,7 +89,7 @@ def difficulty_figure(
             if not line.empty:
                 handles.append(_line(panels[0], line["level"], line, row, look))
         panels[0].set_xlabel("SI-SNR in the mixture [dB]")
-        panels[0].set_ylabel(f"{score_label(metric)} [dB]")
+        panels[0].set_ylabel(score_heading(metric))
         if len(parts) > 1:
             _sexes(panels[1], by_sex, plan)
         _finish(figure, plan, by_level, handles)
@@ -117,7 +117,7 @@ def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) ->
             label = legend_label(row.label)
             handles += panels[1].plot(line["n_re"], share, mfc="white", label=label, **look)
         panels[0].axhline(0, color="0.5", lw=0.6)
-        panels[0].set_ylabel("change by the last pass [dB]")
+        panels[0].set_ylabel(in_unit("change by the last pass", curve["metric"].iloc[0]))
         panels[1].set_ylabel("mixtures that get worse [%]")
         panels[1].set_ylim(-4, 104)
         for axes in panels:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tisdiss.analysis.captions import basis, daggers, escape_figure
 from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
 from tisdiss.analysis.places import PANELS
-from tisdiss.records.names import SI_SNRI, score_label
+from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import StudyFile
 
 COLUMNS = 4
@@ -40,7 +40,7 @@ def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
             axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
             _panel(axes, *panels[study], metric=metric)
             if place % columns == 0:
-                axes.set_ylabel(f"{score_label(metric)} [dB]")
+                axes.set_ylabel(score_heading(metric))
             if place + columns >= len(studies):  # no panel below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
         figure.supxlabel(_notes(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")

@@ -36,7 +36,7 @@ from tisdiss.analysis.captions import (
     wrapped,
 )
 from tisdiss.analysis.fonts import can_embed, further_families, quiet, unprintable
-from tisdiss.records.names import SI_SNRI, score_label
+from tisdiss.records.names import SI_SNRI, in_unit, score_heading, score_unit
 from tisdiss.records.plan_record import ShownRow, StudyFile
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
@@ -100,9 +100,10 @@ def depth_figure(
         paired = None if differences is None or differences.empty else differences
         axes, *below = _panels(figure, paired=paired is not None)
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
-        axes.set_ylabel(f"{score_label(metric)} [dB]")
+        axes.set_ylabel(score_heading(metric))
         if paired is not None:
             _draw_differences(below[0], paired, plan, against)
+            below[0].set_ylabel(in_unit("difference", metric))
         (below or [axes])[-1].set_xlabel(r"$N_\mathrm{re}$ (inference)")
         note(figure, plan, curve, absent, above=key_lines(curve, plan))
         legend(figure, handles + keys(curve, plan) + _cost_key(plan))
@@ -132,7 +133,6 @@ def _draw_differences(axes: Axes, differences: pd.DataFrame, plan: StudyFile, ag
         axes.plot(x, line["mean"], mfc="white", **thin)
     label = next((row.label for row, _ in looks(plan) if row.id == against), against)
     axes.set_title(f"minus {legend_label(label)}", loc="left", fontsize=_SUBTITLE_SIZE, pad=3)
-    axes.set_ylabel("difference [dB]")
 
 
 def draw_depths(
@@ -333,7 +333,8 @@ def key_lines(curve: pd.DataFrame, plan: StudyFile) -> list[str]:
 
 def _width(curve: pd.DataFrame) -> str:
     half = (curve["high"] - curve["low"]) / 2
-    return f"95% interval over {covered(curve)}: ±{half.min():.2f} to {half.max():.2f} dB"
+    ends = f"±{half.min():.2f} to {half.max():.2f} {score_unit(curve['metric'].iloc[0])}"
+    return f"95% interval over {covered(curve)}: {ends}".rstrip()
 
 
 def keys(curve: pd.DataFrame, plan: StudyFile) -> list[Artist]:

@@ -13,10 +13,10 @@ from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, reported
 from tisdiss.analysis.sentence import labels, sentence
+from tisdiss.machine.folders import STUDIES
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 from tisdiss.records.report_record import Verdict, read_report
 
-STUDIES = Path("studies")
 _OTHERS = {
     "report.html": "all studies on one offline page, with sounds that may be passed on",
     "fig2/fig2.png": "Fig. 2 with the panels that were run",

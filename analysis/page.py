@@ -28,12 +28,13 @@ from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject
-from tisdiss.records.names import score_label
+from tisdiss.records.names import score_heading, score_label
 
 FIGURES = {
     "-cost": "Quality against cost",
     "-difficulty": "Hard and easy mixtures",
     "-change": "What each further pass changes",
+    "-spread": "All mixtures",
 }
 
 
@@ -201,8 +202,8 @@ def _description(results: Results, suffix: str) -> str:
     """The description of a figure for screen readers; the table below it has the numbers."""
     if suffix in FIGURES:
         return f"{results.plan.study}: {FIGURES[suffix].lower()}"
-    label = score_label(suffix[1:] or results.metrics[0])
-    return f"{results.plan.study}: {label} in dB against N_re at inference, a curve per variant"
+    heading = score_heading(suffix[1:] or results.metrics[0])
+    return f"{results.plan.study}: {heading} against N_re at inference, a curve per variant"
 
 
 def _data(sections: Sequence[Section]) -> JsonObject:

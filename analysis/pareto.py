@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from tisdiss.analysis.captions import escape_figure, timed_on
 from tisdiss.analysis.figures import Look, in_figures, legend, looks, note, settle, style
 from tisdiss.analysis.labels import place_labels
-from tisdiss.records.names import SI_SNRI, score_label
+from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import ShownRow, StudyFile
 
 _PANEL = 3.5, 2.5
@@ -77,7 +77,7 @@ def pareto_figure(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI
         for at, (cost, points) in zip(axes, panels, strict=True):
             _draw(at, cost, points, plan)
         for at in axes[::2]:
-            at.set_ylabel(f"{score_label(metric)} [dB]")
+            at.set_ylabel(score_heading(metric))
         absent = [row.label for row, _ in looks(plan) if scores[row.id] is None]
         note(figure, plan, curve, absent, above=_left_out(plan, [cost for cost, _ in panels]))
         legend(figure, _keys())

@@ -20,9 +20,10 @@ from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import numbers_of
+from tisdiss.machine.folders import KEPT_REPORTS
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
-from tisdiss.records.names import score_label
+from tisdiss.records.names import score_label, score_unit
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
     PROVENANCE_SCHEMA,
@@ -68,7 +69,7 @@ class Answer:
         if self.numbers is not None:
             (low, high), metric = self.numbers.interval, self.cell.split(":")[2].partition(".")[0]
             span = "" if low is None else f" [{low:.2f}, {high:.2f}]"
-            return f"{self.numbers.mean:.2f}{span} dB {score_label(metric)}"
+            return f"{self.numbers.mean:.2f}{span} {score_unit(metric)} {score_label(metric)}"
         return f"{self.row.params:,} parameters" if self.row else self.quoted
 
 
@@ -119,7 +120,7 @@ def reported_run(line: RunLine) -> ReportRun:
     )
 
 
-def why(cell: str, *, reports: Path = Path("reports"), code_hash: str | None = None) -> Answer:
+def why(cell: str, *, reports: Path = KEPT_REPORTS, code_hash: str | None = None) -> Answer:
     """The value, runs, config, data and code behind a number or a verdict of a report.
 
     `cell` is study:row:score, study:row:score.re5, study:row:params or study:claim:<id>.
@@ -160,7 +161,7 @@ def _quoted(cell: str, row: QuotedRow, score: str) -> str:
     numbers = {"params" if name == "params_m" else name: n for name, n in row.published.items()}
     if score not in numbers:
         raise ValueError(f"{cell}: the source does not report it{_nearest(score, numbers)}")
-    unit = "M" if score == "params" else "dB"
+    unit = "M" if score == "params" else score_unit(score.partition(".")[0])
     return f"{numbers[score]:g} {unit}, reported by others: {source_of(row)}"
 
 

@@ -34,11 +34,12 @@ from tisdiss.analysis.places import PANELS, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
+from tisdiss.analysis.spread_figure import spread_figure
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
-FURTHER = ("-cost", "-pareto", "-difficulty", "-change")
+FURTHER = ("-cost", "-pareto", "-difficulty", "-change", "-spread")
 """Suffixes of the file names of further figures."""
 
 WRITING_SECONDS = 60.0
@@ -228,6 +229,7 @@ def figures_of(results: Results) -> dict[str, Figure]:
         pareto_figure(results.curve, plan, metric=lead) if plan.show.pareto else None,
         difficulty_figure(*results.difficulty, plan, metric=lead),
         change_figure(results.change, plan, results.curve),
+        spread_figure(results.spread, plan, results.curve, metric=lead),
     )
     pairs = zip(FURTHER, further, strict=True)
     return curves | {suffix: figure for suffix, figure in pairs if figure is not None}

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
+from tisdiss.analysis.breakdown import by_input_level, by_mixture, by_sex, change_per_step
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve, difference_curve
-from tisdiss.records.names import REPORTED
+from tisdiss.records.names import QUALITY, REPORTED
 from tisdiss.records.plan_record import StudyFile
 from tisdiss.records.report_record import Verdict
 
@@ -35,9 +35,10 @@ class Results:
 
     @property
     def metrics(self) -> list[str]:
-        """The scores to show; the one that the study names is first."""
+        """The scores to show; the one that the study names is first, those of quality are last."""
         lead = self.plan.show.y
-        return [lead, *(metric for metric in REPORTED if metric != lead)]
+        further = (*REPORTED, *(score for score in QUALITY if score in self.frames.scores))
+        return [lead, *(metric for metric in further if metric != lead)]
 
     @cached_property
     def curves(self) -> dict[str, pd.DataFrame]:
@@ -80,6 +81,11 @@ class Results:
     def change(self) -> pd.DataFrame:
         """The change of the leading score by each further pass."""
         return change_per_step(self.frames.scores, metric=self.metrics[0])
+
+    @cached_property
+    def spread(self) -> pd.DataFrame:
+        """The leading score of each mixture."""
+        return by_mixture(self.frames.scores, metric=self.metrics[0])
 
     @property
     def has_depths(self) -> bool:

@@ -24,7 +24,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.latex import escape_tex, with_letters
-from tisdiss.records.names import SI_SNRI, score_label
+from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 
 MISSING = "--"
@@ -140,7 +140,7 @@ def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) 
         study_hash=plan.study_hash[:10],
         name=plan.study,
         heading="Variant",
-        corner=f"{score_label(metric)} [dB]",
+        corner=score_heading(metric),
         caption=_caption(curve, plan, metric, at_paper),
         columns=tuple(columns),
         rows=tuple(_row(row, c, plan) for row, c in zip(rows, cells, strict=True)),
@@ -234,7 +234,7 @@ def _depth_columns(
         keys = [f"{row.id}.{metric}.re{n_re}" for row in rows]
         cells.append((n_re, texts, spreads, _ranks_by_corpus(rows, texts), keys))
     shape = _shape([text for _, texts, *_ in cells for text in texts])
-    group = f"{score_label(metric)} [dB] at N_re (inference)"
+    group = f"{score_heading(metric)} at N_re (inference)"
     return [
         column(
             f"N_re = {n_re}", str(n_re), texts, spreads, best, group=group, shape=shape, keys=keys
@@ -328,7 +328,7 @@ def half_width(line: pd.Series) -> str | None:
 
 def _caption(curve: pd.DataFrame, plan: StudyFile, metric: str, paper: bool) -> str:
     texts = [
-        f"{score_label(metric)} [dB] by number of reconstructor passes at inference "
+        f"{score_heading(metric)} by number of reconstructor passes at inference "
         f"({', '.join(basis(plan, curve))})."
     ]
     if curve["low"].notna().any():

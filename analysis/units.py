@@ -22,10 +22,13 @@ class Unit:
 
     def amount(self, value: float) -> str:
         """A number of an expression with its unit, without trailing zeros."""
-        return f"{value * self.per_value:g} {self.name}"
+        return f"{value * self.per_value:g} {self.name}".rstrip()
 
 
 DECIBELS = Unit("dB")
+OPINION = Unit("MOS")
+INDEX = Unit("", digits=2)
+"""Of scores between 0 and 1."""
 PARAMETERS = Unit("M parameters", digits=3)
 MULTIPLY_ADDS = Unit("GMAC/s", per_value=1e-3, digits=3)
 TIMES_REAL_TIME = Unit("s per s of sound", digits=3)
@@ -36,14 +39,16 @@ _OF_FACTS = {
     names.RTF: TIMES_REAL_TIME,
     names.MEMORY: MEGABYTES,
 }
-_BY_NAME = {unit.name: unit for unit in (DECIBELS, *_OF_FACTS.values())}
+_OF_SCORES = {unit.name: unit for unit in (DECIBELS, OPINION, INDEX)}
+_BY_NAME = _OF_SCORES | {unit.name: unit for unit in _OF_FACTS.values()}
 
 
 def unit_of(part: Greater) -> Unit:
-    """The unit of a comparison: decibels, unless it compares only costs."""
+    """The unit of a comparison: that of its scores, else that of its costs, else decibels."""
     operands = list(leaves(part))
-    if any(isinstance(leaf, Cell) for leaf in operands):
-        return DECIBELS
+    scores = [leaf.metric for leaf in operands if isinstance(leaf, Cell)]
+    if scores:
+        return _OF_SCORES[names.score_unit(scores[0])]
     return next((_OF_FACTS[leaf.name] for leaf in operands if isinstance(leaf, Fact)), DECIBELS)
 
 

@@ -26,7 +26,7 @@ def numbers_of(verdict: Verdict) -> str:
     """The deciding difference, its interval and its basis on one line; "" without a difference."""
     if np.isnan(verdict.difference):
         return ""
-    shown = f"{signed(verdict.difference, verdict.unit)} {verdict.unit}"
+    shown = f"{signed(verdict.difference, verdict.unit)} {verdict.unit}".rstrip()
     if not np.isnan(verdict.low):
         low, high = (signed(end, verdict.unit) for end in (verdict.low, verdict.high))
         shown += f" [{low}, {high}]"

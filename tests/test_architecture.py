@@ -32,7 +32,7 @@ FILES = {
     "network": (
         *("kernels", "baselines"),
         *("stft", "bands", "layers", "codec", "splitter", "separator", "reconstructor", "parts"),
-        *("model", "whole", "losses", "metrics"),
+        *("model", "whole", "losses", "metrics", "quality"),
     ),
     "training": (
         *("train", "objective", "evaluate", "optimisers", "schedule", "checkpoint", "shipped"),
@@ -49,6 +49,7 @@ FILES = {
         ),
     ),
     "use": ("speech_separator", "convert", "onnx_export"),
+    "cli": ("__main__",),
 }
 FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
 """Names of moved modules that are kept for one release, and where they are now."""
@@ -174,6 +175,7 @@ def test_planning_loads_no_torch(name: str) -> None:
 PLAIN = {
     *("tisdiss", "tisdiss.limits", "tisdiss.plugins", "tisdiss.speech_sources"),
     *("tisdiss.harness", "tisdiss.harness.engines"),
+    *("tisdiss.machine", "tisdiss.machine.extras", "tisdiss.machine.folders"),
 }
 """What the help of commands is made of."""
 

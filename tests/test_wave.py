@@ -81,22 +81,31 @@ def test_only_what_exceeds_full_scale_is_scaled_down(tmp_path: Path) -> None:
         assert back == pytest.approx([written, -written / 2, 0.0], abs=2**-14)
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [(16000, 8000), (44100, 8000), (8000, 44100)])
-def test_resampling_keeps_pitch_level_and_duration(rate: int, wanted: int) -> None:
-    resampled = resample(tone(rate), rate, wanted)
-    expected = tone(wanted)
-    assert resampled.dtype == torch.float32 and len(resampled) == len(expected)
-    inner = slice(wanted // 20, -wanted // 20)
-    torch.testing.assert_close(resampled[inner], expected[inner], rtol=0, atol=5e-3)
+RATES = [(16000, 8000), (44100, 8000), (8000, 44100), (44101, 8000), (8000, 44101)]
+"""The last two have no common divisor."""
 
 
-def test_resampling_removes_what_the_lower_rate_cannot_hold() -> None:
-    resampled = resample(tone(16000, hertz=6000), 16000, 8000)
-    assert resampled[400:-400].abs().max() < 5e-3
+@pytest.mark.parametrize(("rate", "wanted"), RATES)
+@pytest.mark.parametrize("hertz", [440.0, 3000.0, 3800.0])
+def test_resampling_keeps_pitch_level_and_duration(rate: int, wanted: int, hertz: float) -> None:
+    resampled = resample(tone(rate, hertz=hertz), rate, wanted)
+    expected = tone(wanted, hertz=hertz)
+    assert resampled.dtype == torch.float32
+    assert len(resampled) == -(-round(rate / 2) * wanted // rate)
+    inner = slice(wanted // 10, min(len(expected), len(resampled)) - wanted // 10)
+    torch.testing.assert_close(resampled[inner], expected[inner], rtol=0, atol=5e-4)
 
 
-def test_resampling_acts_on_the_last_axis() -> None:
-    waves = torch.stack([tone(16000), -tone(16000)])
-    together = resample(waves, 16000, 8000)
-    assert torch.equal(together[0], resample(waves[0], 16000, 8000))
+@pytest.mark.parametrize("rate", [16000, 44100, 16001])
+@pytest.mark.parametrize("hertz", [4200.0, 6000.0])
+def test_resampling_removes_what_the_lower_rate_cannot_hold(rate: int, hertz: float) -> None:
+    resampled = resample(tone(rate, hertz=hertz), rate, 8000)
+    assert resampled[400:-400].abs().max() < 5e-4
+
+
+@pytest.mark.parametrize("rate", [16000, 16001])
+def test_resampling_acts_on_the_last_axis(rate: int) -> None:
+    waves = torch.stack([tone(rate), -tone(rate)])
+    together = resample(waves, rate, 8000)
+    torch.testing.assert_close(together[0], resample(waves[0], rate, 8000), rtol=0, atol=1e-6)
     assert resample(waves, 8000, 8000) is waves

@@ -18,6 +18,7 @@ from tisdiss.config import EvalConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
 from tisdiss.machine.device import set_precision
+from tisdiss.machine.extras import need_modules
 from tisdiss.metrics import improvements
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
@@ -57,6 +58,8 @@ def evaluate(
     set_precision("float32")  # a training in this process may have set another
     model = load_model(model_file, device)
     corpus.check_rate(model.config)
+    need_modules(config.packages)
+    config.check_quality(model.config.sample_rate)
     mixtures = getattr(corpus, config.split)
     count = min(config.mixtures or len(mixtures), len(mixtures))
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +93,13 @@ def score(model: AnyNet, example: Example, config: EvalConfig) -> list[Row]:
     device = next(model.parameters()).device
     mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
     depths = list(outputs(model, mixture, config))
-    scores = improvements(torch.stack([output for *_, output in depths]), sources, mixture)
+    scores = improvements(
+        torch.stack([output for *_, output in depths]),
+        sources,
+        mixture,
+        quality=config.quality,
+        rate=model.config.sample_rate,
+    )
     return [
         {
             "mixture_id": example.id,

@@ -3,6 +3,7 @@
 `records/names.py` is the table of measures, from which columns, claims and tables follow.
 """
 
+from collections.abc import Iterable
 from pkgutil import resolve_name
 
 import torch
@@ -75,12 +76,19 @@ def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
     return torch.where(defined, value, torch.nan)
 
 
-def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[str, Tensor]:
-    """All scores of (batch, n_src, samples) estimates, each (batch, n_src) in dB.
+def improvements(
+    estimates: Tensor,
+    sources: Tensor,
+    mixture: Tensor,
+    *,
+    quality: Iterable[str] = (),
+    rate: int = 0,
+) -> dict[str, Tensor]:
+    """All scores of (batch, n_src, samples) estimates, each (batch, n_src); most are in dB.
 
     Estimates may have a leading axis of depths, which the scores then have too. SI-SNR determines
     the permutation at each depth, for all measures. A gain is the score minus that of the mixture
-    (batch, samples) used as every estimate.
+    (batch, samples) used as every estimate. Measures of `quality` also need the `rate` in Hz.
     """
     ordered = reorder(estimates, best_permutation(estimates, sources))
     unprocessed = mixture.unsqueeze(-2).expand_as(sources)
@@ -89,6 +97,8 @@ def improvements(estimates: Tensor, sources: Tensor, mixture: Tensor) -> dict[st
     for name in names.MEASURES:
         scores[name] = _score(name, signals, sources)
         _check(name, scores)
+    for name in quality:
+        scores[name] = resolve_name(names.QUALITY[name].function)(signals, sources, rate)
     after = {name: score[:-1].reshape(ordered.shape[:-1]) for name, score in scores.items()}
     before = {name: score[-1].expand_as(after[name]) for name, score in scores.items()}
     values: dict[str, Tensor] = {}

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, matching_runs, run_folders
 
@@ -16,12 +17,12 @@ RELEASED = (".pth", ".pt", ".ckpt", ".bin")
 
 
 def shipped(path: str | Path) -> Path:
-    """A file of the working folder if it is there, else the one that comes with the package."""
-    return Path(path) if Path(path).is_file() else SHIPPED / path
+    """A file of the project's folder if it is there, else the one that comes with the package."""
+    return HOME / path if (HOME / path).is_file() else SHIPPED / path
 
 
 def base_model() -> Path:
-    """The shipped base model: in the working folder, else in the package."""
+    """The shipped base model: in the project's folder, else in the package."""
     return shipped(BASE)
 
 
@@ -36,7 +37,7 @@ def check_weights(path: Path) -> None:
         raise ValueError(f"{path}: no such model file; name a .safetensors file of a finished run")
 
 
-def weights_of(source: str | Path, runs_dir: Path = Path("runs")) -> Path:
+def weights_of(source: str | Path, runs_dir: Path = RUNS) -> Path:
     """The file of weights that "base", a path, or the first digits of a run's identity mean.
 
     Raises ValueError if there is no such file.

@@ -16,6 +16,7 @@ from tisdiss.checkpoint import load_model
 from tisdiss.convert import released_model
 from tisdiss.dial import Dial
 from tisdiss.machine.device import check_device
+from tisdiss.machine.folders import RUNS
 from tisdiss.separate import separate_depths, separate_with
 from tisdiss.shipped import recipe_of, weights_of
 from tisdiss.wave import read_wave
@@ -113,7 +114,7 @@ def load(
     *,
     config: str | Path | None = None,
     device: str = "cpu",
-    runs_dir: str | Path = "runs",
+    runs_dir: str | Path = RUNS,
 ) -> SpeechSeparator:
     """The separator of a model, in one line.
 

@@ -7,7 +7,6 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import soundfile
 import torch
 from torch import Tensor
@@ -19,6 +18,10 @@ from tisdiss.sound.recording import recording
 MAX_CHANNELS = 32
 WAV_BYTES = 2**32 - 2**16
 """A WAV file holds fewer bytes of samples; its size field has 32 bits."""
+ZERO_CROSSINGS, ROLLOFF = 64, 0.99
+"""Half width of the sinc that resamples, and its cut-off as a share of the lower rate's half."""
+MAX_KERNEL = 2**22
+"""Numbers in the kernels of a resampling, at most."""
 PEAK = 0.9
 """Peak of the file of a signal that exceeds full scale, as in the released code."""
 
@@ -100,14 +103,36 @@ def _mean_of_channels(wave: Tensor) -> Tensor:
 
 
 def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
-    """(..., samples) at `new_rate` instead of `rate` (Hz), by polyphase filtering."""
+    """(..., samples) at `new_rate` instead of `rate` (Hz), on the wave's device.
+
+    A windowed sinc of 64 zero crossings keeps what is below 95 % of the lower rate's half to 70 dB.
+    For rates without a large common divisor, such as 44101 and 8000, its kernels would fill the
+    memory; then the band is cut in the spectrum of the whole signal.
+    """
     if rate == new_rate:
         return wave
-    from scipy.signal import resample_poly
+    from torchaudio.functional import resample as windowed_sinc
 
     common = gcd(rate, new_rate)
-    result = resample_poly(wave.numpy(), new_rate // common, rate // common, axis=-1)
-    return torch.from_numpy(np.ascontiguousarray(result, dtype=np.float32))
+    old, new = rate // common, new_rate // common
+    if new * old > MAX_KERNEL:
+        return _by_spectrum(wave, old, new)
+    return windowed_sinc(wave, old, new, lowpass_filter_width=ZERO_CROSSINGS, rolloff=ROLLOFF)
+
+
+def _by_spectrum(wave: Tensor, old: int, new: int) -> Tensor:
+    """(..., samples * new / old, rounded up): the spectrum is cut, with a half cosine at its end.
+
+    The signal is followed by at least one period of silence, because spectra are circular.
+    """
+    samples = wave.shape[-1]
+    periods = -(-samples // old) + 1
+    spectrum = torch.fft.rfft(wave, n=periods * old)
+    kept = periods * min(old, new) // 2 + 1
+    fade = torch.arange(kept, 0, -1, device=wave.device) / (2 * (1 - ROLLOFF) * kept)
+    window = (1 - torch.cos(torch.pi * fade.clamp(max=1))) / 2
+    cut = torch.fft.irfft(spectrum[..., :kept] * window, n=periods * new) * (new / old)
+    return cut[..., : -(-samples * new // old)]
 
 
 def write_wav(path: Path, wave: Tensor, rate: int) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.breakdown import by_input_level, by_sex, change_per_step
+from tisdiss.analysis.breakdown import by_input_level, by_mixture, by_sex, change_per_step
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
+from tisdiss.analysis.spread_figure import spread_figure
 from tisdiss.records.plan_record import StudyFile
 
 
@@ -61,6 +62,38 @@ def test_undefined_scores_change_nothing(scores):
     frame = scores(a={1: 3.0, 2: 4.0})
     holes = frame.assign(si_snri=frame["si_snri"].where(frame["mixture_id"] != "m0000"))
     assert change_per_step(holes)["n_changes"].tolist() == [39]
+
+
+def test_each_mixture_counts_once_with_the_mean_of_its_speakers_and_seeds(scores):
+    frame = pd.concat([scores(a={1: 0.0, 3: 5.0}), scores(a={3: 7.0}).assign(seed=1)])
+    spread = by_mixture(frame)
+    assert list(spread.columns) == ["row", "mixture_id", "score"]
+    assert spread["mixture_id"].is_unique and spread["score"].mean() == pytest.approx(6.0)
+    first = frame[(frame["mixture_id"] == "m0000") & (frame["n_re"] == 3)]
+    assert spread["score"][spread["mixture_id"] == "m0000"].item() == pytest.approx(
+        first["si_snri"].mean()
+    )
+
+
+def test_a_mixture_with_an_undefined_score_is_left_out_of_the_spread(scores):
+    frame = scores(a={3: 5.0})
+    hole = (frame["mixture_id"] == "m0000") & (frame["slot"] == 0)
+    spread = by_mixture(frame.assign(si_snri=frame["si_snri"].mask(hole)))
+    assert "m0000" not in set(spread["mixture_id"]) and len(spread) == 39
+
+
+def test_the_spread_has_the_quartiles_of_the_mixtures(scores):
+    from tisdiss.analysis.stats import depth_curve
+
+    frame = scores(a={3: 5.0})
+    spread = by_mixture(frame)
+    figure = spread_figure(spread, plan_of(), depth_curve(frame, rng=rng()))
+    axes = figure.axes[0]
+    drawn = sorted(float(line.get_xdata()[0]) for line in axes.lines if line.get_linestyle() != "-")
+    assert drawn == pytest.approx(spread["score"].quantile([0.25, 0.5, 0.75]).tolist(), abs=0.01)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a"]
+    assert axes.get_xlabel() == "SI-SNRi [dB]"
+    assert spread_figure(spread[:4], plan_of(), depth_curve(frame, rng=rng())) is None
 
 
 def plan_of(macs=None, **row):

@@ -25,7 +25,7 @@ FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} 
     "files.sha256",
 }
 STEPS_150 = {"epochs": 3, "batch_size": 2, "data": {"train_mixtures": 99}}
-FIGURES = ("", "-sdri", "-difficulty", "-change")
+FIGURES = ("", "-sdri", "-difficulty", "-change", "-spread")
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_why_explains_every_name_in_numbers_tex(made):
     ("cell", "message"),
     [
         ("fig2e", "is not a cell; one looks like"),
-        ("fig2e:a:pesq", "'pesq' is not a score"),
+        ("fig2e:a:snr", "'snr' is not a score"),
         ("fig9:a:si_snri", "no report of study 'fig9'.*there are: fig2e"),
         ("fig2e:aa:si_snri", "no row 'aa'; the nearest is 'a'"),
         ("fig2e:claim:deep", "no claim 'deep'; the nearest is 'deeper'"),

@@ -73,7 +73,7 @@ def test_an_unknown_profile_is_told_before_anything_else(name: str, command) -> 
 
 def show_help(*options: str) -> tuple[subprocess.CompletedProcess[str], float]:
     """`tisdiss --help` in its own process, and the processor seconds that it took."""
-    return in_a_process(*options, "-m", "tisdiss.cli", "--help")
+    return in_a_process(*options, "-m", "tisdiss", "--help")
 
 
 def in_a_process(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:

@@ -64,7 +64,7 @@ def test_the_engine_is_chosen_by_its_name_or_its_settings(
         return {"a": "failed"}
 
     used: list[str | None] = []
-    monkeypatch.setattr(Asked, "plan", lambda _: SimpleNamespace(notes=()))
+    monkeypatch.setattr(Asked, "plan", lambda _: SimpleNamespace(notes=(), packages=()))
     monkeypatch.setattr(slurm, "launch_on_slurm", on_slurm)
     monkeypatch.setattr(launch, "launch", here)
     (tmp_path / "cluster.yaml").write_text("partition: gpu\n")

@@ -1,12 +1,11 @@
 """What torchrun runs for test_ranks.py: the same steps by two ranks and by each alone."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import torch
 
 from tisdiss.config import TrainConfig
@@ -118,8 +117,7 @@ def lose(command):
     journal = folder / "events.jsonl"
     while process.poll() is None:
         if journal.is_file() and journal.read_text().count('"kind": "epoch"') > 3:
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            os.kill(int(children[1]), signal.SIGKILL)
+            psutil.Process(process.pid).children()[1].kill()
             (folder / "lost").write_text(str(time.monotonic()))
             break
         time.sleep(0.05)

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "munged", "unmunge")
 NODES = ("left", "right")
 CONFIG = """\
@@ -140,9 +142,9 @@ class SlurmCluster:
             self.kill_node(name)
         _kill(self._pid("run/slurmctld.pid"))
         _kill(self._pid("munge/pid"))
-        mark = f"SLURM_CONF={self.config}".encode()
-        for pid in [pid for pid, _, _ in _processes() if mark in _environment(pid)]:
-            _kill(pid)  # what jobs have left behind
+        for pid, _, _ in _processes():
+            if _environment(pid).get("SLURM_CONF") == str(self.config):
+                _kill(pid)  # what jobs have left behind
 
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
@@ -173,15 +175,8 @@ class SlurmCluster:
 
 def _processes() -> list[tuple[int, int, str]]:
     """(pid, parent, command line) of everything that runs."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        found.append((int(folder.name), parent, words))
-    return found
+    about = (process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"]))
+    return [(one["pid"], one["ppid"], " ".join(one["cmdline"] or ())) for one in about]
 
 
 def _family(pid: int) -> list[int]:
@@ -192,19 +187,18 @@ def _family(pid: int) -> list[int]:
     return members
 
 
-def _environment(pid: int) -> list[bytes]:
+def _environment(pid: int) -> dict[str, str]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+        return psutil.Process(pid).environ()
+    except psutil.Error:
+        return {}
 
 
 def _opens(pid: int, path: Path) -> bool:
     try:
-        links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
+        return str(path) in [file.path for file in psutil.Process(pid).open_files()]
+    except psutil.Error:
         return False
-    return str(path) in links
 
 
 def _kill(pid: int) -> None:

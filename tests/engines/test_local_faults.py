@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -326,7 +326,7 @@ def test_after_a_killed_orchestrator_the_same_command_ends_the_same(
 
 def _works(pid):
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+        state = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
         return False
-    return state not in "ZX"
+    return state not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)

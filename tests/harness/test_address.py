@@ -22,7 +22,7 @@ def installed(monkeypatch):
     """Pretend that only some drivers are installed."""
 
     def install(*modules):
-        monkeypatch.setattr(address, "_is_installed", lambda module: module in modules)
+        monkeypatch.setattr(address, "is_installed", lambda module: module in modules)
 
     return install
 

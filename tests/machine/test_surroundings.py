@@ -63,9 +63,9 @@ def test_work_goes_on_when_nobody_reads_any_more() -> None:
 def test_a_lost_terminal_costs_no_descriptor_for_each_line(tmp_path: Path) -> None:
     script = (
         "import os, sys; from tisdiss.machine.surroundings import Enduring; "
-        "out = Enduring(sys.stdout); before = len(os.listdir('/proc/self/fd'))\n"
+        "out = Enduring(sys.stdout); before = len(os.listdir('/dev/fd'))\n"
         "for _ in range(9): print('x' * 10000, file=out, flush=True)\n"
-        "print(len(os.listdir('/proc/self/fd')) - before, file=sys.stderr)"
+        "print(len(os.listdir('/dev/fd')) - before, file=sys.stderr)"
     )
     read, write = os.pipe()
     os.close(read)

@@ -78,7 +78,7 @@ def test_rows_are_listed_in_order_of_appearance():
         ("row('a')" + " + 1" * 300 + " > 2", "at most 1000 are allowed"),
         ("row('a')", "a claim compares with > or <"),
         ("row('a') >= row('b')", "only > and < are allowed"),
-        ("row('a').pesq > 3", "'pesq' is not a score; choose from si_snri"),
+        ("row('a').snr > 3", "'snr' is not a score; choose from si_snri"),
         ("row(a) > 1", "a row is named in quotes"),
         ("a > 1", "a value is a number, row"),
         ("mono(row('a'))", "needs its own range"),

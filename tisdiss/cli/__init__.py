@@ -29,7 +29,8 @@ app = typer.Typer(
     context_settings=SETTINGS,
     help="Speech separation with a depth dial, and the studies of the TISDiSS paper.\n\n"
     "Separate a file:    tisdiss separate talk.wav -o out\n\n"
-    "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini",
+    "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini"
+    "\n\nruns, cache, build and mlflow.db lie in the folder of $TISDISS_HOME, else in this one.",
 )
 
 app.callback()(group_options)
@@ -65,6 +66,14 @@ def main() -> None:
         app()
     except (ValueError, OSError) as error:
         typer.secho(f"error: {_message(error)}", fg="red", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        from tisdiss.machine.extras import missing
+
+        advice = missing(error.name or "")
+        if advice is None:
+            raise
+        typer.secho(f"error: {advice}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.secho("stopped; the same command continues from here", err=True)

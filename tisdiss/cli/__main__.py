@@ -1,4 +1,4 @@
-"""`python -m tisdiss.cli`."""
+"""`python -m tisdiss.cli`, as `python -m tisdiss`."""
 
 from tisdiss.cli import main
 

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from tisdiss.cli.options import Cache, Profile, Rows, RunsDir, Seeds, Speech, Studies
+from tisdiss.machine.folders import CACHE, RUNS
 
 if TYPE_CHECKING:
     from tisdiss.harness.corpora import Corpora
@@ -22,8 +22,8 @@ class Asked:
 
     studies: Studies
     profile: Profile = "mini"
-    runs_dir: RunsDir = Path("runs")
-    cache: Cache = Path("cache")
+    runs_dir: RunsDir = RUNS
+    cache: Cache = CACHE
     speech: Speech = None
     seed: Seeds = None
     row: Rows = None

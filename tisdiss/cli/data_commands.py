@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tisdiss.cli.answers import Json, check_document, print_json, stats_document
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import SETTINGS, group_options
 from tisdiss.limits import MAX_COUNT, MAX_JOBS, MAX_RATE, MIN_RATE
+from tisdiss.machine.folders import CACHE
 from tisdiss.speech_sources import SOURCES
 
 if TYPE_CHECKING:
@@ -100,7 +102,8 @@ def check(
     sample_rate: Rate = 8000,
     n_src: Speakers = 2,
     mixtures: Mixtures = 100,
-    cache: Cache = Path("cache"),
+    cache: Cache = CACHE,
+    as_json: Json = False,
 ) -> None:
     """Check a corpus: counts, rates, sums, levels, overlaps. Exit code 1 on FAIL.
 
@@ -133,9 +136,10 @@ def check(
                 mixtures=mixtures or None,
                 on_progress=on_progress,
             )
-    for finding in findings:
-        typer.echo(str(finding))
-    typer.echo(summary(findings))
+    if as_json:
+        print_json("data check", check_document(findings, corpus))
+    else:
+        typer.echo("\n".join([*map(str, findings), summary(findings)]))
     if failed(findings):
         raise typer.Exit(1)
 
@@ -151,7 +155,8 @@ def stats(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Also hash stored mixtures, which reads all files.")
     ] = False,
-    cache: Cache = Path("cache"),
+    cache: Cache = CACHE,
+    as_json: Json = False,
 ) -> None:
     """Show the counts, speakers, hours and levels of each part, and the manifest hash of speech.
 
@@ -179,6 +184,9 @@ def stats(
             )
     if manifest and SOURCES[corpus].stored:
         digest = _manifest(corpus, root, condition, sample_rate, n_src, cache, rows)
+    if as_json:
+        print_json("data stats", stats_document(rows, corpus, digest))
+        return
     _show(rows)
     if digest:
         typer.echo(f"manifest {digest}")
@@ -243,7 +251,7 @@ def _show(rows: dict[str, dict[str, float]]) -> None:
 def download(
     corpus: Annotated[str, typer.Argument(help="librispeech.")],
     part: Annotated[str, typer.Argument(help="Such as dev-clean or train-clean-100.")],
-    folder: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("cache/speech"),
+    folder: Annotated[Path, typer.Option(help="Folder to put it in.")] = CACHE / "speech",
     keep_archive: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = False,
     address: Annotated[str | None, typer.Option(help="URL of a mirror's folder.")] = None,
 ) -> None:

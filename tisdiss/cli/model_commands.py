@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tisdiss.cli.answers import Json, print_json, profile_document
 from tisdiss.cli.options import Device, Seconds, above_zero
 from tisdiss.limits import MAX_PASSES
 
@@ -137,6 +138,7 @@ def profile(
     model: Annotated[str, typer.Argument(help="A paper name, or a model.safetensors.")],
     seconds: Seconds = 4.0,
     device: Device = "cpu",
+    as_json: Json = False,
 ) -> None:
     """Count parameters and MACs, and measure speed and memory of a model on this machine.
 
@@ -155,6 +157,9 @@ def profile(
     )
 
     cost = measure(model, seconds=seconds, device=device)
+    if as_json:
+        print_json("profile", profile_document(cost))
+        return
     typer.echo(f"{cost.name}: {cost.parameters:,} parameters")
     for part, macs in cost.macs_by_part.items():
         typer.echo(f"  {part:<14} {macs / 1e9:9.2f} GMAC")

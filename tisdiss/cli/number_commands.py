@@ -13,10 +13,15 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.answers import (
+    Json,
+    claims_document,
+    diff_document,
+    print_json,
+    why_document,
+)
 from tisdiss.cli.bar import Stages, report_stages, say
 from tisdiss.cli.options import (
-    REPORTS,
-    SMOKE_REPORTS,
     Force,
     NewReports,
     Profile,
@@ -24,6 +29,7 @@ from tisdiss.cli.options import (
     Studies,
     new_reports,
 )
+from tisdiss.machine.folders import KEPT_REPORTS, PROOF, REPORTS, RUNS, SMOKE_REPORTS
 
 app = typer.Typer()
 
@@ -36,8 +42,6 @@ Reports = Annotated[
         show_default=False,
     ),
 ]
-SHIPPED_REPORTS = Path("reports")
-"""Reports that are kept with the project; only commands that name this folder change them."""
 
 HEAD = re.compile(r" *(?:[A-Z ]+ (?=\S+/)|\S+ {2,})?")
 """The start of a line before its text: the indentation and the word of a first column."""
@@ -48,7 +52,7 @@ DIGEST = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
 def report(
     studies: Studies,
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     out: NewReports = None,
     notebook: Annotated[
         bool, typer.Option(help="Add an executed notebook (a few seconds).")
@@ -62,7 +66,11 @@ def report(
     Example: tisdiss report fig2e --profile mini
     """
     from tisdiss.analysis.places import check_planned
+    from tisdiss.machine.extras import need
 
+    need("studies")
+    if notebook:
+        need("notebook", "add --no-notebook")
     folder = new_reports(profile, out)
     names = [Path(name).stem for name in studies]
     for study, name in zip(names, studies, strict=True):
@@ -90,7 +98,10 @@ def report(
 
 @app.command()
 def claims(
-    studies: Some = None, profile: Profile = "mini", runs_dir: RunsDir = Path("runs")
+    studies: Some = None,
+    profile: Profile = "mini",
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
 ) -> None:
     """Decide the paper's claims from finished runs: PASS, FAIL, UNDECIDED and so on.
 
@@ -111,7 +122,10 @@ def claims(
 
     names = studies or all_studies(runs_dir, profile)
     verdicts = decide(names, profile, runs_dir, warn=warn)
-    _show(to_text(verdicts, profile))
+    if as_json:
+        print_json("claims", claims_document(verdicts, profile))
+    else:
+        _show(to_text(verdicts, profile))
     if any_failed(verdicts):
         raise typer.Exit(1)
 
@@ -120,6 +134,7 @@ def claims(
 def why(
     cell: Annotated[str, typer.Argument(help="study:row:score, or study:row:score.re5.")],
     reports: Reports = None,
+    as_json: Json = False,
 ) -> None:
     """Trace a number of a report back to its runs, config, data and code.
 
@@ -141,14 +156,19 @@ def why(
     from tisdiss.analysis.provenance import why as explain  # with pandas
     from tisdiss.analysis.provenance import why_text
 
-    _show(why_text(explain(cell, reports=folder, code_hash=code_hash())))
+    answer = explain(cell, reports=folder, code_hash=code_hash())
+    if as_json:
+        print_json("why", why_document(answer))
+    else:
+        _show(why_text(answer))
 
 
 @app.command()
 def diff(
     a: Annotated[str, typer.Argument(help="First digits of a run.")],
     b: Annotated[str, typer.Argument(help="First digits of another.")],
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
 ) -> None:
     """Show the differences of two runs: config, data, environment, code, scores.
 
@@ -158,8 +178,11 @@ def diff(
     """
     from tisdiss.harness.diff import diff as compare
 
-    lines = [str(difference) for difference in compare(runs_dir, a, b)]
-    _show("\n".join(lines or ["no difference"]))
+    differences = compare(runs_dir, a, b)
+    if as_json:
+        print_json("diff", diff_document(differences))
+    else:
+        _show("\n".join(map(str, differences)) or "no difference")
 
 
 @app.command()
@@ -186,9 +209,7 @@ def compose(reports: Reports = None, force: Force = False) -> None:
 def page(
     studies: Annotated[list[str] | None, typer.Argument(help="Study names; all if none.")] = None,
     reports: Reports = None,
-    runs_dir: Annotated[Path, typer.Option(help="Folder of runs, which have the sounds.")] = Path(
-        "runs"
-    ),
+    runs_dir: Annotated[Path, typer.Option(help="Folder of runs, which have the sounds.")] = RUNS,
     out: Annotated[
         Path | None, typer.Option(help="The HTML file; else report.html beside the reports.")
     ] = None,
@@ -239,7 +260,11 @@ def again(
     Example: tisdiss again base fig2e
     """
     from tisdiss.analysis.places import check_report
+    from tisdiss.machine.extras import need
 
+    need("studies")
+    if notebook:
+        need("notebook", "add --no-notebook")
     out = reports or REPORTS
     folders = [(reports or _holding([study])) / study for study in studies]
     for folder in folders:
@@ -257,7 +282,7 @@ def again(
 @app.command("check-tex")
 def check_tex(
     reports: Reports = None,
-    out: Annotated[Path, typer.Option(help="The PDF.")] = Path("build/proof.pdf"),
+    out: Annotated[Path, typer.Option(help="The PDF.")] = PROOF,
     force: Force = False,
 ) -> None:
     """Compile all tables and figures into one PDF; exit code 1 on a warning that matters.
@@ -284,7 +309,7 @@ def show_written(paths: list[Path]) -> None:
 def _holding(studies: Collection[str] = ()) -> Path:
     """build/reports if it has all of the studies, or any if none is named; else reports/."""
     names = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
-    return REPORTS if names and names.issuperset(studies) else SHIPPED_REPORTS
+    return REPORTS if names and names.issuperset(studies) else KEPT_REPORTS
 
 
 def warn(text: str) -> None:

@@ -11,6 +11,7 @@ import typer
 from tisdiss import __version__
 from tisdiss.harness.engines import ENGINES
 from tisdiss.limits import MAX_MEASURED, MAX_THREADS
+from tisdiss.machine.folders import REPORTS, SMOKE_REPORTS
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Context settings of every group of commands; its commands inherit them."""
@@ -111,11 +112,6 @@ NewReports = Annotated[
         show_default=False,
     ),
 ]
-
-REPORTS = Path("build/reports")
-"""Default folder for reports."""
-SMOKE_REPORTS = Path("build/smoke")
-"""Default folder for reports at profile smoke."""
 
 
 def new_reports(profile: str, out: Path | None) -> Path:

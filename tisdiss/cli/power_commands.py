@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, power_document, print_json
 from tisdiss.cli.options import Force, Profile, RunsDir
 from tisdiss.limits import MAX_NOISE
+from tisdiss.machine.folders import RUNS
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from tisdiss.analysis.power import ClaimPower, NoPower, Parts
@@ -30,7 +33,7 @@ def power(
         str, typer.Argument(help="A study that was run; a pilot of one seed will do.")
     ],
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -46,6 +49,7 @@ def power(
         typer.Option(help="Folder for power.csv and a figure.", show_default=False),
     ] = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Show which differences the claims of a study can detect, and what more seeds would cost.
 
@@ -65,20 +69,26 @@ def power(
     from tisdiss.analysis.power import power as power_of  # with pandas
 
     claims = power_of(runs_dir, name, profile, noise=noise)
-    console = Console()
+    if as_json:
+        print_json("power", power_document(claims, name, profile))
+    else:
+        _show(claims, f"{name} at profile {profile}", Console())
+    if out:
+        from tisdiss.analysis.power_figure import write_power  # with matplotlib
+
+        for path in write_power(claims, out, force=force):
+            typer.echo(path, err=as_json)
+
+
+def _show(claims: list[ClaimPower | NoPower], title: str, console: Console) -> None:
     narrow = console.width < WIDE
-    console.print(power_table(claims, f"{name} at profile {profile}", narrow=narrow))
+    console.print(power_table(claims, title, narrow=narrow))
     if narrow:
         typer.echo(
             f"(a terminal of {WIDE} columns also shows the sources of variance, and the hours)"
         )
     for line in remarks(claims):
         console.print(line, markup=False, highlight=False)
-    if out:
-        from tisdiss.analysis.power_figure import write_power  # with matplotlib
-
-        for path in write_power(claims, out, force=force):
-            typer.echo(path)
 
 
 def power_table(claims: list[ClaimPower | NoPower], title: str, *, narrow: bool = False) -> Table:
@@ -113,7 +123,7 @@ def _line(claim: ClaimPower | NoPower) -> dict[str, str]:
     }
     return {
         "claim": claim.verdict.id,
-        "observed": f"{claim.estimate.mean:+.2g}",
+        "observed": f"{claim.estimate.mean:+.2g}" + _other_unit(claim.verdict.unit),
         "speakers": _decibels(claim.parts.speakers),
         "mixtures": _decibels(claim.parts.mixtures),
         "training": _training(claim.parts),
@@ -122,6 +132,11 @@ def _line(claim: ClaimPower | NoPower) -> dict[str, str]:
         "h per seed": _decibels(claim.cost.hours(1, 1) if claim.cost else None),
         "needs": _needs(claim),
     }
+
+
+def _other_unit(unit: str) -> str:
+    """The unit of a difference that is not in dB, which the table's title says."""
+    return "" if unit == "dB" else f" {unit or 'no unit'}"
 
 
 def remarks(claims: list[ClaimPower | NoPower]) -> list[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, gc_document, print_json, status_document
 from tisdiss.cli.asked import Asked
 from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
+from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
+
+if TYPE_CHECKING:
+    from tisdiss.harness.gc import Collected
 
 app = typer.Typer()
 
@@ -18,8 +23,9 @@ def status(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Only these studies.", show_default=False)
     ] = None,
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     watch: Annotated[bool, typer.Option("--watch", help="Redraw every few seconds.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show every planned row and the progress of its runs.
 
@@ -28,10 +34,15 @@ def status(
     from rich.console import Console
 
     from tisdiss.harness.display import status as status_of
+    from tisdiss.harness.display import status_lines
     from tisdiss.harness.watch import watch_status
 
     names = [Path(study).stem for study in studies or ()]
-    if watch:
+    if watch and as_json:
+        raise typer.BadParameter("--json prints once: leave --watch out")
+    if as_json:
+        print_json("status", status_document(status_lines(runs_dir, names)))
+    elif watch:
         watch_status(runs_dir, Console(), names)
     else:
         Console().print(status_of(runs_dir, names))
@@ -39,7 +50,7 @@ def status(
 
 @app.command()
 def sync(
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     uri: Annotated[
         str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db.")
     ] = None,
@@ -59,7 +70,7 @@ def ui(
         None
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
 ) -> None:
     """Bring MLflow up to date and serve its pages on this machine, with links to charts.
 
@@ -92,10 +103,10 @@ def ui(
 def restore(
     studies: Studies,
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
-    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = Path("reports"),
+    reports: Annotated[Path, typer.Option(help="Folder of reports.")] = KEPT_REPORTS,
 ) -> None:
     """Take finished runs over from reports: settings and scores, without weights.
 
@@ -124,8 +135,9 @@ def restore(
 
 @app.command()
 def gc(
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what to delete.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete what no plan needs: training states of finished runs, leftovers of killed commands.
 
@@ -134,11 +146,16 @@ def gc(
     from tisdiss.harness.gc import gc as collect
 
     leftovers = collect(runs_dir, dry_run=dry_run)
-    for rubbish in leftovers.rubbish:
-        typer.echo(str(rubbish))
-    verb = "to delete" if dry_run else "deleted"
-    typer.echo(
-        f"{len(leftovers.rubbish)} {verb}, {sum(r.bytes for r in leftovers.rubbish) / 1e6:.1f} MB"
-    )
+    if as_json:
+        print_json("gc", gc_document(leftovers, dry_run=dry_run))
+    else:
+        _show(leftovers, "to delete" if dry_run else "deleted")
     if leftovers.problems:
         raise ValueError("\n".join([*leftovers.problems, "what these refer to was left alone"]))
+
+
+def _show(leftovers: Collected, verb: str) -> None:
+    for rubbish in leftovers.rubbish:
+        typer.echo(str(rubbish))
+    size = sum(rubbish.bytes for rubbish in leftovers.rubbish)
+    typer.echo(f"{len(leftovers.rubbish)} {verb}, {size / 1e6:.1f} MB")

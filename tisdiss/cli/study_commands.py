@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, plan_document, print_json
 from tisdiss.cli.asked import Asked, with_asked
 from tisdiss.cli.bar import progress_bar
 from tisdiss.cli.options import (
@@ -27,6 +28,7 @@ from tisdiss.cli.options import (
     new_reports,
 )
 from tisdiss.limits import MAX_JOBS, MAX_LOOKS, MAX_ROUNDS, MAX_TRIALS
+from tisdiss.machine.folders import CACHE, RUNS
 
 app = typer.Typer()
 
@@ -36,7 +38,7 @@ MIN_MINUTES = 1e-4
 
 @app.command()
 @with_asked
-def plan(asked: Asked) -> None:
+def plan(asked: Asked, as_json: Json = False) -> None:
     """Show the runs that studies need, which are shared, and which are done. Starts nothing.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
@@ -45,7 +47,11 @@ def plan(asked: Asked) -> None:
 
     from tisdiss.harness.display import show_plan
 
-    show_plan(asked.plan(), asked.runs_dir, Console())
+    made = asked.plan()
+    if as_json:
+        print_json("plan", plan_document(made, asked.runs_dir))
+    else:
+        show_plan(made, asked.runs_dir, Console())
 
 
 @app.command()
@@ -126,7 +132,9 @@ def run(
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.until_decided import Deadline
     from tisdiss.machine.device import check_device
+    from tisdiss.machine.extras import need
 
+    need("studies")
     console = Console()
     chosen = ENGINES["slurm" if slurm else engine]
     check_options(max_hours, until_decided=until_decided, here=chosen.here)
@@ -172,8 +180,8 @@ def run(
 def search(
     files: Annotated[list[str], typer.Argument(help="Search names, as in studies/, or files.")],
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
     trials: Annotated[
         int | None, typer.Option(min=1, max=MAX_TRIALS, help="Total, instead of the file's.")
@@ -191,6 +199,10 @@ def search(
     Example: tisdiss search search_loss --profile smoke
     """
     from rich.console import Console
+
+    from tisdiss.machine.extras import need
+
+    need("studies")
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import watching
@@ -233,8 +245,8 @@ def search(
 def time_models(
     studies: Studies,
     profile: Profile = "mini",
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
     device: Device = "cpu",
     threads: Threads = None,

@@ -41,8 +41,10 @@ def demo(
 
     Example: tisdiss demo --model base --port 8765
     """
+    from tisdiss.machine.extras import need
     from tisdiss.shipped import recipe_of, weights_of
 
+    need("web")
     recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
 
     from tisdiss.speech_separator import load

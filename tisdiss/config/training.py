@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tisdiss.config.any_model import ModelField
 from tisdiss.config.data import DataConfig
@@ -147,6 +147,16 @@ class TrainConfig(Config):
             )
 
 
+Quality = Literal["pesq", "stoi", "estoi"]
+PESQ_RATES = (8000, 16000)
+"""Hz: narrow band and wide band."""
+
+
+def _each_once(names: tuple[Quality, ...]) -> tuple[Quality, ...]:
+    """In one order, because equal evaluations have equal identities."""
+    return tuple(sorted(set(names)))
+
+
 class EvalConfig(Config):
     """The depths and the mixtures to score; never a reason to train."""
 
@@ -156,3 +166,18 @@ class EvalConfig(Config):
     split: Literal["test", "val"] = "test"
     mixtures: Count | None = None
     """Score only this many mixtures, the first of the split."""
+    quality: Annotated[tuple[Quality, ...], AfterValidator(_each_once)] = later(())
+    """Further scores, which are slow to compute (extra `quality`); see `tisdiss/quality.py`."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that compute the scores of `quality`."""
+        return tuple(dict.fromkeys("pesq" if name == "pesq" else "pystoi" for name in self.quality))
+
+    def check_quality(self, rate: int) -> None:
+        """Raise ValueError for a score that is not defined at a rate in Hz."""
+        if "pesq" in self.quality and rate not in PESQ_RATES:
+            raise ValueError(
+                f"quality: PESQ is defined at {' and '.join(map(str, PESQ_RATES))} Hz, and this "
+                f"corpus has {rate} Hz; leave pesq out"
+            )

@@ -19,6 +19,7 @@ import numpy as np
 from tisdiss.data.decoded import locked
 from tisdiss.data.draw import Draw
 from tisdiss.data.source import canonical_hash
+from tisdiss.machine.extras import need
 from tisdiss.machine.progress import Progress, silent
 from tisdiss.records.files import write_atomic
 
@@ -165,7 +166,7 @@ def open_rooms(
     on_progress: Progress = silent,
 ) -> Rooms:
     """The rooms of a split, different for each split; simulated now unless the cache has them."""
-    _need_pyroomacoustics()
+    need("rooms", "choose condition clean or noisy")
     low, high = t60_seconds
     if not 0.05 <= low <= high:
         raise ValueError(f"t60_seconds={t60_seconds}: give (lowest, highest), at least 0.05 s")
@@ -197,13 +198,3 @@ def _write(
     buffer = io.BytesIO()
     np.save(buffer, bank)
     write_atomic(path, buffer.getvalue())
-
-
-def _need_pyroomacoustics() -> None:
-    try:
-        import pyroomacoustics  # noqa: F401
-    except ImportError as error:
-        raise ValueError(
-            "reverberant conditions need the package pyroomacoustics: install tisdiss[rooms], or"
-            " choose condition clean or noisy"
-        ) from error

@@ -5,7 +5,6 @@ An address may hold a password; `hidden` removes it from every text that is show
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from tisdiss.machine.extras import is_installed
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -37,7 +38,7 @@ class _Server:
     install: str
 
     def installed(self) -> list[str]:
-        return [name for name, module in self.drivers.items() if _is_installed(module)]
+        return [name for name, module in self.drivers.items() if is_installed(module)]
 
 
 _SERVERS = {
@@ -149,10 +150,6 @@ def _place(address: str) -> tuple[str, int] | None:
     if not url.host or "host" in url.query:
         return None
     return url.host, url.port or _SERVERS[url.get_backend_name()].port
-
-
-def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _driver(given: str, name: str, driver: str) -> str:

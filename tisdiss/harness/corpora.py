@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tisdiss.config import DataConfig
+from tisdiss.machine.folders import CACHE
 
 if TYPE_CHECKING:
     from tisdiss.data import Corpus
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Corpora:
     """Opens the corpora of configs and keeps them. Paths are not part of any config."""
 
-    cache: Path = Path("cache")
+    cache: Path = CACHE
     speech: Path | None = None
     """The folder of speakers for `data.source: folder`; None: the environment variable SPEECH."""
     _opened: dict[tuple[str, int], Corpus] = field(default_factory=dict, repr=False)

@@ -42,7 +42,9 @@ class Difference:
     def __str__(self) -> str:
         numbers = isinstance(self.a, float) and isinstance(self.b, float)
         if self.part == "scores" and numbers:
-            return f"scores {self.what}: {self.a:.2f} -> {self.b:.2f} ({self.b - self.a:+.2f}) dB"
+            change = f"{self.a:.2f} -> {self.b:.2f} ({self.b - self.a:+.2f})"
+            unit = names.score_unit(self.what.partition(".")[0])
+            return f"scores {self.what}: {change} {unit}".rstrip()
         return f"{self.part} {self.what}: {_shown(self.a)} -> {_shown(self.b)}"
 
 

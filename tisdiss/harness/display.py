@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -47,6 +48,7 @@ STATE_STYLE = {
     "failed": "red",
     "damaged": "red",
     "new": "cyan",
+    "running": "bold",
 }
 
 
@@ -134,18 +136,40 @@ def _macs_by_depth(run: PlannedRun) -> str:
     return f"{2 * one - two:.3g}+{two - one:.3g}*N"
 
 
-def status(runs_dir: Path, studies: Sequence[str] = ()) -> Table | Text:
-    """Every planned row of the studies (of all, if none is named) with the progress of its runs.
+@dataclass(frozen=True)
+class StatusLine:
+    """The progress of one run of a planned row; a plan that cannot be read has no row."""
 
-    A line of text if nothing is planned; ValueError for a study without a plan.
+    study: str
+    profile: str
+    row: str
+    run: str
+    """Identity; "" if the plan is damaged."""
+    seed: int | None
+    state: str
+    """new, partial, running, done, failed or damaged."""
+    progress: str
+    """The last event, or why the run is not done."""
+
+
+def status_lines(runs_dir: Path, studies: Sequence[str] = ()) -> list[StatusLine]:
+    """The runs of every planned row of the studies, of all if none is named.
+
+    ValueError for a study without a plan.
     """
     files = {path: path.name.partition(".")[0] for path in plan_files(runs_dir)}
     _check_planned(studies, set(files.values()), runs_dir)
-    if not files:
+    paths = [path for path, study in files.items() if not studies or study in studies]
+    return [line for path in paths for line in _lines_of(runs_dir, path)]
+
+
+def status(runs_dir: Path, studies: Sequence[str] = ()) -> Table | Text:
+    """The lines of `status_lines` as a table; a line of text if nothing is planned."""
+    lines = status_lines(runs_dir, studies)
+    if not lines:
         start = "start with: tisdiss run fig2e --profile mini"
         return Text(f"no study is planned in {runs_dir}; {start}")
-    paths = [path for path, study in files.items() if not studies or study in studies]
-    return _status_table(runs_dir, paths)
+    return _status_table(runs_dir, lines)
 
 
 def _check_planned(studies: Sequence[str], planned: set[str], runs_dir: Path) -> None:
@@ -158,42 +182,42 @@ def _check_planned(studies: Sequence[str], planned: set[str], runs_dir: Path) ->
             )
 
 
-def _status_table(runs_dir: Path, files: Sequence[Path]) -> Table:
+def _status_table(runs_dir: Path, lines: Sequence[StatusLine]) -> Table:
     table = new_table(f"studies in {runs_dir}")
     for column in ("study", "profile", "row", "run", "seed", "state"):
         table.add_column(column, no_wrap=True)
     table.add_column("progress", overflow="fold")
-    for path in files:
-        study, _, profile = path.stem.partition(".")
-        try:
-            rows = saved_plan(path).rows
-        except DamagedError as error:
-            table.add_row(study, profile, "", "", "", *_damaged(error))
-            continue
-        for row in rows:
-            for run in row.runs:
-                folder = RunFolder.of(runs_dir, run.identity)
-                cells = _state_and_progress(folder, run.evaluation)
-                table.add_row(study, profile, row.id, short(run.identity), str(run.seed), *cells)
-        table.add_section()
+    for line, coming in zip(lines, [*lines[1:], None], strict=True):
+        seed = "" if line.seed is None else str(line.seed)
+        shown = (line.study, line.profile, line.row, short(line.run), seed, _styled(line.state))
+        is_last = coming is None or (coming.study, coming.profile) != (line.study, line.profile)
+        table.add_row(*shown, escape(line.progress), end_section=is_last)
     return table
+
+
+def _lines_of(runs_dir: Path, path: Path) -> Iterator[StatusLine]:
+    study, _, profile = path.stem.partition(".")
+    try:
+        rows = saved_plan(path).rows
+    except DamagedError as error:
+        yield StatusLine(study, profile, "", "", None, "damaged", str(error))
+        return
+    for row in rows:
+        for run in row.runs:
+            folder = RunFolder.of(runs_dir, run.identity)
+            state = _state_and_progress(folder, run.evaluation)
+            yield StatusLine(study, profile, row.id, run.identity, run.seed, *state)
 
 
 def _state_and_progress(folder: RunFolder, evaluation: str) -> tuple[str, str]:
     try:
         return _state(folder, evaluation), progress_of(folder, evaluation)
     except DamagedError as error:
-        return _damaged(error)
-
-
-def _damaged(error: DamagedError) -> tuple[str, str]:
-    return _styled("damaged"), escape(str(error))
+        return "damaged", str(error)
 
 
 def _state(folder: RunFolder, evaluation: str) -> str:
-    if is_held(folder.lock_file):
-        return "[bold]running[/]"
-    return _styled(folder.state((evaluation,)))
+    return "running" if is_held(folder.lock_file) else folder.state((evaluation,))
 
 
 def _styled(state: str) -> str:
@@ -204,7 +228,7 @@ def progress_of(folder: RunFolder, evaluation: str | None = None) -> str:
     """Why the run is not done, or its last event, without those of other evaluations."""
     result = folder.result()
     if result.reason not in (None, "time") and result.status not in FINAL:
-        return escape(result.reason)
+        return result.reason
     events = read_journal(folder.journal)
     if evaluation is not None:
         events = _events_about(events, folder, evaluation)

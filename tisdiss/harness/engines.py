@@ -47,7 +47,9 @@ class Engine:
 
 def _local(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
     from tisdiss.harness.launch import launch
+    from tisdiss.machine.extras import need_modules
 
+    need_modules(plan.packages)
     if start.settings:
         raise ValueError(f"{start.settings}: the engine local has no settings; leave them out")
     return launch(
@@ -58,7 +60,10 @@ def _local(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
 def _slurm(plan: Plan, runner: Runner, start: Start) -> dict[str, Outcome]:
     from tisdiss.harness.slurm import launch_on_slurm
     from tisdiss.harness.slurm_jobs import SlurmSettings, load_settings
+    from tisdiss.machine.extras import need, need_modules
 
+    need("slurm")
+    need_modules(plan.packages)
     settings = load_settings(start.settings) if start.settings else SlurmSettings()
     return launch_on_slurm(
         plan, runner=runner, settings=settings, processes=start.processes, track=start.track

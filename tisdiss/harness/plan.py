@@ -220,6 +220,12 @@ class Plan(FilePart):
         """Runs that are not done."""
         return tuple(run for run in self.runs if run.state != "done")
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that its scores of quality need."""
+        asked = (one.config.packages for run in self.todo for one in run.evaluations)
+        return tuple(dict.fromkeys(package for packages in asked for package in packages))
+
     def run(self, identity: str) -> PlannedRun:
         """The run whose identity starts with the given digits."""
         matches = [run for run in self.runs if run.identity.startswith(identity)]

@@ -28,6 +28,7 @@ from tisdiss.harness.plan import (
     ScoredCorpus,
     StudyContent,
 )
+from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import (
     evaluation_identity,
@@ -59,9 +60,9 @@ def plan(
     studies: Sequence[Study],
     profile: str,
     *,
-    runs_dir: Path = Path("runs"),
+    runs_dir: Path = RUNS,
     corpora: Corpora | None = None,
-    root: Path = Path("."),
+    root: Path = HOME,
     seeds: Sequence[int] | None = None,
     rows: Sequence[str] | None = None,
 ) -> Plan:
@@ -252,6 +253,7 @@ class _Planner:
         config = resolve_evaluation(view, run.config.model, n_sep)
         data = run.config.data if run.kind != "weights" else resolve_data(view, role)
         check_rate(run.config.model, data)
+        config.check_quality(data.sample_rate)
         corpus, missing = self._open(data, run.config.model.n_src)
         if missing:
             self.runs[run.identity] = run.model_copy(update={"unknown": missing})

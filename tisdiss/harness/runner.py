@@ -21,6 +21,7 @@ from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
 from tisdiss.machine.device import memory_of
+from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
@@ -69,8 +70,8 @@ def never() -> bool:
 class Runner:
     """How and where runs are executed; none of it affects an identity."""
 
-    runs_dir: Path = Path("runs")
-    root: Path = Path(".")
+    runs_dir: Path = RUNS
+    root: Path = HOME
     corpora: Corpora = field(default_factory=Corpora)
     device: str = "cpu"
     threads: int | None = None

@@ -33,6 +33,7 @@ from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import Place, View, view_of
 from tisdiss.machine.alone import alone
+from tisdiss.machine.folders import RUNS
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import short
@@ -318,14 +319,12 @@ def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
 # --- the address of its pages -------------------------------------------------------------------
 
 
-def ui_link(study: str, port: int = PORT, *, runs_dir: Path = Path("runs")) -> str:
+def ui_link(study: str, port: int = PORT, *, runs_dir: Path = RUNS) -> str:
     """The address of the chart page that shows only a study's runs."""
     return ui_links([study], port, runs_dir=runs_dir)[0].charts
 
 
-def ui_links(
-    studies: Iterable[str], port: int = PORT, *, runs_dir: Path = Path("runs")
-) -> list[Links]:
+def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS) -> list[Links]:
     """The addresses of each study's pages; they hold no password."""
     with _open(Path(runs_dir), None, writes=False) as opened:
         runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"

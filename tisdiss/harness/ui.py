@@ -19,13 +19,14 @@ from tisdiss.harness.address import is_server
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.experiment import project_of, store_address
 from tisdiss.harness.tracking import PORT, sync
+from tisdiss.machine.folders import RUNS
 from tisdiss.machine.lease import is_held
 from tisdiss.records.run_folder import run_folders
 
 REFRESH_SECONDS = 10.0
 
 
-def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
+def check_port(port: int, *, runs_dir: Path = RUNS) -> None:
     """Raise ValueError if the pages cannot be served at a port of this machine."""
     if is_server(_address(runs_dir)):
         return
@@ -43,7 +44,7 @@ def check_port(port: int, *, runs_dir: Path = Path("runs")) -> None:
 def ui(
     port: int = PORT,
     *,
-    runs_dir: Path = Path("runs"),
+    runs_dir: Path = RUNS,
     say: Callable[[str], None] = print,
     seconds: float = REFRESH_SECONDS,
 ) -> int:

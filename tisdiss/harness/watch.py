@@ -71,7 +71,7 @@ def working_table(runs_dir: Path) -> Table:
 def _model_and_progress(folder: RunFolder) -> tuple[str, str]:
     try:
         name = folder.model_name()
-        return "\n".join(name_in_lines(name, 26)), progress_of(folder)
+        return "\n".join(name_in_lines(name, 26)), escape(progress_of(folder))
     except DamagedError as error:
         return "", escape(str(error))
 

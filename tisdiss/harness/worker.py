@@ -27,6 +27,7 @@ from typing import Any
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.runner import Outcome, Runner, StopRun, core_train, reason_of
+from tisdiss.machine.folders import CACHE, HOME, RUNS
 from tisdiss.machine.lease import LEASE_SECONDS
 from tisdiss.machine.surroundings import settle
 from tisdiss.records import names
@@ -147,9 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("plan", type=Path)
     parser.add_argument("identity")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
-    parser.add_argument("--root", type=Path, default=Path("."))
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--runs-dir", type=Path, default=RUNS)
+    parser.add_argument("--root", type=Path, default=HOME)
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--speech", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -98,9 +99,9 @@ def _key() -> str:
     digest = hashlib.sha256(repr((FLAGS, _compiler(), platform.processor())).encode())
     for source in SOURCES:
         digest.update(source.read_bytes())
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        about = {line for line in info.read_text().splitlines() if line.startswith("flags")}
+    with suppress(OSError):  # only Linux has this file
+        info = Path("/proc/cpuinfo").read_text()
+        about = {line for line in info.splitlines() if line.startswith("flags")}
         digest.update(repr(sorted(about)).encode())
     return digest.hexdigest()[:16]
 

@@ -1,10 +1,11 @@
 """The names of metrics, tags, columns and events; no other module spells one.
 
-Scores are in dB, and higher is better.
+Scores are in dB, but for those of quality; higher is better.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tisdiss.plugins import Table
@@ -14,14 +15,18 @@ from tisdiss.plugins import Table
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of the similarity of estimates and sources, in dB; higher is better."""
+    """A measure of the similarity of estimates and sources; higher is better."""
 
     label: str
     function: str
-    """"module:function" of estimates and sources, (..., samples) each."""
+    """"module:function" of estimates and sources, (..., samples) each; a measure of quality also
+    takes the rate in Hz."""
+    unit: str = "dB"
+    """"" for a plain number."""
 
 
 SI_SNR, SDR = "si_snr", "sdr"
+PESQ, STOI, ESTOI = "pesq", "stoi", "estoi"
 
 MEASURES = Table(
     "tisdiss.metrics",
@@ -31,11 +36,24 @@ MEASURES = Table(
         SDR: Measure("SDR", "tisdiss.metrics:sdr"),
     },
     pattern=r"[a-z][a-z0-9_]{0,23}",
-    taken=lambda: (*table_columns(), MACS, PARAMS, RTF, MEMORY),
+    taken=lambda: (*table_columns(QUALITY), MACS, PARAMS, RTF, MEMORY),
 )
 """The measures: ours, and those of packages (`tisdiss.plugins`). Each has three columns: its value,
 such as si_snr; its improvement over the mixture, such as si_snri; and the mixture's value, such as
 mixture_si_snr."""
+
+QUALITY = {
+    PESQ: Measure("PESQ", "tisdiss.quality:pesq", "MOS"),
+    STOI: Measure("STOI", "tisdiss.quality:stoi", ""),
+    ESTOI: Measure("ESTOI", "tisdiss.quality:estoi", ""),
+}
+"""Measures that `evaluate: quality` asks for, with the same three columns. Their values, not their
+improvements, are reported, as is usual; labels say which is which."""
+
+
+def measures() -> dict[str, Measure]:
+    """All measures, those of quality last."""
+    return {**MEASURES, **QUALITY}
 
 
 def gain(measure: str) -> str:
@@ -48,37 +66,65 @@ def of_mixture(measure: str) -> str:
     return f"mixture_{measure}"
 
 
-def gains() -> tuple[str, ...]:
+def measure_of(score: str) -> str:
+    """The measure of a score, which is its value or its improvement."""
+    return score if score in measures() else score.removesuffix("i")
+
+
+def curves() -> tuple[str, ...]:
     """Columns of scores.parquet that become curves over N_re."""
-    return tuple(map(gain, MEASURES))
+    return (*map(gain, MEASURES), *QUALITY)
 
 
 def scores() -> tuple[str, ...]:
-    """The names of all scores that claims, tables and figures may use; improvements come first."""
-    return (*gains(), *MEASURES)
+    """The names of all scores that claims, tables and figures may use.
+
+    Improvements come first, and scores of quality last.
+    """
+    return (*map(gain, MEASURES), *MEASURES, *QUALITY, *map(gain, QUALITY))
 
 
 def score_label(score: str) -> str:
-    """The label of a score in text, such as SI-SNRi."""
-    if score in MEASURES:
-        return MEASURES[score].label
-    return gain(MEASURES[score.removesuffix("i")].label)
+    """The label of a score in text, such as SI-SNRi or PESQ (absolute)."""
+    measure = measure_of(score)
+    label, is_gain = measures()[measure].label, score != measure
+    if measure in QUALITY:
+        return f"{label} ({'improvement' if is_gain else 'absolute'})"
+    return gain(label) if is_gain else label
+
+
+def score_unit(score: str) -> str:
+    """The unit of a score; "" for a plain number."""
+    return measures()[measure_of(score)].unit
+
+
+def in_unit(text: str, score: str) -> str:
+    """A text with the unit of a score in brackets, such as SI-SNRi [dB]."""
+    unit = score_unit(score)
+    return f"{text} [{unit}]" if unit else text
+
+
+def score_heading(score: str) -> str:
+    """The label of a score with its unit, for axes and tables."""
+    return in_unit(score_label(score), score)
 
 
 def reached() -> tuple[str, ...]:
     """Columns of scores.parquet with the scores of estimates, in their order."""
-    return tuple(name for measure in MEASURES for name in (measure, gain(measure)))
+    return tuple(name for measure in measures() for name in (measure, gain(measure)))
 
 
-def score_columns() -> tuple[str, ...]:
-    """Columns of scores.parquet with scores, in their order."""
-    return (*reached(), *map(of_mixture, MEASURES))
+def score_columns(quality: Iterable[str] = ()) -> tuple[str, ...]:
+    """Columns of scores.parquet with scores, in their order; `quality` names further measures."""
+    asked = (*MEASURES, *quality)
+    values = (name for measure in asked for name in (measure, gain(measure)))
+    return (*values, *map(of_mixture, asked))
 
 
-def table_columns() -> tuple[str, ...]:
+def table_columns(quality: Iterable[str] = ()) -> tuple[str, ...]:
     """Columns of scores.parquet: one row per mixture, depth and speaker."""
     place = ("mixture_id", "slot", "speaker", "sex", "n_sep", "n_re", "samples")
-    return (*place, *score_columns())
+    return (*place, *score_columns(quality))
 
 
 SI_SNRI = gain(SI_SNR)

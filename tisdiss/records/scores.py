@@ -39,7 +39,7 @@ def read_scores(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise DamagedError(f"{path} has no scores: {way_out}")
     if scores[list(_SCORED)].isna().any(axis=None):
         raise DamagedError(f"{path} has lines without mixture or depth: {way_out}")
-    for name in {"n_re", "slot", *names.score_columns()} & set(scores):
+    for name in {"n_re", "slot", *names.score_columns(names.QUALITY)} & set(scores):
         if not pd.api.types.is_numeric_dtype(scores[name]):
             raise DamagedError(f"{path} has {name} that is not a number: {way_out}")
     return scores
@@ -51,7 +51,7 @@ def mean_by_depth(scores_file: Path) -> tuple[dict[int, dict[str, float]], int]:
     Values that are not finite count as missing.
     """
     scores = read_scores(scores_file)
-    columns = [column for column in names.gains() if column in scores]
+    columns = [column for column in names.curves() if column in scores]
     finite = scores[columns].where(scores[columns].abs() < float("inf"))
     by_depth = {}
     for n_re in sorted(int(n) for n in scores["n_re"].unique()):

@@ -11,9 +11,10 @@ from pydantic import (
     ValidationError,
 )
 
+from tisdiss.machine.folders import STUDIES
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
-from tisdiss.records.problems import DocumentError, Problem, nearest, problems_of
+from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
 from tisdiss.shipped import SHIPPED_STUDIES
 from tisdiss.study.checks import check_study
 from tisdiss.study.document import a_dict, a_list, read_document
@@ -21,7 +22,7 @@ from tisdiss.study.overrides import validated
 from tisdiss.study.profiles import (
     DEFAULT_CORPUS,
 )
-from tisdiss.study.resolve import check_claims, check_rows
+from tisdiss.study.resolve import check_claims, check_rows, check_shown
 from tisdiss.study.words import Row, Study
 
 
@@ -30,7 +31,7 @@ def load_study(path: Path | str) -> Study:
     return _Loader().load(Path(path))
 
 
-def find_studies(names: list[str] | tuple[str, ...], folder: Path = Path("studies")) -> list[Study]:
+def find_studies(names: list[str] | tuple[str, ...], folder: Path = STUDIES) -> list[Study]:
     """Studies by path, or by name in `folder` or else in the package.
 
     Raises DocumentError with the mistakes of all of them.
@@ -164,6 +165,11 @@ def _elsewhere(problems: list[Problem], known: list[Problem]) -> list[Problem]:
     return [p for p in problems if p.place not in places]
 
 
+def _shown_score(data: JsonObject, mistakes: set[Place]) -> JsonObject:
+    shown = a_dict(data.get("show"))
+    return {"y": shown["y"]} if "y" in shown and ("show", "y") not in mistakes else {}
+
+
 def _check_valid_rows(
     data: JsonObject, problems: list[Problem], used: dict[str, Study]
 ) -> list[Problem]:
@@ -189,14 +195,18 @@ def _check_valid_rows(
         "evaluate": {k: v for k, v in evaluate.items() if ("evaluate", k) not in mistakes},
         "rows": [rows[i] for i in places],
         "claims": [claims[k] for k in claim_places],
-        "show": {"figure": "depth_curve"},
+        "show": {"figure": "depth_curve", **_shown_score(data, mistakes)},
         "profiles": {k: words for k, words in profiles.items() if ("profiles", k) not in mistakes},
     }
     try:
         study = _with_used(validated(Study, part), used)
     except ValidationError:
         return []
-    return check_rows(study, places) + check_claims(study, claim_places)
+    return [
+        *check_rows(study, places),
+        *check_claims(study, claim_places),
+        *check_shown(study),
+    ]
 
 
 def _dicts(value: object) -> list[JsonObject]:

@@ -25,6 +25,7 @@ from tisdiss.config import (
 )
 from tisdiss.cost.planned import is_counted, parameters
 from tisdiss.limits import MAX_PARAMETERS
+from tisdiss.records import names
 from tisdiss.records.expression import Cell, leaves, parse
 from tisdiss.records.problems import Problem
 from tisdiss.study.overrides import Settings, about_model, override, override_problems
@@ -242,10 +243,27 @@ def _unscored(study: Study, expr: str) -> Iterator[str]:
         row = study.row(leaf.row)
         if row.published:
             yield from _unquoted(row, leaf)
+        elif rule := _unmeasured(study, leaf.metric):
+            yield rule
         elif not any(_scores(study, row, leaf.n_re, name) for name in load_profiles()):
             n_re = f"N_re = {', '.join(map(str, leaf.n_re))}"
             depths = n_re if leaf.n_re else "its trained depth"
             yield f"row '{row.id}' is not scored at {depths}; add it to `evaluate:` n_re"
+
+
+def check_shown(study: Study) -> list[Problem]:
+    """A score to show that no profile computes."""
+    rule = _unmeasured(study, study.show.y)
+    return [Problem(("show", "y"), study.show.y, rule)] if rule else []
+
+
+def _unmeasured(study: Study, score: str) -> str:
+    """Why no profile computes a score; "" if one does."""
+    measure = names.measure_of(score)
+    asked = (resolve_evaluation(study.at(name)).quality for name in load_profiles())
+    if measure not in names.QUALITY or any(measure in quality for quality in asked):
+        return ""
+    return f"{score} is not computed: add `quality: [{measure}]` to `evaluate:`"
 
 
 def _unquoted(row: Row, cell: Cell) -> Iterator[str]:

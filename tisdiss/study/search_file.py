@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from tisdiss.config import LossTerm, Passes, Seed, TrainConfig, named
 from tisdiss.config.choice import OneOf
 from tisdiss.limits import MAX_CHOICES, MAX_TRIALS
+from tisdiss.machine.folders import STUDIES
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.problems import DocumentError, Place, Problem, nearest, problems_of
@@ -131,7 +132,7 @@ class Search(FilePart):
         return max([1, *(int(depth) for depth in depths if isinstance(depth, int | float))])
 
 
-def find_search(name: str, folder: Path = Path("studies")) -> Search:
+def find_search(name: str, folder: Path = STUDIES) -> Search:
     """A search by path, or by name in `folder` or else in the package."""
     is_file = name.endswith((".yaml", ".yml"))
     path = Path(name) if is_file else study_file(name, folder)

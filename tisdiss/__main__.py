@@ -1,0 +1,5 @@
+"""`python -m tisdiss`."""
+
+from tisdiss.cli import main
+
+main()
