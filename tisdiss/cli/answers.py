@@ -54,9 +54,9 @@ def _plain(value: Any) -> Any:
 
 def plan_document(plan: Plan, runs_dir: Path) -> JsonObject:
     """profile; runs: run (identity, null if unknown), model, kind, seed, parent, parameters,
-    macs_per_second (at the trained depth), memory (of a training step; null if unknown), seconds, state, shown_in
-    (study/row), unknown (why); basis of the times: macs_per_second, device, source; seconds of all
-    runs that are not done; notes.
+    macs_per_second (at the trained depth), memory (of a training step; null if unknown), seconds,
+    state, shown_in (study/row), unknown (why); basis of the times: macs_per_second, device, source;
+    seconds of all runs that are not done; notes.
     """
     from tisdiss.harness.estimate import find_basis, left, seconds
 

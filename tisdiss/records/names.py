@@ -28,6 +28,14 @@ class Measure:
 SI_SNR, SDR = "si_snr", "sdr"
 PESQ, STOI, ESTOI = "pesq", "stoi", "estoi"
 
+QUALITY = {
+    PESQ: Measure("PESQ", "tisdiss.quality:pesq", "MOS"),
+    STOI: Measure("STOI", "tisdiss.quality:stoi", ""),
+    ESTOI: Measure("ESTOI", "tisdiss.quality:estoi", ""),
+}
+"""Measures that `evaluate: quality` asks for, with the same three columns. Their values, not their
+improvements, are reported, as is usual; labels say which is which."""
+
 MEASURES = Table(
     "tisdiss.metrics",
     Measure,
@@ -41,14 +49,6 @@ MEASURES = Table(
 """The measures: ours, and those of packages (`tisdiss.plugins`). Each has three columns: its value,
 such as si_snr; its improvement over the mixture, such as si_snri; and the mixture's value, such as
 mixture_si_snr."""
-
-QUALITY = {
-    PESQ: Measure("PESQ", "tisdiss.quality:pesq", "MOS"),
-    STOI: Measure("STOI", "tisdiss.quality:stoi", ""),
-    ESTOI: Measure("ESTOI", "tisdiss.quality:estoi", ""),
-}
-"""Measures that `evaluate: quality` asks for, with the same three columns. Their values, not their
-improvements, are reported, as is usual; labels say which is which."""
 
 
 def measures() -> dict[str, Measure]:
