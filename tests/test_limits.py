@@ -19,7 +19,7 @@ from tisdiss.train import start
 
 OF_OTHERS = {"paper", "published", "tera_macs_per_second", "low", "high"}
 """Numbers that are only shown, and ends of a span, which are held against their setting."""
-ENDLESS = {"--settled", "--within", "--max-minutes", "--max-hours", "--seed"}
+ENDLESS = {"--settled", "--within", "--budget", "--max-minutes", "--max-hours", "--seed"}
 """Ends of the patience of a person; and seeds, of which `plan` says why they end."""
 
 

@@ -10,6 +10,8 @@ MAX_SEED = 2**32 - 1
 MAX_PASSES = 1000
 """Passes through a part of the network, in training and at inference."""
 MAX_BLOCKS = 100
+MAX_CHANNELS = 1024
+"""Channels of a sound file, as in libsndfile."""
 MAX_WIDTH = 16_384
 MAX_KERNEL = 256
 MAX_POWER = 16.0

@@ -275,7 +275,7 @@ def apply_plateau(state: State, val_loss: float, optim: OptimConfig) -> None:
 
     During warm-up the rate is not cut; before `plateau_after`, nothing is compared.
     """
-    if state.epoch <= optim.plateau_after:
+    if optim.plateau_after and state.epoch <= optim.plateau_after:
         return
     if val_loss < state.plateau_best * (1 - optim.plateau_threshold):
         state.plateau_best, state.bad_epochs = val_loss, 0

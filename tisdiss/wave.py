@@ -15,7 +15,8 @@ from tisdiss.records.files import write_atomic
 from tisdiss.sound.outputs import shown
 from tisdiss.sound.recording import recording
 
-MAX_CHANNELS = 32
+ARRAY_CHANNELS = 32
+"""An axis of an array with more entries is taken for samples."""
 WAV_BYTES = 2**32 - 2**16
 """A WAV file holds fewer bytes of samples; its size field has 32 bits."""
 ZERO_CROSSINGS, ROLLOFF = 64, 0.99
@@ -94,7 +95,7 @@ def _mean_of_channels(wave: Tensor) -> Tensor:
         return wave
     if wave.dim() == 2:
         channels, samples = sorted(wave.shape)
-        if channels == 1 or (1 < channels <= MAX_CHANNELS and samples >= 8 * channels):
+        if channels == 1 or (1 < channels <= ARRAY_CHANNELS and samples >= 8 * channels):
             return wave.mean(dim=int(wave.shape[0] > wave.shape[1]))
     raise ValueError(
         f"mixture of shape {tuple(wave.shape)}: give one mixture, (samples,), or its channels, "

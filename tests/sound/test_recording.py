@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -64,11 +65,12 @@ def test_a_reader_that_stops_early_leaves_no_process(
     ffmpeg: Callable[..., Path], film: Path
 ) -> None:
     ffmpeg(AU + np.zeros(2**22, ">f4").tobytes())
-    blocks = mono_blocks(film)
+    this, blocks = psutil.Process(), mono_blocks(film)
+    others = set(this.children())
     assert len(next(blocks)) == 2**16
+    assert set(this.children()) - others
     blocks.close()  # type: ignore[attr-defined]
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert not set(this.children()) - others
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import typer
 
 from tisdiss.cli.answers import Json, print_json, profile_document
 from tisdiss.cli.options import Device, Seconds, above_zero
-from tisdiss.limits import MAX_PASSES
+from tisdiss.limits import MAX_CHANNELS, MAX_PASSES
 
 app = typer.Typer()
 
@@ -75,7 +75,11 @@ def separate(
     ] = "all",
     channel: Annotated[
         int | None,
-        typer.Option(min=1, help="The channel to separate; by default the mean of all channels."),
+        typer.Option(
+            min=1,
+            max=MAX_CHANNELS,
+            help="The channel to separate; by default the mean of all channels.",
+        ),
     ] = None,
     peak: Annotated[
         bool, typer.Option("--peak", help="Scale each speaker's file to peak at 0.9 of full scale.")
