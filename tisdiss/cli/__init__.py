@@ -33,18 +33,21 @@ app = typer.Typer(
     "\n\nruns, cache, build and mlflow.db lie in the folder of $TISDISS_HOME, else in this one.",
 )
 
+PANELS = {
+    "Recordings and models": (model_commands, web_commands, weights_commands),
+    "Studies": (study_commands, power_commands),
+    "Runs": (runs_commands,),
+    "Reports": (number_commands,),
+}
+"""The headings of the help, each with its modules of commands."""
+
 app.callback()(group_options)
-for commands in (
-    study_commands,
-    power_commands,
-    runs_commands,
-    number_commands,
-    model_commands,
-    web_commands,
-    weights_commands,
-):
-    app.add_typer(commands.app)
-app.add_typer(data_commands.app, name="data")
+for heading, modules in PANELS.items():
+    for commands in modules:
+        for command in commands.app.registered_commands:
+            command.rich_help_panel = heading
+        app.add_typer(commands.app)
+app.add_typer(data_commands.app, name="data", rich_help_panel="Speech")
 
 
 def _message(error: Exception) -> str:
