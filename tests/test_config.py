@@ -284,8 +284,12 @@ def test_depths_default_to_the_trained_ones() -> None:
 @pytest.mark.parametrize(
     "settings", [{"dynamic": False}, {"dynamic": True, "source": "wsj0-2mix"}], ids=str
 )
-@pytest.mark.parametrize("lever", [{"speed": 0.1}, {"pairs": "different-sexes"}], ids=str)
-def test_only_dynamic_mixing_of_recordings_has_speed_and_pairs(lever, settings) -> None:
+@pytest.mark.parametrize(
+    "lever",
+    [{"speed": 0.1}, {"pairs": "different-sexes"}, {"turns": 0.5}, {"train_gain_db": 5.0}],
+    ids=str,
+)
+def test_only_dynamic_mixing_of_recordings_varies_its_examples(lever, settings) -> None:
     ((name, value),) = lever.items()
     with pytest.raises(ValueError, match=f"{name}={value}: only dynamic mixing of single"):
         DataConfig.model_validate(lever | settings)

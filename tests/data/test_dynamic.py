@@ -9,6 +9,7 @@ import torch
 
 from tisdiss.data import DynamicMixtures, Source
 from tisdiss.data.audio import active_rms
+from tisdiss.data.dynamic import gap
 
 RATE = 8000
 
@@ -101,6 +102,34 @@ def test_speed_changes_the_sound_but_not_the_length_or_the_sum(voices):
 def test_speed_enters_the_manifest(voices):
     hashes = {make(voices, speed=speed).manifest_hash for speed in (0.0, 0.1, 0.2)}
     assert len(hashes) == 3
+
+
+def test_one_speaker_is_silent_in_a_part_of_a_share_of_the_mixtures(voices):
+    def silenced(i, turns):
+        """For each source, the share of the crop that is silent only with turns."""
+        plain, turned = (make(voices, turns=t).crop(0, i).sources for t in (0.0, turns))
+        return ((turned == 0) & (plain != 0)).float().mean(dim=1).tolist()
+
+    always = [silenced(i, 1.0) for i in range(40)]
+    assert all(min(shares) == 0 and max(shares) <= 0.7 for shares in always)
+    assert {shares.index(max(shares)) for shares in always} == {0, 1}
+    assert sum(max(shares) > 0.05 for shares in always) > 30
+    assert 10 < sum(max(silenced(i, 0.5)) > 0.05 for i in range(40)) < 30
+    example = make(voices, turns=1.0).crop(0, 3)
+    assert torch.equal(example.mixture, example.sources[0] + example.sources[1])
+
+
+def test_a_silence_has_short_slopes():
+    shape = gap(100, 30, 50, rate=200)  # slopes of 4 samples
+    assert shape[30:50].max() == 0 and shape[:26].min() == shape[54:].min() == 1
+    assert shape[25:31].tolist() == [1, 1, 0.75, 0.5, 0.25, 0]
+    assert shape[49:55].tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert gap(10, -20, -8, rate=200).tolist() == [1] * 10
+
+
+def test_turns_enter_the_manifest_only_where_they_are_asked_for(voices):
+    assert make(voices, turns=0.0).manifest_hash == make(voices).manifest_hash
+    assert make(voices, turns=0.5).manifest_hash != make(voices).manifest_hash
 
 
 def test_pairs_of_different_sexes_are_in_either_order_and_of_all_voices(voices):

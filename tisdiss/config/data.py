@@ -23,6 +23,15 @@ NoiseKind = Literal["mixed", "speech-shaped", "babble", "folder"]
 """The noise to add: "mixed" is speech-shaped noise or babble, "folder" is recordings."""
 
 
+_OF_DYNAMIC_MIXING = {
+    "speed": "changes the speed",
+    "pairs": "chooses its pairs",
+    "turns": "silences speakers",
+    "train_gain_db": "has gains of its own",
+}
+"""Settings that need it, and their effect."""
+
+
 class DataConfig(Config):
     """The mixtures that a model is trained and tested on."""
 
@@ -66,20 +75,25 @@ class DataConfig(Config):
     speakers of unknown sex are not used. Validation and test mixtures still have any speakers. Not
     part of the paper's recipe."""
 
+    turns: Annotated[float, Field(ge=0, le=1)] = later(0.0)
+    """Share of dynamic mixtures in which one speaker is silent for 20 to 70 % of the crop, as in a
+    conversation. In validation and test both speak throughout. Not part of the paper's recipe."""
+    train_gain_db: Annotated[Decibels, Field(ge=0)] | None = later(None)
+    """Gains of dynamic mixtures, where those of validation and test have `gain_db`; None: the same.
+    Not part of the paper's recipe."""
+
     @model_validator(mode="after")
     def _drawn_anew(self) -> "DataConfig":
         """Refuse settings that need dynamic mixing of single recordings."""
-        stored = SOURCES[self.source].stored
-        if self.speed and (stored or not self.dynamic):
-            raise ValueError(
-                f"speed={self.speed:g}: only dynamic mixing of single recordings changes the "
-                "speed; set dynamic: true, or speed: 0"
-            )
-        if self.pairs != "any" and (stored or not self.dynamic):
-            raise ValueError(
-                f"pairs={self.pairs}: only dynamic mixing of single recordings chooses its pairs; "
-                "set dynamic: true, or pairs: any"
-            )
+        if self.dynamic and not SOURCES[self.source].stored:
+            return self
+        for name, effect in _OF_DYNAMIC_MIXING.items():
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name}={value}: only dynamic mixing of single recordings {effect}; set "
+                    f"dynamic: true, or leave {name} out"
+                )
         return self
 
     @model_validator(mode="after")

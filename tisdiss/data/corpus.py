@@ -113,11 +113,12 @@ def _dynamic(
         "train",
         n_src=n_src,
         length=config.train_mixtures,
-        gain_db=config.gain_db,
+        gain_db=config.gain_db if config.train_gain_db is None else config.train_gain_db,
         seconds=config.segment_seconds,
         seed=config.seed,
         acoustics=acoustics,
         speed=config.speed,
+        turns=config.turns,
         pairs=config.pairs,
     )
 

@@ -14,6 +14,11 @@ from tisdiss.data.draw import Draw
 from tisdiss.data.mixture import REDRAWS, Example, crop_samples, gains, mix, voices
 from tisdiss.data.source import Source, Utterance, canonical_hash
 
+SILENT_SHARE = (0.2, 0.7)
+"""Range of the share of a crop in which a speaker is silent, with `turns`; parts of it may lie
+outside the crop."""
+FADE_SECONDS = 0.02
+
 
 class DynamicMixtures:
     """New speakers, utterances, offsets and gains for every (seed, epoch, i): dynamic mixing.
@@ -22,7 +27,8 @@ class DynamicMixtures:
     further utterances of that speaker follow (the same one if there is no other), so a crop has its
     full length. A silent source is drawn again. With `speed`, each source is played up to that
     share faster or slower. With `pairs` "different-sexes", a woman and a man are drawn, in either
-    order, and speakers of unknown sex are left out.
+    order, and speakers of unknown sex are left out. In a share `turns` of the mixtures, one speaker
+    is silent for a part of the crop.
     """
 
     def __init__(
@@ -38,10 +44,11 @@ class DynamicMixtures:
         acoustics: Acoustics | None = None,
         speed: float = 0.0,
         pairs: str = "any",
+        turns: float = 0.0,
     ) -> None:
         self.source, self.split, self.n_src, self.length = source, split, n_src, length
         self.gain_db, self.seconds, self.seed = gain_db, seconds, seed
-        self.acoustics, self.speed = acoustics, speed
+        self.acoustics, self.speed, self.turns = acoustics, speed, turns
         where = f"split {split!r} of {source.name}"
         self._voices = voices(source.split(split), n_src, where)
         self._sexes = () if pairs == "any" else by_sex(self._voices, n_src, where)
@@ -57,6 +64,8 @@ class DynamicMixtures:
         talkers = self._draw_talkers(draw)
         pace = Draw("speed", self.seed, self.split, epoch, i)
         parts = [self._part_at_speed(draw, pace, voice, count) for voice in talkers]
+        if self.turns:
+            self._silence_one(parts, Draw("turns", self.seed, self.split, epoch, i))
         mixture, sources = mix(
             parts, gains(draw, self.n_src, self.gain_db), self.source.sample_rate
         )
@@ -82,6 +91,8 @@ class DynamicMixtures:
         }
         if self.speed:
             plain["speed"] = self.speed
+        if self.turns:
+            plain["turns"] = self.turns
         if self._sexes:
             plain["pairs"] = "different-sexes"
         if self.acoustics:
@@ -97,6 +108,17 @@ class DynamicMixtures:
             "seconds": self.seconds,
             "seed": self.seed,
         }
+
+    def _silence_one(self, parts: list[np.ndarray], draw: Draw) -> None:
+        """Silence one speaker in a part of a share of the mixtures, if something is left."""
+        if draw.uniform(0, 1) >= self.turns:
+            return
+        chosen, count = draw.integer(len(parts)), len(parts[0])
+        length = round(draw.uniform(*SILENT_SHARE) * count)
+        start = round(draw.uniform(-length / 2, count - length / 2))
+        quieter = parts[chosen] * gap(count, start, start + length, self.source.sample_rate)
+        if not is_silent(quieter, self.source.sample_rate):
+            parts[chosen] = quieter
 
     def _draw_talkers(self, draw: Draw) -> list[list[Utterance]]:
         """The utterances of each speaker of a mixture."""
@@ -136,6 +158,13 @@ class DynamicMixtures:
             line.append(others[(len(line) - 1) % len(others)])
         start = draw.integer(total - count + 1)
         return np.concatenate([self.source.read(u) for u in line])[start : start + count]
+
+
+def gap(samples: int, start: int, end: int, rate: int) -> np.ndarray:
+    """Float32 (samples,): 0 from sample `start` to `end`, else 1, with short slopes outside."""
+    at = np.arange(samples)
+    distance = np.maximum(start - at, at - end + 1)
+    return np.clip(distance / (FADE_SECONDS * rate), 0, 1).astype(np.float32)
 
 
 def by_sex(
