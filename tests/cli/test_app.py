@@ -46,12 +46,12 @@ def test_every_command_takes_the_short_help(name: str, command) -> None:
     assert f"Example: tisdiss {name}" in invoke(*name.split(), "-h").output
 
 
-@pytest.mark.parametrize("group", [[], ["data"]])
-def test_every_group_has_the_version_and_the_short_help(group: list[str]) -> None:
+@pytest.mark.parametrize(("group", "heading"), [([], "Studies"), (["data"], "Commands")])
+def test_every_group_has_the_version_and_the_short_help(group: list[str], heading: str) -> None:
     assert invoke(*group, "--version").output == f"tisdiss {__version__}\n"
     shown = invoke(*group, "-h").output
     assert shown == invoke(*group, "--help").output
-    assert "--version" in shown and "Commands" in shown
+    assert "--version" in shown and heading in shown
 
 
 SIZED = [
