@@ -37,12 +37,6 @@ def reported(reports: Path) -> list[str]:
     return sorted(path.parent.name for path in Path(reports).glob(f"*/{PROVENANCE}"))
 
 
-def check_report(folder: Path) -> None:
-    """Raise ValueError without a report; the message names the command that writes it."""
-    if not os.path.lexists(folder / PROVENANCE):
-        raise ValueError(f"{folder} holds no report: `tisdiss report {folder.name}` writes it")
-
-
 def check_reported(cell: str, reports: Path, study: str) -> None:
     """Raise ValueError if there is no report of a cell's study."""
     if not (reports / study / PROVENANCE).is_file():

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from released_settings import SMALL
 from torch import Tensor
 
 from tisdiss.checkpoint import load_model, read_model_file, save_model
@@ -16,18 +17,8 @@ from tisdiss.records.run_record import Origin
 from tisdiss.released import build, export
 
 SETTINGS = {
-    "separator_conf": {
-        "emb_dim": 8,
-        "norm_type": "rmsgroupnorm",
-        "num_groups": 4,
-        "n_heads": 2,
-        "attention_dim": 8,
-        "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
-        "ffn_hidden_dim": [4, 6],
-        "repeat_residual_module": True,
-        "encoder_decoder": False,
-        "spliter_loss": True,
-    }
+    "separator_conf": SMALL
+    | {"repeat_residual_module": True, "encoder_decoder": False, "spliter_loss": True}
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from released_settings import TINY
 
 import tisdiss
 from tisdiss.checkpoint import load_model, save_model
@@ -18,21 +19,7 @@ from tisdiss.separate import separate
 from tisdiss.shipped import base_model
 
 IDENTITY = "0123456789" + "a" * 54
-RELEASED = {
-    "separator_conf": {
-        "emb_dim": 8,
-        "norm_type": "rmsgroupnorm",
-        "num_groups": 4,
-        "n_heads": 2,
-        "attention_dim": 8,
-        "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
-        "ffn_hidden_dim": [4, 6],
-        "repeat_residual_module": True,
-        "reconstructor_repeat_residual_module": False,
-        "encoder_decoder": False,
-        "spliter_loss": True,
-    }
-}
+RELEASED = {"separator_conf": TINY}
 
 
 @pytest.fixture(scope="module")

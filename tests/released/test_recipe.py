@@ -4,19 +4,11 @@ from itertools import product
 from typing import Any
 
 import pytest
+from released_settings import SMALL
 
 from tisdiss.config import ModelConfig
 from tisdiss.released import model_config, recipe
 
-SMALL = {
-    "emb_dim": 8,
-    "norm_type": "rmsgroupnorm",
-    "num_groups": 4,
-    "n_heads": 2,
-    "attention_dim": 8,
-    "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
-    "ffn_hidden_dim": [4, 6],
-}
 BANDS = {"band_split": True, "split_type": "bandsplit", "stft_n_fft": 256}
 WIDTHS = [1] + [2] * 16 + [4] * 8 + [8] * 8
 CONV1D = {"band_split_encoder_type": "conv1d", "band_split_decoder_type": "conv1d"}

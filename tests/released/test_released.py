@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from released_settings import TINY
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,19 +20,6 @@ from tisdiss.config import ModelConfig
 from tisdiss.depths import Depth
 from tisdiss.released import tisdiss as espnet
 
-TINY = {
-    "emb_dim": 8,
-    "norm_type": "rmsgroupnorm",
-    "num_groups": 4,
-    "n_heads": 2,
-    "attention_dim": 8,
-    "ffn_type": ["swiglu_conv1d", "swiglu_conv1d"],
-    "ffn_hidden_dim": [4, 6],
-    "repeat_residual_module": True,
-    "reconstructor_repeat_residual_module": False,
-    "encoder_decoder": False,
-    "spliter_loss": True,
-}
 FLAGS = (
     "encoder_decoder",
     "encoder_multi_decoder",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from tisdiss.cli.answers import Json, print_json, profile_document
-from tisdiss.cli.options import Device, Seconds, above_zero
+from tisdiss.cli.options import AnyWeights, Device, Recipe, Seconds, above_zero
 from tisdiss.limits import MAX_CHANNELS, MAX_PASSES
 
 app = typer.Typer()
@@ -95,15 +95,8 @@ def separate(
             help="Passes through the separator; as trained by default.",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="base (shipped), a .safetensors, the first digits of a run, or a released .pth."
-        ),
-    ] = "base",
-    config: Annotated[
-        Path | None, typer.Option(help="config.yaml of a released .pth; else the one beside it.")
-    ] = None,
+    model: AnyWeights = "base",
+    config: Recipe = None,
     device: Device = "cpu",
 ) -> None:
     """Separate sound files into one file per speaker; continues after a file that cannot be read.

@@ -259,8 +259,8 @@ def again(
 
     Example: tisdiss again base fig2e
     """
-    from tisdiss.analysis.places import check_report
     from tisdiss.machine.extras import need
+    from tisdiss.records.report_record import check_report
 
     need("studies")
     if notebook:

@@ -117,3 +117,11 @@ NewReports = Annotated[
 def new_reports(profile: str, out: Path | None) -> Path:
     """The folder for reports at a profile: `out`, else the default."""
     return out or (SMOKE_REPORTS if profile == "smoke" else REPORTS)
+
+
+WEIGHTS_HELP = "base (shipped), a .safetensors, the first digits of a run, or a released .pth."
+AnyWeights = Annotated[str, typer.Option(help=WEIGHTS_HELP)]
+"""The weights of an existing model; `shipped.weights_of` finds their file."""
+Recipe = Annotated[
+    Path | None, typer.Option(help="config.yaml of a released .pth; else the one beside it.")
+]

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tisdiss.cli.options import Device
+from tisdiss.cli.options import AnyWeights, Device, Recipe
 
 app = typer.Typer()
 
 
 @app.command()
 def demo(
-    model: Annotated[
-        str,
-        typer.Option(
-            help="base (shipped), a .safetensors, the first digits of a run, or a released .pth."
-        ),
-    ] = "base",
-    config: Annotated[
-        Path | None, typer.Option(help="config.yaml of a released .pth; else the one beside it.")
-    ] = None,
+    model: AnyWeights = "base",
+    config: Recipe = None,
     device: Device = "cpu",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8765,
     browser: Annotated[

@@ -7,21 +7,22 @@ from typing import Annotated
 
 import typer
 
-from tisdiss.cli.options import Cache, Device, RunsDir, Speech, Threads, known_profile
+from tisdiss.cli.options import (
+    WEIGHTS_HELP,
+    Cache,
+    Device,
+    Recipe,
+    RunsDir,
+    Speech,
+    Threads,
+    known_profile,
+)
 from tisdiss.limits import MAX_COUNT
 from tisdiss.speech_sources import SOURCES
 
 app = typer.Typer()
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        help="base (shipped), a .safetensors, the first digits of a run, or a released .pth."
-    ),
-]
-Recipe = Annotated[
-    Path | None, typer.Option(help="config.yaml of a released .pth; else the one beside it.")
-]
+Model = Annotated[str, typer.Argument(help=WEIGHTS_HELP)]
 
 
 @app.command("import")

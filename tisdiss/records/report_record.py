@@ -133,10 +133,15 @@ class ReportFile(Record):
     runs: list[ReportRun]
 
 
-def read_report(folder: Path) -> ReportFile:
-    """The provenance of a report; ValueError if there is none or it cannot be read."""
+def check_report(folder: Path) -> None:
+    """Raise ValueError without a report; the message names the command that writes it."""
     if not os.path.lexists(folder / PROVENANCE):
         raise ValueError(f"{folder} holds no report: `tisdiss report {folder.name}` writes it")
+
+
+def read_report(folder: Path) -> ReportFile:
+    """The provenance of a report; ValueError if there is none or it cannot be read."""
+    check_report(folder)
     path, way_out = folder / PROVENANCE, f"run `tisdiss report {folder.name}` again"
     content = read_object(path, way_out=way_out)
     check_schema(content, PROVENANCE_SCHEMA, path, way_out)
