@@ -238,6 +238,24 @@ def test_auto_rounds_products_where_that_pays(
     assert rounds == {"float32": False, "tf32": False, "bf16": True, "auto": pays}
 
 
+@pytest.mark.parametrize(
+    ("amx", "avx512", "compiled", "pays"),
+    [
+        (True, False, True, True),
+        (False, True, True, True),
+        (False, False, True, False),
+        (True, True, False, False),
+    ],
+)
+def test_bfloat16_pays_where_a_cpu_and_the_routines_have_it(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512: bool, compiled: bool, pays: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(modes, "library", lambda: object() if compiled else None)
+    assert modes.bf16_pays("cpu") is pays
+
+
 def test_training_in_bfloat16_follows_that_in_float32(tiny_training) -> None:
     torch.manual_seed(0)
     sources = torch.randn(2, 2, 800).cumsum(-1)

@@ -95,7 +95,8 @@ class TrainConfig(Config):
     """"tf32" lets a GPU round the inputs of matrix products to 10 bits; it has no effect on a CPU.
     "bf16" runs the products of paths and splitter in bfloat16 (7 bits) and the others as "tf32";
     weights, norms, codec, STFT and loss stay in float32. TF-GridNet, whose LSTMs run in float32,
-    has no "bf16". "auto" is "bf16" where that is faster (a GPU, or a CPU with AMX), else "tf32"."""
+    has no "bf16". "auto" is "bf16" where that is faster (a GPU, or a CPU with AMX or AVX512-BF16),
+    else "tf32"."""
     seed: Seed = 0
     parent: str | None = None
     """Identity of the run whose weights start this one (fine-tuning, Sec. 2.3)."""

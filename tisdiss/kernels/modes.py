@@ -41,12 +41,13 @@ def set_bf16(model: nn.Module, on: bool) -> None:
 
 
 def bf16_pays(device: str) -> bool:
-    """Whether trainings are faster with bfloat16 products: on a GPU, or a CPU with AMX.
+    """Whether trainings are faster with bfloat16 products: on a GPU, or a CPU that has them.
 
     On a CPU only with the compiled routines: without, the casts cost more than the products save.
     """
     if torch.device(device).type == "cpu":
-        return torch.cpu._is_amx_tile_supported() and library() is not None
+        has_products = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return has_products and library() is not None
     return torch.cuda.is_bf16_supported()
 
 
