@@ -1,4 +1,4 @@
-"""Breakdowns of a mean: by input level, by sex, and the change per further pass.
+"""Breakdowns of a mean: by input level, by sex, per further pass, and at depths that adapt.
 
 Functions take and return frames, like `stats.py`; `extra_figures.py` draws them.
 """
@@ -7,10 +7,14 @@ import numpy as np
 import pandas as pd
 
 from tisdiss.analysis.stats import depth_curve
-from tisdiss.records.names import MIXTURE_SI_SNR, SI_SNRI
+from tisdiss.records.names import MIXTURE_SI_SNR, SETTLED_BY, SI_SNRI
 
 BINS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+THRESHOLDS = range(6, 62, 2)
+"""Values of `tisdiss separate --settled`, in dB."""
+LEAST_DEPTHS = 3
+"""Fewest depths among which a mixture can choose."""
 
 
 def by_input_level(
@@ -100,6 +104,44 @@ def change_per_step(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFr
                     **{f"q{round(100 * q)}": change.quantile(q) for q in QUANTILES},
                     "worse": float((change < 0).mean()),
                     "n_changes": len(change),
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def adaptive(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
+    """The mean score if each mixture stops at the first pass that is settled by a threshold.
+
+    One line per row and threshold: `settled_db`, the mean depth `n_re` over mixtures and seeds, and
+    the `mean` score. A mixture that never settles stops at the deepest N_re. Rows that were not
+    scored at three or more successive depths from 1 are left out, and so are evaluations that do
+    not know how much a pass changed.
+    """
+    if SETTLED_BY not in scores:
+        return pd.DataFrame()
+    keys = ["seed", "mixture_id", "n_re"]
+    records = []
+    for row, part in scores.groupby("row", sort=False):
+        by_mixture = part.groupby(keys)[[SETTLED_BY, metric]].mean()
+        settled = by_mixture[SETTLED_BY].unstack("n_re")
+        score = by_mixture[metric].unstack("n_re")
+        deepest = len(settled.columns)
+        if list(settled.columns) != list(range(1, deepest + 1)) or deepest < LEAST_DEPTHS:
+            continue
+        whole = settled.drop(columns=1).notna().all(axis=1) & np.isfinite(score).all(axis=1)
+        settled, score = settled[whole], score[whole]
+        if settled.empty:
+            continue
+        for threshold in THRESHOLDS:
+            stops = settled.ge(threshold)
+            depth = np.where(stops.any(axis=1), stops.idxmax(axis=1), deepest)
+            stopped = score.to_numpy()[np.arange(len(score)), depth - 1]
+            records.append(
+                {
+                    "row": row,
+                    "settled_db": float(threshold),
+                    "n_re": float(depth.mean()),
+                    "mean": float(stopped.mean()),
                 }
             )
     return pd.DataFrame(records)

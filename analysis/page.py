@@ -34,6 +34,7 @@ FIGURES = {
     "-cost": "Quality against cost",
     "-difficulty": "Hard and easy mixtures",
     "-change": "What each further pass changes",
+    "-adaptive": "Depths that adapt to each mixture",
     "-spread": "All mixtures",
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tisdiss.analysis.adaptive_figure import adaptive_figure
 from tisdiss.analysis.captions import (
     basis,
     covered,
@@ -39,7 +40,7 @@ from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
-FURTHER = ("-cost", "-pareto", "-difficulty", "-change", "-spread")
+FURTHER = ("-cost", "-pareto", "-difficulty", "-change", "-adaptive", "-spread")
 """Suffixes of the file names of further figures."""
 
 WRITING_SECONDS = 60.0
@@ -229,6 +230,7 @@ def figures_of(results: Results) -> dict[str, Figure]:
         pareto_figure(results.curve, plan, metric=lead) if plan.show.pareto else None,
         difficulty_figure(*results.difficulty, plan, metric=lead),
         change_figure(results.change, plan, results.curve),
+        adaptive_figure(results.adaptive, plan, results.curve, metric=lead),
         spread_figure(results.spread, plan, results.curve, metric=lead),
     )
     pairs = zip(FURTHER, further, strict=True)

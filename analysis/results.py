@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.breakdown import by_input_level, by_mixture, by_sex, change_per_step
+from tisdiss.analysis.breakdown import (
+    adaptive,
+    by_input_level,
+    by_mixture,
+    by_sex,
+    change_per_step,
+)
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve, difference_curve
@@ -81,6 +87,11 @@ class Results:
     def change(self) -> pd.DataFrame:
         """The change of the leading score by each further pass."""
         return change_per_step(self.frames.scores, metric=self.metrics[0])
+
+    @cached_property
+    def adaptive(self) -> pd.DataFrame:
+        """The leading score at depths that adapt to each mixture."""
+        return adaptive(self.frames.scores, metric=self.metrics[0])
 
     @cached_property
     def spread(self) -> pd.DataFrame:

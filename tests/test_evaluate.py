@@ -14,10 +14,11 @@ from tisdiss import evaluate as evaluation
 from tisdiss.checkpoint import load_model, save_model
 from tisdiss.config import EvalConfig
 from tisdiss.data import Corpus
+from tisdiss.dial import Dial
 from tisdiss.evaluate import evaluate
 from tisdiss.metrics import improvements
 from tisdiss.model import TISDiSS
-from tisdiss.records.names import table_columns
+from tisdiss.records.names import SETTLED_BY, table_columns
 from tisdiss.records.run_record import Origin
 
 DEPTHS = EvalConfig(n_re=(1, 2, 4))
@@ -57,7 +58,7 @@ def test_columns_are_those_of_the_schema(scored: Path) -> None:
     scores = table(scored)
     assert tuple(scores.columns) == table_columns()
     assert set(scores.dtypes[["si_snr", "si_snri", "sdr", "sdri"]]) == {np.dtype("float64")}
-    assert scores.notna().all().all()
+    assert scores.drop(columns=SETTLED_BY).notna().all().all()
 
 
 def test_there_is_a_row_per_mixture_depth_and_speaker(scored: Path, corpus: Corpus) -> None:
@@ -78,8 +79,30 @@ def test_one_deep_pass_scores_as_separate_shallow_ones(
 ) -> None:
     evaluate(model_file, corpus, EvalConfig(n_re=(n_re,)), tmp_path, audio=0)
     deep = table(scored)
-    deep = deep[deep["n_re"] == n_re].reset_index(drop=True)
-    pd.testing.assert_frame_equal(table(tmp_path), deep, check_exact=True)
+    deep = deep[deep["n_re"] == n_re].reset_index(drop=True).drop(columns=SETTLED_BY)
+    alone = table(tmp_path).drop(columns=SETTLED_BY)  # which needs the pass before
+    pd.testing.assert_frame_equal(alone, deep, check_exact=True)
+
+
+@pytest.mark.parametrize("threshold", [10, 20, 30, 60])
+def test_scores_tell_where_the_adaptive_dial_stops(
+    model_file: Path, corpus: Corpus, tmp_path: Path, threshold: float
+) -> None:
+    evaluate(model_file, corpus, EvalConfig(n_re=(1, 2, 3, 4)), tmp_path, audio=0)
+    scores, model = table(tmp_path), load_model(model_file)
+    for i in range(3):
+        mixture = corpus.test[i]
+        mine = scores[(scores["mixture_id"] == mixture.id) & (scores["slot"] == 0)]
+        stops = mine.loc[mine[SETTLED_BY] >= threshold, "n_re"]
+        with torch.inference_mode():
+            _, n_re = Dial(n_re=4, settled_db=threshold).run(model, mixture.mixture[None])
+        assert n_re == (stops.min() if len(stops) else 4)
+    assert scores.loc[scores["n_re"] == 1, SETTLED_BY].isna().all()
+
+
+def test_a_change_is_unknown_if_the_pass_before_was_not_evaluated(scored: Path) -> None:
+    known = table(scored).groupby("n_re")[SETTLED_BY].count()
+    assert known.to_dict() == {1: 0, 2: 6, 4: 0}
 
 
 def test_values_are_the_improvements_of_the_models_output(

@@ -102,13 +102,18 @@ class Dial:
         return tried if tried and self.n_re in (None, *tried) else [most]
 
     def _settled(self, before: Tensor, after: Tensor) -> bool:
-        if self.settled_db is None:
-            return False
-        change = si_snr(before, after)  # NaN for silence, which counts as settled
-        return bool((change.nan_to_num(nan=math.inf) >= self.settled_db).all())
+        return self.settled_db is not None and settled_by(before, after) >= self.settled_db
 
     def _seconds(self, sound: float) -> float:
         """The time budget for so many seconds of sound."""
         if self.budget is not None:
             return self.budget * sound
         return math.inf if self.seconds is None else self.seconds
+
+
+def settled_by(before: Tensor, after: Tensor) -> float:
+    """How far a pass's change is below its estimates, in dB; of all speakers, the smallest value.
+
+    Both are (batch, n_src, samples). Silence counts as settled: it gives infinity.
+    """
+    return si_snr(before, after).nan_to_num(nan=math.inf).min().item()

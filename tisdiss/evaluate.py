@@ -7,6 +7,7 @@ as much as its deepest point.
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tisdiss.checkpoint import load_model
 from tisdiss.config import EvalConfig
 from tisdiss.data.corpus import Corpus
 from tisdiss.data.mixture import Example
+from tisdiss.dial import settled_by
 from tisdiss.machine.device import set_precision
 from tisdiss.machine.extras import need_modules
 from tisdiss.metrics import improvements
@@ -93,6 +95,7 @@ def score(model: AnyNet, example: Example, config: EvalConfig) -> list[Row]:
     device = next(model.parameters()).device
     mixture, sources = example.mixture.to(device)[None], example.sources.to(device)[None]
     depths = list(outputs(model, mixture, config))
+    settled = _settled(depths)
     scores = improvements(
         torch.stack([output for *_, output in depths]),
         sources,
@@ -109,11 +112,20 @@ def score(model: AnyNet, example: Example, config: EvalConfig) -> list[Row]:
             "n_sep": n_sep,
             "n_re": n_re,
             "samples": example.samples,
+            names.SETTLED_BY: settled.get(n_re),
         }
         | {name: value[k, 0, slot].item() for name, value in scores.items()}
         for k, (n_sep, n_re, _) in enumerate(depths)
         for slot in range(len(example.speakers))
     ]
+
+
+def _settled(depths: Sequence[tuple[int, int, Tensor]]) -> dict[int, float]:
+    """`names.SETTLED_BY` by N_re, for the depths whose pass before was evaluated, too."""
+    passes = pairwise((n_re, output) for _, n_re, output in depths)
+    return {
+        n_re: settled_by(before, after) for (k, before), (n_re, after) in passes if n_re == k + 1
+    }
 
 
 @torch.inference_mode()

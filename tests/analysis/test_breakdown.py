@@ -4,9 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tisdiss.analysis.breakdown import by_input_level, by_mixture, by_sex, change_per_step
+from tisdiss.analysis.adaptive_figure import adaptive_figure
+from tisdiss.analysis.breakdown import (
+    adaptive,
+    by_input_level,
+    by_mixture,
+    by_sex,
+    change_per_step,
+)
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.spread_figure import spread_figure
+from tisdiss.records.names import SETTLED_BY
 from tisdiss.records.plan_record import StudyFile
 
 
@@ -94,6 +102,42 @@ def test_the_spread_has_the_quartiles_of_the_mixtures(scores):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a"]
     assert axes.get_xlabel() == "SI-SNRi [dB]"
     assert spread_figure(spread[:4], plan_of(), depth_curve(frame, rng=rng())) is None
+
+
+@pytest.fixture
+def two_kinds(scores):
+    """Three depths; half of the mixtures settle at the second pass and then lose 1 dB."""
+    frame = scores(a={1: 3.0, 2: 5.0, 3: 6.0})
+    early = frame["mixture_id"].isin(sorted(frame["mixture_id"].unique())[::2])
+    by = {1: np.nan, 2: 30.0, 3: 50.0}
+    frame[SETTLED_BY] = frame["n_re"].map(by).where(early, frame["n_re"].map({2: 10.0, 3: 20.0}))
+    frame.loc[early & (frame["n_re"] == 3), "si_snri"] -= 2.0
+    return frame
+
+
+def test_each_mixture_stops_at_its_first_settled_pass(two_kinds):
+    line = adaptive(two_kinds).set_index("settled_db")
+    scores = two_kinds.groupby("n_re")["si_snri"].mean()
+    assert line.loc[10.0, "n_re"] == 2.0 and line.loc[10.0, "mean"] == pytest.approx(scores[2])
+    assert line.loc[60.0, "n_re"] == 3.0 and line.loc[60.0, "mean"] == pytest.approx(scores[3])
+    assert line.loc[26.0, "n_re"] == 2.5
+    assert line.loc[26.0, "mean"] == pytest.approx(scores[3] + 0.5)  # half gain 1 dB by stopping
+
+
+def test_depths_adapt_only_where_successive_ones_are_scored(two_kinds):
+    assert adaptive(two_kinds.drop(columns=SETTLED_BY)).empty
+    assert adaptive(two_kinds[two_kinds["n_re"] != 2]).empty
+    assert adaptive(two_kinds.assign(**{SETTLED_BY: None})).empty
+    assert adaptive_figure(pd.DataFrame(), plan_of(), pd.DataFrame()) is None
+
+
+def test_adaptive_depths_are_a_line_beside_the_points_of_fixed_ones(two_kinds):
+    from tisdiss.analysis.stats import depth_curve
+
+    line, curve = adaptive(two_kinds), depth_curve(two_kinds, rng=rng())
+    points, drawn = adaptive_figure(line, plan_of(), curve).axes[0].lines
+    assert points.get_xdata().tolist() == [1, 2, 3] and points.get_linestyle() == "None"
+    assert sorted(drawn.get_ydata()) == pytest.approx(sorted(line["mean"]))
 
 
 def plan_of(macs=None, **row):

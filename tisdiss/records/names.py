@@ -123,10 +123,13 @@ def score_columns(quality: Iterable[str] = ()) -> tuple[str, ...]:
 
 def table_columns(quality: Iterable[str] = ()) -> tuple[str, ...]:
     """Columns of scores.parquet: one row per mixture, depth and speaker."""
-    place = ("mixture_id", "slot", "speaker", "sex", "n_sep", "n_re", "samples")
+    place = ("mixture_id", "slot", "speaker", "sex", "n_sep", "n_re", "samples", SETTLED_BY)
     return (*place, *score_columns(quality))
 
 
+SETTLED_BY = "settled_by"
+"""How far the change by the last pass is below the estimates of a mixture, in dB; null at the first
+depth, and if the pass before it was not evaluated."""
 SI_SNRI = gain(SI_SNR)
 """The default score."""
 SDRI = gain(SDR)

@@ -1,0 +1,49 @@
+"""A figure that the paper does not have: depths that adapt to each mixture beside fixed ones."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tisdiss.analysis.figures import (
+    in_figures,
+    legend,
+    legend_label,
+    looks,
+    note,
+    settle,
+    style,
+)
+from tisdiss.records.names import SI_SNRI, score_heading
+from tisdiss.records.plan_record import StudyFile
+
+_KEY = "points: one fixed depth; lines: each mixture stops once a pass changes little (--settled)"
+
+
+def adaptive_figure(
+    adaptive: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame, *, metric: str = SI_SNRI
+) -> Figure | None:
+    """Score against mean depth: a line as `breakdown.adaptive` returns it, a point per fixed depth.
+
+    Where a line runs above the points of its colour, adapting pays. None without a line.
+    """
+    if adaptive.empty:
+        return None
+    fixed = curve[curve["metric"] == metric]
+    with style(in_figures(plan)):
+        figure = Figure()
+        axes = figure.add_subplot()
+        handles = []
+        for row, look in looks(plan):
+            line = adaptive[adaptive["row"] == row.id].sort_values("settled_db")
+            if line.empty:
+                continue
+            points = fixed[(fixed["row"] == row.id) & (fixed["n_re"] > 0)]
+            axes.plot(points["n_re"], points["mean"], **look | {"ls": "none"}, mfc="white")
+            handles += axes.plot(
+                line["n_re"], line["mean"], label=legend_label(row.label), color=look["color"]
+            )
+        axes.set_xlabel(r"mean $N_\mathrm{re}$ (inference)")
+        axes.set_ylabel(score_heading(metric))
+        note(figure, plan, curve, above=[_KEY])
+        legend(figure, handles)
+        settle(figure)
+    return figure
