@@ -1,5 +1,6 @@
 """`tisdiss import`, `export` and `evaluate`: given weights, scored as trained ones are."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +60,13 @@ def test_the_authors_weights_become_a_row_of_a_table(here: Run) -> None:
     assert "1 done" in out and "tisdiss report authors-on-synthetic --profile smoke" in out
     (run,) = run_folders(Path("runs"))
     assert len(list(run.glob("evaluations/*/scores.parquet"))) == 2
-    again = here("evaluate", "authors.pth", "synthetic", "--n-sep", "1..2", *FEW)
-    assert again[0] == 0 and "done before, nothing to do" in again[1]
+    again = here("evaluate", "authors.pth", "synthetic", "--n-sep", "1..2", *FEW, "--json")
+    assert again[0] == 0 and "done before, nothing to do" in again[2]
     results = results_of("authors-on-synthetic", "smoke", Path("runs"))
+    printed = json.loads(again[1])["scores"]
+    assert [line["mean"] for line in printed[:4]] == results.curve["mean"].tolist()
+    assert {(line["metric"], line["mixtures"]) for line in printed} == {("si_snri", 2), ("sdri", 2)}
+    assert all(f"{line['mean']:.2f}" in out for line in printed)
     table = to_markdown(depth_table(results.curve, results.plan, metric="si_snri"))
     means = [mean_by_depth(path)[0] for path in run.glob("evaluations/*/scores.parquet")]
     scores = [mean[n_re]["depth/si_snri"] for mean in means for n_re in (1, 3)]

@@ -21,6 +21,7 @@ import typer
 if TYPE_CHECKING:
     from tisdiss.analysis.power import ClaimPower, NoPower
     from tisdiss.analysis.provenance import Answer, RunOrigin
+    from tisdiss.analysis.results import Results
     from tisdiss.cost.measured import Profile
     from tisdiss.data.check.finding import Finding
     from tisdiss.harness.diff import Difference
@@ -153,6 +154,23 @@ def _origin(origin: RunOrigin) -> JsonObject:
         **{name: getattr(origin.run, name) for name in (*names, "commit", "dirty")},
         "code_changed": origin.code_changed,
         "settings": origin.settings,
+    }
+
+
+def evaluate_document(results: Results) -> JsonObject:
+    """study; profile; scores: row, label, metric, n_re, mean, low, high (95 % interval), mixtures,
+    speakers.
+    """
+    names = ("row", "label", "metric", "n_re", "mean", "low", "high")
+    lines = [line for curve in results.curves.values() for line in curve.to_dict("records")]
+    return {
+        "study": results.plan.study,
+        "profile": results.plan.profile,
+        "scores": [
+            {name: line[name] for name in names}
+            | {"mixtures": line["n_mixtures"], "speakers": line["n_speakers"]}
+            for line in lines
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tisdiss.cli.answers import Json, evaluate_document, print_json
 from tisdiss.cli.options import (
     WEIGHTS_HELP,
     Cache,
@@ -157,6 +158,7 @@ def evaluate(
     device: Device = "cpu",
     threads: Threads = None,
     track: Annotated[bool, typer.Option(help="Show the scores in MLflow.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Score any model on a corpus, as a trained run is scored; what is done is not done again.
 
@@ -168,6 +170,8 @@ def evaluate(
     """
     from rich.console import Console
 
+    from tisdiss.analysis.results import results_of
+    from tisdiss.cli.score_table import score_table
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import outcome_lines, watching
     from tisdiss.harness.planner import plan
@@ -192,7 +196,7 @@ def evaluate(
     )
     study = scoring(asked)
     check_run(asked.weights, runs_dir)
-    corpora, console = Corpora(cache=cache, speech=speech), Console()
+    corpora, console = Corpora(cache=cache, speech=speech), Console(stderr=as_json)
     made = plan([study], asked.size, runs_dir=runs_dir, corpora=corpora)
     for note in made.notes:
         typer.echo(note, err=True)
@@ -209,6 +213,11 @@ def evaluate(
     console.print(", ".join(outcome_lines(outcomes)))
     if not set(outcomes.values()) <= {"done", "skipped"}:
         raise typer.Exit(3)
+    results = results_of(study.study, asked.size, runs_dir)
+    if as_json:
+        print_json("evaluate", evaluate_document(results))
+        return
+    console.print(score_table(results.curves))
     typer.echo(f"tables and figures: tisdiss report {study.study} --profile {asked.size}")
 
 
@@ -225,7 +234,7 @@ def _ours(model: str, config: Path | None, runs_dir: Path, cache: Path) -> str:
 
     out = cache / "imported" / f"{weights.stem}.safetensors"
     if note := import_released(weights, recipe, out).note:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {note}", err=True)
     return str(out)
 
 
