@@ -1,6 +1,7 @@
 """A figure that the paper does not have: depths that adapt to each mixture beside fixed ones."""
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from tisdiss.analysis.figures import (
@@ -31,13 +32,13 @@ def adaptive_figure(
     with style(in_figures(plan)):
         figure = Figure()
         axes = figure.add_subplot()
-        handles = []
+        handles: list[Artist] = []
         for row, look in looks(plan):
             line = adaptive[adaptive["row"] == row.id].sort_values("settled_db")
             if line.empty:
                 continue
             points = fixed[(fixed["row"] == row.id) & (fixed["n_re"] > 0)]
-            axes.plot(points["n_re"], points["mean"], **look | {"ls": "none"}, mfc="white")
+            axes.plot(points["n_re"], points["mean"], ls="none", mfc="white", **look)
             handles += axes.plot(
                 line["n_re"], line["mean"], label=legend_label(row.label), color=look["color"]
             )

@@ -128,7 +128,7 @@ def adaptive(scores: pd.DataFrame, *, metric: str = SI_SNRI) -> pd.DataFrame:
         deepest = len(settled.columns)
         if list(settled.columns) != list(range(1, deepest + 1)) or deepest < LEAST_DEPTHS:
             continue
-        whole = settled.drop(columns=1).notna().all(axis=1) & np.isfinite(score).all(axis=1)
+        whole = settled.drop(columns=1).notna().all(axis=1) & score.abs().lt(np.inf).all(axis=1)
         settled, score = settled[whole], score[whole]
         if settled.empty:
             continue

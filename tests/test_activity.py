@@ -103,6 +103,4 @@ def test_three_speakers_may_be_one_two_or_three() -> None:
     assert found(mixture, voices).present.tolist() == [0, 1, 2]
     assert found(mixture, torch.stack([voices[0] + voices[1], voices[2], 0.01 * voices[0]])
                  ).present.tolist() == [0, 1]  # fmt: skip
-    assert found(
-        voices[0], torch.stack([voices[0], voices[0], voices[0]]) / 3
-    ).present.tolist() == [0]
+    assert len(found(voices[0], torch.stack([voices[0]] * 3) / 3).present) == 1

@@ -270,6 +270,8 @@ def test_one_voice_gives_one_file_as_recorded(model: TISDiSS, tmp_path: Path) ->
     done = separate_file(Halves(model), tmp_path / "talk.wav", tmp_path / "out", wishes)  # type: ignore[arg-type]
     assert [path.name for path in done.files] == ["talk_speaker1.wav"] and done.speakers == 1
     torch.testing.assert_close(read_wave(done.files[0])[0], mixture, rtol=0, atol=2**-15)
+    lone, _ = separate_with(Halves(model), mixture, 8000, Dial(), find_speakers=True)  # type: ignore[arg-type]
+    torch.testing.assert_close(lone, mixture[None])
 
 
 def test_silence_gives_no_file(model: TISDiSS, tmp_path: Path) -> None:

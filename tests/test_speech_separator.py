@@ -118,8 +118,18 @@ def test_anytime_goes_as_deep_as_it_pays(weights, sound):
     assert n_re == 1
     torch.testing.assert_close(estimates, separator.separate(sound, 8000, n_re=1))
     assert separator.anytime(sound, 8000, seconds=1e9, n_re=4)[1] == 4
-    with pytest.raises(ValueError, match=r"give seconds=\.\.\., settled_db=\.\.\. or both"):
+    assert separator.anytime(sound, 8000, budget=1e-9)[1] == 1
+    assert separator.anytime(sound, 8000, budget=1e9, n_re=4)[1] == 4
+    with pytest.raises(ValueError, match=r"give seconds=\.\.\., settled_db=\.\.\. or budget="):
         separator.anytime(sound, 8000)
+
+
+def test_speakers_are_found_on_request(weights, monkeypatch):
+    separator = tisdiss.load(weights)
+    silence = np.zeros(800, dtype=np.float32)
+    assert separator.separate(silence, 8000).shape == (2, 800)
+    assert separator.separate(silence, 8000, find_speakers=True).shape == (0, 800)
+    assert separator.anytime(silence, 8000, budget=1.0, find_speakers=True)[0].shape == (0, 800)
 
 
 def test_samples_need_a_rate_and_files_have_one(weights, sound):

@@ -63,6 +63,17 @@ class Activity:
         return Speakers(_active(gram), self.frame)
 
 
+def heard(mixture: Tensor, estimates: Tensor, rate: int) -> Tensor:
+    """(n_present, samples): the estimates of speakers who are there, muted while they are silent.
+
+    The mixture is (samples,); the estimates (n_src, samples) have the level of `level.in_level`. A
+    lone speaker is the mixture.
+    """
+    activity = Activity(len(estimates), rate)
+    activity.add(mixture, estimates)
+    return activity.speakers(torch.ones(len(estimates))).outputs(mixture, estimates, 0)
+
+
 class Speakers:
     """Who speaks when."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tisdiss.activity import heard
 from tisdiss.dial import Dial
 from tisdiss.level import in_level
 from tisdiss.machine.progress import Progress, silent
@@ -61,17 +62,19 @@ def separate_with(
     rate: int,
     dial: Dial,
     *,
+    find_speakers: bool = False,
     part_seconds: float = PART_SECONDS,
     on_part: Progress = silent,
 ) -> tuple[Tensor, int]:
     """As `separate`, with any setting of the dial; also returns the largest N_re that ran.
 
-    `on_part` is called after each part with the number of parts done and of all parts.
+    `find_speakers` returns only the speakers who are there (`activity.heard`). `on_part` is called
+    after each part with the number of parts done and of all parts.
     """
     wave = as_mono(mixture, rate)
     parts = Parts(model, rate, dial, len(wave), part_seconds, on_part)
-    estimates = torch.cat(list(parts.of([wave])), dim=-1)
-    return in_level(wave, estimates), parts.n_re
+    estimates = in_level(wave, torch.cat(list(parts.of([wave])), dim=-1))
+    return heard(wave, estimates, rate) if find_speakers else estimates, parts.n_re
 
 
 @torch.inference_mode()

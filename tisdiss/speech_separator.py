@@ -59,15 +59,19 @@ class SpeechSeparator:
         *,
         n_re: int | None = None,
         n_sep: int | None = None,
+        find_speakers: bool = False,
     ) -> Tensor:
         """Estimates (n_src, samples) at the rate of the recording and the level of each speaker.
 
         `sample_rate` in Hz belongs to samples; a file has its own. `n_re` and `n_sep` are the
-        depth, the trained one if None. Raises ValueError for a file that cannot be read and for
-        samples that are empty, not finite or of another shape.
+        depth, the trained one if None. With `find_speakers`, a silent speaker is muted, a lone one
+        is the recording, and one who is absent has no row (`--speakers auto`). Raises ValueError
+        for a file that cannot be read and for samples that are empty, not finite or of another
+        shape.
         """
         mixture, rate = _samples(recording, sample_rate)
-        return separate_with(self.model, mixture, rate, Dial(n_re=n_re, n_sep=n_sep))[0]
+        dial = Dial(n_re=n_re, n_sep=n_sep)
+        return separate_with(self.model, mixture, rate, dial, find_speakers=find_speakers)[0]
 
     def anytime(
         self,
@@ -76,19 +80,22 @@ class SpeechSeparator:
         *,
         seconds: float | None = None,
         settled_db: float | None = None,
+        budget: float | None = None,
         n_re: int | None = None,
         n_sep: int | None = None,
+        find_speakers: bool = False,
     ) -> tuple[Tensor, int]:
         """Estimates of `separate` as deep as it pays, and the N_re that was reached.
 
         Stops before the passes take longer than `seconds`, or after the first pass that changes the
-        estimates by `settled_db` dB less than their level, and at `n_re` (10 if None).
+        estimates by `settled_db` dB less than their level, and at `n_re` (10 if None). `budget` is
+        in seconds of computing per second of sound: the first minute determines the depth of all.
         """
         mixture, rate = _samples(recording, sample_rate)
-        dial = Dial(n_re=n_re, n_sep=n_sep, seconds=seconds, settled_db=settled_db)
+        dial = Dial(n_re=n_re, n_sep=n_sep, seconds=seconds, settled_db=settled_db, budget=budget)
         if dial.fixed:
-            raise ValueError("anytime: give seconds=..., settled_db=... or both")
-        return separate_with(self.model, mixture, rate, dial)
+            raise ValueError("anytime: give seconds=..., settled_db=... or budget=...")
+        return separate_with(self.model, mixture, rate, dial, find_speakers=find_speakers)
 
     def repetitions(
         self,
