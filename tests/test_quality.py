@@ -1,7 +1,9 @@
-"""PESQ, STOI and ESTOI: the values of their libraries, on request."""
+"""PESQ, STOI, ESTOI and DNSMOS: the values of their libraries, on request."""
 
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -26,6 +28,7 @@ from tisdiss.study.load import load_study
 
 pesq = pytest.importorskip("pesq", reason="the package pesq needs a C compiler")
 pystoi = pytest.importorskip("pystoi")
+pytest.importorskip("speechmos")
 
 
 def speech(seconds: float = 1.5, rate: int = 8000, seed: int = 0) -> Tensor:
@@ -60,6 +63,27 @@ def test_values_are_those_of_the_libraries(signals) -> None:
         assert ours(estimates, sources, 8000)[0, 1].item() == pytest.approx(expected, abs=1e-9)
 
 
+def test_dnsmos_is_that_of_its_library(signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """librosa serves another network of the library, whose value is not taken."""
+    mel = SimpleNamespace(melspectrogram=lambda **options: np.ones((120, 900)))
+    fake = SimpleNamespace(feature=mel, power_to_db=lambda values, ref: values)
+    monkeypatch.setitem(sys.modules, "librosa", fake)
+    from speechmos import dnsmos
+
+    rate = quality.DNSMOS_RATE
+    estimates = torch.stack([speech(1.5, rate, 0), speech(11.0, rate, 1)[: 3 * rate // 2]])
+    long = speech(11.0, rate, 1)[None]
+    for signals in (estimates, long):
+        level = signals * quality.DNSMOS_RMS / signals.square().mean(-1, keepdim=True).sqrt()
+        expected = [dnsmos.run(one.numpy(), rate)["ovrl_mos"] for one in level]
+        ours = quality.dnsmos(signals, signals, rate)
+        assert ours.tolist() == pytest.approx(expected, abs=1e-4) and min(expected) > 1
+        torch.testing.assert_close(quality.dnsmos(0.1 * signals, signals, rate), ours)
+    noisy = estimates + 0.1 * torch.randn(estimates.shape, generator=torch.Generator())
+    worse = quality.dnsmos(noisy, estimates, rate)
+    assert (worse < quality.dnsmos(estimates, estimates, rate)).all()
+
+
 def test_a_perfect_estimate_has_the_highest_value() -> None:
     source = speech()[None]
     assert quality.pesq(source, source, 8000).item() == pytest.approx(4.5486, abs=1e-3)
@@ -67,7 +91,7 @@ def test_a_perfect_estimate_has_the_highest_value() -> None:
     assert quality.estoi(source, source, 8000).item() == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("measure", [quality.pesq, quality.stoi, quality.estoi])
+@pytest.mark.parametrize("measure", [quality.pesq, quality.stoi, quality.estoi, quality.dnsmos])
 def test_what_is_undefined_is_nan(measure) -> None:
     source = speech()
     short = source[:1500]  # 0.19 s

@@ -148,7 +148,13 @@ class TrainConfig(Config):
             )
 
 
-Quality = Literal["pesq", "stoi", "estoi"]
+Quality = Literal["pesq", "stoi", "estoi", "dnsmos"]
+_COMPUTED_BY: dict[Quality, tuple[str, ...]] = {
+    "pesq": ("pesq",),
+    "stoi": ("pystoi",),
+    "estoi": ("pystoi",),
+    "dnsmos": ("speechmos", "onnxruntime"),
+}
 PESQ_RATES = (8000, 16000)
 """Hz: narrow band and wide band."""
 
@@ -173,7 +179,9 @@ class EvalConfig(Config):
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages that compute the scores of `quality`."""
-        return tuple(dict.fromkeys("pesq" if name == "pesq" else "pystoi" for name in self.quality))
+        return tuple(
+            dict.fromkeys(module for name in self.quality for module in _COMPUTED_BY[name])
+        )
 
     def check_quality(self, rate: int) -> None:
         """Raise ValueError for a score that is not defined at a rate in Hz."""

@@ -13,7 +13,7 @@ EXTRAS = {
         *("mlflow", "optuna", "sqlalchemy", "pandas", "pyarrow", "scipy"),
         *("matplotlib", "seaborn", "torchmetrics", "jinja2"),
     ),
-    "quality": ("pesq", "pystoi"),
+    "quality": ("pesq", "pystoi", "speechmos", "onnxruntime"),
     "rooms": ("pyroomacoustics",),
     "slurm": ("submitit",),
     "web": ("starlette", "uvicorn"),

@@ -26,12 +26,13 @@ class Measure:
 
 
 SI_SNR, SDR = "si_snr", "sdr"
-PESQ, STOI, ESTOI = "pesq", "stoi", "estoi"
+PESQ, STOI, ESTOI, DNSMOS = "pesq", "stoi", "estoi", "dnsmos"
 
 QUALITY = {
     PESQ: Measure("PESQ", "tisdiss.quality:pesq", "MOS"),
     STOI: Measure("STOI", "tisdiss.quality:stoi", ""),
     ESTOI: Measure("ESTOI", "tisdiss.quality:estoi", ""),
+    DNSMOS: Measure("DNSMOS", "tisdiss.quality:dnsmos", "MOS"),
 }
 """Measures that `evaluate: quality` asks for, with the same three columns. Their values, not their
 improvements, are reported, as is usual; labels say which is which."""
