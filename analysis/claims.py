@@ -28,8 +28,6 @@ from typing import Any
 import numpy as np
 
 from tisdiss.analysis.compare import (
-    LEAST_GAIN,
-    MOST_WORSE,
     Comparison,
     Score,
     combined,
@@ -39,6 +37,7 @@ from tisdiss.analysis.compare import (
     kind_of,
     seeds,
 )
+from tisdiss.analysis.depth_gain import LEAST_GAIN, MOST_WORSE, depth_gain
 from tisdiss.analysis.frames import StudyFrames
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
@@ -58,7 +57,7 @@ from tisdiss.records.expression import (
     parse,
     rows_of,
 )
-from tisdiss.records.names import SI_SNRI, measure_of, score_label
+from tisdiss.records.names import measure_of, score_label
 from tisdiss.records.plan_record import ClaimPart, ShownRow
 from tisdiss.records.report_record import Status, Verdict
 
@@ -183,19 +182,14 @@ class _Claim:
     def _check_depth_is_used(self) -> None:
         """Refuse to compare depths of a model that gains little from its repetitions."""
         for row in dict.fromkeys(row for part in self.parts for row in self._of_depth(part)):
-            trained = self.rows[row].n_re_train
-            scores = self.frames.scores[self.frames.scores["row"] == row]
-            if trained == 1 or 1 not in set(scores["n_re"]):
+            found = depth_gain(self.frames.scores, row, self.rows[row].n_re_train)
+            if found is None or found.uses_depth:
                 continue
-            deep, once = paired(scores, [(row, trained, SI_SNRI), (row, 1, SI_SNRI)]).estimates
-            gain = deep - once
-            worse = float((gain.values < 0).mean())
-            if gain.mean > LEAST_GAIN and worse < MOST_WORSE and not gain.interval()[0] <= 0:
-                continue
+            gain = signed(found.gain.mean, "dB")
             raise _NotTestable(
-                f"{self._name(row)} gains {signed(gain.mean, 'dB')} dB from N_re = 1 to {trained} "
-                f"and makes {worse:.0%} of the mixtures worse; a claim about depth needs models "
-                f"that use it: more than {LEAST_GAIN} dB, and less than {MOST_WORSE:.0%}"
+                f"{self._name(row)} gains {gain} dB from N_re = 1 to {found.trained} "
+                f"and makes {found.worse:.0%} of the mixtures worse; a claim about depth needs "
+                f"models that use it: more than {LEAST_GAIN} dB, and less than {MOST_WORSE:.0%}"
             )
 
     def _of_depth(self, part: Greater) -> list[str]:

@@ -15,11 +15,6 @@ Score = Estimate | float
 Leaf = Number | Cell | Fact
 _ROUNDING = 1e-9
 
-LEAST_GAIN = 0.5
-"""Least gain in dB from N_re = 1 to the trained depth of a model that uses its depth."""
-MOST_WORSE = 0.05
-"""Largest share of mixtures that may score lower at the trained depth than at N_re = 1."""
-
 
 @dataclass(frozen=True)
 class Comparison:

@@ -394,6 +394,11 @@ def note(
     lines += daggers(plan)
     if absent:
         lines.append(f"runs missing: {'; '.join(absent)}")
+    small_print(figure, lines)
+
+
+def small_print(figure: Figure, lines: Sequence[str]) -> None:
+    """Write wrapped lines below the axes; the figure grows by their height."""
     width = int(25 * figure.get_figwidth())
     lines = [part for line in lines for part in wrapped(escape_figure(line), width)]
     figure.supxlabel("\n".join(lines), fontsize=_NOTE_SIZE, color=_GREY, x=0.99, ha="right")

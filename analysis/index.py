@@ -20,6 +20,7 @@ from tisdiss.records.report_record import Verdict, read_report
 _OTHERS = {
     "report.html": "all studies on one offline page, with sounds that may be passed on",
     "fig2/fig2.png": "Fig. 2 with the panels that were run",
+    "fig2/depth-gain.png": "what depth gains at each level: all rows of all studies",
     "benchmarks/README.md": "speed and memory",
 }
 

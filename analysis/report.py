@@ -23,6 +23,7 @@ from tisdiss.analysis.captions import (
 from tisdiss.analysis.claims_text import counts, meaning
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.comparison import comparison_table
+from tisdiss.analysis.depth_gain_figure import depth_gain_figure, reported_gains
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
@@ -152,7 +153,7 @@ def compose(
     say: Say = silent,
     warn: Callable[[str], object] = warnings.warn,
 ) -> list[Path]:
-    """Write `fig2/` from the reports of its panels: one figure per score.
+    """Write `fig2/` from the reports of its panels, a figure per score; and what depth gains.
 
     `warn` is called with a message for a report that cannot be read; its panel is left out.
     """
@@ -175,6 +176,9 @@ def compose(
         curves = {study: (of[metric], plan) for study, (of, plan) in panels.items()}
         for form, data in render(fig2(curves, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
+    say("fig2: gain over depth, all reports")
+    if (figure := depth_gain_figure(reported_gains(reports))) is not None:
+        files |= {f"depth-gain.{form}": data for form, data in render(figure).items()}
     return write_own(Path(out_dir or reports) / "fig2", files, force=force)
 
 

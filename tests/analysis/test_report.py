@@ -329,7 +329,8 @@ def test_why_refuses_what_is_no_cell(made, cell, message):
 
 def test_composed_figure_is_the_same_bytes_again(made):
     first = {path.name: path.read_bytes() for path in compose(made.parent)}
-    assert list(first) == [f"fig2{s}.{f}" for s in ("", "-sdri") for f in ("pdf", "png", "svg")]
+    figures = ("fig2", "fig2-sdri", "depth-gain")
+    assert list(first) == [f"{name}.{form}" for name in figures for form in ("pdf", "png", "svg")]
     results = results_in(made)
     figure = fig2({"fig2e": (results.curve, results.plan)})
     assert render(figure, ["svg"])["svg"] == first["fig2.svg"]

@@ -187,7 +187,7 @@ def diff(
 
 @app.command()
 def compose(reports: Reports = None, force: Force = False) -> None:
-    """Draw Fig. 2 from all panels that have a report.
+    """Draw Fig. 2 from all panels that have a report, and what depth gains in all reports.
 
     Example: tisdiss compose
     """

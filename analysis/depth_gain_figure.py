@@ -1,0 +1,110 @@
+"""What depth gains at each level: the figure of all rows of all reports in a folder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tisdiss.analysis.depth_gain import LEAST_GAIN, DepthGain, depth_gain
+from tisdiss.analysis.figures import COLOURS, legend, marker, settle, small_print, style
+from tisdiss.analysis.places import reported
+from tisdiss.analysis.results import Results, results_in
+from tisdiss.records.files import DamagedError
+from tisdiss.records.names import SI_SNRI, score_label
+
+_NOTE = (
+    "a point: a row of a study at the N_re of its training, minus the same model at N_re = 1; "
+    "95 % intervals; not the paper's corpus or size"
+)
+
+
+@dataclass(frozen=True)
+class ReportedGain:
+    """The gain of a row in a report."""
+
+    study: str
+    row: str
+    profile: str
+    gain: DepthGain
+
+
+def reported_gains(reports: Path) -> list[ReportedGain]:
+    """The gains of all rows in all reports of a folder; rows of the same runs count once.
+
+    Reports that cannot be read are left out; the list of all reports tells about them.
+    """
+    gains: dict[tuple[Any, ...], ReportedGain] = {}
+    for study in reported(reports):
+        try:
+            results = results_in(Path(reports) / study)
+        except DamagedError:
+            continue
+        for runs, gain in _of_report(results):
+            gains.setdefault(runs, gain)
+    return list(gains.values())
+
+
+def _of_report(results: Results) -> Iterator[tuple[tuple[Any, ...], ReportedGain]]:
+    """The gain of each row, after what tells the row from others: its runs, corpus and N_sep."""
+    plan = results.plan
+    for row in plan.rows:
+        gain = depth_gain(results.frames.scores, row.id, row.n_re_train)
+        if gain is not None:
+            runs = (*(run.identity for run in row.runs), row.role, row.n_sep)
+            yield runs, ReportedGain(plan.study, row.id, plan.profile, gain)
+
+
+def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
+    """Gain over depth against the level of the model, a colour per profile; None without gains."""
+    if not gains:
+        return None
+    with style():
+        figure = Figure()
+        axes = figure.add_subplot()
+        profiles = sorted({gain.profile for gain in gains})
+        handles: list[Artist] = [
+            _points(axes, [gain for gain in gains if gain.profile == profile], at)
+            for at, profile in enumerate(profiles)
+        ]
+        axes.axhline(0, color="0.5", lw=0.6)
+        axes.axhline(LEAST_GAIN, color="0.5", lw=0.8, ls="--")
+        axes.annotate(
+            f"claims about depth need more than {LEAST_GAIN:g} dB",
+            (0.99, LEAST_GAIN),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -2),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=6,
+            color="0.4",
+        )
+        axes.set_xlabel(f"{score_label(SI_SNRI)} as trained [dB]")
+        axes.set_ylabel(r"gain from $N_\mathrm{re}$ = 1 [dB]")
+        small_print(figure, [_NOTE])
+        legend(figure, handles)
+        settle(figure)
+    return figure
+
+
+def _points(axes: Axes, gains: Sequence[ReportedGain], at: int) -> Artist:
+    """The gains of one profile, with their intervals."""
+    means = [one.gain.gain.mean for one in gains]
+    halves = [one.gain.gain.interval()[1] - one.gain.gain.mean for one in gains]
+    points, *_ = axes.errorbar(
+        [one.gain.deep.mean for one in gains],
+        means,
+        halves,
+        ls="none",
+        marker=marker(at),
+        color=COLOURS[at],
+        mfc="white",
+        elinewidth=0.7,
+        label=f"profile {gains[0].profile}",
+    )
+    assert points is not None
+    return points
