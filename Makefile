@@ -23,7 +23,7 @@ export DO_NOT_TRACK := true
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui lock schema base gpu-dry paper campaign claims report check-tex bench drill $(STUDIES)
+.PHONY: help setup demo test check ui lock schema model gpu-dry paper campaign claims report check-tex bench drill $(STUDIES)
 
 help:           ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9A-Z$$() _-]+:.*## /{sub(/\$$\(STUDIES\)/, "table1|fig2a|.."); printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,10 +97,10 @@ check: setup    ## formatting, lint, types, schemas
 ui: setup       ## MLflow in the browser, with a link to each study's charts
 	$(TISDISS) ui
 
-base: setup     ## train the shipped base model again (SPEECH=/path/to/speakers; CPU hours)
-	$(TISDISS) run base --profile cpu
-	$(TISDISS) time base --profile cpu
-	$(TISDISS) report base --profile cpu $(OUT)
+model: setup    ## train the shipped model again (SPEECH=/path/to/speakers; CPU hours)
+	$(TISDISS) run model --profile cpu
+	$(TISDISS) time model --profile cpu
+	$(TISDISS) report model --profile cpu $(OUT)
 
 schema: setup   ## write the JSON Schema that editors use for studies
 	$(TISDISS) schema > schemas/study.schema.json

@@ -49,13 +49,14 @@ def reported_gains(reports: Path) -> list[ReportedGain]:
 
 
 def _of_report(results: Results) -> Iterator[tuple[tuple[Any, ...], ReportedGain]]:
-    """The gain of each row, after what tells the row from others: its runs, corpus and N_sep."""
-    plan = results.plan
+    """The gain of each row, after what tells it from others: its scored runs, corpus and N_sep."""
+    plan, scores = results.plan, results.frames.scores
     for row in plan.rows:
-        gain = depth_gain(results.frames.scores, row.id, row.n_re_train)
+        gain = depth_gain(scores, row.id, row.n_re_train)
         if gain is not None:
-            runs = (*(run.identity for run in row.runs), row.role, row.n_sep)
-            yield runs, ReportedGain(plan.study, row.id, plan.profile, gain)
+            runs = sorted(scores.loc[scores["row"] == row.id, "identity"].unique())
+            place = (*runs, row.role, row.n_sep)
+            yield place, ReportedGain(plan.study, row.id, plan.profile, gain)
 
 
 def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
