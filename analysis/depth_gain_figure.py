@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -37,26 +36,26 @@ def reported_gains(reports: Path) -> list[ReportedGain]:
 
     Reports that cannot be read are left out; the list of all reports tells about them.
     """
-    gains: dict[tuple[Any, ...], ReportedGain] = {}
+    gains: dict[tuple[str, ...], ReportedGain] = {}
     for study in reported(reports):
         try:
             results = results_in(Path(reports) / study)
         except DamagedError:
             continue
-        for runs, gain in _of_report(results):
-            gains.setdefault(runs, gain)
+        for evaluations, gain in _of_report(results):
+            gains.setdefault(evaluations, gain)
     return list(gains.values())
 
 
-def _of_report(results: Results) -> Iterator[tuple[tuple[Any, ...], ReportedGain]]:
-    """The gain of each row, after what tells it from others: its scored runs, corpus and N_sep."""
+def _of_report(results: Results) -> Iterator[tuple[tuple[str, ...], ReportedGain]]:
+    """The gain of each row, after the evaluations that it is from."""
     plan, scores = results.plan, results.frames.scores
     for row in plan.rows:
         gain = depth_gain(scores, row.id, row.n_re_train)
         if gain is not None:
-            runs = sorted(scores.loc[scores["row"] == row.id, "identity"].unique())
-            place = (*runs, row.role, row.n_sep)
-            yield place, ReportedGain(plan.study, row.id, plan.profile, gain)
+            scored = set(scores.loc[scores["row"] == row.id, "identity"])
+            evaluations = tuple(run.evaluation for run in row.runs if run.identity in scored)
+            yield evaluations, ReportedGain(plan.study, row.id, plan.profile, gain)
 
 
 def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
