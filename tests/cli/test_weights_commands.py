@@ -102,8 +102,8 @@ def test_imported_weights_are_a_row_of_a_study_beside_trained_ones(
 
 
 def test_weights_take_the_place_of_a_row_beside_quoted_numbers(here: Run) -> None:
-    code, _, errors = here("evaluate", "authors.pth", "synthetic", "--as", "table1/re1x6", *FEW)
-    assert (code, errors) == (0, "")
+    code, _, notes = here("evaluate", "authors.pth", "synthetic", "--as", "table1/re1x6", *FEW)
+    assert code == 0 and notes.startswith("note: 'module.' was stripped")
     plan = read_study(Path("runs/plans/authors-on-synthetic.smoke.json"))
     (row,) = plan.rows
     assert (row.id, row.label, row.at) == ("re1x6", "TISDiSS-sep1x2-re1x6", [3])
@@ -178,6 +178,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(
         (["evaluate", "base", "synthetic", "--n-re", "0..3"], "'0..3': depths begin at 1"),
         (["evaluate", "base", "synthetic", "--n-re", "a"], "'a': give depths such as 3, 1..10"),
         (["evaluate", "base", "wsj0-2mix", "--n-re", "1"], "set WSJ0_2MIX="),
+        (["evaluate", "base", "synthetic", "--quality", "pesk"], "no score 'pesk'; nearest"),
         (["evaluate", "base", "synthetic", "--name", "A b"], "A b"),
         (["evaluate", "base", "synthetic", "--profile", "paper"], "give another profile"),
         (["evaluate", "base", "libri2mix", "--as", "table1/re1x6"], "are on wsj0-2mix, not libri"),

@@ -18,15 +18,14 @@ def score_table(curves: Mapping[str, pd.DataFrame]) -> Table:
     """A line per row and depth, a column per score; `curves` are `stats.depth_curve` of each."""
     lead = next(iter(curves.values()))
     first = lead.iloc[0]
-    table = new_table(
-        f"mean (95 % interval): {first['n_mixtures']} mixtures, {first['n_speakers']} speakers"
-    )
+    corpus = f"{first['n_mixtures']} mixtures, {first['n_speakers']} speakers"
+    table = new_table(f"{corpus}; ± is half the 95 % interval")
     named = lead["row"].nunique() > 1
     if named:
         table.add_column("row")
-    table.add_column("N_re", justify="right")
+    table.add_column("N_re", justify="right", no_wrap=True)
     for metric in curves:
-        table.add_column(score_heading(metric), justify="right", no_wrap=True)
+        table.add_column(score_heading(metric), justify="right", min_width=11)
     by_place = {metric: curve.set_index(["row", "n_re"]) for metric, curve in curves.items()}
     for row, label, n_re in lead[["row", "label", "n_re"]].itertuples(index=False):
         cells = [_cell(curve.loc[(row, n_re)]) for curve in by_place.values()]
@@ -35,6 +34,6 @@ def score_table(curves: Mapping[str, pd.DataFrame]) -> Table:
 
 
 def _cell(line: pd.Series) -> str:
-    """A mean with its interval, if there is one."""
-    mean, low, high = (float(line[name]) for name in ("mean", "low", "high"))
-    return f"{mean:.2f} ({low:.2f} to {high:.2f})" if isfinite(low) else f"{mean:.2f}"
+    """A mean, with half its interval if there is one."""
+    mean, high = float(line["mean"]), float(line["high"])
+    return f"{mean:.2f} ±{high - mean:.2f}" if isfinite(high) else f"{mean:.2f}"

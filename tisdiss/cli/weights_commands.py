@@ -19,6 +19,7 @@ from tisdiss.cli.options import (
     known_profile,
 )
 from tisdiss.limits import MAX_COUNT
+from tisdiss.records.names import QUALITY
 from tisdiss.speech_sources import SOURCES
 
 app = typer.Typer()
@@ -139,6 +140,10 @@ def evaluate(
     mixtures: Annotated[
         int | None, typer.Option(min=1, max=MAX_COUNT, help="Score at most so many mixtures.")
     ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(help=f"Further scores, such as {','.join(QUALITY)} (extra quality)."),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the report; by default the model's file and the corpus."),
@@ -190,6 +195,7 @@ def evaluate(
         mixtures=mixtures,
         n_re=depths,
         n_sep=passes,
+        quality=tuple(quality.split(",")) if quality else (),
         name=name,
         label=label,
         like=like,

@@ -17,6 +17,7 @@ from tisdiss.config import AnyModel
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject
 from tisdiss.records.identity import short
+from tisdiss.records.names import QUALITY
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import FINAL
@@ -70,6 +71,8 @@ class Asked:
     n_re: tuple[int, ...] = DEPTHS
     n_sep: tuple[int, ...] = ()
     """One row each; () is the trained N_sep."""
+    quality: tuple[str, ...] = ()
+    """Further scores, such as pesq; see `tisdiss/quality.py`."""
     name: str | None = None
     """Of the study; by default made of model and corpus."""
     label: str | None = None
@@ -96,6 +99,9 @@ def scoring(asked: Asked) -> Scoring:
             f"{asked.corpus}: scores at profile {PAPER} are compared with the paper's, so the "
             f"corpus is one of {', '.join(_STORED)}; give another profile"
         )
+    for score in asked.quality:
+        if score not in QUALITY:
+            raise ValueError(f"no score {score!r}; {nearest(score, QUALITY)}")
     model = read_model(asked.weights)
     for n_sep in asked.n_sep:
         model.check_depth(n_sep, None)
@@ -191,7 +197,7 @@ def _size(asked: Asked, model: AnyModel) -> Profile:
         about="given weights",
         seeds=(0,),
         set=settings,
-        evaluate={"n_re": list(asked.n_re)},
+        evaluate={"n_re": list(asked.n_re), "quality": list(asked.quality)},
         weights={WEIGHTS: WeightsFrom(file=asked.file)},
         note="given weights, trained elsewhere or before",
     )
