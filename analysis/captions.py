@@ -5,12 +5,12 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
 import jinja2
 import pandas as pd
 
+from tisdiss.records.files import package_text
 from tisdiss.records.plan_record import (
     AboutTiming,
     Corpus,
@@ -224,7 +224,7 @@ def fill(template: str, filters: Filters, **values: Any) -> str:
         autoescape=False,
     )
     environment.filters |= filters
-    source = (resources.files("tisdiss.analysis") / "templates" / template).read_text("utf-8")
+    source = package_text(f"analysis/templates/{template}")
     return environment.from_string(source).render(**values)
 
 

@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
-from tisdiss.records.files import DamagedError, JsonObject
+from tisdiss.records.files import DamagedError, JsonObject, package_text
 from tisdiss.records.names import score_heading, score_label
 
 FIGURES = {
@@ -39,6 +38,7 @@ FIGURES = {
 }
 
 
+_TEMPLATES = "analysis/templates"
 _ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash")
 
 
@@ -156,8 +156,8 @@ def page(
         meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
         sections=[_values(section, say) for section in sections],
         listed=listed,
-        style=_shared("player.css") + _file("report.css"),
-        script=_shared("player.js") + _file("report.js"),
+        style=package_text("sound/player.css") + package_text(f"{_TEMPLATES}/report.css"),
+        script=package_text("sound/player.js") + package_text(f"{_TEMPLATES}/report.js"),
         data=_json({"sounds": sounds, "studies": _data(sections)}),
     )
 
@@ -266,15 +266,6 @@ def _inline(figure: Any, prefix: str, description: str) -> str:
 
 def _css_class(status: str) -> str:
     return pretty(status).lower().replace(" ", "-")
-
-
-def _shared(name: str) -> str:
-    """A style or script that other pages with sounds use, too."""
-    return (resources.files("tisdiss.sound") / name).read_text("utf-8")
-
-
-def _file(name: str) -> str:
-    return (resources.files("tisdiss.analysis") / "templates" / name).read_text("utf-8")
 
 
 def _json(value: Any) -> str:

@@ -168,7 +168,8 @@ class _Planner:
             runs.setdefault(run.identity, row_run)  # shipped weights are one run for all seeds
         model = run.config.model
         scored = evaluation.config.n_re or (model.n_re,)
-        planned = PlannedRow(
+        as_scored = model.with_n_sep(evaluation.config.n_sep)
+        return PlannedRow(
             id=row.id,
             label=row.label or model.name,
             name=model.name,
@@ -181,12 +182,10 @@ class _Planner:
             params=parameters(model),
             counted=is_counted(model),
             marks=row.marks,
+            macs={n_re: macs_per_second(as_scored, n_re) for n_re in scored},
             paper=row.paper or None,
             runs=tuple(runs.values()),
         )
-        as_scored = planned.at_its_n_sep(model)
-        macs = {n_re: macs_per_second(as_scored, n_re) for n_re in scored}
-        return planned.model_copy(update={"macs": macs})
 
     def _run(self, study: Study, row: Row, seed: int) -> PlannedRun:
         study, row = study.origin(row)

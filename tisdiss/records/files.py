@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ JsonObject = dict[str, object]
 
 class DamagedError(ValueError):
     """A file does not have the content that we wrote."""
+
+
+def package_text(place: str) -> str:
+    """The text of a file that comes with the package, such as "sound/player.css"."""
+    return (resources.files("tisdiss") / place).read_text("utf-8")
 
 
 def brief(error: Exception, most: int = 200) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -20,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from tisdiss.records.files import package_text
 from tisdiss.web.separations import Busy, Separation, Separations
 
 HOSTS = ("127.0.0.1", "localhost")
@@ -142,15 +142,11 @@ def _page(separations: Separations, max_mib: int) -> str:
     }
     texts = {
         "{{name}}": html.escape(model.name),
-        "{{style}}": _file("sound", "player.css") + _file("web", "page.css"),
+        "{{style}}": package_text("sound/player.css") + package_text("web/page.css"),
         "{{about}}": json.dumps(about).replace("<", "\\u003c"),
-        "{{script}}": _file("sound", "player.js") + _file("web", "page.js"),
+        "{{script}}": package_text("sound/player.js") + package_text("web/page.js"),
     }
-    page = _file("web", "page.html")
+    page = package_text("web/page.html")
     for mark, text in texts.items():
         page = page.replace(mark, text)
     return page
-
-
-def _file(package: str, name: str) -> str:
-    return (resources.files(f"tisdiss.{package}") / name).read_text("utf-8")
