@@ -36,6 +36,7 @@ def answer(tisdiss: Run) -> Callable[..., dict]:
 
 READING = (
     *("plan", "status", "claims", "why", "diff", "power", "profile", "gc"),
+    *("reproduce",),
     *("data check", "data stats"),
 )
 NAMES = {word for name in READING for word in name.split()}
