@@ -121,7 +121,7 @@ def reproduce(
         return _compared(last, folder, how, notes, None, changed)
     for each in chain:
         check_device(how.device or each.device)
-    scratch = how.scratch or REPRODUCED / short(folder.identity)
+    scratch = (how.scratch or REPRODUCED / short(folder.identity)).absolute()
     check_room(scratch, folder.model_file.stat().st_size if folder.model_file.is_file() else 0)
     with claimed(scratch, {"identity": folder.identity, **how.note}):
         made = _Making(chain, how, scratch, corpora, note, say, watch).work(start)
