@@ -37,52 +37,56 @@ class Rebuilt:
     about: str
 
 
-def rebuilt_code(folder: RunFolder, scratch: Path, *, present: bool, say: Say) -> Rebuilt:
+def rebuilt_code(
+    folder: RunFolder, scratch: Path, *, present: bool, say: Say, package: Path = PACKAGE
+) -> Rebuilt:
     """A folder that has the package as the run had it; with `present`, as it is now.
 
     The present code also serves if the commit is unknown here and both codes have the same hash.
-    ValueError if the code cannot be rebuilt.
+    `package` is the present one. ValueError if the code cannot be rebuilt.
     """
-    environment = folder.environment() or Environment()
+    environment, now = folder.environment() or Environment(), code_hash(package)
     if present:
-        return _present(scratch, f"the present code, {short(code_hash())}")
-    lacking = _lacking(environment.git.commit)
+        return _present(package, scratch, f"the present code, {short(now)}")
+    lacking = _lacking(environment.git.commit, package)
     if lacking is None:
-        return _cloned(folder, environment, scratch, say)
-    if (environment.code_hash, environment.code_scope) != (code_hash(), CODE_SCOPE):
+        return _cloned(folder, environment, package, scratch, say)
+    if (environment.code_hash, environment.code_scope) != (now, CODE_SCOPE):
         raise ValueError(
             f"run {short(folder.identity)}: {lacking}, and the present code differs from the "
-            f"run's (hash {short(code_hash())}, then {short(environment.code_hash or 'unknown')}): "
+            f"run's (hash {short(now)}, then {short(environment.code_hash or 'unknown')}): "
             f"call this in a checkout that has it, or {PRESENT}"
         )
-    say(f"{lacking}; the present code has the run's hash {short(code_hash())} and takes its place")
-    return _present(scratch, f"the present code, equal by its hash {short(code_hash())}")
+    say(f"{lacking}; the present code has the run's hash {short(now)} and takes its place")
+    return _present(package, scratch, f"the present code, equal by its hash {short(now)}")
 
 
-def _lacking(commit: str | None) -> str | None:
+def _lacking(commit: str | None, package: Path) -> str | None:
     """Why a commit cannot be checked out here; None if it can."""
     if commit is None:
         return "its commit was not recorded, as in a package without a checkout"
-    if git_revision().commit is None:
+    if git_revision(package).commit is None:
         return f"this package is not a checkout, so commit {short(commit)} is not at hand"
-    if git_output(PACKAGE, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+    if git_output(package, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         return f"commit {short(commit)} is not in this repository (git fetch may bring it)"
     return None
 
 
-def _present(scratch: Path, about: str) -> Rebuilt:
+def _present(package: Path, scratch: Path, about: str) -> Rebuilt:
     """This package; a copy of an installed one, so that nothing beside it is imported."""
-    if git_revision().commit is not None:
-        return Rebuilt(PACKAGE.parent, about)
+    if git_revision(package).commit is not None:
+        return Rebuilt(package.parent, about)
     place = scratch / "code-present"
     if not is_ready(place):
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(PACKAGE, place / PACKAGE.name)
+        shutil.copytree(package, place / package.name)
         set_ready(place)
     return Rebuilt(place, about)
 
 
-def _cloned(folder: RunFolder, environment: Environment, scratch: Path, say: Say) -> Rebuilt:
+def _cloned(
+    folder: RunFolder, environment: Environment, package: Path, scratch: Path, say: Say
+) -> Rebuilt:
     git = environment.git
     assert git.commit is not None
     patch = git.changes and git.changes.file
@@ -93,24 +97,24 @@ def _cloned(folder: RunFolder, environment: Environment, scratch: Path, say: Say
     if git.changes and git.changes.left_out:
         lost = ", ".join(git.changes.left_out)
         say(f"the run did not keep the uncommitted changes of {lost}: {about} is used without them")
+    top, prefix = _top(package)
     if not is_ready(place):
         say(f"checks out {about}")
         shutil.rmtree(place, ignore_errors=True)
-        top, prefix = _top()
         _git(scratch, "clone", "--quiet", "--shared", "--no-checkout", "--template=", top, place)
         _git(place, "checkout", "--quiet", "--detach", git.commit)
         if patch:
-            _apply(folder.path / _file_name(patch), place, prefix)
+            _apply(folder.path / _file_name(patch), place, PurePosixPath(prefix, package.name))
         set_ready(place)
-    root = place / _top()[1]
-    _tell_other_code(root / PACKAGE.name, environment, say)
+    root = place / prefix
+    _tell_other_code(root / package.name, environment, say)
     return Rebuilt(root, about)
 
 
-def _top() -> tuple[Path, str]:
+def _top(package: Path) -> tuple[Path, str]:
     """The top of the repository, and the way from there to the folder of the package."""
-    top = git_output(PACKAGE.parent, "rev-parse", "--show-toplevel") or b""
-    prefix = git_output(PACKAGE.parent, "rev-parse", "--show-prefix") or b""
+    top = git_output(package.parent, "rev-parse", "--show-toplevel") or b""
+    prefix = git_output(package.parent, "rev-parse", "--show-prefix") or b""
     return Path(top.decode().strip()), prefix.decode().strip()
 
 
@@ -121,13 +125,12 @@ def _file_name(patch: str) -> str:
     return patch
 
 
-def _apply(patch: Path, clone: Path, prefix: str) -> None:
+def _apply(patch: Path, clone: Path, inside: PurePosixPath) -> None:
     """Apply a patch; ValueError if it does not apply or touches more than the package's files."""
     if not patch.is_file():
         raise ValueError(f"{patch}: the run's uncommitted changes are missing; {PRESENT}")
     patch = patch.resolve()
     listed = _git(clone, "apply", "--numstat", "-z", patch).split("\0")
-    inside = PurePosixPath(prefix, PACKAGE.name)
     for name in (line.split("\t")[-1] for line in listed if line):
         path = PurePosixPath(name)
         if ".." in path.parts or not path.is_relative_to(inside):

@@ -98,6 +98,9 @@ def replicas(
     """
     check_finished(folder)
     config, environment = folder.trained_config(), folder.environment() or Environment()
+    if environment.resumed:
+        count = len(environment.resumed)
+        say(f"parts of the run were made in {count} other environments; now all is in the first")
     trains = not (evaluate_only or config.kind == WEIGHTS)
     if not trains:
         _check_weights(folder, "its scores cannot be computed again")
