@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tisdiss.harness.packages import installed, local
@@ -33,7 +34,7 @@ def describe_environment(*, device: str, threads: int | None) -> Environment:
         git=git_revision(),
         code_hash=code_hash(),
         code_scope=CODE_SCOPE,
-        code_files=file_hashes(),
+        code_files=_code_files(),
     )
 
 
@@ -62,7 +63,7 @@ def describe_run(
         compiler=compiler(),
         processes=ranks().world,
         packages=installed(),
-        **({"local_packages": local()} if local() else {}),
+        **({"local_packages": list(local())} if local() else {}),
         **({"parent_weights": file_hash(parent)} if parent else {}),
     )
 
@@ -71,6 +72,12 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _code_files() -> dict[str, str]:
+    """The hashes of the code that this process has loaded."""
+    return file_hashes()
 
 
 def _cpu_name() -> str:

@@ -26,17 +26,19 @@ _GPU = re.compile(r"(cuda-|nvidia-|triton=)")
 """Lines of requirements.lock that a machine without GPU does not need, as in the Makefile."""
 
 
+@cache
 def installed() -> dict[str, str]:
     """The version of every installed distribution by its normalized name, without this package."""
     return {name: found.version for name, found in sorted(_found().items())}
 
 
-def local() -> list[str]:
-    """The distributions that were installed from a folder, a file or a repository."""
-    return sorted(name for name, found in _found().items() if found.read_text("direct_url.json"))
-
-
 @cache
+def local() -> tuple[str, ...]:
+    """The distributions that were installed from a folder, a file or a repository."""
+    found = sorted(_found().items())
+    return tuple(name for name, each in found if each.read_text("direct_url.json"))
+
+
 def _found() -> dict[str, Distribution]:
     """The distributions that are imported: of two with one name, the first on the path."""
     found: dict[str, Distribution] = {}

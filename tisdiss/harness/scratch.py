@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tisdiss.machine.lease import held
+from tisdiss.machine.lease import RunHeldError, held
 from tisdiss.records.files import DamagedError, JsonObject, read_object, write_atomic
 from tisdiss.records.run_folder import json_text
 
@@ -44,8 +44,11 @@ def claimed(scratch: Path, note: JsonObject) -> Iterator[None]:
                 f"{scratch}: holds a reproduction with other options ({_other(found, note)}); "
                 "delete it, or name another with --scratch"
             )
-    with held(scratch / "lock", f"the reproduction in {scratch}"):
-        yield
+    try:
+        with held(scratch / "lock", f"the reproduction in {scratch}"):
+            yield
+    except RunHeldError as error:
+        raise ValueError(str(error)) from None
 
 
 def _other(found: Mapping[str, object], note: Mapping[str, object]) -> str:
