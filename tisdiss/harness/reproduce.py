@@ -8,6 +8,7 @@ settings and data are asked for, so a run needs neither its study nor its plan.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from tisdiss.harness.checkout import Rebuilt, Say, rebuilt_code
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.diff import Difference, differences, find_run
 from tisdiss.harness.estimate import duration
-from tisdiss.harness.launch import launch
+from tisdiss.harness.launch import POLL_SECONDS, launch
 from tisdiss.harness.packages import rebuilt_python
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.replica import Replica, replicas
@@ -33,6 +34,7 @@ from tisdiss.harness.scratch import check_room, claimed, remove
 from tisdiss.harness.worker import command_line
 from tisdiss.machine.device import check_device
 from tisdiss.machine.folders import REPRODUCED
+from tisdiss.machine.lease import LEASE_SECONDS, is_held
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import short, training_manifest
@@ -175,6 +177,7 @@ class _Making:
     def work(self, start: Launch) -> _Made:
         """Rebuild code and packages, and bring all runs of the chain up to date."""
         parts = {each.planned.identity: self._rebuilt(each) for each in self.chain}
+        self._await_earlier()
         for each in self.chain:
             each.copy_into(self.runs_dir)
         seconds = sum(each.seconds for each in self.chain)
@@ -191,6 +194,16 @@ class _Making:
         for planned in runs:
             self._check(planned, outcomes[planned.identity])
         return _Made(self.runs_dir, *parts[last.planned.identity])
+
+    def _await_earlier(self) -> None:
+        """Wait for the workers of an earlier call that was killed: they save and end."""
+        locks = [RunFolder.of(self.runs_dir, run.planned.identity).lock_file for run in self.chain]
+        until, told = time.monotonic() + LEASE_SECONDS, False
+        while any(map(is_held, locks)) and time.monotonic() < until:
+            if not told:
+                self.say("waits for a worker of an earlier call to save and end")
+            told = True
+            time.sleep(POLL_SECONDS)
 
     def _rebuilt(self, replica: Replica) -> tuple[Rebuilt, Rebuilt]:
         how, kept = self.how, replica.kept
@@ -240,7 +253,8 @@ class _Making:
         folder = RunFolder.of(self.runs_dir, planned.identity)
         if outcome == "stopped":
             raise ValueError(f"{planned.code}: stopped; the same command continues from here")
-        reason = folder.result().reason or outcome
+        held = "another process works on it" if outcome == "held" else outcome
+        reason = folder.result().reason or held
         raise ValueError(
             f"{planned.code} could not be made again: {reason} (details: "
             f"{folder.path / 'output.log'})"
