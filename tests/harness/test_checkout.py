@@ -65,7 +65,9 @@ def rebuild(package, tmp_path, monkeypatch):
     scratch.mkdir()
 
     def call(folder, *, present=False):
-        made = rebuilt_code(folder, scratch, present=present, say=said.append, package=package)
+        made = rebuilt_code(
+            folder, scratch, present=present, say=said.append, note=said.append, package=package
+        )
         return SimpleNamespace(root=made.path, about=made.about, said=said)
 
     return call

@@ -57,7 +57,12 @@ def rebuild(tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
         folder.write("environment.json", {"python": "3.11.7", **environment})
         made = rebuilt_python(
-            folder, tmp_path / "code", tmp_path / "scratch", here=here, say=said.append
+            folder,
+            tmp_path / "code",
+            tmp_path / "scratch",
+            here=here,
+            say=said.append,
+            note=said.append,
         )
         return made, log.read_text().splitlines(), said
 

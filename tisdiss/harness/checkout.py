@@ -38,26 +38,27 @@ class Rebuilt:
 
 
 def rebuilt_code(
-    folder: RunFolder, scratch: Path, *, present: bool, say: Say, package: Path = PACKAGE
+    folder: RunFolder, scratch: Path, *, present: bool, say: Say, note: Say, package: Path = PACKAGE
 ) -> Rebuilt:
     """A folder that has the package as the run had it; with `present`, as it is now.
 
     The present code also serves if the commit is unknown here and both codes have the same hash.
-    `package` is the present one. ValueError if the code cannot be rebuilt.
+    `note` gets what the record lacks and what is used instead. `package` is the present one.
+    ValueError if the code cannot be rebuilt.
     """
     environment, now = folder.environment() or Environment(), code_hash(package)
     if present:
         return _present(package, scratch, f"the present code, {short(now)}")
     lacking = _lacking(environment.git.commit, package)
     if lacking is None:
-        return _cloned(folder, environment, package, scratch, say)
+        return _cloned(folder, environment, package, scratch, say, note)
     if (environment.code_hash, environment.code_scope) != (now, CODE_SCOPE):
         raise ValueError(
             f"run {short(folder.identity)}: {lacking}, and the present code differs from the "
             f"run's (hash {short(now)}, then {short(environment.code_hash or 'unknown')}): "
             f"call this in a checkout that has it, or {PRESENT}"
         )
-    say(f"{lacking}; the present code has the run's hash {short(now)} and takes its place")
+    note(f"{lacking}; the present code has the run's hash {short(now)} and takes its place")
     return _present(package, scratch, f"the present code, equal by its hash {short(now)}")
 
 
@@ -85,7 +86,7 @@ def _present(package: Path, scratch: Path, about: str) -> Rebuilt:
 
 
 def _cloned(
-    folder: RunFolder, environment: Environment, package: Path, scratch: Path, say: Say
+    folder: RunFolder, environment: Environment, package: Path, scratch: Path, say: Say, note: Say
 ) -> Rebuilt:
     git = environment.git
     assert git.commit is not None
@@ -93,10 +94,12 @@ def _cloned(
     place = scratch / f"code-{short(sha256_of([git.commit, patch]))}"
     about = f"commit {short(git.commit)}" + (f" with {patch}" if patch else "")
     if git.dirty and git.changes is None:
-        say(f"the run kept no uncommitted changes, and had some: {about} alone is used")
+        note(f"the run kept no uncommitted changes, and had some: {about} alone is used")
     if git.changes and git.changes.left_out:
         lost = ", ".join(git.changes.left_out)
-        say(f"the run did not keep the uncommitted changes of {lost}: {about} is used without them")
+        note(
+            f"the run did not keep the uncommitted changes of {lost}: {about} is used without them"
+        )
     top, prefix = _top(package)
     if not is_ready(place):
         say(f"checks out {about}")
@@ -107,7 +110,7 @@ def _cloned(
             _apply(folder.path / _file_name(patch), place, PurePosixPath(prefix, package.name))
         set_ready(place)
     root = place / prefix
-    _tell_other_code(root / package.name, environment, say)
+    _tell_other_code(root / package.name, environment, note)
     return Rebuilt(root, about)
 
 
@@ -140,7 +143,7 @@ def _apply(patch: Path, clone: Path, inside: PurePosixPath) -> None:
     _git(clone, "apply", "--whitespace=nowarn", patch)
 
 
-def _tell_other_code(package: Path, environment: Environment, say: Say) -> None:
+def _tell_other_code(package: Path, environment: Environment, note: Say) -> None:
     """Name the files in which rebuilt code differs from the run's, if some do."""
     then = environment.code_files or {}
     if environment.code_scope != CODE_SCOPE or not then:
@@ -148,7 +151,7 @@ def _tell_other_code(package: Path, environment: Environment, say: Say) -> None:
     now = file_hashes(package)
     other = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if other:
-        say(f"the rebuilt code differs from the run's in {', '.join(other)}")
+        note(f"the rebuilt code differs from the run's in {', '.join(other)}")
 
 
 def _git(folder: Path, *arguments: str | Path) -> str:

@@ -71,7 +71,7 @@ def torch_backend(version: str | None) -> str | None:
 
 
 def rebuilt_python(
-    folder: RunFolder, code_folder: Path, scratch: Path, *, here: bool, say: Say
+    folder: RunFolder, code_folder: Path, scratch: Path, *, here: bool, say: Say, note: Say
 ) -> Rebuilt:
     """The interpreter that has the run's packages; with `here`, the one of this process.
 
@@ -93,11 +93,11 @@ def rebuilt_python(
         backend = torch_backend(environment.packages.get("torch"))
     else:
         asked, about = _of_lock(folder, code_folder, backend), f"the packages of {LOCK}"
-        say(f"the run kept no list of packages: those of {LOCK} at its commit are installed")
+        note(f"the run kept no list of packages: those of {LOCK} at its commit are installed")
         backend = backend if backend == "cpu" else None
     place = scratch / f"env-{short(sha256_of([environment.python, asked, backend]))}"
     if not is_ready(place):
-        _install(asked, backend, environment.python, place, say)
+        _install(asked, backend, environment.python, place, say, note)
     return Rebuilt(place / "bin" / "python", f"{about} by uv")
 
 
@@ -111,12 +111,14 @@ def _of_lock(folder: RunFolder, code_folder: Path, backend: str | None) -> str:
     return locked(path.read_text(encoding="utf-8"), backend=backend)
 
 
-def _install(asked: str, backend: str | None, version: str | None, place: Path, say: Say) -> None:
+def _install(
+    asked: str, backend: str | None, version: str | None, place: Path, say: Say, note: Say
+) -> None:
     """Make an environment of exactly the packages that are asked for."""
     uv = _uv()
     listed = place.with_name(f"{place.name}.txt")
     write_atomic(listed, asked)
-    _make_venv(uv, version, place, say)
+    _make_venv(uv, version, place, note)
     count = len(asked.splitlines())
     say(f"installs {count} packages with uv: seconds if they are in its cache, else minutes")
     command: list[str | Path] = [
@@ -133,7 +135,7 @@ def _install(asked: str, backend: str | None, version: str | None, place: Path, 
     set_ready(place)
 
 
-def _make_venv(uv: str, version: str | None, place: Path, say: Say) -> None:
+def _make_venv(uv: str, version: str | None, place: Path, note: Say) -> None:
     """An empty environment of the run's Python, or of another patch release if there is none."""
     command = [uv, "venv", "--quiet", "--clear", "--no-project"]
     wanted = version or ".".join(map(str, sys.version_info[:2]))
@@ -145,7 +147,7 @@ def _make_venv(uv: str, version: str | None, place: Path, say: Say) -> None:
             raise
         with suppress(ValueError):
             _with_uv([*command, "--python", release, place], f"provide Python {release}")
-            say(f"Python {wanted} is not at hand: another {release} is used")
+            note(f"Python {wanted} is not at hand: another {release} is used")
             return
         raise error
 

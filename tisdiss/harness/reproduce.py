@@ -207,8 +207,10 @@ class _Making:
 
     def _rebuilt(self, replica: Replica) -> tuple[Rebuilt, Rebuilt]:
         how, kept = self.how, replica.kept
-        code = rebuilt_code(kept, self.scratch, present=how.this_code, say=self.note)
-        python = rebuilt_python(kept, code.path, self.scratch, here=how.here, say=self.note)
+        code = rebuilt_code(kept, self.scratch, present=how.this_code, say=self.say, note=self.note)
+        python = rebuilt_python(
+            kept, code.path, self.scratch, here=how.here, say=self.say, note=self.note
+        )
         return code, python
 
     def _runner(self, replica: Replica) -> Runner:
