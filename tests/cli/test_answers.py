@@ -12,8 +12,10 @@ from tisdiss import cli
 from tisdiss.cli.answers import gc_document, print_json
 from tisdiss.cost.measured import Profile
 from tisdiss.data.check.finding import Finding
+from tisdiss.harness.agreement import Agreement
 from tisdiss.harness.diff import Difference
 from tisdiss.harness.gc import Collected, Rubbish
+from tisdiss.harness.reproduce import Reproduction
 from tisdiss.records.run_folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -36,6 +38,7 @@ def answer(tisdiss: Run) -> Callable[..., dict]:
 
 READING = (
     *("plan", "status", "claims", "why", "diff", "power", "profile", "gc"),
+    *("reproduce",),
     *("data check", "data stats"),
 )
 NAMES = {word for name in READING for word in name.split()}
@@ -101,6 +104,44 @@ def test_differences(answer: Callable[..., dict], monkeypatch: pytest.MonkeyPatc
             {"part": "config", "what": "optim.lr", "a": 1e-3, "b": 1e-4},
             {"part": "scores", "what": "sdri", "a": None, "b": None},
         ]
+    }
+
+
+def reproduction(verdict: str) -> Reproduction:
+    agreement = Agreement("weights", 7, False, inf if verdict == "different" else 1e-9, 1e-6, "w")
+    return Reproduction(
+        run="ab" * 32,
+        model="sep1x1-re1x1-l1",
+        verdict=verdict,  # type: ignore[arg-type]
+        agreements=[agreement],
+        causes=[Difference("packages", "numpy", "2.4.5", None)],
+        code="commit 0123456789",
+        packages="3 packages by uv",
+        parent=None,
+        notes=["a note"],
+        scratch=None,
+    )
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("equal within rounding", 0), ("different", 1)])
+def test_a_reproduction(
+    answer: Callable[..., dict], monkeypatch: pytest.MonkeyPatch, verdict: str, code: int
+) -> None:
+    monkeypatch.setattr(
+        "tisdiss.harness.reproduce.reproduce", lambda *_, **__: reproduction(verdict)
+    )
+    difference = None if code else 1e-9
+    assert answer("reproduce", "ab", code=code) == {
+        **{"run": "ab" * 32, "model": "sep1x1-re1x1-l1", "verdict": verdict},
+        "agreements": [
+            {
+                **{"what": "weights", "count": 7, "equal": False, "difference": difference},
+                **{"bound": 1e-6, "where": "w", "verdict": verdict},
+            }
+        ],
+        "causes": [{"part": "packages", "what": "numpy", "a": "2.4.5", "b": None}],
+        **{"code": "commit 0123456789", "packages": "3 packages by uv", "parent": None},
+        **{"notes": ["a note"], "scratch": None},
     }
 
 

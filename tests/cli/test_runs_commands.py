@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tisdiss.harness.agreement import Agreement
+from tisdiss.harness.diff import Difference
+from tisdiss.harness.reproduce import How, Reproduction
 from tisdiss.harness.ui import check_port
 from tisdiss.records.run_folder import Journal, RunFolder
 
@@ -103,3 +106,39 @@ def test_progress_is_not_that_of_another_evaluation(
     with Journal(planned_run.journal) as journal:
         journal.append({"kind": "depth", "step": 6, "epoch": 0, "evaluation": "cd" * 32})
     assert "scored up to N_re 6" in tisdiss("status", "--runs-dir", tmp_path)[1]
+
+
+def test_a_reproduction_tells_verdict_and_causes(tisdiss: Run, monkeypatch) -> None:
+    asked = []
+
+    def make_again(runs_dir, run, how, **_):
+        asked.append((runs_dir, run, how))
+        return Reproduction(
+            run="ab" * 32,
+            model="sep1x1-re1x1-l1",
+            verdict="different",
+            agreements=[Agreement("weights", 7, False, 0.5, 1e-6, "w")],
+            causes=[Difference("packages", "numpy", "2.4.5", "2.4.6")],
+            code="commit 0123456789",
+            packages="3 packages by uv",
+            parent=None,
+            notes=[],
+            scratch=Path("build/reproduce/ababababab"),
+        )
+
+    monkeypatch.setattr("tisdiss.harness.reproduce.reproduce", make_again)
+    code, out, _ = tisdiss("reproduce", "abab", "--here", "--threads", "2", "--keep")
+    assert (code, asked) == (1, [(Path("runs"), "abab", How(here=True, threads=2, keep=True))])
+    assert out.splitlines() == [
+        "ababababab sep1x1-re1x1-l1: different",
+        "  weights: different, greatest difference 0.5 (w), bound of rounding 1e-06",
+        "  made with commit 0123456789; 3 packages by uv; no parent",
+        "  differs: packages numpy: 2.4.5 -> 2.4.6",
+        "  everything is in build/reproduce/ababababab",
+    ]
+
+
+def test_a_run_that_is_not_there_is_not_made_again(tisdiss: Run, tmp_path: Path) -> None:
+    code, out, errors = tisdiss("reproduce", "abab", "--runs-dir", tmp_path)
+    assert (code, out) == (2, "") and f"error: 'abab' matches 0 runs of {tmp_path}" in errors
+    assert tisdiss("reproduce", "abab", "--device", "gpu")[0] == 2

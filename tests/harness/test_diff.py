@@ -53,6 +53,19 @@ def test_code_environment_and_scores_count(two_runs, tmp_path):
     assert found["scores", "si_snri.re2"] == (2.0, 2.5)
 
 
+def test_packages_count_if_both_runs_have_a_list(two_runs, tmp_path):
+    folder = tmp_path / "runs" / two_runs[1]
+    told = json.loads((folder / "environment.json").read_text())
+    packages = told["packages"] | {"scipy": "1.0"}
+    (folder / "environment.json").write_text(json.dumps(told | {"packages": packages}))
+    (found,) = [each for each in diff(tmp_path / "runs", *two_runs) if each.part == "packages"]
+    assert str(found) == f"packages scipy: {told['packages']['scipy']} -> 1.0"
+    del told["packages"]
+    (folder / "environment.json").write_text(json.dumps(told))
+    (found,) = [each for each in diff(tmp_path / "runs", *two_runs) if each.part == "packages"]
+    assert (found.what, found.a, found.b) == ("number", len(packages), None)
+
+
 @pytest.mark.parametrize(
     ("difference", "text"),
     [

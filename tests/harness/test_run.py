@@ -1,19 +1,23 @@
 """Runs end as done or with a reason; they resume, and no run is executed twice at once."""
 
+import hashlib
 import json
 import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from tisdiss.cost.formulas import training_bytes
+from tisdiss.harness.packages import installed
 from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
 from tisdiss.harness.runner import StopRun
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.scores import mean_by_depth
+from tisdiss.records.uncommitted import Uncommitted
 from tisdiss.study.load import load_study
 
 ROWS = ["{id: a}", "{id: b, init_from: a, model: sep1x2-re1x6}", "{id: c, set: {model.n_re: 4}}"]
@@ -45,11 +49,15 @@ def test_a_finished_run_has_all_its_files(make_plan, make_runner):
     assert (config.plain()["schema"], config.name) == (1, "sep1x2-re1x3-l1+3")
     assert config.train.plain()["model"]["block"]["channels"] == 8
     assert {"python", "torch", "git", "code_hash", "device"} <= set(folder.environment().plain())
+    environment = folder.environment()
+    assert environment.packages == installed() and environment.processes == 1
+    assert environment.capability == torch.backends.cpu.get_cpu_capability()
     assert folder.result().status == "done"
     asked = planned.runs[0].evaluations[0]
     evaluation = json.loads((folder.evaluation(asked.identity) / "evaluation.json").read_text())
     assert evaluation["train_identity"] == planned.runs[0].identity
     assert (evaluation["mixtures"], evaluation["corpus"]) == (2, "synthetic")
+    assert evaluation["data"] == asked.data.model_dump(mode="json")
 
 
 def test_a_fine_tune_gets_its_parents_weights(make_plan, make_runner):
@@ -57,6 +65,20 @@ def test_a_fine_tune_gets_its_parents_weights(make_plan, make_runner):
     run(planned, runner=runner, track=False)
     parent, child = (folder_of(planned, runner, k) for k in (0, 1))
     assert child.model_file.read_text() == f"from {parent.model_file}"
+    assert parent.environment().parent_weights is None
+    started = hashlib.sha256(parent.model_file.read_bytes()).hexdigest()
+    assert child.environment().parent_weights == started
+
+
+def test_a_run_keeps_what_was_not_committed(make_plan, make_runner, monkeypatch):
+    found = Uncommitted(b"a patch", ("tisdiss/big.py",))
+    monkeypatch.setattr("tisdiss.harness.environment.uncommitted", lambda: found)
+    planned, runner = make_plan(["{id: a}"]), make_runner()
+    run(planned, runner=runner, track=False)
+    folder = folder_of(planned, runner)
+    changes = folder.environment().git.changes
+    assert (folder.path / changes.file).read_bytes() == b"a patch"
+    assert changes.left_out == ["tisdiss/big.py"]
 
 
 def test_the_journal_holds_training_and_the_depth_curve(make_plan, make_runner):

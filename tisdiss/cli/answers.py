@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tisdiss.harness.display import StatusLine
     from tisdiss.harness.gc import Collected
     from tisdiss.harness.plan import Plan, PlannedRun
+    from tisdiss.harness.reproduce import Reproduction
     from tisdiss.records.files import JsonObject
     from tisdiss.records.report_record import Verdict
 
@@ -175,8 +176,17 @@ def evaluate_document(results: Results) -> JsonObject:
 
 
 def diff_document(differences: Sequence[Difference]) -> JsonObject:
-    """differences: part (config, data, environment, code, result, scores), what, a, b."""
+    """differences: part (config, data, environment, packages, code, result, scores), what, a, b."""
     return {"differences": [asdict(difference) for difference in differences]}
+
+
+def reproduce_document(result: Reproduction) -> JsonObject:
+    """run; model; verdict (equal, equal within rounding, different); agreements: what, count,
+    equal, difference, bound, where, verdict; causes: part, what, a (then), b (now), the likeliest
+    first; code; packages; parent (text, or null); notes; scratch (null if it was removed).
+    """
+    compared = [{**asdict(each), "verdict": each.verdict} for each in result.agreements]
+    return asdict(result) | {"agreements": compared}
 
 
 def power_document(claims: Sequence[ClaimPower | NoPower], study: str, profile: str) -> JsonObject:

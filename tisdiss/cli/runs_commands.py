@@ -1,4 +1,4 @@
-"""Commands about the folder of runs: status, MLflow, deletion."""
+"""Commands about the folder of runs: status, MLflow, making runs again, deletion."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tisdiss.cli.answers import Json, gc_document, print_json, status_document
+from tisdiss.cli.answers import (
+    Json,
+    gc_document,
+    print_json,
+    reproduce_document,
+    status_document,
+)
 from tisdiss.cli.asked import Asked
-from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies
+from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies, Threads, known_device
 from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
 
 if TYPE_CHECKING:
     from tisdiss.harness.gc import Collected
+    from tisdiss.harness.reproduce import Reproduction
 
 app = typer.Typer()
+
+
+def _device(name: str | None) -> str | None:
+    return None if name is None else known_device(name)
 
 
 @app.command()
@@ -134,6 +145,81 @@ def restore(
 
 
 @app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(help="First digits of a finished run.")],
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
+    speech: Speech = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Use the present packages, instead of installing.")
+    ] = False,
+    this_code: Annotated[
+        bool, typer.Option("--this-code", help="Use the present code, instead of the run's commit.")
+    ] = False,
+    evaluate_only: Annotated[
+        bool, typer.Option("--evaluate-only", help="Score the kept weights; train nothing.")
+    ] = False,
+    chain: Annotated[
+        bool,
+        typer.Option(
+            "--chain",
+            help="Also train the runs again whose weights it starts from; else kept ones.",
+        ),
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(callback=_device, help="Instead of the run's.", show_default=False),
+    ] = None,
+    threads: Threads = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Folder to work in; else build/reproduce/RUN.", show_default=False),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not remove the folder at the end.")] = (
+        False
+    ),
+    as_json: Json = False,
+) -> None:
+    """Make a run again from its record, and compare weights and scores.
+
+    A clone of the commit, with the changes that were not committed, and the packages of then, which
+    uv installs, train and evaluate in a scratch folder. The answer is equal, equal within rounding,
+    or different; then come the facts that differ, the likeliest cause first. Exit code 1 if it is
+    different.
+
+    Example: tisdiss reproduce a8bc --here
+    """
+    from rich.console import Console
+
+    from tisdiss.harness.corpora import Corpora
+    from tisdiss.harness.display import watching
+    from tisdiss.harness.reproduce import How
+    from tisdiss.harness.reproduce import reproduce as make_again
+    from tisdiss.machine.extras import need
+
+    need("studies")
+    how = How(
+        here=here,
+        this_code=this_code,
+        evaluate_only=evaluate_only,
+        chain=chain,
+        device=device,
+        threads=threads,
+        scratch=scratch,
+        keep=keep,
+    )
+    with watching(Console(stderr=True)) as watcher:
+        corpora = Corpora(cache=cache, speech=speech)
+        result = make_again(runs_dir, run, how, corpora=corpora, say=watcher.say, watch=watcher)
+    if as_json:
+        print_json("reproduce", reproduce_document(result))
+    else:
+        _tell(result)
+    if result.verdict == "different":
+        raise typer.Exit(1)
+
+
+@app.command()
 def gc(
     runs_dir: RunsDir = RUNS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what to delete.")] = False,
@@ -152,6 +238,19 @@ def gc(
         _show(leftovers, "to delete" if dry_run else "deleted")
     if leftovers.problems:
         raise ValueError("\n".join([*leftovers.problems, "what these refer to was left alone"]))
+
+
+def _tell(result: Reproduction) -> None:
+    typer.echo(f"{result.run[:10]} {result.model}: {result.verdict}")
+    for agreement in result.agreements:
+        typer.echo(f"  {agreement}")
+    typer.echo(f"  made with {result.code}; {result.packages}; {result.parent or 'no parent'}")
+    for cause in result.causes:
+        typer.echo(f"  differs: {cause}")
+    if result.verdict == "different" and not result.causes:
+        typer.echo("  no recorded fact differs: rounding of parallel sums, or another load")
+    if result.scratch:
+        typer.echo(f"  everything is in {result.scratch}")
 
 
 def _show(leftovers: Collected, verb: str) -> None:

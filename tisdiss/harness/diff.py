@@ -21,10 +21,11 @@ from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, matching_runs, read_journal, run_folders
 from tisdiss.records.run_record import Environment, Evaluation, Event
 
-Part = Literal["config", "data", "environment", "code", "result", "scores"]
+Part = Literal["config", "data", "environment", "packages", "code", "result", "scores"]
 
 _CODE = ("code_hash", "code_scope", "code_files", "git")
-_NO_DIFFERENCE = ("resumed",)
+_ELSEWHERE = (*_CODE, "packages", "parent_weights", "resumed")
+"""Keys of an environment that are compared in another part, or not at all."""
 
 Facts = JsonObject
 """Values by dotted name."""
@@ -50,8 +51,15 @@ class Difference:
 
 def diff(runs_dir: Path, a: str, b: str) -> list[Difference]:
     """All differences between two runs, each named by the first digits of its identity."""
-    folders = find_run(runs_dir, a), find_run(runs_dir, b)
-    ours, theirs = (_facts(folder) for folder in folders)
+    return differences(find_run(runs_dir, a), find_run(runs_dir, b))
+
+
+def differences(a: RunFolder, b: RunFolder) -> list[Difference]:
+    """All differences between two runs."""
+    ours, theirs = _facts(a), _facts(b)
+    if bool(ours["packages"]) != bool(theirs["packages"]):
+        for facts in (ours, theirs):  # an earlier version kept no list
+            facts["packages"] = {"number": len(facts["packages"]) or None}
     if ours["code"].get("code_scope") != theirs["code"].get("code_scope"):
         for facts in (ours, theirs):  # they cover different files, so they differ anyway
             facts["code"].pop("code_hash", None)
@@ -83,8 +91,13 @@ def _facts(folder: RunFolder) -> dict[Part, Facts]:
     facts = environment.plain()
     return {
         "config": dict(_leaves(_settings(config.train.plain()))),
-        "data": {"training": config.data_manifest, **_scored(folder)},
-        "environment": dict(_leaves({k: v for k, v in facts.items() if _is_environment(k)})),
+        "data": {
+            "training": config.data_manifest,
+            "parent_weights": environment.parent_weights,
+            **_scored(folder),
+        },
+        "environment": dict(_leaves({k: v for k, v in facts.items() if k not in _ELSEWHERE})),
+        "packages": dict(environment.packages or {}),
         "code": dict(_leaves({k: facts[k] for k in _CODE if k in facts})),
         "result": _ending(folder),
         "scores": _scores(folder),
@@ -102,10 +115,6 @@ def _settings(train: Facts) -> BaseModel | Mapping[str, Any]:
         return TrainConfig.model_validate(train)
     except ValidationError:
         return train
-
-
-def _is_environment(key: str) -> bool:
-    return key not in (*_CODE, *_NO_DIFFERENCE)
 
 
 def _leaves(data: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

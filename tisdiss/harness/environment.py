@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
+from tisdiss.harness.packages import installed, local
 from tisdiss.machine.device import check_device, cpus
+from tisdiss.records.files import write_atomic
 from tisdiss.records.revision import CODE_SCOPE, code_hash, file_hashes, git_revision
+from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import Environment
+from tisdiss.records.uncommitted import uncommitted
 
 
 def describe_environment(*, device: str, threads: int | None) -> Environment:
@@ -28,8 +34,50 @@ def describe_environment(*, device: str, threads: int | None) -> Environment:
         git=git_revision(),
         code_hash=code_hash(),
         code_scope=CODE_SCOPE,
-        code_files=file_hashes(),
+        code_files=_code_files(),
     )
+
+
+def describe_run(
+    folder: RunFolder, *, device: str, threads: int | None, parent: Path | None
+) -> Environment:
+    """The environment of a run with all that `reproduce` needs.
+
+    Writes what the sources have beyond their commit into the run folder. `parent` is the file of
+    weights that the run starts from.
+    """
+    import torch
+
+    from tisdiss.kernels.compiled import compiler
+    from tisdiss.machine.ranks import ranks
+
+    environment = describe_environment(device=device, threads=threads)
+    git, changes = environment.git, uncommitted()
+    if changes:
+        git = git.updated(changes=changes.record.plain())
+        if changes.patch and changes.record.file:
+            write_atomic(folder.path / changes.record.file, changes.patch)
+    return environment.updated(
+        git=git.plain(),
+        capability=torch.backends.cpu.get_cpu_capability(),
+        compiler=compiler(),
+        processes=ranks().world,
+        packages=installed(),
+        **({"local_packages": list(local())} if local() else {}),
+        **({"parent_weights": file_hash(parent)} if parent else {}),
+    )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _code_files() -> dict[str, str]:
+    """The hashes of the code that this process has loaded."""
+    return file_hashes()
 
 
 def _cpu_name() -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tisdiss.config import WholeConfig
 from tisdiss.cost.planned import training_bytes
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.environment import describe_environment
+from tisdiss.harness.environment import describe_run
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
 from tisdiss.machine.device import memory_of
 from tisdiss.machine.folders import HOME, RUNS
@@ -126,7 +126,7 @@ class Runner:
             self.say(f"{planned}: its parent {short(planned.parent)} has no weights yet; skipped")
             return "blocked"
         try:
-            self._describe(planned, folder)
+            self._describe(planned, folder, parent)
             with Journal(folder.journal) as journal:
                 return self._work(planned, folder, parent, journal)
         except KeyboardInterrupt:
@@ -167,10 +167,10 @@ class Runner:
         ready = parent.result().status in FINAL and parent.model_file.is_file()
         return parent.model_file if ready else None
 
-    def _describe(self, planned: PlannedRun, folder: RunFolder) -> None:
+    def _describe(self, planned: PlannedRun, folder: RunFolder, parent: Path | None) -> None:
         """Write config.json and environment.json, which also lists where a run resumes."""
         folder.check()
-        now = describe_environment(device=self.device, threads=self.threads)
+        now = describe_run(folder, device=self.device, threads=self.threads, parent=parent)
         first = folder.environment()
         if first is None:
             folder.write("environment.json", now)
@@ -289,6 +289,7 @@ class Runner:
             "identity": evaluation.identity,
             "train_identity": planned.identity,
             "config": config.model_dump(mode="json"),
+            "data": evaluation.data.model_dump(mode="json"),
             "test_manifest": evaluation.test_manifest,
             "corpus": corpus.source.name,
             "mixtures": mixtures,

@@ -94,6 +94,19 @@ def _compiler() -> str:
     return found
 
 
+def compiler() -> str | None:
+    """The C compiler with its version; None if nothing is compiled here."""
+    if os.environ.get(SWITCH) == "0":
+        return None
+    try:
+        about = subprocess.run(
+            [_compiler(), "--version"], check=True, capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return about.stdout.partition("\n")[0].strip() or None
+
+
 def _key() -> str:
     """Sources, flags, compiler and processor: a home may be shared by different machines."""
     digest = hashlib.sha256(repr((FLAGS, _compiler(), platform.processor())).encode())

@@ -127,19 +127,27 @@ def _files_of(package: str, module: str) -> Iterator[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of git in a folder; None if git fails."""
-    # Variables of a git hook or a user could point git to another repository.
-    environment = {key: word for key, word in os.environ.items() if not key.startswith("GIT_")}
+    """The output of git in a folder as text; None if git fails."""
+    output = git_output(folder, *arguments)
+    return None if output is None else output.decode(errors="replace").strip()
+
+
+def git_output(folder: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> bytes | None:
+    """The output of git in a folder; None if git fails or ends with another code."""
     try:
         result = subprocess.run(
             ["git", *arguments],
             cwd=folder,
-            env=environment,
+            env=git_environment(),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
             timeout=20,
-            check=True,
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return result.stdout if result.returncode in codes else None
+
+
+def git_environment() -> dict[str, str]:
+    """The environment for git, without variables that could point it to another repository."""
+    return {key: word for key, word in os.environ.items() if not key.startswith("GIT_")}

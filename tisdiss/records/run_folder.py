@@ -3,6 +3,7 @@
     config.json environment.json result.json   the settings, where it ran, how it ended
     events.jsonl                               the journal, append-only
     model.safetensors evaluations/             weights, and one folder per evaluation identity
+    uncommitted-*.patch                        what its sources have beyond their commit
     lock                                       the process that works on it
 
 Every file but the journal is replaced whole. `harness/runner.py` shows who writes what and when.

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from tisdiss.records import names
+from tisdiss.records.files import JsonObject
 from tisdiss.records.record import Count, Digits, Record
 
 
@@ -100,11 +101,22 @@ class Origin(Record):
     """SHA-256 of the checkpoint that it was converted from; None for a training of ours."""
 
 
+class Changes(Record):
+    """What the sources of a run have beyond their commit."""
+
+    file: str | None = None
+    """The patch in the run folder; None if no source differs."""
+    left_out: list[str] = Field(default=[])
+    """Files whose changes the patch lacks, such as ones that are too large."""
+
+
 class Revision(Record):
     """The commit of the code, None if unknown."""
 
     commit: str | None = None
     dirty: bool | None = None
+    changes: Changes | None = None
+    """None if they were not kept, as by earlier versions."""
 
 
 class Environment(Record):
@@ -118,11 +130,24 @@ class Environment(Record):
     platform: str | None = None
     cpu: str | None = None
     cpus: int | None = None
+    capability: str | None = None
+    """The vector instructions that torch uses, such as AVX512."""
+    compiler: str | None = None
+    """The C compiler of `kernels.compiled`; None if training ran without compiled routines."""
+    processes: int | None = None
+    """How many processes trained together."""
     git: Revision = Revision()
     code_hash: str | None = None
     code_scope: int | None = None
     code_files: dict[str, str] | None = None
     """The files that `code_hash` covers, each with the beginning of its own hash."""
+    packages: dict[str, str] | None = None
+    """The version of every installed distribution, by its normalized name, without this one; None
+    if they were not kept, as by earlier versions."""
+    local_packages: list[str] = Field(default=[])
+    """Packages that were installed from a folder, file or repository, not from an index."""
+    parent_weights: str | None = None
+    """SHA-256 of the file of weights that a fine-tune starts from."""
     resumed: list[Environment] = Field(default=[])
     """Other environments in which the run was resumed."""
 
@@ -146,6 +171,11 @@ class RunResult(Record):
 
 class Evaluation(Record):
     """evaluation.json: the model and the mixtures that were scored."""
+
+    config: JsonObject | None = None
+    """The settings of the evaluation."""
+    data: JsonObject | None = None
+    """The settings of the mixtures; None in evaluations of earlier versions."""
 
     model: str | None = None
     mixtures: Count | None = None
