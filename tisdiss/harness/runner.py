@@ -20,6 +20,7 @@ from tisdiss.cost.planned import training_bytes
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
+from tisdiss.harness.usage import Usage
 from tisdiss.machine.device import memory_of
 from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
@@ -145,7 +146,7 @@ class Runner:
     def _work(
         self, planned: PlannedRun, folder: RunFolder, parent: Path | None, journal: Journal
     ) -> Outcome:
-        on_log = self._logger(planned, journal)
+        on_log = self._logger(planned, folder, journal)
         if folder.result().status not in FINAL or not folder.model_file.is_file():
             if planned.kind == "weights":
                 self._import(planned, folder)
@@ -181,9 +182,22 @@ class Runner:
             return  # of an earlier call, or of the run here that made the shipped weights
         folder.write("config.json", planned.asked())
 
-    def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[Logged], None]:
+    def _logger(
+        self, planned: PlannedRun, folder: RunFolder, journal: Journal
+    ) -> Callable[[Logged], None]:
+        usage = Usage(folder.path, self.device)
+
         def on_log(event: Logged) -> None:
             written = journal.append(event)
+            if metrics := usage.sample():
+                journal.append(
+                    {
+                        "kind": names.EVENT_SYSTEM,
+                        "step": event["step"],
+                        "epoch": event["epoch"],
+                        "metrics": metrics,
+                    }
+                )
             if self.watch:
                 self.watch(planned, written)
 

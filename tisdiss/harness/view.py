@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,7 +167,7 @@ def metrics_of(
     """
     metrics: dict[tuple[str, int], Point] = {}
     not_finite = 0
-    for event in events:
+    for event in _numbered(events):
         for key, step, value in _values(event, latest, depth):
             if (key, step) in metrics:
                 continue
@@ -174,6 +175,19 @@ def metrics_of(
                 not_finite, value = not_finite + 1, math.nan
             metrics[key, step] = Point(key, value, event.ts_ms, step)
     return list(metrics.values()), not_finite
+
+
+def _numbered(events: Iterable[Event]) -> Iterator[Event]:
+    """The events; the use of the machine has its number as its step, as in MLflow itself.
+
+    It also goes on while a step of training lasts, and while mixtures are scored.
+    """
+    samples = count()
+    for event in events:
+        if event.kind == names.EVENT_SYSTEM:
+            yield event.model_copy(update={"step": next(samples)})
+        else:
+            yield event
 
 
 def _values(

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tisdiss.harness.experiment import local_folder
+from tisdiss.harness.news import News
 from tisdiss.harness.tracking import origin_of, sync
-from tisdiss.harness.ui import News
 from tisdiss.records.run_folder import Journal
 
 
