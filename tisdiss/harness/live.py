@@ -12,17 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tisdiss.harness.children import stop_group
+from tisdiss.harness.experiment import has_store
 from tisdiss.harness.news import (
     NOT_UP_TO_DATE,
     REFRESH_SECONDS,
     UP_TO_DATE_AGAIN,
     not_up_to_date,
 )
+from tisdiss.harness.reports import note_report, report_identity
 from tisdiss.harness.runner import Outcome, Say
 
 LAST_LOOK_SECONDS = 10.0
@@ -129,3 +131,17 @@ def show_in_mlflow(runs_dir: Path, identities: Iterable[str], say: Say) -> None:
             say(note)
     except Exception as error:
         say(not_up_to_date(error))
+
+
+def show_report(
+    runs_dir: Path, study: str, profile: str, written: Sequence[Path], say: Say
+) -> None:
+    """Note a report for every later sync, and sync it now if there is a store already."""
+    note_report(runs_dir, study, profile, written)
+    try:
+        is_used = has_store(runs_dir)
+    except ValueError as error:
+        say(not_up_to_date(error))
+        return
+    if is_used:
+        show_in_mlflow(runs_dir, [report_identity(study, profile)], say)

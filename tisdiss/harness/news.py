@@ -19,9 +19,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from tisdiss.harness.address import hidden
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.reports import noted_identity, noted_reports
+from tisdiss.harness.tracking import PartlySyncedError, sync
 from tisdiss.machine.lease import is_held
 from tisdiss.machine.surroundings import settle
+from tisdiss.records.identity import short
 from tisdiss.records.run_folder import run_folders
 
 REFRESH_SECONDS = 10.0
@@ -53,8 +55,7 @@ class News:
         """Send the changes since the last call that succeeded."""
         now, before = time.time(), self.running
         self.running = {p.name for p in run_folders(self.runs_dir) if is_held(p / "lock")}
-        changed = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.since}
-        names = changed | before | self.running
+        names = self._changed() | before | self.running
         if not names:
             self.since = now
             return
@@ -62,13 +63,23 @@ class News:
             notes = sync(self.runs_dir, only=names).notes
         except ConnectionError as error:
             self._out_of_reach(error)
-        except (OSError, ValueError) as error:  # the other runs were sent
+        except PartlySyncedError as error:
+            self._in_reach()
+            for problem in error.problems:
+                self._tell_once(f"not up to date: {problem}")
+        except (OSError, ValueError) as error:
             self._tell_once(f"not up to date: {error}")
         else:
             self.since = now
             self._in_reach()
             for note in notes:
                 self._tell_once(note)
+
+    def _changed(self) -> set[str]:
+        """The short identities of runs and reports that changed since the last success."""
+        runs = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.since}
+        notes = [p for p in noted_reports(self.runs_dir) if p.stat().st_mtime >= self.since]
+        return runs | {short(noted_identity(note)) for note in notes}
 
     def _out_of_reach(self, error: Exception) -> None:
         if not self.is_down:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from tisdiss.config import WholeConfig
 from tisdiss.cost.planned import training_bytes
-from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.corpora import Corpora, trained_data
 from tisdiss.harness.environment import describe_environment
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
 from tisdiss.harness.usage import Usage
@@ -189,15 +189,8 @@ class Runner:
 
         def on_log(event: Logged) -> None:
             written = journal.append(event)
-            if metrics := usage.sample():
-                journal.append(
-                    {
-                        "kind": names.EVENT_SYSTEM,
-                        "step": event["step"],
-                        "epoch": event["epoch"],
-                        "metrics": metrics,
-                    }
-                )
+            if sample := usage.event(event):
+                journal.append(sample)
             if self.watch:
                 self.watch(planned, written)
 
@@ -218,6 +211,8 @@ class Runner:
         folder.write("result.json", RunResult(status="running", reason=None))
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
+        if not folder.journal.stat().st_size:  # a run that resumes keeps what it has
+            folder.write("data.json", trained_data(corpus))
         self.say(f"{planned}: {'resumes' if folder.journal.stat().st_size else 'starts'}")
         result = (self.train or core_train(self.threads))(
             planned.config,

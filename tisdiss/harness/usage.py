@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tisdiss.records import names
+from tisdiss.records.run_record import Logged
 
 SAMPLE_SECONDS = 10.0
 """Shortest time between two samples; MLflow's own, too."""
@@ -29,6 +30,14 @@ class Usage:
         self.last = time.monotonic()
         with suppress(Exception):
             psutil.cpu_percent()  # the first mean begins here
+
+    def event(self, before: Logged) -> Logged | None:
+        """A sample for the journal, after another event; None if it is too early."""
+        metrics = self.sample()
+        if not metrics:
+            return None
+        step, epoch = before["step"], before["epoch"]
+        return {"kind": names.EVENT_SYSTEM, "step": step, "epoch": epoch, "metrics": metrics}
 
     def sample(self) -> dict[str, float]:
         """The metrics, without those that cannot be read; empty if it is too early."""
