@@ -50,19 +50,17 @@ def saved_view(study: str, differing: Sequence[str] = ()) -> tuple[str, str]:
         "compareRunCharts": [
             _curve(names.SI_SNRI),
             _curve(names.SDRI),
-            _differences(),
+            *([_parallel(differing)] if differing else []),
         ],
     }
     view = {"name": study, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
     return names.SAVED_VIEW_TAG + study, json.dumps(view)
 
 
-def differing(params: Sequence[Mapping[str, str]]) -> list[str]:
-    """The parameters that have more than one value among some runs; seeds are none of them."""
-    known = dict.fromkeys(name for one in params for name in one)
-    return [
-        name for name in known if name != "seed" and len({one.get(name) for one in params}) > 1
-    ]
+def differing_params(runs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The parameters with more than one value among some runs, without the seed."""
+    known = dict.fromkeys(name for params in runs for name in params if name != "seed")
+    return [name for name in known if len({params.get(name) for params in runs}) > 1]
 
 
 def _section(name: str, *, folded: bool = False) -> dict[str, object]:
@@ -94,16 +92,16 @@ def _curve(score: str) -> dict[str, object]:
     }
 
 
-def _differences() -> dict[str, object]:
+def _parallel(params: Sequence[str]) -> dict[str, object]:
+    """Parallel coordinates of the parameters that differ and the score."""
     return {
-        "type": "DIFFERENCE",
-        "uuid": "chart differences",
+        "type": "PARALLEL",
+        "uuid": "chart parameters",
         "metricSectionId": f"section {FIRST}",
-        "compareGroups": ["Parameters", "Model metrics"],
-        "chartName": "What differs",
-        "displayName": "What differs",
-        "showChangeFromBaseline": False,
-        "showDifferencesOnly": True,
+        "displayName": "Parameters that differ",
+        "selectedParams": [*params],
+        "selectedMetrics": [names.score_metric(names.SI_SNRI)],
+        "showAllRuns": False,
         "deleted": False,
         "isGenerated": False,
     }

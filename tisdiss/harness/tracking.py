@@ -29,10 +29,10 @@ from tisdiss.harness.experiment import (
     project_of,
     store_address,
 )
-from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.reports import noted_identity, noted_reports, report_view
 from tisdiss.harness.saved_view import saved_view
-from tisdiss.harness.view import Place, View, view_of
+from tisdiss.harness.shown import Shown
+from tisdiss.harness.view import View, view_of
 from tisdiss.machine.alone import alone
 from tisdiss.machine.folders import RUNS
 from tisdiss.records import names
@@ -63,7 +63,7 @@ class Links(NamedTuple):
     study: str
     charts: str
     table: str
-    """Its saved view, with labels and scores, which a sync makes."""
+    """Both are its saved view, which a sync makes of its runs."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     runs_dir = Path(runs_dir)
     codes = None if only is None else {short(identity) for identity in only}
     updated, problems = list[bool](), list[str]()
-    shown = _members(runs_dir, problems)
+    shown = Shown.of(runs_dir, problems)
     paths = [path for path in run_folders(runs_dir) if codes is None or path.name in codes]
     notes = [
         note
@@ -119,7 +119,8 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
                 if is_of_a_library(error):
                     raise
                 problems.append(str(error))
-        store.save_views(shown_studies(runs_dir))
+        for study in shown.studies(None if codes is None else {path.name for path in paths}):
+            store.save_view(study, shown.differing(study))
     synced = Synced(
         runs=len(updated),
         updated=sum(updated),
@@ -141,28 +142,9 @@ def origin_of(runs_dir: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _view(path: Path, shown: dict[str, list[Place]]) -> View:
+def _view(path: Path, shown: Shown) -> View:
     folder = RunFolder.at(path)
-    return view_of(folder, shown.get(folder.identity, []))
-
-
-def shown_studies(runs_dir: Path) -> list[str]:
-    """The studies and searches whose runs MLflow shows; damaged plans are reported elsewhere."""
-    plans = saved_plans(runs_dir, damaged=lambda error: None)
-    return sorted({plan.study for plan in plans})
-
-
-def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
-    """The rows that show each run, by identity, from the plan files."""
-    members: dict[str, list[Place]] = {}
-    for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
-        for row in plan.rows:
-            place = Place(
-                plan.study, plan.profile, plan.title, plan.claim or "", row.id, row.label or ""
-            )
-            for run in row.runs:
-                members.setdefault(run.identity, []).append(place)
-    return members
+    return view_of(folder, shown.places.get(folder.identity, []))
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -229,12 +211,11 @@ class _Store:
         self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
         return True
 
-    def save_views(self, studies: Iterable[str]) -> None:
-        """Save the view of each study."""
-        for study in studies:
-            key, value = saved_view(study)
-            if self.opened.tags.get(key) != value:
-                self.client.set_experiment_tag(self.opened.id, key, value)
+    def save_view(self, study: str, differing: Sequence[str]) -> None:
+        """Save the view of a study, whose runs differ in these parameters."""
+        key, value = saved_view(study, differing)
+        if self.opened.tags.get(key) != value:
+            self.client.set_experiment_tag(self.opened.id, key, value)
 
     def notes(self) -> list[str]:
         """Why files were not sent."""
@@ -357,18 +338,11 @@ def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS)
     """The addresses of each study's pages; they hold no password."""
     with _open(Path(runs_dir), None, writes=False) as opened:
         runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
-    return [
-        Links(
-            study,
-            f"{runs}compareRunsMode=CHART&{TRAINING}{_filter(study)}",
-            f"{runs}{TRAINING}&viewStateShareKey={quote(study, safe='')}",
-        )
-        for study in studies
-    ]
-
-
-def _filter(study: str) -> str:
-    return "&searchFilter=" + quote(f"tags.`{names.study_tag(study)}` LIKE '%'", safe="")
+    links = []
+    for study in studies:
+        view = f"{TRAINING}&viewStateShareKey={quote(study, safe='')}"
+        links.append(Links(study, f"{runs}compareRunsMode=CHART&{view}", f"{runs}{view}"))
+    return links
 
 
 def _pages(address: str, port: int) -> str:

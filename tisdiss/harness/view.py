@@ -85,7 +85,7 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
         tags[names.TAG_EVALUATION] = latest
     if not_finite:
         tags[names.TAG_NOT_FINITE] = str(not_finite)
-    params = dict(_flat(config.train.plain()))
+    params = params_of(config)
     return View(
         tags=tags,
         params=params,
@@ -236,6 +236,11 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
         for path in sorted((scored / "audio").glob("*/*.wav")):
             files.setdefault(f"audio/{path.parent.name}", []).append(path)
     return files
+
+
+def params_of(config: TrainedConfig) -> dict[str, str]:
+    """The settings of a training by their dotted names."""
+    return dict(_flat(config.train.plain()))
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
