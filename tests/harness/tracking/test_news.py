@@ -123,9 +123,13 @@ def test_an_experiment_that_is_deleted_meanwhile_comes_back(
     assert runs_of(client)[0].data.metrics["train/loss"] == 0.25
 
 
-def test_a_database_of_an_older_mlflow_costs_one_line_with_the_way_out(client, tmp_path, write_run):
-    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+def test_a_database_of_an_older_mlflow_costs_one_line_with_the_way_out(
+    empty_store, tmp_path, write_run, monkeypatch
+):
+    (tmp_path / "old.db").write_bytes(empty_store.read_bytes())
+    with sqlite3.connect(tmp_path / "old.db") as database:
         database.execute("update alembic_version set version_num = 'bda7b8c39065'")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'old.db'}")
     said = []
     news = News(tmp_path / "runs", said.append)
     write_run(tmp_path / "runs")
