@@ -1,6 +1,6 @@
 """Shows runs in MLflow while they go on, and when they have ended.
 
-A process of the lowest priority (`news.py`) sends what run folders gained, so that a training never
+A process of low priority (`news.py`) sends what run folders gained, so that a training never
 waits for MLflow and shares nothing with it but the machine. It starts after some seconds, because
 shorter runs are sent at the end anyway. An outage costs one line.
 """

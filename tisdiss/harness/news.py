@@ -27,7 +27,8 @@ from tisdiss.records.identity import short
 from tisdiss.records.run_folder import run_folders
 
 REFRESH_SECONDS = 10.0
-LOWEST_PRIORITY = 19
+LOWER_PRIORITY = 10
+"""The step of niceness: a tenth of a busy processor, which loads MLflow within a minute."""
 NOT_UP_TO_DATE = "MLflow is not up to date"
 UP_TO_DATE_AGAIN = "MLflow is up to date again"
 
@@ -106,7 +107,7 @@ def _changed(folder: Path) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Send the changes of a runs folder until standard input ends, and then once more."""
     settle()
-    os.nice(LOWEST_PRIORITY)
+    os.nice(LOWER_PRIORITY)
     options = _parser().parse_args(arguments)
     output = sys.stdout
 
