@@ -11,7 +11,7 @@ import pytest
 import tracking_server
 
 from tisdiss.harness import tracking
-from tisdiss.harness.run import show_in_mlflow
+from tisdiss.harness.live import show_in_mlflow
 from tisdiss.harness.search_store import open_store
 from tisdiss.records import names
 from tisdiss.records.identity import sha256_of
@@ -143,7 +143,7 @@ def test_a_server_that_is_down_costs_a_line(small_batches, figure, tmp_path, mon
     folder = write_run(tmp_path / "runs")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{tracking_server.free_port()}")
     said, began = [], time.monotonic()
-    show_in_mlflow(tmp_path / "runs", folder.identity, said.append)
+    show_in_mlflow(tmp_path / "runs", [folder.identity], said.append)
     seconds = time.monotonic() - began
     assert "`tisdiss sync` brings it up to date" in said[0] and seconds < 30
     figure(f"down: one line and {seconds:.1f} s after a run, none during its training")

@@ -33,3 +33,18 @@ def test_the_latest_evaluation_is_the_curve_and_the_cells_and_others_are_named()
 def test_events_without_metrics_are_passed_over():
     warning = Event(ts_ms=1, kind="warning", step=1, epoch=0, text="x")
     assert metrics_of([warning], None) == ([], 0)
+
+
+def test_the_use_of_the_machine_is_numbered_also_where_a_training_resumes():
+    def used(step, value):
+        metrics = {"system/cpu_utilization_percentage": value}
+        return Event(ts_ms=5, kind="system", step=step, epoch=0, metrics=metrics)
+
+    events = [logged(1, 2.0), used(1, 50.0), used(1, 60.0), logged(2, 1.0), used(2, 70.0)]
+    resumed = [*events, logged(2, 9.0), used(2, 80.0)]  # from a checkpoint of before
+    for journal in (events, resumed):
+        metrics, _ = metrics_of(journal, None)
+        samples = [(m.step, m.value) for m in metrics if m.key.startswith("system/")]
+        assert samples == list(enumerate([50.0, 60.0, 70.0, 80.0]))[: len(samples)]
+        assert [m.value for m in metrics if m.key == "train/loss"] == [2.0, 1.0]
+    assert len(samples) == 4

@@ -61,7 +61,8 @@ def report(
 ) -> None:
     """Write figure, tables, scores and provenance of studies that were run.
 
-    In a folder with files of yours, only files of an earlier report are replaced.
+    In a folder with files of yours, only files of an earlier report are replaced. MLflow shows the
+    files, too, if it has been used here.
 
     Example: tisdiss report fig2e --profile mini
     """
@@ -80,6 +81,7 @@ def report(
     say = Stages(report_stages(len(names), notebook=notebook))
 
     from tisdiss.analysis.report import report as write_report  # with pandas and matplotlib
+    from tisdiss.harness.live import show_report
 
     for study in names:
         *written, index = write_report(
@@ -94,6 +96,7 @@ def report(
         )
         show_written(written)
         typer.echo(f"{index}: all studies")
+        show_report(runs_dir, study, profile, written, typer.echo)
 
 
 @app.command()

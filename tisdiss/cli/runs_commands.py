@@ -89,8 +89,9 @@ def ui(
 
     Example: tisdiss ui fig2e
     """
-    from tisdiss.harness.tracking import shown_studies, ui_links
+    from tisdiss.harness.shown import shown_studies
     from tisdiss.harness.tracking import sync as sync_runs
+    from tisdiss.harness.tracking import ui_links
     from tisdiss.harness.ui import check_port
     from tisdiss.harness.ui import ui as serve
     from tisdiss.records.files import DamagedError

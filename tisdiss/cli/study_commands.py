@@ -80,7 +80,7 @@ def run(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Train diverged runs again.")] = False,
-    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    track: Annotated[bool, typer.Option(help="Show runs in MLflow while they go on.")] = True,
     processes: Annotated[
         int,
         typer.Option(
@@ -190,7 +190,7 @@ def search(
         str | None, typer.Option(help="Database URL, for several machines; else a local file.")
     ] = None,
     device: Device = "cpu",
-    track: Annotated[bool, typer.Option(help="Show finished runs in MLflow.")] = True,
+    track: Annotated[bool, typer.Option(help="Show runs in MLflow while they go on.")] = True,
     out: NewReports = None,
     force: Force = False,
 ) -> None:

@@ -130,7 +130,7 @@ def answering(what: str, address: str, way_out: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not (isinstance(error, NoAnswerError) or _is_of_a_library(error)):
+        if not (isinstance(error, NoAnswerError) or is_of_a_library(error)):
             raise
         reason = _reason(error)
         first = "Upgrade it so" if "upgrade" in reason else "Start it"
@@ -208,7 +208,7 @@ def _sqlite_text(url: URL) -> str:
     return re.sub(r"^sqlite:", "sqlite+pysqlite:", text) if "%" in text else text
 
 
-def _is_of_a_library(error: Exception) -> bool:
+def is_of_a_library(error: Exception) -> bool:
     """Whether an error is a library's own, or a common one that a library raised."""
     trace = error.__traceback__
     while trace and trace.tb_next:

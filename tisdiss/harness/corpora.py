@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tisdiss.config import DataConfig
 from tisdiss.machine.folders import CACHE
+from tisdiss.records.run_record import Mixtures, TrainedData
 
 if TYPE_CHECKING:
     from tisdiss.data import Corpus
@@ -30,3 +31,12 @@ class Corpora:
 
             self._opened[key] = open_corpus(data, n_src, speech=self.speech, cache=self.cache)
         return self._opened[key]
+
+
+def trained_data(corpus: Corpus) -> TrainedData:
+    """The record of the mixtures that a model is trained and selected on."""
+    train, val = (
+        Mixtures(manifest=one.manifest_hash, mixtures=len(one))
+        for one in (corpus.train, corpus.val)
+    )
+    return TrainedData(train=train, val=val)

@@ -229,7 +229,7 @@ def progress_of(folder: RunFolder, evaluation: str | None = None) -> str:
     result = folder.result()
     if result.reason not in (None, "time") and result.status not in FINAL:
         return result.reason
-    events = read_journal(folder.journal)
+    events = [e for e in read_journal(folder.journal) if e.kind != names.EVENT_SYSTEM]
     if evaluation is not None:
         events = _events_about(events, folder, evaluation)
     return _line(events[-1]) if events else ""
@@ -265,7 +265,7 @@ class Watcher:
         self.last_plain = 0.0
 
     def __call__(self, planned: PlannedRun, event: Event) -> None:
-        if event.kind == names.EVENT_DEPTH:
+        if event.kind in (names.EVENT_DEPTH, names.EVENT_SYSTEM):
             return
         if event.kind == names.EVENT_WARNING:
             self.say(f"{short(planned.identity)} warning: {event.text}")

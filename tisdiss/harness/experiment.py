@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tisdiss.harness.address import check_answer, database, hidden, is_server, sqlite_at
+from tisdiss.harness.address import (
+    check_answer,
+    database,
+    hidden,
+    is_server,
+    sqlite_at,
+    sqlite_file,
+)
 from tisdiss.records import names
 
 if TYPE_CHECKING:
@@ -68,6 +75,12 @@ def store_address(given: str | None, root: Path) -> str:
             f"sqlite:///FOLDER/{DATABASE} or http://HOST:PORT"
         )
     return database(given)
+
+
+def has_store(runs_dir: Path) -> bool:
+    """Whether there is a store already: a server's, or a file that earlier runs made."""
+    file = sqlite_file(store_address(None, project_of(runs_dir)))
+    return file is None or file.is_file()
 
 
 def _checked_server(given: str) -> str:
@@ -121,6 +134,7 @@ def _client(address: str) -> MlflowClient:
     """MLflow's client, without telemetry and with warnings only."""
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # A server that is down costs seconds instead of the minutes of MLflow's defaults.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")

@@ -31,7 +31,7 @@ STALE_SECONDS = 3600.0
 """Age from which a temporary file counts as left by a killed writer."""
 
 _TEMPORARY = re.compile(r"\..+\.(\d+-)?[a-z0-9_]{8}\.tmp")
-_OURS = ("plans", "timings", "searches", "slurm")
+_OURS = ("plans", "timings", "searches", "slurm", "reports")
 
 
 @dataclass(frozen=True)

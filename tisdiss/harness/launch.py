@@ -18,9 +18,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tisdiss.harness.children import stop_group, termination_as_exit
+from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
-from tisdiss.harness.run import run, show_in_mlflow
+from tisdiss.harness.run import run
 from tisdiss.harness.runner import Outcome, Runner
 from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 from tisdiss.limits import MAX_JOBS
@@ -147,7 +148,8 @@ class _Pool:
     ):
         self.plan, self.runner, self.free = plan, runner, list(slots)
         self.threads = runner.threads or max(1, cpus() // len(slots))
-        self.tries, self.track, self.command = tries, track, command
+        self.tries, self.command = tries, command
+        self.live = Live(runner.runs_dir, runner.say, track=track)
         self.waiting = list(plan.todo)
         self.working: dict[str, _Worker] = {}
         self.starts: dict[str, int] = {}
@@ -158,7 +160,7 @@ class _Pool:
     def work(self) -> dict[str, Outcome]:
         for identity in self.outcomes:
             self.runner.say(f"{self.plan.run(identity)}: done before, nothing to do")
-        with termination_as_exit():
+        with termination_as_exit(), self.live:
             try:
                 while self.waiting or self.working:
                     if self.runner.stop():
@@ -232,8 +234,7 @@ class _Pool:
             outcome = give_up(worker.folder, f"{how}, {self.tries} times")
         self.outcomes[planned.identity] = outcome
         self.runner.say(f"{planned}: {ending(worker.folder, outcome)}")
-        if self.track and outcome in ("done", "stopped", *BROKEN):
-            show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
+        self.live.ended(planned.identity, outcome)
 
 
 def report(runner: Runner, planned: PlannedRun, journal: Follower) -> None:

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from tisdiss.config import WholeConfig
 from tisdiss.cost.planned import training_bytes
-from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.corpora import Corpora, trained_data
 from tisdiss.harness.environment import describe_run
 from tisdiss.harness.plan import PlannedEvaluation, PlannedRun
+from tisdiss.harness.usage import Usage
 from tisdiss.machine.device import memory_of
 from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.machine.lease import LEASE_SECONDS, RunHeldError
@@ -145,7 +146,7 @@ class Runner:
     def _work(
         self, planned: PlannedRun, folder: RunFolder, parent: Path | None, journal: Journal
     ) -> Outcome:
-        on_log = self._logger(planned, journal)
+        on_log = self._logger(planned, folder, journal)
         if folder.result().status not in FINAL or not folder.model_file.is_file():
             if planned.kind == "weights":
                 self._import(planned, folder)
@@ -181,9 +182,15 @@ class Runner:
             return  # of an earlier call, or of the run here that made the shipped weights
         folder.write("config.json", planned.asked())
 
-    def _logger(self, planned: PlannedRun, journal: Journal) -> Callable[[Logged], None]:
+    def _logger(
+        self, planned: PlannedRun, folder: RunFolder, journal: Journal
+    ) -> Callable[[Logged], None]:
+        usage = Usage(folder.path, self.device)
+
         def on_log(event: Logged) -> None:
             written = journal.append(event)
+            if sample := usage.event(event):
+                journal.append(sample)
             if self.watch:
                 self.watch(planned, written)
 
@@ -204,6 +211,8 @@ class Runner:
         folder.write("result.json", RunResult(status="running", reason=None))
         corpus = self.corpora.open(planned.config.data, planned.config.model.n_src)
         _check_manifest("training mixtures", training_manifest(corpus), planned.data_manifest)
+        if not folder.journal.stat().st_size:  # a run that resumes keeps what it has
+            folder.write("data.json", trained_data(corpus))
         self.say(f"{planned}: {'resumes' if folder.journal.stat().st_size else 'starts'}")
         result = (self.train or core_train(self.threads))(
             planned.config,

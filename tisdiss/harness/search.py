@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tisdiss.cost.planned import macs_per_second
+from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.planner import plan
-from tisdiss.harness.run import show_in_mlflow
-from tisdiss.harness.runner import Runner, StopRun
+from tisdiss.harness.runner import Outcome, Runner, StopRun
 from tisdiss.harness.search_store import open_store, sign
 from tisdiss.machine.device import check_device
 from tisdiss.records import names
@@ -60,11 +60,12 @@ def search(
     `storage` is a database URL, or a file; None: `<runs>/searches/<name>.journal`.
     """
     check_device(runner.device)
-    with open_store(spec, profile, runner.runs_dir, storage, runner.say) as study:
+    live = Live(runner.runs_dir, runner.say, track=track)
+    with live, open_store(spec, profile, runner.runs_dir, storage, runner.say) as study:
         while len(_counted(study)) < (trials or spec.trials):
             trial = study.ask()
             with _failing(study, trial, runner.say):
-                _Trial(spec, profile, runner, study, trial, track).work()
+                _Trial(spec, profile, runner, study, trial, live).work()
             _save(study, spec, profile, runner.runs_dir)
         _save(study, spec, profile, runner.runs_dir)  # a killed call may not have saved its last
         return tried(study)
@@ -92,10 +93,10 @@ class _Trial:
     """One proposal of settings, and its run."""
 
     def __init__(
-        self, spec: Search, profile: str, runner: Runner, study: Study, trial: Trial, track: bool
+        self, spec: Search, profile: str, runner: Runner, study: Study, trial: Trial, live: Live
     ):
         self.spec, self.runner, self.study, self.trial = spec, runner, study, trial
-        self.track = track
+        self.live = live
         sign(trial)
         self.params = {name: _propose(trial, name, span) for name, span in spec.space.items()}
         tried = {t.number: t.user_attrs["params"] for t in study.trials if "params" in t.user_attrs}
@@ -117,7 +118,8 @@ class _Trial:
         folder = RunFolder.of(self.runner.runs_dir, self.planned.identity)
         # The kind is for people and MLflow; a run that another study made first keeps its own.
         trial_run = self.planned.model_copy(update={"kind": "trial"})
-        outcome, errors = "stopped", list[Exception]()
+        outcome: Outcome = "stopped"
+        errors: list[Exception] = []
         if not self._is_pruned(folder):
             runner = replace(self.runner, watch=self._watch, on_error=errors.append)
             outcome = runner.run(trial_run)
@@ -133,8 +135,7 @@ class _Trial:
                 reason = f"{type(errors[-1]).__name__}: {errors[-1]}"
             self.trial.set_user_attr("reason", reason)
             self.study.tell(self.trial, state=TrialState.FAIL)
-        if self.track and outcome != "held":
-            show_in_mlflow(self.runner.runs_dir, self.planned.identity, self.runner.say)
+        self.live.ended(self.planned.identity, outcome)
         self.runner.say(f"trial {self.trial.number}: {outcome} {_text(self.params)}")
 
     def _values(self, folder: RunFolder) -> list[float]:

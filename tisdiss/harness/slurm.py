@@ -19,9 +19,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tisdiss.harness.launch import TRIES, ending
+from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
-from tisdiss.harness.run import show_in_mlflow
 from tisdiss.harness.runner import Outcome, Runner
 from tisdiss.harness.slurm_jobs import (
     ENDED,
@@ -41,7 +41,6 @@ from tisdiss.machine.lease import silent_seconds
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.run_folder import RunFolder
-from tisdiss.records.run_record import BROKEN
 
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes without weights for a child to start from."""
@@ -79,7 +78,8 @@ def launch_on_slurm(
         runner = replace(runner, sharing=processes)
     plan.check_known()
     campaign = _Campaign(plan, runner, settings, processes, tries, track)
-    return campaign.work(poll_seconds, deadline_seconds)
+    with campaign.live:
+        return campaign.work(poll_seconds, deadline_seconds)
 
 
 class _Campaign:
@@ -95,7 +95,8 @@ class _Campaign:
         track: bool,
     ):
         self.plan, self.runner, self.settings = plan, runner, settings
-        self.processes, self.tries, self.track = processes, tries, track
+        self.processes, self.tries = processes, tries
+        self.live = Live(runner.runs_dir, runner.say, track=track)
         self.waiting = list(plan.todo)
         self.submitted: dict[str, Submission] = {}
         self.starts: dict[str, int] = {}
@@ -231,8 +232,7 @@ class _Campaign:
             outcome = give_up(folder, "its job ended as done, but its run folder is not complete")
         self.outcomes[planned.identity] = outcome
         self.runner.say(f"{planned}: {ending(folder, outcome)}")
-        if self.track and outcome in ("done", "stopped", *BROKEN):
-            show_in_mlflow(self.runner.runs_dir, planned.identity, self.runner.say)
+        self.live.ended(planned.identity, outcome)
 
 
 def _check_refusal(error: Exception, runner: Runner) -> bool:

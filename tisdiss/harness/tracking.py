@@ -9,17 +9,17 @@ and never deletes another folder's.
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from tisdiss.harness.address import answering, hidden, is_server, sqlite_file
+from tisdiss.harness.address import answering, hidden, is_of_a_library, is_server, sqlite_file
 from tisdiss.harness.experiment import (
     DATABASE,
     Opened,
@@ -29,9 +29,10 @@ from tisdiss.harness.experiment import (
     project_of,
     store_address,
 )
-from tisdiss.harness.plan_file import saved_plans
+from tisdiss.harness.reports import noted_identity, noted_reports, report_view
 from tisdiss.harness.saved_view import saved_view
-from tisdiss.harness.view import Place, View, view_of
+from tisdiss.harness.shown import Shown
+from tisdiss.harness.view import View, view_of
 from tisdiss.machine.alone import alone
 from tisdiss.machine.folders import RUNS
 from tisdiss.records import names
@@ -62,7 +63,7 @@ class Links(NamedTuple):
     study: str
     charts: str
     table: str
-    """Its saved view, with labels and scores, which a sync makes."""
+    """Both are its saved view, which a sync makes of its runs."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +84,43 @@ class Synced:
         return "\n".join([*self.notes, summary, *left])
 
 
-def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:
-    """Bring MLflow up to date with the run folders; `only` selects some by identity.
+class PartlySyncedError(DamagedError):
+    """Some runs were not synced, each with its problem."""
 
-    Raises DamagedError for files that cannot be read, after the other runs were synced.
+    def __init__(self, problems: Sequence[str], others: Synced):
+        super().__init__("\n".join([*problems, f"the others: {others}"]))
+        self.problems = tuple(problems)
+
+
+def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None = None) -> Synced:
+    """Bring MLflow up to date with the run folders and noted reports; `only` selects by identity.
+
+    Raises PartlySyncedError for files that cannot be read or sent, after the others were synced.
     """
     runs_dir = Path(runs_dir)
     codes = None if only is None else {short(identity) for identity in only}
     updated, problems = list[bool](), list[str]()
-    shown = _members(runs_dir, problems)
+    shown = Shown.of(runs_dir, problems)
     paths = [path for path in run_folders(runs_dir) if codes is None or path.name in codes]
-    with _open(runs_dir, uri, writes=bool(paths)) as opened:
-        store = _Store(opened, origin_of(runs_dir) if paths else "")
-        for path in paths:
+    notes = [
+        note
+        for note in noted_reports(runs_dir)
+        if codes is None or short(noted_identity(note)) in codes
+    ]
+    views: list[Callable[[], View | None]] = [partial(_view, path, shown) for path in paths]
+    views += [partial(report_view, runs_dir, note) for note in notes]
+    with _open(runs_dir, uri, writes=bool(views)) as opened:
+        store = _Store(opened, origin_of(runs_dir) if views else "")
+        for make in views:
             try:
-                updated.append(store.sync(_view(path, shown)))
-            except (DamagedError, OSError) as error:  # OSError: a file may not be read
+                if view := make():
+                    updated.append(store.sync(view))
+            except (DamagedError, OSError) as error:  # OSError: a file may not be read or written
+                if is_of_a_library(error):
+                    raise
                 problems.append(str(error))
-        store.save_views(shown_studies(runs_dir))
+        for study in shown.studies(None if codes is None else {path.name for path in paths}):
+            store.save_view(study, shown.differing(study))
     synced = Synced(
         runs=len(updated),
         updated=sum(updated),
@@ -109,7 +129,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
         notes=(*opened.notes, *store.notes()),
     )
     if problems:
-        raise DamagedError("\n".join([*problems, f"the others: {synced}"]))
+        raise PartlySyncedError(problems, synced)
     return synced
 
 
@@ -122,28 +142,9 @@ def origin_of(runs_dir: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _view(path: Path, shown: dict[str, list[Place]]) -> View:
+def _view(path: Path, shown: Shown) -> View:
     folder = RunFolder.at(path)
-    return view_of(folder, shown.get(folder.identity, []))
-
-
-def shown_studies(runs_dir: Path) -> list[str]:
-    """The studies and searches whose runs MLflow shows; damaged plans are reported elsewhere."""
-    plans = saved_plans(runs_dir, damaged=lambda error: None)
-    return sorted({plan.study for plan in plans})
-
-
-def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
-    """The rows that show each run, by identity, from the plan files."""
-    members: dict[str, list[Place]] = {}
-    for plan in saved_plans(runs_dir, damaged=lambda error: problems.append(str(error))):
-        for row in plan.rows:
-            place = Place(
-                plan.study, plan.profile, plan.title, plan.claim or "", row.id, row.label or ""
-            )
-            for run in row.runs:
-                members.setdefault(run.identity, []).append(place)
-    return members
+    return view_of(folder, shown.places.get(folder.identity, []))
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -210,12 +211,11 @@ class _Store:
         self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
         return True
 
-    def save_views(self, studies: Iterable[str]) -> None:
-        """Save the view of each study."""
-        for study in studies:
-            key, value = saved_view(study)
-            if self.opened.tags.get(key) != value:
-                self.client.set_experiment_tag(self.opened.id, key, value)
+    def save_view(self, study: str, differing: Sequence[str]) -> None:
+        """Save the view of a study, whose runs differ in these parameters."""
+        key, value = saved_view(study, differing)
+        if self.opened.tags.get(key) != value:
+            self.client.set_experiment_tag(self.opened.id, key, value)
 
     def notes(self) -> list[str]:
         """Why files were not sent."""
@@ -282,7 +282,7 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
     for start in range(sent, len(view.metrics), BATCH):
         batch = [Metric(*point) for point in view.metrics[start : start + BATCH]]
         client.log_batch(run_id, metrics=batch)
-    _send_dataset(client, run_id, view)
+    _send_data(client, run_id, view)
     if view.status != "RUNNING":
         client.set_terminated(run_id, view.status, end_time=view.ended)
     # The name too, because MLflow keeps it a second time beside its tag.
@@ -294,26 +294,36 @@ def _send_files(place: str, store: str, view: View) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     repository = get_artifact_repository(place, tracking_uri=store)
+    if view.alone:
+        ours = {path.name for path in view.files[""]}
+        for file in repository.list_artifacts():
+            if file.path not in ours:
+                repository.delete_artifacts(file.path)
     for folder, paths in view.files.items():
         for path in paths:
             repository.log_artifact(str(path), folder or None)
 
 
-def _send_dataset(client: MlflowClient, run_id: str, view: View) -> None:
-    """Name the training mixtures, if they are known, in MLflow's data column."""
+def _send_data(client: MlflowClient, run_id: str, view: View) -> None:
+    """Name the mixtures of the run in MLflow's data column."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source, manifest = view.params.get("data.source", ""), view.tags.get(names.TAG_DATA)
-    if manifest is None:
-        return
-    dataset = Dataset(
-        name=source,
-        digest=short(manifest),
-        source_type="code",
-        source=json.dumps({"tags": {"manifest": manifest}}),
-    )
-    tags = [InputTag("mlflow.data.context", "train")]
-    client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=data.name,
+                digest=data.digest,
+                source_type="code",
+                source=data.source,
+                schema=data.schema,
+                profile=data.profile,
+            ),
+            [InputTag(names.DATA_CONTEXT_TAG, data.context)],
+        )
+        for data in view.data
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
 
 
 # --- the address of its pages -------------------------------------------------------------------
@@ -328,18 +338,11 @@ def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS)
     """The addresses of each study's pages; they hold no password."""
     with _open(Path(runs_dir), None, writes=False) as opened:
         runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
-    return [
-        Links(
-            study,
-            f"{runs}compareRunsMode=CHART&{TRAINING}{_filter(study)}",
-            f"{runs}{TRAINING}&viewStateShareKey={quote(study, safe='')}",
-        )
-        for study in studies
-    ]
-
-
-def _filter(study: str) -> str:
-    return "&searchFilter=" + quote(f"tags.`{names.study_tag(study)}` LIKE '%'", safe="")
+    links = []
+    for study in studies:
+        view = f"{TRAINING}&viewStateShareKey={quote(study, safe='')}"
+        links.append(Links(study, f"{runs}compareRunsMode=CHART&{view}", f"{runs}{view}"))
+    return links
 
 
 def _pages(address: str, port: int) -> str:

@@ -1,7 +1,6 @@
 """`tisdiss ui`: serves MLflow's pages on this machine, and keeps them up to date.
 
-Trainings do not wait for MLflow: they write run folders, which the process that serves the pages
-reads. A run in progress is therefore shown with its state and its latest values.
+The process that serves the pages also sends the news of the runs (`news.py`), whoever trains them.
 """
 
 from __future__ import annotations
@@ -11,19 +10,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tisdiss.harness.address import is_server
 from tisdiss.harness.children import stop_group, termination_as_exit
 from tisdiss.harness.experiment import project_of, store_address
-from tisdiss.harness.tracking import PORT, sync
+from tisdiss.harness.news import REFRESH_SECONDS, News
+from tisdiss.harness.tracking import PORT
 from tisdiss.machine.folders import RUNS
-from tisdiss.machine.lease import is_held
-from tisdiss.records.run_folder import run_folders
-
-REFRESH_SECONDS = 10.0
 
 
 def check_port(port: int, *, runs_dir: Path = RUNS) -> None:
@@ -77,36 +72,6 @@ def ui(
             return server.returncode
         finally:
             stop_group(server)
-
-
-class News:
-    """Brings the changes of a runs folder into MLflow."""
-
-    def __init__(self, runs_dir: Path, say: Callable[[str], None]):
-        self.runs_dir, self.say = Path(runs_dir), say
-        self.since = time.time()
-        self.running: set[str] = set()
-        self.errors: set[str] = set()
-
-    def send(self) -> None:
-        """Send the changes since the last call that succeeded; report each error only once."""
-        now, before = time.time(), self.running
-        self.running = {p.name for p in run_folders(self.runs_dir) if is_held(p / "lock")}
-        changed = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.since}
-        try:
-            if names := changed | before | self.running:
-                sync(self.runs_dir, only=names)
-            self.since = now
-        except (OSError, ValueError) as error:
-            if str(error) not in self.errors:
-                self.errors.add(str(error))
-                self.say(f"not up to date: {error}")
-
-
-def _changed(folder: Path) -> float:
-    """The time of the last change of a run's settings, journal or result."""
-    files = [folder / name for name in ("config.json", "events.jsonl", "result.json")]
-    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
 
 
 def _address(runs_dir: Path) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tisdiss.harness.datasets import Data, datasets_of
 from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.identity import short
@@ -40,10 +42,14 @@ class View:
     ended: int | None
     status: str
     files: dict[str, list[Path]] = field(default_factory=dict)
+    """The files to store, by their folder in MLflow."""
+    data: list[Data] = field(default_factory=list)
+    alone: bool = False
+    """Whether other files in MLflow are of an earlier version and are deleted."""
 
     def fingerprint(self) -> str:
-        """A digest of tags and status."""
-        return _digest([sorted(self.tags.items()), self.status])
+        """A digest of tags, status and data."""
+        return _digest([sorted(self.tags.items()), self.status, self.data])
 
     def files_fingerprint(self) -> str:
         """A digest of the files' places, sizes and times."""
@@ -79,24 +85,31 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
         tags[names.TAG_EVALUATION] = latest
     if not_finite:
         tags[names.TAG_NOT_FINITE] = str(not_finite)
+    params = params_of(config)
     return View(
         tags=tags,
-        params=dict(_flat(config.train.plain())),
+        params=params,
         metrics=metrics,
         started=times[0],
         ended=times[-1],
         status=_status(folder, result),
         files=_artifacts(folder, latest),
+        data=datasets_of(folder, config, params, latest),
     )
 
 
 def _status(folder: RunFolder, result: RunResult) -> str:
-    """MLflow's status; an unfinished run that no process works on is KILLED, but can resume."""
+    """MLflow's status; an unfinished run that no process works on is KILLED, but can resume.
+
+    A trained run is RUNNING while it is scored.
+    """
+    if is_held(folder.lock_file):
+        return "RUNNING"
     if result.status in FINAL:
         return "FINISHED"
     if result.status in BROKEN:
         return "FAILED"
-    return "RUNNING" if is_held(folder.lock_file) else "KILLED"
+    return "KILLED"
 
 
 def _tags(
@@ -166,7 +179,7 @@ def metrics_of(
     """
     metrics: dict[tuple[str, int], Point] = {}
     not_finite = 0
-    for event in events:
+    for event in _numbered(events):
         for key, step, value in _values(event, latest, depth):
             if (key, step) in metrics:
                 continue
@@ -174,6 +187,19 @@ def metrics_of(
                 not_finite, value = not_finite + 1, math.nan
             metrics[key, step] = Point(key, value, event.ts_ms, step)
     return list(metrics.values()), not_finite
+
+
+def _numbered(events: Iterable[Event]) -> Iterator[Event]:
+    """The events; the use of the machine has its number as its step, as in MLflow itself.
+
+    It also goes on while a step of training lasts, and while mixtures are scored.
+    """
+    samples = count()
+    for event in events:
+        if event.kind == names.EVENT_SYSTEM:
+            yield event.model_copy(update={"step": next(samples)})
+        else:
+            yield event
 
 
 def _values(
@@ -200,7 +226,7 @@ def _values(
 
 def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
     """The files to store, by their folder in MLflow."""
-    records = ("config.json", "environment.json", "result.json", "error.txt")
+    records = ("config.json", "data.json", "environment.json", "result.json", "error.txt")
     top = [*(folder.path / name for name in records), folder.model_file]
     files = {"": [path for path in top if path.is_file()]}
     if latest:
@@ -210,6 +236,11 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
         for path in sorted((scored / "audio").glob("*/*.wav")):
             files.setdefault(f"audio/{path.parent.name}", []).append(path)
     return files
+
+
+def params_of(config: TrainedConfig) -> dict[str, str]:
+    """The settings of a training by their dotted names."""
+    return dict(_flat(config.train.plain()))
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -158,6 +158,26 @@ VAL_SI_SNRI = f"val/{SI_SNRI}"
 SPEED = "speed/audio_seconds_per_second"
 SECONDS_LEFT = "speed/seconds_left"
 
+# --- metrics of the machine, under the names that MLflow's page "System metrics" shows -----------
+CPU_USE = "system/cpu_utilization_percentage"
+"""Of all processors, since the sample before."""
+MEMORY_USE = "system/system_memory_usage_megabytes"
+MEMORY_SHARE = "system/system_memory_usage_percentage"
+DISK_SHARE = "system/disk_usage_percentage"
+"""Of the disk that holds the run."""
+DISK_FREE = "system/disk_available_megabytes"
+
+
+def gpu_metric(gpu: int, quantity: str) -> str:
+    """The name of a quantity of one GPU, such as system/gpu_0_utilization_percentage."""
+    return f"system/gpu_{gpu}_{quantity}"
+
+
+GPU_MEMORY_USE = "memory_usage_megabytes"
+GPU_MEMORY_SHARE = "memory_usage_percentage"
+GPU_USE = "utilization_percentage"
+GPU_POWER = "power_usage_watts"
+
 # --- metrics of evaluation ----------------------------------------------------------------------
 SCORED_SI_SNRI = f"eval/{SI_SNRI}"
 """Mean SI-SNRi of the last mixture at the largest N_re; for progress displays only."""
@@ -199,6 +219,9 @@ EVENT_DEPTH = "depth"
 EVENT_SCORED = "eval"
 """One mixture has been scored; for progress displays only."""
 
+EVENT_SYSTEM = "system"
+"""The use of the machine; step and epoch are those of the event before."""
+
 # --- files of a report ---------------------------------------------------------------------------
 PROVENANCE = "provenance.json"
 """The plan, the runs, and the origin of every number."""
@@ -216,10 +239,17 @@ RUN_NAME_TAG = "mlflow.runName"
 SAVED_VIEW_TAG = "mlflow.sharedViewState."
 """Prefix of an experiment's tag; the view's key follows."""
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
+DATA_CONTEXT_TAG = "mlflow.data.context"
+DATA_TRAIN, DATA_VAL, DATA_TEST = "train", "validation", "test"
+"""The contexts of a run's mixtures."""
 
 TAG_IDENTITY = "tisdiss.identity"
 TAG_PARENT = "tisdiss.parent"
 TAG_KIND = "tisdiss.kind"
+KIND_REPORT = "report"
+"""The kind of an MLflow run that holds a report; others are the kinds of our runs."""
+TAG_REPORT = "tisdiss.report"
+"""The study of a report."""
 TAG_NAME = "tisdiss.name"
 TAG_LABEL = "tisdiss.label"
 """Labels of the rows that show the run."""

@@ -133,6 +133,17 @@ class ReportFile(Record):
     runs: list[ReportRun]
 
 
+class ReportPlace(Record):
+    """reports/<study>.<profile>.json in a runs folder: the files of a report."""
+
+    study: str
+    profile: str
+    first_ms: Count
+    """When there was a report for the first time."""
+    files: list[str]
+    """Paths relative to the runs folder."""
+
+
 def check_report(folder: Path) -> None:
     """Raise ValueError without a report; the message names the command that writes it."""
     if not os.path.lexists(folder / PROVENANCE):

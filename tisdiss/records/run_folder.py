@@ -1,6 +1,7 @@
 """A run folder, `runs/<first digits of the identity>/`, which holds everything about a run.
 
     config.json environment.json result.json   the settings, where it ran, how it ended
+    data.json                                  the mixtures that it is trained and selected on
     events.jsonl                               the journal, append-only
     model.safetensors evaluations/             weights, and one folder per evaluation identity
     uncommitted-*.patch                        what its sources have beyond their commit
@@ -39,6 +40,7 @@ from tisdiss.records.run_record import (
     RunConfig,
     RunResult,
     TrainedConfig,
+    TrainedData,
 )
 
 State = Literal["new", "partial", "done", "failed", "damaged"]
@@ -94,6 +96,10 @@ class RunFolder:
 
     def environment(self) -> Environment | None:
         return self._read("environment.json", Environment)
+
+    def data(self) -> TrainedData | None:
+        """The mixtures of the training; None for runs that were not trained or are of before."""
+        return self._read("data.json", TrainedData)
 
     def result(self) -> RunResult:
         """How the run ended; "running" if there is no result.json."""

@@ -78,6 +78,20 @@ class TrainedConfig(NamedConfig):
     train: TrainPart
 
 
+class Mixtures(Record):
+    """A set of mixtures: the hash of their sound, and their number."""
+
+    manifest: str
+    mixtures: Count
+
+
+class TrainedData(Record):
+    """data.json: the mixtures that a run is trained and selected on."""
+
+    train: Mixtures
+    val: Mixtures
+
+
 class Training(Record):
     """How a training went, as its weights tell it."""
 
@@ -169,6 +183,12 @@ class RunResult(Record):
     seconds: float | None = None
 
 
+class ScoredPart(Record):
+    """The settings of an evaluation that lists of runs need."""
+
+    split: str = "test"
+
+
 class Evaluation(Record):
     """evaluation.json: the model and the mixtures that were scored."""
 
@@ -183,6 +203,7 @@ class Evaluation(Record):
     identity: Digits | None = None
     test_manifest: str | None = None
     corpus: str | None = None
+    config: ScoredPart | None = None
 
 
 class Logged(TypedDict):

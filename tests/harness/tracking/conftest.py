@@ -71,7 +71,7 @@ def event():
     return _event
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """An MLflow database whose tables exist: making them takes seconds, so it is done once."""
     root = tmp_path_factory.mktemp("template")

@@ -1,9 +1,8 @@
 """Links to a study's charts and table in MLflow, and the names of runs there."""
 
 import json
-from urllib.parse import unquote
 
-from tisdiss.harness.tracking import sync, ui_link, ui_links
+from tisdiss.harness.tracking import sync, ui_links
 from tisdiss.records import names
 
 
@@ -11,20 +10,15 @@ def test_a_study_is_found_by_the_filter_of_its_link(client, tmp_path, write_run,
     write_run(tmp_path / "runs", study="fig2e")
     other = write_run(tmp_path / "runs", identity="12" * 32, study="fig2a", status="diverged")
     sync(tmp_path / "runs")
-    link = ui_link("fig2e", 5001, runs_dir=tmp_path / "runs")
-    experiment = client.get_experiment_by_name(names.EXPERIMENT).experiment_id
-    start, _, query = link.partition("&searchFilter=")
-    assert start == (
-        f"http://127.0.0.1:5001/#/experiments/{experiment}/runs?compareRunsMode=CHART"
-        "&workflowType=machine_learning"
-    )
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
     (links,) = ui_links(["fig2e"], 5001, runs_dir=tmp_path / "runs")
-    key = links.table.partition("&viewStateShareKey=")[2]
-    views = client.get_experiment(experiment).tags
-    assert links.charts == link and f"mlflow.sharedViewState.{key}" in views
-    (run,) = client.search_runs([experiment], unquote(query))
+    runs = f"http://127.0.0.1:5001/#/experiments/{experiment.experiment_id}/runs?"
+    view = "workflowType=machine_learning&viewStateShareKey=fig2e"
+    assert links == ("fig2e", f"{runs}compareRunsMode=CHART&{view}", f"{runs}{view}")
+    state = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.fig2e"])["state"])
+    (run,) = client.search_runs([experiment.experiment_id], state["searchFilter"])
     assert run.data.tags["tisdiss.identity"] == identity
-    (failed,) = client.search_runs([experiment], "attributes.status = 'FAILED'")
+    (failed,) = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
     assert failed.data.tags["tisdiss.identity"] == other.identity
 
 
@@ -65,3 +59,32 @@ def test_the_table_of_a_study_has_its_runs_and_columns_for_label_and_score(
         shown[key.strip("`")] = kinds[kind].get(key.strip("`"))
     assert shown["tisdiss.label"] == "as published" and run.data.tags["tisdiss.studies"] == "demo"
     assert shown["test/si_snri"] == 3.0 and shown["model.n_re"] == "3"
+
+
+def test_the_view_of_a_study_draws_depth_curves_by_row_and_names_what_differs(
+    client, tmp_path, write_run
+):
+    for identity, n_re in (("ab" * 32, 3), ("12" * 32, 6)):
+        folder = write_run(tmp_path / "runs", identity=identity)
+        config = json.loads((folder.path / "config.json").read_text())
+        config["train"]["model"]["n_re"] = n_re
+        config["train"]["seed"] = n_re
+        folder.write("config.json", config)
+    plan = json.loads((tmp_path / "runs/plans/demo.smoke.json").read_text())
+    run = {**plan["rows"][0]["runs"][0], "identity": "ab" * 32}
+    plan["rows"].append({"id": "b", "label": "B", "runs": [run]})
+    (tmp_path / "runs/plans/demo.smoke.json").write_text(json.dumps(plan))
+    sync(tmp_path / "runs")
+    tags = client.get_experiment_by_name(names.EXPERIMENT).tags
+    state = json.loads(json.loads(tags["mlflow.sharedViewState.demo"])["state"])
+    assert state["groupBy"] == {
+        "aggregateFunction": "average",
+        "groupByKeys": [{"mode": "tag", "groupByData": "tisdiss.study.demo"}],
+    }
+    first, *_, last = state["compareRunCharts"]
+    assert (first["type"], first["metricKey"], first["xAxisKey"]) == (
+        *("LINE", "depth/si_snri", "step"),
+    )
+    assert (last["type"], last["selectedParams"]) == ("PARALLEL", ["model.n_re"])
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= sections

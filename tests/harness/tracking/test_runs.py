@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tisdiss.harness.experiment import local_folder
+from tisdiss.harness.news import News
 from tisdiss.harness.tracking import origin_of, sync
-from tisdiss.harness.ui import News
 from tisdiss.records.run_folder import Journal
 
 
@@ -159,3 +159,42 @@ def test_what_goes_on_is_sent_while_the_pages_are_served(
     (line,) = said
     assert "result.json: not JSON" in line
     assert sync(tmp_path / "runs", only=[]).updated == 0 and len(runs_of(client)) == 1
+
+
+def test_the_mixtures_of_a_run_are_datasets_with_digest_and_schema(
+    client, tmp_path, write_run, write_evaluation, runs_of
+):
+    def datasets(run):
+        return {i.tags[0].value: i.dataset for i in run.inputs.dataset_inputs}
+
+    write_run(tmp_path / "runs")
+    sync(tmp_path / "runs")  # of a version that did not record them one by one
+    found = datasets(runs_of(client)[0])
+    digests = {context: (data.name, data.digest) for context, data in found.items()}
+    assert digests == {
+        "train": ("synthetic", "efefefefef"),
+        "validation": ("synthetic validation", "efefefefef"),
+    }
+    newer = write_run(tmp_path / "runs", identity="12" * 32)
+    train, val = ({"manifest": digit * 64, "mixtures": 9} for digit in "78")
+    newer.write("data.json", {"train": train, "val": val})
+    write_evaluation(newer)
+    scored = {"identity": "cd" * 32, "test_manifest": "9" * 64, "mixtures": 5}
+    (newer.evaluation("cd" * 32) / "evaluation.json").write_text(json.dumps(scored))
+    sync(tmp_path / "runs")
+    (run,) = [r for r in runs_of(client) if r.data.tags["tisdiss.identity"] == newer.identity]
+    found = datasets(run)
+    assert {context: data.digest for context, data in found.items()} == {
+        "train": "7" * 10,
+        "validation": "8" * 10,
+        "test": "9" * 10,
+    }
+    from mlflow.types import Schema
+
+    columns = json.dumps(json.loads(found["test"].schema)["mlflow_colspec"])
+    assert str(Schema.from_json(columns)) == (
+        "['mixture': Tensor('float32', (-1,)), 'sources': Tensor('float32', (-1, -1))]"
+    )
+    assert json.loads(found["test"].source)["tags"]["manifest"] == "9" * 64
+    assert json.loads(found["test"].profile) == {"mixtures": 5}
+    assert sync(tmp_path / "runs").updated == 0
