@@ -65,7 +65,11 @@ def import_weights(
 @app.command()
 def export(
     model: Annotated[
-        str, typer.Argument(help="base (shipped), a .safetensors, or the first digits of a run.")
+        str,
+        typer.Argument(
+            help="base (shipped), a .safetensors, the first digits of a run, or an address in "
+            "MLflow."
+        ),
     ],
     out: Annotated[
         Path | None,

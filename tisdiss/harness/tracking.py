@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from tisdiss.harness.address import answering, hidden, is_server, sqlite_file
 from tisdiss.harness.experiment import (
+    BATCH,
     DATABASE,
     Opened,
     local_folder,
@@ -29,6 +30,7 @@ from tisdiss.harness.experiment import (
     project_of,
     store_address,
 )
+from tisdiss.harness.logged_models import LoggedModels
 from tisdiss.harness.plan_file import saved_plans
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.view import Place, View, view_of
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-BATCH, BATCH_PARAMS = 1000, 100
-"""MLflow's limits on metrics and on params per request."""
+BATCH_PARAMS = 100
+"""MLflow's limit on params per request."""
 PORT = 5000
 TRAINING = "workflowType=machine_learning"
 """Selects MLflow's pages for training; it has others for chats."""
@@ -93,7 +95,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     updated, problems = list[bool](), list[str]()
     shown = _members(runs_dir, problems)
     paths = [path for path in run_folders(runs_dir) if codes is None or path.name in codes]
-    with _open(runs_dir, uri, writes=bool(paths)) as opened:
+    with opened_store(runs_dir, uri, writes=bool(paths)) as opened:
         store = _Store(opened, origin_of(runs_dir) if paths else "")
         for path in paths:
             try:
@@ -150,7 +152,7 @@ def _members(runs_dir: Path, problems: list[str]) -> dict[str, list[Place]]:
 
 
 @contextmanager
-def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
+def opened_store(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
     """Our experiment, for one process at a time."""
     root = project_of(runs_dir)
     address = store_address(uri, root)
@@ -192,6 +194,9 @@ class _Store:
     unsent: set[str] = field(default_factory=set)
     """Why files are not sent."""
 
+    def __post_init__(self) -> None:
+        self.models = LoggedModels(self.opened, self.origin)
+
     @property
     def client(self) -> MlflowClient:
         return self.opened.client
@@ -202,13 +207,13 @@ class _Store:
         before = _sent(run)
         files = view.files_fingerprint() if self._keeps_files(run) else NOTHING
         done = _Sent(len(view.metrics), view.fingerprint(), files)
-        if before == done:
-            return False
-        _send(self.client, run, view, sent=before.metrics)
-        if files not in (NOTHING, before.files):
-            _send_files(run.info.artifact_uri, self.opened.address, view)
-        self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
-        return True
+        if before != done:
+            _send(self.client, run, view, sent=before.metrics)
+            if files not in (NOTHING, before.files):
+                _send_files(run.info.artifact_uri, self.opened.address, view)
+            self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
+        has_new_model = self.models.sync(run, view)
+        return before != done or has_new_model
 
     def save_views(self, studies: Iterable[str]) -> None:
         """Save the view of each study."""
@@ -219,7 +224,8 @@ class _Store:
 
     def notes(self) -> list[str]:
         """Why files were not sent."""
-        return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
+        files = [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
+        return [*files, *(f"weights are not sent: {why}" for why in sorted(self.models.unsent))]
 
     def _create(self, view: View) -> Run:
         tags = {**view.tags, names.TAG_RUNS_DIR: self.origin}
@@ -326,7 +332,7 @@ def ui_link(study: str, port: int = PORT, *, runs_dir: Path = RUNS) -> str:
 
 def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS) -> list[Links]:
     """The addresses of each study's pages; they hold no password."""
-    with _open(Path(runs_dir), None, writes=False) as opened:
+    with opened_store(Path(runs_dir), None, writes=False) as opened:
         runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
     return [
         Links(

@@ -183,6 +183,17 @@ def score_metric(column: str) -> str:
     return f"test/{column}"
 
 
+def evaluation_of(metric: str, latest: str | None) -> str | None:
+    """The evaluation that a metric in MLflow is a score of; None if it is no score of one.
+
+    `latest` is the evaluation whose metrics do not name it.
+    """
+    kind, _, _ = metric.partition("/")
+    if kind in ("depth", "test"):
+        return latest
+    return kind.removeprefix("depth.") if kind.startswith("depth.") else None
+
+
 # --- kinds of journal events --------------------------------------------------------------------
 EVENT_TRAIN = "train"
 """Some steps were trained."""
@@ -239,6 +250,12 @@ TAG_RUNS_DIR = "tisdiss.runs_dir"
 """Origin (origin.txt) of the runs folder that logged the run; only its sync may delete the run."""
 TAG_SYNCED = "tisdiss.synced"
 """How much of the run folder is already in MLflow."""
+TAG_MODEL = "tisdiss.model"
+"""The LoggedModel of the run's weights, and a digest of what it has."""
+TAG_WEIGHTS = "tisdiss.weights"
+"""SHA-256 of a file of weights, on LoggedModels and on versions of registered models."""
+REGISTERED_MODEL = "tisdiss"
+"""The registered model whose versions are promoted runs."""
 
 
 def study_tag(study: str) -> str:
