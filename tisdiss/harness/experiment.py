@@ -124,6 +124,7 @@ def client_of(address: str) -> MlflowClient:
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # our models list what they need
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # A server that is down costs seconds instead of the minutes of MLflow's defaults.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -236,11 +237,8 @@ def _correct_models(
             new = target.as_uri()
             it = update(SqlLoggedModel).where(SqlLoggedModel.model_id == model)
             connection.execute(it.values(artifact_location=new))
-            versions = update(SqlModelVersion)
-            by_source = versions.where(SqlModelVersion.source == place)
-            connection.execute(by_source.values(source=new))
-            by_place = versions.where(SqlModelVersion.storage_location == place)
-            connection.execute(by_place.values(storage_location=new))
+            versions = update(SqlModelVersion).where(SqlModelVersion.storage_location == place)
+            connection.execute(versions.values(storage_location=new))
 
 
 def _set_location(connection: Connection, experiment: str, place: str) -> None:

@@ -152,15 +152,13 @@ class LoggedModels:
         )
 
     def _send_files(self, model: LoggedModel, folder: RunFolder, config: AnyModel) -> None:
-        from mlflow.models import Model
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         place = model.artifact_location
         repository = get_artifact_repository(place, tracking_uri=self.opened.address)
-        card = Model(artifact_path=place, run_id=model.source_run_id, model_id=model.model_id)
         name = f"{short(folder.identity)}.safetensors"
         with tempfile.TemporaryDirectory() as made:
-            describe(Path(made) / "model", name, folder.model_file, config, card)
+            describe(Path(made) / "model", name, folder.model_file, config, model)
             repository.log_artifacts(str(Path(made) / "model"))
 
     def _link(self, run: Run, model: LoggedModel) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tisdiss import __version__
@@ -18,7 +21,8 @@ from tisdiss.contract import WHOLE_MODELS
 
 if TYPE_CHECKING:
     import numpy as np
-    from mlflow.models import Model, ModelSignature
+    from mlflow.entities import LoggedModel
+    from mlflow.models import ModelSignature
     from numpy.typing import NDArray
 
     from tisdiss.whole import AnyNet
@@ -60,15 +64,12 @@ def _load_pyfunc(path: str) -> Predictor:
     return Predictor(load_model(Path(path)))
 
 
-def describe(folder: Path, name: str, weights: Path, config: AnyModel, card: Model) -> None:
-    """Write MLflow's files of a model into a new folder, with a link `name` to the weights.
+def describe(folder: Path, name: str, weights: Path, config: AnyModel, model: LoggedModel) -> None:
+    """Write MLflow's files of a model into a new folder, with a link `name` to the weights."""
+    pyfunc = _pyfunc()
+    from mlflow.models import Model
 
-    `card` has the model's place in MLflow, and is completed.
-    """
-    from mlflow import pyfunc
-
-    # It warns that it found no pip, which uv's environments do not have.
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    card = Model(model.artifact_location, run_id=model.source_run_id, model_id=model.model_id)
     pyfunc.save_model(
         folder,
         loader_module=__name__,
@@ -81,6 +82,16 @@ def describe(folder: Path, name: str, weights: Path, config: AnyModel, card: Mod
     card.flavors[pyfunc.FLAVOR_NAME][pyfunc.DATA] = name
     card.model_size_bytes = (card.model_size_bytes or 0) + weights.stat().st_size
     card.save(folder / "MLmodel")
+
+
+def _pyfunc() -> ModuleType:
+    """MLflow's module, which warns of its own type hints when it is first imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pyfunc = import_module("mlflow.pyfunc")  # mlflow's attribute of that name is lazy
+    # It warns that it found no pip, which uv's environments do not have.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    return pyfunc
 
 
 def signature(config: AnyModel) -> ModelSignature:

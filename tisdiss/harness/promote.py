@@ -6,12 +6,14 @@ Equal weights are one version, whenever and however often they are promoted.
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tisdiss.harness.address import is_server
 from tisdiss.harness.diff import find_run
 from tisdiss.harness.experiment import Opened
 from tisdiss.harness.logged_models import MODEL_VERSIONS_TAG, LoggedModels
@@ -147,16 +149,15 @@ def _version(opened: Opened, name: str, model: LoggedModel) -> tuple[str, bool]:
     for found in client.search_model_versions(f"name = '{name}'"):
         if found.tags.get(names.TAG_MODEL) == model.model_id:
             return str(found.version), False
-    # A server looks up models:/ID; the registry of a database would do so in a store of its own.
-    by_id = is_server(opened.address)
     tags = {key: model.tags[key] for key in (names.TAG_IDENTITY, names.TAG_WEIGHTS)}
-    made = client.create_model_version(
-        name,
-        f"models:/{model.model_id}" if by_id else model.artifact_location,
-        run_id=model.source_run_id,
-        model_id=model.model_id,
-        tags={**tags, names.TAG_MODEL: model.model_id},
-    )
+    with _current(opened.address):
+        made = client.create_model_version(
+            name,
+            f"models:/{model.model_id}",
+            run_id=model.source_run_id,
+            model_id=model.model_id,
+            tags={**tags, names.TAG_MODEL: model.model_id},
+        )
     _note_version(opened, model, made)
     return str(made.version), True
 
@@ -177,3 +178,16 @@ def _point(opened: Opened, name: str, alias: str, version: str) -> str | None:
     if before is None or str(before) != version:
         opened.client.set_registered_model_alias(name, alias, version)
     return None if before is None else str(before)
+
+
+@contextmanager
+def _current(address: str) -> Iterator[None]:
+    """MLflow's store of this process for a block: a database's registry looks models up in it."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")  # MLflow keeps what is set there, too
+    mlflow.set_tracking_uri(address)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: no store
