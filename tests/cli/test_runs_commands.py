@@ -103,3 +103,15 @@ def test_progress_is_not_that_of_another_evaluation(
     with Journal(planned_run.journal) as journal:
         journal.append({"kind": "depth", "step": 6, "epoch": 0, "evaluation": "cd" * 32})
     assert "scored up to N_re 6" in tisdiss("status", "--runs-dir", tmp_path)[1]
+
+
+def test_promote_refuses_a_claim_without_a_report(tisdiss: Run, tmp_path: Path) -> None:
+    words = ("--if", "fig2a/steady", "--reports", tmp_path / "none", "--runs-dir", tmp_path)
+    code, out, errors = tisdiss("promote", "ab", *words)
+    assert (code, out) == (2, "")
+    assert (
+        errors
+        == f"error: {tmp_path}/none/fig2a holds no report: `tisdiss report fig2a` writes it\n"
+    )
+    code, _, errors = tisdiss("promote", "ab", "--runs-dir", tmp_path)
+    assert code == 2 and errors.startswith(f"error: 'ab' matches 0 runs of {tmp_path}; valid names")
