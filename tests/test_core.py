@@ -108,7 +108,8 @@ assert tisdiss("status") == 0
 
 
 def test_a_missing_extra_is_one_line_with_its_command(tmp_path: Path) -> None:
-    for words in ("run fig2a --profile smoke", "search search_loss", "sync", "demo"):
+    tracked = "export models:/tisdiss@best -o best.pth"
+    for words in ("run fig2a --profile smoke", "search search_loss", "sync", "demo", tracked):
         done = with_the_core(f"sys.exit(tisdiss({words!r}))", tmp_path)
         assert done.returncode == 2 and done.stdout == ""
         package = "(mlflow|sqlalchemy|starlette)"

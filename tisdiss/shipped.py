@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pkgutil import resolve_name
 
 from tisdiss.machine.folders import HOME, RUNS
 from tisdiss.records.problems import nearest
@@ -14,6 +15,11 @@ BASE = Path("models/base.safetensors")
 
 RELEASED = (".pth", ".pt", ".ckpt", ".bin")
 """Suffixes of checkpoints of the released code and of other tools."""
+
+TRACKED = ("runs:/", "models:/")
+"""Beginnings of MLflow's addresses of weights."""
+FETCH = "tisdiss.harness.registry:fetched"
+"""Finds the file of such an address; by name, because MLflow is no part of the core."""
 
 
 def shipped(path: str | Path) -> Path:
@@ -40,10 +46,14 @@ def check_weights(path: Path) -> None:
 def weights_of(source: str | Path, runs_dir: Path = RUNS) -> Path:
     """The file of weights that "base", a path, or the first digits of a run's identity mean.
 
-    Raises ValueError if there is no such file.
+    So does an address in MLflow, such as models:/tisdiss@best. Raises ValueError if there is no
+    such file, ConnectionError if MLflow's store fails.
     """
     if source == "base":
         return base_model()
+    if str(source).startswith(TRACKED):
+        fetched: Path = resolve_name(FETCH)(str(source), runs_dir)
+        return fetched
     path = Path(source)
     if path.suffix not in (".safetensors", *RELEASED) and not os.path.lexists(path):
         path = _weights_of_run(str(source), runs_dir)

@@ -126,8 +126,10 @@ def load(
     """The separator of a model, in one line.
 
     `source` is "base" (the model that comes with the project), a model.safetensors, the first
-    digits of a run in `runs_dir`, or a released checkpoint (.pth) with its `config` (config.yaml,
-    beside it if None). Raises ValueError that says what there is.
+    digits of a run in `runs_dir`, an address in MLflow (runs:/ID, models:/NAME@ALIAS,
+    models:/NAME/VERSION, models:/m-ID), or a released checkpoint (.pth) with its `config`
+    (config.yaml, beside it if None). Raises ValueError that says what there is, and ConnectionError
+    if MLflow's store fails.
     """
     check_device(device)
     weights = weights_of(source, Path(runs_dir))

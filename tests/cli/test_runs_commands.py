@@ -142,3 +142,15 @@ def test_a_run_that_is_not_there_is_not_made_again(tisdiss: Run, tmp_path: Path)
     code, out, errors = tisdiss("reproduce", "abab", "--runs-dir", tmp_path)
     assert (code, out) == (2, "") and f"error: 'abab' matches 0 runs of {tmp_path}" in errors
     assert tisdiss("reproduce", "abab", "--device", "gpu")[0] == 2
+
+
+def test_promote_refuses_a_claim_without_a_report(tisdiss: Run, tmp_path: Path) -> None:
+    words = ("--if", "fig2a/steady", "--reports", tmp_path / "none", "--runs-dir", tmp_path)
+    code, out, errors = tisdiss("promote", "ab", *words)
+    assert (code, out) == (2, "")
+    assert (
+        errors
+        == f"error: {tmp_path}/none/fig2a holds no report: `tisdiss report fig2a` writes it\n"
+    )
+    code, _, errors = tisdiss("promote", "ab", "--runs-dir", tmp_path)
+    assert code == 2 and errors.startswith(f"error: 'ab' matches 0 runs of {tmp_path}; valid names")

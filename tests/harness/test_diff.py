@@ -7,6 +7,8 @@ import pytest
 from tisdiss.harness.diff import Difference, diff, find_run
 from tisdiss.harness.planner import plan
 from tisdiss.harness.run import run
+from tisdiss.records.run_folder import RunFolder
+from tisdiss.shipped import weights_of
 from tisdiss.study.load import load_study
 
 
@@ -84,6 +86,21 @@ def test_a_difference_reads_as_a_line(difference, text):
 def test_an_unknown_run_is_refused_with_those_there_are(two_runs, tmp_path):
     with pytest.raises(ValueError, match=r"'zzz' matches 0 runs of .*; valid names: "):
         find_run(tmp_path / "runs", "zzz")
+
+
+@pytest.mark.parametrize("digits", ["ab", "ab" * 5, "ab" * 5 + "a", "ab" * 32])
+def test_all_digits_count_wherever_a_run_is_named(tmp_path, digits):
+    folder = RunFolder.of(tmp_path, "ab" * 32)
+    folder.write("config.json", {"identity": folder.identity})
+    folder.model_file.touch()
+    RunFolder.of(tmp_path, "12" * 32).write("config.json", {"identity": "12" * 32})
+    assert find_run(tmp_path, digits) == folder
+    assert weights_of(digits, tmp_path) == folder.model_file
+    other = digits[:-1] + "c"
+    with pytest.raises(ValueError, match=f"'{other}' matches 0 runs of"):
+        find_run(tmp_path, other)
+    with pytest.raises(ValueError, match=f"'{other}': neither a file of weights nor the first dig"):
+        weights_of(other, tmp_path)
 
 
 def test_settings_that_were_allowed_in_their_time_are_compared_as_they_are(two_runs, tmp_path):

@@ -5,14 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from tisdiss import cli
+from tisdiss import __version__, cli
 from tisdiss.config import TrainConfig, named
+from tisdiss.contract import WHOLE_MODELS
+from tisdiss.harness.mlflow_flavor import requirements
 from tisdiss.harness.view import view_of
 from tisdiss.records.identity import train_identity
 from tisdiss.records.revision import code_hash
@@ -33,6 +36,12 @@ def test_the_page_quotes_the_package_and_all_of_it():
         if path.suffix in (".py", ".toml")
     }
     assert quoted == files
+
+
+def test_a_model_in_mlflow_names_the_package_that_it_needs(example):
+    package = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["name"]
+    (name,) = [name for name in WHOLE_MODELS if package in (WHOLE_MODELS.package(name) or "")]
+    assert requirements(named(name)) == [f"tisdiss=={__version__}", f"{package}==1.0"]
 
 
 @pytest.fixture(scope="module")

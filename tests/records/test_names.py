@@ -55,7 +55,7 @@ def test_studies_may_name_it(peak):
 def test_without_it_every_reader_names_the_scores_that_there_are():
     with pytest.raises(ValueError, match="choose from si_snri, sdri, si_snr, sdr"):
         parse("row('a').peaki > 1")
-    with pytest.raises(ValidationError, match=r"params_m, si_snri, .* estoii or macs_m; al"):
+    with pytest.raises(ValidationError, match=r"params_m, si_snri, .* dnsmosi or macs_m; al"):
         Row(id="a", paper={"peaki": 1.0})
-    with pytest.raises(ValidationError, match=r"should be 'si_snri', 'sdri', .* or 'estoii'"):
+    with pytest.raises(ValidationError, match=r"should be 'si_snri', 'sdri', .* or 'dnsmosi'"):
         Show(y="peaki")

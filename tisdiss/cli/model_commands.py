@@ -112,7 +112,8 @@ def separate(
 
     with with_sources(files, out) as sources:
         job = Job(sources, out, force=force)
-        recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
+        weights = weights_of(model)
+        recipe_of(weights, config)  # raises if a file is missing, before torch is loaded
         job.keep_those_that_open()
 
         from tisdiss.dial import Dial
@@ -121,7 +122,7 @@ def separate(
         from tisdiss.speech_separator import load
 
         dial = Dial(n_re=n_re, n_sep=n_sep, settled_db=settled, seconds=within, budget=budget)
-        separator = load(model, config=config, device=device).model
+        separator = load(weights, config=config, device=device).model
         dial.check(separator.config)
         job.check_targets(separator.config.n_src)
         if within is not None or budget is not None:

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +26,10 @@ from tisdiss.cli.options import (
     Profile,
     RunsDir,
     Studies,
+    holding,
     new_reports,
 )
-from tisdiss.machine.folders import KEPT_REPORTS, PROOF, REPORTS, RUNS, SMOKE_REPORTS
+from tisdiss.machine.folders import PROOF, REPORTS, RUNS, SMOKE_REPORTS
 
 app = typer.Typer()
 
@@ -148,7 +148,7 @@ def why(
     from tisdiss.records.revision import code_hash
 
     study, _, _ = split_cell(cell)
-    folder = reports or _holding([study])
+    folder = reports or holding([study])
     if (SMOKE_REPORTS / study).is_dir() and not (folder / study).is_dir():
         raise ValueError(
             f"{cell}: no report of study '{study}' in {folder}; there is one of profile smoke: "
@@ -196,7 +196,7 @@ def compose(reports: Reports = None, force: Force = False) -> None:
     """
     from tisdiss.analysis.places import check_panels
 
-    source, out = reports or _holding(), reports or REPORTS
+    source, out = reports or holding(), reports or REPORTS
     check_panels(source)
 
     from tisdiss.analysis.index import write_index  # with pandas and matplotlib
@@ -227,7 +227,7 @@ def page(
     """
     from tisdiss.analysis.places import check_reports, reported
 
-    source = reports or _holding(studies or ())
+    source = reports or holding(studies or ())
     home = reports or REPORTS
     check_reports(source, studies or ())
     shown = len(studies or reported(source))
@@ -269,7 +269,7 @@ def again(
     if notebook:
         need("notebook", "add --no-notebook")
     out = reports or REPORTS
-    folders = [(reports or _holding([study])) / study for study in studies]
+    folders = [(reports or holding([study])) / study for study in studies]
     for folder in folders:
         check_report(folder)
     say = Stages(report_stages(len(folders), notebook=notebook))
@@ -294,7 +294,7 @@ def check_tex(
     """
     from tisdiss.analysis.proof_sheet import check_tex_pdf
 
-    problems = check_tex_pdf(reports or _holding(), out, force=force)
+    problems = check_tex_pdf(reports or holding(), out, force=force)
     for problem in problems:
         typer.echo(problem, err=True)
     typer.echo(out)
@@ -307,12 +307,6 @@ def show_written(paths: list[Path]) -> None:
     folder = paths[0].parent
     typer.echo(f"{folder / 'README.md'}: verdicts and table, {len(paths) - 1} files beside it")
     typer.echo(f"{folder / folder.name}.png: the figure")
-
-
-def _holding(studies: Collection[str] = ()) -> Path:
-    """build/reports if it has all of the studies, or any if none is named; else reports/."""
-    names = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
-    return REPORTS if names and names.issuperset(studies) else KEPT_REPORTS
 
 
 def warn(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from tisdiss import __version__
 from tisdiss.harness.engines import ENGINES
 from tisdiss.limits import MAX_MEASURED, MAX_THREADS
-from tisdiss.machine.folders import REPORTS, SMOKE_REPORTS
+from tisdiss.machine.folders import KEPT_REPORTS, REPORTS, SMOKE_REPORTS
 
 SETTINGS = {"help_option_names": ["--help", "-h"]}
 """Context settings of every group of commands; its commands inherit them."""
@@ -114,12 +115,21 @@ NewReports = Annotated[
 ]
 
 
+def holding(studies: Collection[str] = ()) -> Path:
+    """build/reports if it has all of the studies, or any if none is named; else reports/."""
+    names = {path.parent.name for path in REPORTS.glob("*/provenance.json")}
+    return REPORTS if names and names.issuperset(studies) else KEPT_REPORTS
+
+
 def new_reports(profile: str, out: Path | None) -> Path:
     """The folder for reports at a profile: `out`, else the default."""
     return out or (SMOKE_REPORTS if profile == "smoke" else REPORTS)
 
 
-WEIGHTS_HELP = "base (shipped), a .safetensors, the first digits of a run, or a released .pth."
+WEIGHTS_HELP = (
+    "base (shipped), a .safetensors, the first digits of a run, an address in MLflow such as "
+    "models:/tisdiss@best, or a released .pth."
+)
 AnyWeights = Annotated[str, typer.Option(help=WEIGHTS_HELP)]
 """The weights of an existing model; `shipped.weights_of` finds their file."""
 Recipe = Annotated[

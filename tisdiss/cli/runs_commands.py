@@ -15,7 +15,16 @@ from tisdiss.cli.answers import (
     status_document,
 )
 from tisdiss.cli.asked import Asked
-from tisdiss.cli.options import Cache, Profile, RunsDir, Speech, Studies, Threads, known_device
+from tisdiss.cli.options import (
+    Cache,
+    Profile,
+    RunsDir,
+    Speech,
+    Studies,
+    Threads,
+    holding,
+    known_device,
+)
 from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
 
 if TYPE_CHECKING:
@@ -73,6 +82,50 @@ def sync(
     from tisdiss.harness.tracking import sync as sync_runs
 
     typer.echo(sync_runs(runs_dir, uri))
+
+
+@app.command()
+def promote(
+    run: Annotated[str, typer.Argument(help="First digits of a finished run.")],
+    alias: Annotated[
+        str | None, typer.Option(help="Name for this version, such as best; moved if it exists.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Registered model; else tisdiss.", show_default=False)
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            "--if",
+            help="study/claim, such as fig2a/steady: only if a report that has the run says PASS.",
+        ),
+    ] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of that report; else build/reports, or reports/ if that lacks it.",
+            show_default=False,
+        ),
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow store; else $MLFLOW_TRACKING_URI, else mlflow.db.")
+    ] = None,
+) -> None:
+    """Register a run's weights in MLflow; safe to repeat.
+
+    --model models:/tisdiss@best, tisdiss.load and mlflow.pyfunc.load_model then find them.
+
+    Example: tisdiss promote a8bc --alias best --if fig2a/steady
+    """
+    from tisdiss.harness.promote import check_claim
+    from tisdiss.harness.promote import promote as promote_run
+    from tisdiss.records.names import REGISTERED_MODEL
+
+    if claim is not None:
+        check_claim(claim, run, reports or holding([claim.partition("/")[0]]), runs_dir)
+    registered = name or REGISTERED_MODEL
+    typer.echo(promote_run(runs_dir, run, name=registered, alias=alias, uri=uri))
 
 
 @app.command()

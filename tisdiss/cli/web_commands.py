@@ -37,14 +37,15 @@ def demo(
     from tisdiss.shipped import recipe_of, weights_of
 
     need("web")
-    recipe_of(weights_of(model), config)  # raises if a file is missing, before torch is loaded
+    weights = weights_of(model)
+    recipe_of(weights, config)  # raises if a file is missing, before torch is loaded
 
     from tisdiss.speech_separator import load
     from tisdiss.web.app import application
     from tisdiss.web.separations import Separations
     from tisdiss.web.server import serve
 
-    separations = Separations(load(model, config=config, device=device), max_seconds=max_seconds)
+    separations = Separations(load(weights, config=config, device=device), max_seconds=max_seconds)
     app = application(separations, max_mib=max_mib)
 
     def ready(address: str) -> None:

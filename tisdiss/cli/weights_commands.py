@@ -19,7 +19,6 @@ from tisdiss.cli.options import (
     known_profile,
 )
 from tisdiss.limits import MAX_COUNT
-from tisdiss.records.names import QUALITY
 from tisdiss.speech_sources import SOURCES
 
 app = typer.Typer()
@@ -65,7 +64,11 @@ def import_weights(
 @app.command()
 def export(
     model: Annotated[
-        str, typer.Argument(help="base (shipped), a .safetensors, or the first digits of a run.")
+        str,
+        typer.Argument(
+            help="base (shipped), a .safetensors, the first digits of a run, or an address in "
+            "MLflow."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -142,7 +145,7 @@ def evaluate(
     ] = None,
     quality: Annotated[
         str | None,
-        typer.Option(help=f"Further scores, such as {','.join(QUALITY)} (extra quality)."),
+        typer.Option(help="Further scores: pesq, stoi, estoi, dnsmos (extra quality)."),
     ] = None,
     name: Annotated[
         str | None,

@@ -62,6 +62,8 @@ _LIBRARIES = {
     *(module for server in _SERVERS.values() for module in server.drivers.values()),
 }
 """Libraries that access stores for us."""
+_REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+"""MLflow's codes for what a user may not do."""
 
 
 def is_server(address: str) -> bool:
@@ -132,9 +134,8 @@ def answering(what: str, address: str, way_out: str) -> Iterator[None]:
     except Exception as error:
         if not (isinstance(error, NoAnswerError) or is_of_a_library(error)):
             raise
-        reason = _reason(error)
-        first = "Upgrade it so" if "upgrade" in reason else "Start it"
-        message = hidden(f"{what} {address}: {reason.rstrip('.')}. {first}, {way_out}")
+        reason = reason_of(error)
+        message = hidden(f"{what} {address}: {reason.rstrip('.')}. {_first(error)}, {way_out}")
         raise ConnectionError(_without_password(message, address)) from error
 
 
@@ -218,7 +219,14 @@ def is_of_a_library(error: Exception) -> bool:
     return any(module.partition(".")[0] in _LIBRARIES for module in modules)
 
 
-def _reason(error: Exception) -> str:
+def _first(error: Exception) -> str:
+    """What to do first about an error."""
+    if getattr(error, "error_code", "") in _REFUSED:
+        return "Ask for that right, or log in by $MLFLOW_TRACKING_USERNAME and ..._PASSWORD"
+    return "Upgrade it so" if "upgrade" in reason_of(error) else "Start it"
+
+
+def reason_of(error: Exception) -> str:
     """The first line of an error; Optuna's has a database's message as its cause."""
     cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else None
     return (str(cause or error).strip().splitlines() or [type(error).__name__])[0]

@@ -40,6 +40,8 @@ class _Part(NamedTuple):
     context: str
     manifest: str
     mixtures: int | None = None
+    corpus: str | None = None
+    """None: the source that the model was trained on."""
 
 
 def _parts(folder: RunFolder, config: TrainedConfig, evaluation: str | None) -> Iterator[_Part]:
@@ -50,15 +52,13 @@ def _parts(folder: RunFolder, config: TrainedConfig, evaluation: str | None) -> 
         yield _Part(names.DATA_TRAIN, config.data_manifest)
         yield _Part(names.DATA_VAL, config.data_manifest)
     scored = folder.scored(evaluation) if evaluation else None
-    if scored and scored.test_manifest and (scored.config is None or scored.config.split == "test"):
-        yield _Part(names.DATA_TEST, scored.test_manifest, scored.mixtures)
+    split = ((scored and scored.config) or {}).get("split", "test")
+    if scored and scored.test_manifest and split == "test":
+        yield _Part(names.DATA_TEST, scored.test_manifest, scored.mixtures, scored.corpus)
 
 
 def _data(part: _Part, params: Mapping[str, str]) -> Data:
-    """The mixtures with their full hash as their source, as MLflow has no kind for sound.
-
-    The name has the context, because MLflow holds one dataset of a name and digest per run.
-    """
+    """The mixtures with their full hash as their source, as MLflow has no kind for sound."""
     source = params.get("data.source", "")
     settings = {
         key: params[f"data.{key}"]
@@ -68,7 +68,7 @@ def _data(part: _Part, params: Mapping[str, str]) -> Data:
     profile = {"mixtures": part.mixtures, "n_src": params.get("model.n_src")}
     return Data(
         part.context,
-        source if part.context == names.DATA_TRAIN else f"{source} {part.context}",
+        names.dataset(part.corpus or source, part.context),
         short(part.manifest),
         json.dumps({"tags": {"manifest": part.manifest, **settings}}),
         json.dumps({"mlflow_colspec": [_sound("mixture", 1), _sound("sources", 2)]}),

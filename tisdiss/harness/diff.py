@@ -78,11 +78,7 @@ def find_run(runs_dir: Path, digits: str) -> RunFolder:
         problem = f"'{digits}' matches {len(matches)} runs of {runs_dir}"
         candidates = [path.name for path in matches or run_folders(runs_dir)]
         raise ValueError(f"{problem}; {nearest(digits, candidates)}")
-    folder = RunFolder.at(matches[0])
-    if not folder.identity.startswith(digits):
-        name = matches[0].name
-        raise ValueError(f"'{digits}' is no run of {runs_dir}; {name} is {folder.identity}")
-    return folder
+    return RunFolder.at(matches[0])
 
 
 def _facts(folder: RunFolder) -> dict[Part, Facts]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ARTIFACTS = "mlartifacts"
 """The folder beside the runs folder for artifacts that no server keeps."""
 DATABASE = "mlflow.db"
+BATCH = 1000
+"""MLflow's limit on metrics per request."""
 NOTE = (
     "One run per training. `depth/*` has N_re as its step; studies are tags "
     "`tisdiss.study.<name>`, whose value is the row. Rebuilt by `tisdiss sync`."
@@ -97,7 +99,7 @@ def _checked_server(given: str) -> str:
 def open_experiment(address: str, root: Path, origin: str) -> Opened:
     """Our experiment in a store, created if it is missing and restored if it was deleted."""
     check_answer(address)
-    client = _client(address)
+    client = client_of(address)
     local = None if is_server(address) else root / ARTIFACTS
     found = client.get_experiment_by_name(names.EXPERIMENT)
     if found is None:
@@ -130,11 +132,13 @@ def local_folder(place: str) -> Path | None:
     return Path(url2pathname(split.path)) if split.scheme in ("", "file") else None
 
 
-def _client(address: str) -> MlflowClient:
+def client_of(address: str) -> MlflowClient:
     """MLflow's client, without telemetry and with warnings only."""
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # our models list what they need
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # A server that is down costs seconds instead of the minutes of MLflow's defaults.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -164,7 +168,8 @@ def _project(location: Path) -> Path:
 def _correct_paths(address: str, experiment: Experiment, local: Path, origin: str) -> int:
     """Correct paths into a project's former folder; returns the number of runs.
 
-    Only runs of this runs folder, and runs whose artifacts were moved along, are corrected.
+    Only runs of this runs folder, and runs whose artifacts were moved along, are corrected. So are
+    their models.
     """
     own = address == sqlite_at(local.parent / DATABASE)
 
@@ -181,6 +186,7 @@ def _correct_paths(address: str, experiment: Experiment, local: Path, origin: st
             if folder and is_stale(_location(folder)) and (owner == origin or target.is_dir()):
                 places[run] = target.as_uri()
         _set_run_places(connection, places)
+        _correct_models(connection, experiment.experiment_id, local, is_stale, origin)
         if is_stale(local_folder(experiment.artifact_location)):
             _set_location(connection, experiment.experiment_id, local.as_uri())
     return len(places)
@@ -215,6 +221,38 @@ def _set_run_places(connection: Connection, places: dict[str, str]) -> None:
 
     for run, place in places.items():
         connection.execute(update(SqlRun).where(SqlRun.run_uuid == run).values(artifact_uri=place))
+
+
+def _correct_models(
+    connection: Connection,
+    experiment: str,
+    local: Path,
+    is_stale: Callable[[Path | None], bool],
+    origin: str,
+) -> None:
+    """The same for LoggedModels, <location>/models/<model>/artifacts, and registered versions."""
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+    from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlLoggedModelTag
+    from sqlalchemy import and_, select, update
+
+    owner = and_(
+        SqlLoggedModelTag.model_id == SqlLoggedModel.model_id,
+        SqlLoggedModelTag.tag_key == names.TAG_RUNS_DIR,
+    )
+    columns: Select[str, str, str | None] = select(
+        SqlLoggedModel.model_id, SqlLoggedModel.artifact_location, SqlLoggedModelTag.tag_value
+    )
+    rows = columns.outerjoin(SqlLoggedModelTag, owner).where(
+        SqlLoggedModel.experiment_id == int(experiment)
+    )
+    for model, place, writer in list(connection.execute(rows)):
+        folder, target = local_folder(place), local / "models" / model / "artifacts"
+        if folder and is_stale(folder.parents[2]) and (writer == origin or target.is_dir()):
+            new = target.as_uri()
+            it = update(SqlLoggedModel).where(SqlLoggedModel.model_id == model)
+            connection.execute(it.values(artifact_location=new))
+            versions = update(SqlModelVersion).where(SqlModelVersion.storage_location == place)
+            connection.execute(versions.values(storage_location=new))
 
 
 def _set_location(connection: Connection, experiment: str, place: str) -> None:

@@ -72,6 +72,7 @@ def report_view(runs_dir: Path, note: Path) -> View | None:
         started=place.first_ms,
         ended=provenance[0].stat().st_mtime_ns // 1_000_000,
         status="FINISHED",
+        folder=None,
         files={"": files},
         alone=True,
     )

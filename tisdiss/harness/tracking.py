@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from tisdiss.harness.address import answering, hidden, is_of_a_library, is_server, sqlite_file
 from tisdiss.harness.experiment import (
+    BATCH,
     DATABASE,
     Opened,
     local_folder,
@@ -29,6 +30,7 @@ from tisdiss.harness.experiment import (
     project_of,
     store_address,
 )
+from tisdiss.harness.logged_models import LoggedModels
 from tisdiss.harness.reports import noted_identity, noted_reports, report_view
 from tisdiss.harness.saved_view import saved_view
 from tisdiss.harness.shown import Shown
@@ -44,8 +46,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-BATCH, BATCH_PARAMS = 1000, 100
-"""MLflow's limits on metrics and on params per request."""
+BATCH_PARAMS = 100
+"""MLflow's limit on params per request."""
 PORT = 5000
 TRAINING = "workflowType=machine_learning"
 """Selects MLflow's pages for training; it has others for chats."""
@@ -109,7 +111,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     ]
     views: list[Callable[[], View | None]] = [partial(_view, path, shown) for path in paths]
     views += [partial(report_view, runs_dir, note) for note in notes]
-    with _open(runs_dir, uri, writes=bool(views)) as opened:
+    with opened_store(runs_dir, uri, writes=bool(views)) as opened:
         store = _Store(opened, origin_of(runs_dir) if views else "")
         for make in views:
             try:
@@ -151,7 +153,7 @@ def _view(path: Path, shown: Shown) -> View:
 
 
 @contextmanager
-def _open(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
+def opened_store(runs_dir: Path, uri: str | None, *, writes: bool = True) -> Iterator[Opened]:
     """Our experiment, for one process at a time."""
     root = project_of(runs_dir)
     address = store_address(uri, root)
@@ -193,6 +195,9 @@ class _Store:
     unsent: set[str] = field(default_factory=set)
     """Why files are not sent."""
 
+    def __post_init__(self) -> None:
+        self.models = LoggedModels(self.opened, self.origin)
+
     @property
     def client(self) -> MlflowClient:
         return self.opened.client
@@ -203,13 +208,13 @@ class _Store:
         before = _sent(run)
         files = view.files_fingerprint() if self._keeps_files(run) else NOTHING
         done = _Sent(len(view.metrics), view.fingerprint(), files)
-        if before == done:
-            return False
-        _send(self.client, run, view, sent=before.metrics)
-        if files not in (NOTHING, before.files):
-            _send_files(run.info.artifact_uri, self.opened.address, view)
-        self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
-        return True
+        if before != done:
+            _send(self.client, run, view, sent=before.metrics)
+            if files not in (NOTHING, before.files):
+                _send_files(run.info.artifact_uri, self.opened.address, view)
+            self.client.set_tag(run.info.run_id, names.TAG_SYNCED, str(done))
+        has_new_model = view.folder is not None and self.models.sync(run, view, view.folder)
+        return before != done or has_new_model
 
     def save_view(self, study: str, differing: Sequence[str]) -> None:
         """Save the view of a study, whose runs differ in these parameters."""
@@ -219,7 +224,8 @@ class _Store:
 
     def notes(self) -> list[str]:
         """Why files were not sent."""
-        return [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
+        files = [f"files of runs are not sent: {why}" for why in sorted(self.unsent)]
+        return [*files, *(f"weights are not sent: {why}" for why in sorted(self.models.unsent))]
 
     def _create(self, view: View) -> Run:
         tags = {**view.tags, names.TAG_RUNS_DIR: self.origin}
@@ -336,7 +342,7 @@ def ui_link(study: str, port: int = PORT, *, runs_dir: Path = RUNS) -> str:
 
 def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS) -> list[Links]:
     """The addresses of each study's pages; they hold no password."""
-    with _open(Path(runs_dir), None, writes=False) as opened:
+    with opened_store(Path(runs_dir), None, writes=False) as opened:
         runs = f"{_pages(opened.address, port)}/#/experiments/{opened.id}/runs?"
     links = []
     for study in studies:

@@ -41,6 +41,8 @@ class View:
     started: int
     ended: int | None
     status: str
+    folder: RunFolder | None
+    """None for a report."""
     files: dict[str, list[Path]] = field(default_factory=dict)
     """The files to store, by their folder in MLflow."""
     data: list[Data] = field(default_factory=list)
@@ -49,7 +51,7 @@ class View:
 
     def fingerprint(self) -> str:
         """A digest of tags, status and data."""
-        return _digest([sorted(self.tags.items()), self.status, self.data])
+        return digest([sorted(self.tags.items()), self.status, self.data])
 
     def files_fingerprint(self) -> str:
         """A digest of the files' places, sizes and times."""
@@ -58,7 +60,7 @@ class View:
             for place, paths in self.files.items()
             for path in paths
         ]
-        return _digest(stats)
+        return digest(stats)
 
 
 class Place(NamedTuple):
@@ -93,6 +95,7 @@ def view_of(folder: RunFolder, places: Sequence[Place]) -> View:
         started=times[0],
         ended=times[-1],
         status=_status(folder, result),
+        folder=folder,
         files=_artifacts(folder, latest),
         data=datasets_of(folder, config, params, latest),
     )
@@ -225,10 +228,9 @@ def _values(
 
 
 def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
-    """The files to store, by their folder in MLflow."""
+    """The files to store, by their folder in MLflow; weights are in `logged_models.py`."""
     records = ("config.json", "data.json", "environment.json", "result.json", "error.txt")
-    top = [*(folder.path / name for name in records), folder.model_file]
-    files = {"": [path for path in top if path.is_file()]}
+    files = {"": [path for name in records if (path := folder.path / name).is_file()]}
     if latest:
         scored = folder.evaluation(latest)
         tables = [scored / "scores.parquet", scored / "evaluation.json"]
@@ -252,7 +254,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield prefix + key, text
 
 
-def _digest(words: object) -> str:
+def digest(words: object) -> str:
+    """A short hash of plain data."""
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
 
 

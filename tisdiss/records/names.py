@@ -203,6 +203,17 @@ def score_metric(column: str) -> str:
     return f"test/{column}"
 
 
+def evaluation_of(metric: str, latest: str | None) -> str | None:
+    """The evaluation that a metric in MLflow is a score of; None if it is no score of one.
+
+    `latest` is the evaluation whose metrics do not name it.
+    """
+    kind, _, _ = metric.partition("/")
+    if kind in ("depth", "test"):
+        return latest
+    return kind.removeprefix("depth.") if kind.startswith("depth.") else None
+
+
 # --- kinds of journal events --------------------------------------------------------------------
 EVENT_TRAIN = "train"
 """Some steps were trained."""
@@ -243,6 +254,12 @@ DATA_CONTEXT_TAG = "mlflow.data.context"
 DATA_TRAIN, DATA_VAL, DATA_TEST = "train", "validation", "test"
 """The contexts of a run's mixtures."""
 
+
+def dataset(corpus: str, context: str) -> str:
+    """The name of a dataset. It has the context, for a run has one dataset of a name and digest."""
+    return corpus if context == DATA_TRAIN else f"{corpus} {context}"
+
+
 TAG_IDENTITY = "tisdiss.identity"
 TAG_PARENT = "tisdiss.parent"
 TAG_KIND = "tisdiss.kind"
@@ -269,6 +286,12 @@ TAG_RUNS_DIR = "tisdiss.runs_dir"
 """Origin (origin.txt) of the runs folder that logged the run; only its sync may delete the run."""
 TAG_SYNCED = "tisdiss.synced"
 """How much of the run folder is already in MLflow."""
+TAG_MODEL = "tisdiss.model"
+"""The LoggedModel of the run's weights, and a digest of what it has."""
+TAG_WEIGHTS = "tisdiss.weights"
+"""SHA-256 of a file of weights, on LoggedModels and on versions of registered models."""
+REGISTERED_MODEL = "tisdiss"
+"""The registered model whose versions are promoted runs."""
 
 
 def study_tag(study: str) -> str:

@@ -172,8 +172,14 @@ def run_folders(runs_dir: Path) -> list[Path]:
 
 
 def matching_runs(runs_dir: Path, digits: str) -> list[Path]:
-    """The run folders whose name agrees with the first digits of an identity."""
-    return [path for path in run_folders(runs_dir) if path.name.startswith(digits[:SHORT])]
+    """The folders of the runs whose identity starts with these digits.
+
+    More digits than a folder's name has are compared with the identity in its config.json.
+    """
+    named = [path for path in run_folders(runs_dir) if path.name.startswith(digits[:SHORT])]
+    if len(digits) <= SHORT:
+        return named
+    return [path for path in named if RunFolder.at(path).identity.startswith(digits)]
 
 
 def _may_be_run(path: Path) -> bool:

@@ -183,12 +183,6 @@ class RunResult(Record):
     seconds: float | None = None
 
 
-class ScoredPart(Record):
-    """The settings of an evaluation that lists of runs need."""
-
-    split: str = "test"
-
-
 class Evaluation(Record):
     """evaluation.json: the model and the mixtures that were scored."""
 
@@ -196,14 +190,12 @@ class Evaluation(Record):
     """The settings of the evaluation."""
     data: JsonObject | None = None
     """The settings of the mixtures; None in evaluations of earlier versions."""
-
     model: str | None = None
     mixtures: Count | None = None
     seconds: float | None = None
     identity: Digits | None = None
     test_manifest: str | None = None
     corpus: str | None = None
-    config: ScoredPart | None = None
 
 
 class Logged(TypedDict):

@@ -4,10 +4,14 @@ import json
 import math
 
 import pytest
+import torch
 
+from tisdiss.checkpoint import save_model
 from tisdiss.harness.tracking import sync
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
+from tisdiss.records.run_record import Origin
+from tisdiss.whole import build
 
 IDENTITY = "ab" * 32
 EVALUATION = "cd" * 32
@@ -100,3 +104,24 @@ def _runs_of(client):
 @pytest.fixture(scope="session")
 def runs_of():
     return _runs_of
+
+
+@pytest.fixture(scope="session")
+def write_model(tiny):
+    """Gives a run folder random weights of a small model, or of the settings `config`."""
+
+    def write(folder, config=None, seed=0):
+        torch.manual_seed(seed)
+        save_model(folder.model_file, build(config or tiny()), Origin(identity=folder.identity))
+
+    return write
+
+
+def _models_of(client):
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
+    return client.search_logged_models([experiment.experiment_id])
+
+
+@pytest.fixture(scope="session")
+def models_of():
+    return _models_of
