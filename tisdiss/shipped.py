@@ -18,7 +18,7 @@ RELEASED = (".pth", ".pt", ".ckpt", ".bin")
 
 TRACKED = ("runs:/", "models:/")
 """Beginnings of MLflow's addresses of weights."""
-FETCH = "tisdiss.harness.registry:fetched"
+FETCH = "tisdiss.harness.tracking.registry:fetched"
 """Finds the file of such an address; by name, because MLflow is no part of the core."""
 
 

@@ -12,10 +12,10 @@ from tisdiss import cli
 from tisdiss.cli.answers import gc_document, print_json
 from tisdiss.cost.measured import Profile
 from tisdiss.data.check.finding import Finding
-from tisdiss.harness.agreement import Agreement
 from tisdiss.harness.diff import Difference
 from tisdiss.harness.gc import Collected, Rubbish
-from tisdiss.harness.reproduce import Reproduction
+from tisdiss.harness.reproduction.agreement import Agreement
+from tisdiss.harness.reproduction.reproduce import Reproduction
 from tisdiss.records.run_folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -128,7 +128,7 @@ def test_a_reproduction(
     answer: Callable[..., dict], monkeypatch: pytest.MonkeyPatch, verdict: str, code: int
 ) -> None:
     monkeypatch.setattr(
-        "tisdiss.harness.reproduce.reproduce", lambda *_, **__: reproduction(verdict)
+        "tisdiss.harness.reproduction.reproduce.reproduce", lambda *_, **__: reproduction(verdict)
     )
     difference = None if code else 1e-9
     assert answer("reproduce", "ab", code=code) == {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tisdiss.harness.agreement import Agreement
 from tisdiss.harness.diff import Difference
-from tisdiss.harness.reproduce import How, Reproduction
-from tisdiss.harness.ui import check_port
+from tisdiss.harness.reproduction.agreement import Agreement
+from tisdiss.harness.reproduction.reproduce import How, Reproduction
+from tisdiss.harness.tracking.ui import check_port
 from tisdiss.records.run_folder import Journal, RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -126,7 +126,7 @@ def test_a_reproduction_tells_verdict_and_causes(tisdiss: Run, monkeypatch) -> N
             scratch=Path("build/reproduce/ababababab"),
         )
 
-    monkeypatch.setattr("tisdiss.harness.reproduce.reproduce", make_again)
+    monkeypatch.setattr("tisdiss.harness.reproduction.reproduce.reproduce", make_again)
     code, out, _ = tisdiss("reproduce", "abab", "--here", "--threads", "2", "--keep")
     assert (code, asked) == (1, [(Path("runs"), "abab", How(here=True, threads=2, keep=True))])
     assert out.splitlines() == [

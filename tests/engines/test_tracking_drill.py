@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import tracking_server
 
-from tisdiss.harness import tracking
-from tisdiss.harness.live import show_in_mlflow
 from tisdiss.harness.search_store import open_store
+from tisdiss.harness.tracking import sync as tracking
+from tisdiss.harness.tracking.live import show_in_mlflow
 from tisdiss.records import names
 from tisdiss.records.identity import sha256_of
 from tisdiss.records.run_folder import Journal, RunFolder

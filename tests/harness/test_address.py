@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 
 from tisdiss.harness import address
 from tisdiss.harness.address import answering, check_answer, database, hidden, sqlite_at
-from tisdiss.harness.experiment import store_address
+from tisdiss.harness.tracking.experiment import store_address
 
 
 @contextmanager

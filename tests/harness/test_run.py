@@ -11,8 +11,8 @@ import torch
 from safetensors.numpy import save_file
 
 from tisdiss.cost.formulas import training_bytes
-from tisdiss.harness.packages import installed
 from tisdiss.harness.planner import plan
+from tisdiss.harness.reproduction.packages import installed
 from tisdiss.harness.run import run
 from tisdiss.harness.runner import StopRun
 from tisdiss.records.run_folder import RunFolder, read_journal
@@ -323,7 +323,7 @@ def test_a_tracker_that_fails_costs_one_line(make_plan, make_runner, monkeypatch
     def unreachable(*args, **options):
         raise ConnectionError("no server\nat all")
 
-    monkeypatch.setattr("tisdiss.harness.tracking.sync", unreachable)
+    monkeypatch.setattr("tisdiss.harness.tracking.sync.sync", unreachable)
     runner = make_runner()
     assert list(run(make_plan(["{id: a}"]), runner=runner).values()) == ["done"]
     assert runner.said[-1] == (

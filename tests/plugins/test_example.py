@@ -15,8 +15,8 @@ import torch
 from tisdiss import __version__, cli
 from tisdiss.config import TrainConfig, named
 from tisdiss.contract import WHOLE_MODELS
-from tisdiss.harness.mlflow_flavor import requirements
-from tisdiss.harness.view import view_of
+from tisdiss.harness.tracking.mlflow_flavor import requirements
+from tisdiss.harness.tracking.view import view_of
 from tisdiss.records.identity import train_identity
 from tisdiss.records.revision import code_hash
 from tisdiss.records.run_folder import RunFolder

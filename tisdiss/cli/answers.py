@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tisdiss.harness.display import StatusLine
     from tisdiss.harness.gc import Collected
     from tisdiss.harness.plan import Plan, PlannedRun
-    from tisdiss.harness.reproduce import Reproduction
+    from tisdiss.harness.reproduction.reproduce import Reproduction
     from tisdiss.records.files import JsonObject
     from tisdiss.records.report_record import Verdict
 

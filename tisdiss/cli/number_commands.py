@@ -81,7 +81,7 @@ def report(
     say = Stages(report_stages(len(names), notebook=notebook))
 
     from tisdiss.analysis.report import report as write_report  # with pandas and matplotlib
-    from tisdiss.harness.live import show_report
+    from tisdiss.harness.tracking.live import show_report
 
     for study in names:
         *written, index = write_report(

@@ -29,7 +29,7 @@ from tisdiss.machine.folders import CACHE, KEPT_REPORTS, RUNS
 
 if TYPE_CHECKING:
     from tisdiss.harness.gc import Collected
-    from tisdiss.harness.reproduce import Reproduction
+    from tisdiss.harness.reproduction.reproduce import Reproduction
 
 app = typer.Typer()
 
@@ -79,7 +79,7 @@ def sync(
 
     Example: tisdiss sync --uri http://127.0.0.1:5000
     """
-    from tisdiss.harness.tracking import sync as sync_runs
+    from tisdiss.harness.tracking.sync import sync as sync_runs
 
     typer.echo(sync_runs(runs_dir, uri))
 
@@ -118,8 +118,8 @@ def promote(
 
     Example: tisdiss promote a8bc --alias best --if fig2a/steady
     """
-    from tisdiss.harness.promote import check_claim
-    from tisdiss.harness.promote import promote as promote_run
+    from tisdiss.harness.tracking.promote import check_claim
+    from tisdiss.harness.tracking.promote import promote as promote_run
     from tisdiss.records.names import REGISTERED_MODEL
 
     if claim is not None:
@@ -142,11 +142,11 @@ def ui(
 
     Example: tisdiss ui fig2e
     """
-    from tisdiss.harness.shown import shown_studies
-    from tisdiss.harness.tracking import sync as sync_runs
-    from tisdiss.harness.tracking import ui_links
-    from tisdiss.harness.ui import check_port
-    from tisdiss.harness.ui import ui as serve
+    from tisdiss.harness.tracking.shown import shown_studies
+    from tisdiss.harness.tracking.sync import sync as sync_runs
+    from tisdiss.harness.tracking.sync import ui_links
+    from tisdiss.harness.tracking.ui import check_port
+    from tisdiss.harness.tracking.ui import ui as serve
     from tisdiss.records.files import DamagedError
     from tisdiss.study.load import find_studies
 
@@ -247,8 +247,8 @@ def reproduce(
 
     from tisdiss.harness.corpora import Corpora
     from tisdiss.harness.display import watching
-    from tisdiss.harness.reproduce import How
-    from tisdiss.harness.reproduce import reproduce as make_again
+    from tisdiss.harness.reproduction.reproduce import How
+    from tisdiss.harness.reproduction.reproduce import reproduce as make_again
     from tisdiss.machine.extras import need
 
     need("studies")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tisdiss.harness.packages import installed, local
+from tisdiss.harness.reproduction.packages import installed, local
 from tisdiss.machine.device import check_device, cpus
 from tisdiss.records.files import write_atomic
 from tisdiss.records.revision import CODE_SCOPE, code_hash, file_hashes, git_revision

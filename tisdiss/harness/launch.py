@@ -18,11 +18,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.run import run
 from tisdiss.harness.runner import Outcome, Runner
+from tisdiss.harness.tracking.live import Live
 from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 from tisdiss.limits import MAX_JOBS
 from tisdiss.machine.device import check_device, cpus

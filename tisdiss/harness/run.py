@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.runner import Outcome, Runner
+from tisdiss.harness.tracking.live import Live
 
 
 def run(plan: Plan, *, runner: Runner, track: bool = True) -> dict[str, Outcome]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tisdiss.cost.planned import macs_per_second
-from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.planner import plan
 from tisdiss.harness.runner import Outcome, Runner, StopRun
 from tisdiss.harness.search_store import open_store, sign
+from tisdiss.harness.tracking.live import Live
 from tisdiss.machine.device import check_device
 from tisdiss.records import names
 from tisdiss.records.files import write_atomic

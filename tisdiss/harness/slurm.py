@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tisdiss.harness.launch import TRIES, ending
-from tisdiss.harness.live import Live
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.runner import Outcome, Runner
@@ -35,6 +34,7 @@ from tisdiss.harness.slurm_jobs import (
     executor_of,
     tasks_of,
 )
+from tisdiss.harness.tracking.live import Live
 from tisdiss.harness.worker import EXIT_CODES, command_line, give_up, outcome_of
 from tisdiss.machine.device import check_device_name
 from tisdiss.machine.lease import silent_seconds

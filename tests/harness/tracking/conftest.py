@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tisdiss.checkpoint import save_model
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.tracking.sync import sync
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
 from tisdiss.records.run_record import Origin

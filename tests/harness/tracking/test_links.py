@@ -2,7 +2,7 @@
 
 import json
 
-from tisdiss.harness.tracking import sync, ui_links
+from tisdiss.harness.tracking.sync import sync, ui_links
 from tisdiss.records import names
 
 

@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 
 from tisdiss.checkpoint import load_model
 from tisdiss.config import named
-from tisdiss.harness.experiment import local_folder
-from tisdiss.harness.mlflow_flavor import example, requirements
-from tisdiss.harness.promote import promote
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.tracking.experiment import local_folder
+from tisdiss.harness.tracking.mlflow_flavor import example, requirements
+from tisdiss.harness.tracking.promote import promote
+from tisdiss.harness.tracking.sync import sync
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal, RunFolder
 from tisdiss.speech_separator import load

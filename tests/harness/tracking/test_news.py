@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from tisdiss.harness import tracking
-from tisdiss.harness.live import Live
-from tisdiss.harness.news import News
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.tracking import sync as tracking
+from tisdiss.harness.tracking.live import Live
+from tisdiss.harness.tracking.news import News
+from tisdiss.harness.tracking.sync import sync
 from tisdiss.records import names
 from tisdiss.records.run_folder import Journal
 
@@ -162,7 +162,7 @@ def test_the_process_ends_with_the_one_that_started_it(client, tmp_path, write_r
     write_run(tmp_path / "runs")
     code = """
 import os, signal, sys, time
-from tisdiss.harness.live import Live
+from tisdiss.harness.tracking.live import Live
 with Live(sys.argv[1], print, seconds=0.01) as shown:
     while shown.child is None:
         time.sleep(0.01)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tisdiss.harness.address import sqlite_at
-from tisdiss.harness.experiment import local_folder, out_of_reach, store_address
-from tisdiss.harness.tracking import sync, ui_link
-from tisdiss.harness.ui import _address
+from tisdiss.harness.tracking.experiment import local_folder, out_of_reach, store_address
+from tisdiss.harness.tracking.sync import sync, ui_link
+from tisdiss.harness.tracking.ui import _address
 from tisdiss.records import names
 
 
@@ -149,7 +149,8 @@ def test_a_place_of_ones_own_stays(client, tmp_path, write_run, runs_of):
 @pytest.mark.slow
 def test_several_processes_may_open_a_fresh_database_at_once(tmp_path, write_run):
     write_run(tmp_path / "runs")
-    code = "import sys; from tisdiss.harness.tracking import sync; print(sync(sys.argv[1]).updated)"
+    load = "import sys; from tisdiss.harness.tracking.sync import sync"
+    code = f"{load}; print(sync(sys.argv[1]).updated)"
     children = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "runs")], stdout=-1, text=True)
         for _ in range(3)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tisdiss.harness import registry
-from tisdiss.harness.promote import check_claim, promote
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.tracking import registry
+from tisdiss.harness.tracking.promote import check_claim, promote
+from tisdiss.harness.tracking.sync import sync
 from tisdiss.records import names
 from tisdiss.shipped import weights_of
 from tisdiss.speech_separator import load

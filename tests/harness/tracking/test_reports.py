@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tisdiss.harness.live import show_report
-from tisdiss.harness.reports import note_report
-from tisdiss.harness.tracking import sync
+from tisdiss.harness.tracking.live import show_report
+from tisdiss.harness.tracking.reports import note_report
+from tisdiss.harness.tracking.sync import sync
 from tisdiss.records import names
 from tisdiss.records.report_record import PROVENANCE_SCHEMA
 

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from tisdiss.harness.experiment import local_folder
-from tisdiss.harness.news import News
-from tisdiss.harness.tracking import origin_of, sync
+from tisdiss.harness.tracking.experiment import local_folder
+from tisdiss.harness.tracking.news import News
+from tisdiss.harness.tracking.sync import origin_of, sync
 from tisdiss.records.run_folder import Journal
 
 

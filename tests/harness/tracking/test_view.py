@@ -2,7 +2,7 @@
 
 import math
 
-from tisdiss.harness.view import metrics_of
+from tisdiss.harness.tracking.view import metrics_of
 from tisdiss.records.run_record import Event
 
 

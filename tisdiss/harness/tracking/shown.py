@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tisdiss.harness.plan_file import saved_plans
-from tisdiss.harness.saved_view import differing_params
-from tisdiss.harness.view import Place, params_of
+from tisdiss.harness.tracking.saved_view import differing_params
+from tisdiss.harness.tracking.view import Place, params_of
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tisdiss.harness.view import View
+from tisdiss.harness.tracking.view import View
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import sha256_of

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tisdiss.config import AnyModel
 from tisdiss.harness.address import hidden, reason_of
-from tisdiss.harness.experiment import BATCH, Opened, local_folder, out_of_reach
-from tisdiss.harness.mlflow_flavor import describe
-from tisdiss.harness.view import Point, View, digest
+from tisdiss.harness.tracking.experiment import BATCH, Opened, local_folder, out_of_reach
+from tisdiss.harness.tracking.mlflow_flavor import describe
+from tisdiss.harness.tracking.view import Point, View, digest
 from tisdiss.records import names
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder

@@ -13,24 +13,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tisdiss.harness.agreement import (
+from tisdiss.harness.corpora import Corpora
+from tisdiss.harness.diff import Difference, differences, find_run
+from tisdiss.harness.estimate import duration
+from tisdiss.harness.launch import POLL_SECONDS, launch
+from tisdiss.harness.plan import Plan, PlannedRun
+from tisdiss.harness.reproduction.agreement import (
     Agreement,
     Verdict,
     compare_scores,
     compare_weights,
     worst,
 )
-from tisdiss.harness.causes import causes
-from tisdiss.harness.checkout import Rebuilt, Say, rebuilt_code
-from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.diff import Difference, differences, find_run
-from tisdiss.harness.estimate import duration
-from tisdiss.harness.launch import POLL_SECONDS, launch
-from tisdiss.harness.packages import rebuilt_python
-from tisdiss.harness.plan import Plan, PlannedRun
-from tisdiss.harness.replica import Replica, replicas
+from tisdiss.harness.reproduction.causes import causes
+from tisdiss.harness.reproduction.checkout import Rebuilt, Say, rebuilt_code
+from tisdiss.harness.reproduction.packages import rebuilt_python
+from tisdiss.harness.reproduction.replica import Replica, replicas
+from tisdiss.harness.reproduction.scratch import check_room, claimed, remove
 from tisdiss.harness.runner import Outcome, Runner, Watch
-from tisdiss.harness.scratch import check_room, claimed, remove
 from tisdiss.harness.worker import command_line
 from tisdiss.machine.device import check_device
 from tisdiss.machine.folders import REPRODUCED

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from tisdiss.harness.address import answering, hidden, is_of_a_library, is_server, sqlite_file
-from tisdiss.harness.experiment import (
+from tisdiss.harness.tracking.experiment import (
     BATCH,
     DATABASE,
     Opened,
@@ -30,11 +30,11 @@ from tisdiss.harness.experiment import (
     project_of,
     store_address,
 )
-from tisdiss.harness.logged_models import LoggedModels
-from tisdiss.harness.reports import noted_identity, noted_reports, report_view
-from tisdiss.harness.saved_view import saved_view
-from tisdiss.harness.shown import Shown
-from tisdiss.harness.view import View, view_of
+from tisdiss.harness.tracking.logged_models import LoggedModels
+from tisdiss.harness.tracking.reports import noted_identity, noted_reports, report_view
+from tisdiss.harness.tracking.saved_view import saved_view
+from tisdiss.harness.tracking.shown import Shown
+from tisdiss.harness.tracking.view import View, view_of
 from tisdiss.machine.alone import alone
 from tisdiss.machine.folders import RUNS
 from tisdiss.records import names

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tisdiss.harness.packages import (
+from tisdiss.harness.reproduction.packages import (
     installed,
     locked,
     normalized,
@@ -124,7 +124,8 @@ def test_packages_that_cannot_be_had_are_told(rebuild, options, problem):
 
 
 def test_without_uv_the_way_out_is_told(rebuild, tmp_path, monkeypatch):
-    monkeypatch.setattr("tisdiss.harness.packages.shutil.which", lambda _: None)
-    monkeypatch.setattr("tisdiss.harness.packages.sys.executable", str(tmp_path / "python"))
+    module = "tisdiss.harness.reproduction.packages"
+    monkeypatch.setattr(f"{module}.shutil.which", lambda _: None)
+    monkeypatch.setattr(f"{module}.sys.executable", str(tmp_path / "python"))
     with pytest.raises(ValueError, match=r"uv, .*, is not found: pip install uv, or --here"):
         rebuild(packages={"numpy": "2"}, python=platform.python_version())

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tisdiss.harness.address import is_server
 from tisdiss.harness.children import stop_group, termination_as_exit
-from tisdiss.harness.experiment import project_of, store_address
-from tisdiss.harness.news import REFRESH_SECONDS, News
-from tisdiss.harness.tracking import PORT
+from tisdiss.harness.tracking.experiment import project_of, store_address
+from tisdiss.harness.tracking.news import REFRESH_SECONDS, News
+from tisdiss.harness.tracking.sync import PORT
 from tisdiss.machine.folders import RUNS
 
 

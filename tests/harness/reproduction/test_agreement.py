@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from tisdiss.harness.agreement import (
+from tisdiss.harness.reproduction.agreement import (
     MOST_SCORE,
     compare_scores,
     compare_weights,

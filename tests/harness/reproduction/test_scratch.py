@@ -5,8 +5,15 @@ import sys
 
 import pytest
 
-from tisdiss.harness import scratch as module
-from tisdiss.harness.scratch import called, check_room, claimed, is_ready, remove, set_ready
+from tisdiss.harness.reproduction import scratch as module
+from tisdiss.harness.reproduction.scratch import (
+    called,
+    check_room,
+    claimed,
+    is_ready,
+    remove,
+    set_ready,
+)
 from tisdiss.records.files import DamagedError
 
 NOTE = {"identity": "ab", "here": True, "threads": None}

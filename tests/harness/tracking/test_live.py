@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from tisdiss.harness import live as live_module
 from tisdiss.harness.display import progress_of
-from tisdiss.harness.live import Live
 from tisdiss.harness.run import run
+from tisdiss.harness.tracking import live as live_module
+from tisdiss.harness.tracking.live import Live
 from tisdiss.records.identity import sha256_of
 from tisdiss.records.run_folder import RunFolder, read_journal
 
@@ -42,7 +42,7 @@ def failing(monkeypatch):
         asked.append(list(only))
         raise ConnectionError("http://ann:secret@host: no answer\nat all")
 
-    monkeypatch.setattr("tisdiss.harness.tracking.sync", fail)
+    monkeypatch.setattr("tisdiss.harness.tracking.sync.sync", fail)
     return asked
 
 

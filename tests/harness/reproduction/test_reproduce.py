@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tisdiss.harness.plan import Plan
-from tisdiss.harness.reproduce import How, reproduce
+from tisdiss.harness.reproduction.reproduce import How, reproduce
 from tisdiss.harness.run import run
 from tisdiss.records.revision import PACKAGE
 from tisdiss.records.run_folder import RunFolder

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tisdiss.harness.checkout import rebuilt_code
+from tisdiss.harness.reproduction.checkout import rebuilt_code
 from tisdiss.records.revision import CODE_SCOPE, code_hash, file_hashes
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import Environment
@@ -60,7 +60,7 @@ def ran(package, tmp_path):
 @pytest.fixture
 def rebuild(package, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("tisdiss.harness.checkout.code_hash", code_hash.__wrapped__)
+    monkeypatch.setattr("tisdiss.harness.reproduction.checkout.code_hash", code_hash.__wrapped__)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
 

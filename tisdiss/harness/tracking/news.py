@@ -19,8 +19,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from tisdiss.harness.address import hidden
-from tisdiss.harness.reports import noted_identity, noted_reports
-from tisdiss.harness.tracking import PartlySyncedError, sync
+from tisdiss.harness.tracking.reports import noted_identity, noted_reports
+from tisdiss.harness.tracking.sync import PartlySyncedError, sync
 from tisdiss.machine.lease import is_held
 from tisdiss.machine.surroundings import settle
 from tisdiss.records.identity import short
@@ -137,7 +137,9 @@ def _has_ended(descriptor: int, seconds: float) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tisdiss.harness.news", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tisdiss.harness.tracking.news", description=__doc__
+    )
     parser.add_argument("runs_dir", type=Path)
     parser.add_argument("--since", type=float, help="send what changed after this time")
     parser.add_argument("--seconds", type=float, default=REFRESH_SECONDS)

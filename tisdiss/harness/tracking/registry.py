@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tisdiss.harness.address import answering, check_answer, hidden, sqlite_file
-from tisdiss.harness.experiment import client_of, local_folder, project_of, store_address
-from tisdiss.harness.view import digest
+from tisdiss.harness.tracking.experiment import client_of, local_folder, project_of, store_address
+from tisdiss.harness.tracking.view import digest
 from tisdiss.machine.alone import alone
 from tisdiss.machine.extras import need_modules
 from tisdiss.machine.folders import CACHE

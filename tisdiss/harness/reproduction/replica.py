@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tisdiss.harness.checkout import Say
 from tisdiss.harness.corpora import Corpora
 from tisdiss.harness.environment import file_hash
 from tisdiss.harness.plan import PlannedRun
+from tisdiss.harness.reproduction.checkout import Say
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import short

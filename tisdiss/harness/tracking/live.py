@@ -17,15 +17,15 @@ from pathlib import Path
 from types import TracebackType
 
 from tisdiss.harness.children import stop_group
-from tisdiss.harness.experiment import has_store
-from tisdiss.harness.news import (
+from tisdiss.harness.runner import Outcome, Say
+from tisdiss.harness.tracking.experiment import has_store
+from tisdiss.harness.tracking.news import (
     NOT_UP_TO_DATE,
     REFRESH_SECONDS,
     UP_TO_DATE_AGAIN,
     not_up_to_date,
 )
-from tisdiss.harness.reports import note_report, report_identity
-from tisdiss.harness.runner import Outcome, Say
+from tisdiss.harness.tracking.reports import note_report, report_identity
 
 LAST_LOOK_SECONDS = 10.0
 """How long the process may take for its last look before it is stopped."""
@@ -89,7 +89,7 @@ class Live:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # -P: a module in the user's folder, such as a types.py, is not ours.
-        command = [sys.executable, "-P", "-m", "tisdiss.harness.news"]
+        command = [sys.executable, "-P", "-m", "tisdiss.harness.tracking.news"]
         command += [os.path.abspath(self.runs_dir), "--since", str(self.began)]
         command += ["--seconds", str(self.seconds)]
         return subprocess.Popen(
@@ -125,7 +125,7 @@ class Live:
 def show_in_mlflow(runs_dir: Path, identities: Iterable[str], say: Say) -> None:
     """Sync some runs to MLflow; a failure costs one line of output, never a run."""
     try:
-        from tisdiss.harness.tracking import sync
+        from tisdiss.harness.tracking.sync import sync
 
         for note in sync(runs_dir, only=identities).notes:
             say(note)

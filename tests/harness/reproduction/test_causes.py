@@ -1,7 +1,7 @@
 """The order in which differing facts are told."""
 
-from tisdiss.harness.causes import causes
 from tisdiss.harness.diff import Difference
+from tisdiss.harness.reproduction.causes import causes
 
 
 def test_the_likeliest_cause_comes_first_and_what_is_unknown_is_none():

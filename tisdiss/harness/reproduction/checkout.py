@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tisdiss.harness.scratch import called, is_ready, set_ready
+from tisdiss.harness.reproduction.scratch import called, is_ready, set_ready
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.revision import (
     CODE_SCOPE,

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from tisdiss.harness.checkout import Rebuilt, Say
-from tisdiss.harness.scratch import called, is_ready, set_ready
+from tisdiss.harness.reproduction.checkout import Rebuilt, Say
+from tisdiss.harness.reproduction.scratch import called, is_ready, set_ready
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.run_folder import RunFolder

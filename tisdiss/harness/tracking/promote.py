@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tisdiss.harness.diff import find_run
-from tisdiss.harness.experiment import Opened
-from tisdiss.harness.logged_models import MODEL_VERSIONS_TAG, LoggedModels
-from tisdiss.harness.registry import asked
-from tisdiss.harness.tracking import opened_store, origin_of, sync
+from tisdiss.harness.tracking.experiment import Opened
+from tisdiss.harness.tracking.logged_models import MODEL_VERSIONS_TAG, LoggedModels
+from tisdiss.harness.tracking.registry import asked
+from tisdiss.harness.tracking.sync import opened_store, origin_of, sync
 from tisdiss.records import names
 from tisdiss.records.identity import short
 from tisdiss.records.problems import nearest

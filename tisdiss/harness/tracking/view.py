@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tisdiss.harness.datasets import Data, datasets_of
+from tisdiss.harness.tracking.datasets import Data, datasets_of
 from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.identity import short

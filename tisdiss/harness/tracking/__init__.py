@@ -1,0 +1,1 @@
+"""Run folders as MLflow shows them: runs, reports, models. No training waits for MLflow."""
