@@ -79,7 +79,7 @@ def recipe(*words: str) -> str:
 
 
 def test_make_changes_kept_evidence_only_by_name() -> None:
-    targets = ("fig2e", "report", "bench", "check-tex", "base", "paper", "demo")
+    targets = ("fig2e", "report", "bench", "check-tex", "model", "paper", "demo")
     assert not re.findall(r"--(?:out|reports)\b.*", recipe(*targets))
     named = recipe(*targets, "REPORTS=my reports")
     writers = re.findall(

@@ -2,7 +2,7 @@
 
 MLflow's pages take their state from a tag of the experiment: columns of the table, grouping, and
 charts. The view appears in MLflow's list of views. The keys are those of MLflow's own pages
-(3.13 to 3.17); they pass over a key that they do not know.
+(as of 3.17); they pass over a key that they do not know.
 """
 
 from __future__ import annotations
