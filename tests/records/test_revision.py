@@ -133,7 +133,8 @@ def test_a_commit_that_was_replaced_is_not_in_the_history(package):
 def test_commits_that_shipped_files_name_are_there_or_said_to_be_lost():
     if in_history("HEAD") is None or in_history("0" * 40) is None:
         pytest.skip("no whole history at hand")
-    card = (ROOT / "models" / "README.md").read_text()
+    texts = (ROOT / "models" / "README.md", ROOT / "docs" / "training-log.md")
+    card = "\n".join(path.read_text() for path in texts)
     named = set(re.findall(r"[Cc]ommit ([0-9a-f]{10})", card))
     for path in sorted(ROOT.glob("reports/*/provenance.json")):
         runs = json.loads(path.read_text())["runs"]
