@@ -18,8 +18,9 @@ RELEASED = (".pth", ".pt", ".ckpt", ".bin")
 
 TRACKED = ("runs:/", "models:/")
 """Beginnings of MLflow's addresses of weights."""
-FETCH = "tisdiss.harness.tracking.registry:fetched"
-"""Finds the file of such an address; by name, because MLflow is no part of the core."""
+FETCH = "tisdiss.harness.tracking.registry.fetched"
+"""Finds the file of such an address; by name, because MLflow is no part of the core. Without a
+colon, which would make it a part of the code that trains (`records/revision.py`)."""
 
 
 def shipped(path: str | Path) -> Path:
