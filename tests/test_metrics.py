@@ -208,3 +208,18 @@ def test_depths_scored_together_are_depths_scored_apart() -> None:
             torch.testing.assert_close(
                 together[name][depth], score, rtol=0, atol=1e-9, equal_nan=True
             )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sdr_is_the_same_with_any_number_of_threads(threads: int) -> None:
+    """With two, the solver of some processors failed."""
+    generator = torch.Generator().manual_seed(0)
+    sources = torch.randn(1, 2, 4000, generator=generator)
+    estimates = sources + torch.randn(3, 1, 2, 4000, generator=generator)
+    before, expected = torch.get_num_threads(), sdr(estimates, sources)
+    torch.set_num_threads(threads)
+    try:
+        assert torch.equal(sdr(estimates, sources), expected)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

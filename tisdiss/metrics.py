@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tisdiss.losses import pit_loss
+from tisdiss.machine.device import one_thread
 from tisdiss.plugins import PluginError, guarded
 from tisdiss.records import names
 
@@ -67,11 +68,12 @@ def sdr(estimates: Tensor, sources: Tensor) -> Tensor:
     sources = _at_full_scale(sources).expand_as(estimates)
     finite = (estimates.isfinite() & sources.isfinite()).all(-1)
     defined = finite & (sources != 0).any(-1)
-    value = signal_distortion_ratio(
-        torch.where(defined.unsqueeze(-1), estimates, 0.0),
-        torch.where(defined.unsqueeze(-1), sources, 1.0),
-        filter_length=FILTER_TAPS,
-    )
+    with one_thread():
+        value = signal_distortion_ratio(
+            torch.where(defined.unsqueeze(-1), estimates, 0.0),
+            torch.where(defined.unsqueeze(-1), sources, 1.0),
+            filter_length=FILTER_TAPS,
+        )
     value = torch.where(value.isnan(), torch.inf, value)  # rounding pushed the coherence above 1
     return torch.where(defined, value, torch.nan)
 

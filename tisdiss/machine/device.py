@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tisdiss.machine.memory import memory_limits
 
@@ -34,6 +36,25 @@ def set_precision(precision: str) -> None:
 
     allow = precision != "float32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allow
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread inside the block.
+
+    MKL's solver of several systems at once fails on some processors (seen on an AMD EPYC) if a
+    program has set a number of threads above 1: "Parameter 6 was incorrect on entry to DLASWP".
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if before > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before > 1:
+            torch.set_num_threads(before)
 
 
 def cpus() -> int:
