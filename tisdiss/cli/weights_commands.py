@@ -187,6 +187,7 @@ def evaluate(
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.scoring import Asked, check_run, parsed_depths, scoring
     from tisdiss.machine.device import check_device
+    from tisdiss.machine.extras import need_modules
 
     depths = parsed_depths(n_re)
     passes = parsed_depths(n_sep) if n_sep else ()
@@ -207,6 +208,7 @@ def evaluate(
     check_run(asked.weights, runs_dir)
     corpora, console = Corpora(cache=cache, speech=speech), Console(stderr=as_json)
     made = plan([study], asked.size, runs_dir=runs_dir, corpora=corpora)
+    need_modules(made.packages)
     for note in made.notes:
         typer.echo(note, err=True)
     with watching(console) as watcher:

@@ -157,3 +157,25 @@ def test_several_processes_may_open_a_fresh_database_at_once(tmp_path, write_run
     ]
     updated = [int(child.communicate(timeout=300)[0]) for child in children]
     assert sorted(updated) == [0, 0, 1]
+
+
+def test_a_kill_while_the_database_is_made_leaves_none(tmp_path, write_run, monkeypatch):
+    """MLflow makes its tables in many steps, and cannot go on from the middle of them."""
+    write_run(tmp_path / "runs")
+    made = tmp_path / "mlflow.db"
+
+    class Killed(BaseException):
+        pass
+
+    def cut_short(address):
+        assert not made.exists()
+        (tmp_path / ".mlflow.db.new").write_bytes(b"half of a database")
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tisdiss.harness.tracking.experiment.client_of", cut_short)
+        with pytest.raises(Killed):
+            sync(tmp_path / "runs")
+    assert not made.exists()
+    assert sync(tmp_path / "runs").updated == 1
+    assert made.is_file() and not (tmp_path / ".mlflow.db.new").exists()

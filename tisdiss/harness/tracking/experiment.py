@@ -99,6 +99,9 @@ def _checked_server(given: str) -> str:
 def open_experiment(address: str, root: Path, origin: str) -> Opened:
     """Our experiment in a store, created if it is missing and restored if it was deleted."""
     check_answer(address)
+    file = sqlite_file(address)
+    if file is not None and not file.exists():
+        _make_database(file)
     client = client_of(address)
     local = None if is_server(address) else root / ARTIFACTS
     found = client.get_experiment_by_name(names.EXPERIMENT)
@@ -148,6 +151,14 @@ def client_of(address: str) -> MlflowClient:
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=address)
+
+
+def _make_database(file: Path) -> None:
+    """Make an empty store whole or not at all, for MLflow cannot use one that a kill cut short."""
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    client_of(sqlite_at(new)).search_experiments(max_results=1)
+    os.replace(new, file)
 
 
 def _make(client: MlflowClient, local: Path | None) -> str:
