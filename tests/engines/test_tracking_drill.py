@@ -251,6 +251,6 @@ def test_a_plain_address_of_a_database_serves_a_search_until_it_stops(services, 
         pass
     database.start()
     line = str(told.value)
-    assert "or name another one with --storage" in line and "secret" not in line
+    assert "or name one with --storage" in line and "secret" not in line
     assert "\n" not in line
     figure("a search on postgresql://: goes on, and one line where it stops")
