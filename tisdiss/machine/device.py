@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tisdiss.machine.memory import memory_limits
+from tisdiss.machine.memory import machine_memory, memory_limits
 
 _NAME = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 
@@ -67,9 +67,7 @@ def cpus() -> int:
 def memory_of(device: str) -> int:
     """Bytes of memory of a device; for a CPU, what this process may use of the machine's."""
     if device == "cpu":
-        import psutil
-
-        return min([psutil.virtual_memory().total, *memory_limits()])
+        return min([machine_memory(), *memory_limits()])
     import torch
 
     return torch.cuda.get_device_properties(device).total_memory

@@ -1,6 +1,7 @@
 """Memory of this process: an allocator that keeps freed memory, limits, and peak use."""
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,16 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     settings = ((_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, _PAD), (_MMAP_MAX, 0))
     return mallopt is not None and all(mallopt(name, value) for name, value in settings)
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine."""
+    import psutil
+
+    try:
+        return psutil.virtual_memory().total
+    except OSError:  # on Linux psutil needs /proc, which a container may hide
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def memory_limits(system: Path = Path("/")) -> Iterator[int]:
