@@ -203,7 +203,7 @@ class _Claim:
             by_depth[self._blocks(row) * n_re] += weight
         negative = {row for (row, _), weight in weights.items() if weight < 0}
         both = negative & {row for (row, _), weight in weights.items() if weight > 0}
-        across = any(abs(weight) > 1e-9 for weight in by_depth.values())
+        across = sum(abs(weight) > 1e-9 for weight in by_depth.values()) > 1
         ours = dict.fromkeys(row for row, _ in weights if row in self.rows)
         return list(ours) if both or across else []
 

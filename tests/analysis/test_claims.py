@@ -378,3 +378,9 @@ def test_blocks_and_repetitions_of_equal_number_are_of_equal_depth(folder):
     statuses = [verdict.status for verdict in decided(folder, equal, deeper)]
     folder.plan["rows"][1]["name"] = "sep1x2-re1x3-l1+3"
     assert statuses == ["PASS", "NOT TESTABLE HERE"]
+
+
+def test_a_score_against_a_number_is_no_claim_about_depth(folder):
+    """The row gains nothing from its repetitions, and has a score all the same."""
+    above, twice = decided(folder, "row('flat') > 0", "row('flat') > 0.1 * row('flat')")
+    assert {above.status, twice.status} == {"PASS"}
