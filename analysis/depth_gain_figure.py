@@ -104,7 +104,7 @@ def _points(axes: Axes, gains: Sequence[ReportedGain], at: int) -> Artist:
         color=COLOURS[at],
         mfc="white",
         elinewidth=0.7,
-        label=f"profile {gains[0].profile}",
     )
     assert points is not None
+    points.set_label(f"profile {gains[0].profile}")
     return points

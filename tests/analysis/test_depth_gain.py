@@ -42,7 +42,8 @@ def test_the_figure_has_a_point_for_each_model_in_all_reports(study_folder, keep
     assert {(gain.study, gain.row) for gain in gains} == {
         ("base", "c"), ("fig2a", "a"), ("fig2e", "b")
     }  # fmt: skip
-    axes = depth_gain_figure(gains).axes[0]
+    figure = depth_gain_figure(gains)
+    axes = figure.axes[0]
     drawn = [
         (round(float(x), 1), round(float(y), 2))
         for container in axes.containers
@@ -51,9 +52,8 @@ def test_the_figure_has_a_point_for_each_model_in_all_reports(study_folder, keep
     expected = [(gain.gain.deep.mean, gain.gain.gain.mean) for gain in gains]
     assert sorted(drawn) == sorted((round(x, 1), round(y, 2)) for x, y in expected)
     assert sorted(y for _, y in drawn) == pytest.approx([0.0, 0.25, 1.0], abs=0.01)
-    assert [container.get_label() for container in axes.containers] == [
-        "profile cpu", "profile mini"
-    ]  # fmt: skip
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["profile cpu", "profile mini"]
     assert depth_gain_figure([]) is None
 
 
