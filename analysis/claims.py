@@ -195,26 +195,36 @@ class _Claim:
     def _of_depth(self, part: Greater) -> list[str]:
         """The rows of a comparison between different depths; [] if all depths are equal.
 
-        The depth is the number of blocks (m_re) times the number of repetitions (N_re).
+        The depth is the number of blocks (m_re) times the number of repetitions (N_re). Only depths
+        of one architecture are compared: those of another are other things.
         """
         weights = depth_weights(part, self._depths)
-        by_depth: dict[int, float] = defaultdict(float)
+        by_depth: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
         for (row, n_re), weight in weights.items():
-            by_depth[self._blocks(row) * n_re] += weight
+            architecture, blocks = self._blocks(row)
+            by_depth[architecture][blocks * n_re] += weight
         negative = {row for (row, _), weight in weights.items() if weight < 0}
         both = negative & {row for (row, _), weight in weights.items() if weight > 0}
-        across = sum(abs(weight) > 1e-9 for weight in by_depth.values()) > 1
+        across = any(
+            sum(abs(weight) > 1e-9 for weight in of_depth.values()) > 1
+            for of_depth in by_depth.values()
+        )
         ours = dict.fromkeys(row for row, _ in weights if row in self.rows)
         return list(ours) if both or across else []
 
-    def _blocks(self, row: str) -> int:
-        """m_re of a row; 1 without early split, for a whole model and for a quoted row."""
+    def _blocks(self, row: str) -> tuple[str, int]:
+        """Architecture and m_re of a row; m_re is 1 without early split and for a whole model.
+
+        A quoted row has an architecture of its own.
+        """
         if row not in self.rows:
-            return 1
+            return row, 1
+        name = self.rows[row].name
         try:
-            return read_name(self.rows[row].name).m_re or 1
+            stated = read_name(name)
         except ValueError:  # of a whole model, whose package need not be installed here
-            return 1
+            return name, 1
+        return stated.architecture, stated.m_re or 1
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'
