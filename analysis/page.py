@@ -21,22 +21,13 @@ from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.places import check_reports
 from tisdiss.analysis.provenance import differing_settings, origin_text, provenance
 from tisdiss.analysis.recipe import recipe
-from tisdiss.analysis.report import Say, figures_of, silent, tables_of
+from tisdiss.analysis.report import FURTHER, Say, figures_of, silent, tables_of
 from tisdiss.analysis.results import Results, results_in, unscored
 from tisdiss.analysis.sounds import Heard, heard, licences_of
 from tisdiss.analysis.verdict import numbers_of
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject, package_text
 from tisdiss.records.names import score_heading, score_label
-
-FIGURES = {
-    "-cost": "Quality against cost",
-    "-difficulty": "Hard and easy mixtures",
-    "-change": "What each further pass changes",
-    "-adaptive": "Depths that adapt to each mixture",
-    "-spread": "All mixtures",
-}
-
 
 _TEMPLATES = "analysis/templates"
 _ABOUT_RUN = ("seed", "name", "status", "steps", "test_manifest", "code_hash")
@@ -196,13 +187,13 @@ def _values(section: Section, say: Say) -> dict[str, object]:
 
 def _further(results: Results) -> dict[str, str]:
     """The titles of the further figures, by suffix of their file names."""
-    return {f"-{metric}": score_label(metric) for metric in results.metrics[1:]} | FIGURES
+    return {f"-{metric}": score_label(metric) for metric in results.metrics[1:]} | FURTHER
 
 
 def _description(results: Results, suffix: str) -> str:
     """The description of a figure for screen readers; the table below it has the numbers."""
-    if suffix in FIGURES:
-        return f"{results.plan.study}: {FIGURES[suffix].lower()}"
+    if suffix in FURTHER:
+        return f"{results.plan.study}: {FURTHER[suffix].lower()}"
     heading = score_heading(suffix[1:] or results.metrics[0])
     return f"{results.plan.study}: {heading} against N_re at inference, a curve per variant"
 

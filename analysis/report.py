@@ -41,8 +41,15 @@ from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 
-FURTHER = ("-cost", "-pareto", "-difficulty", "-change", "-adaptive", "-spread")
-"""Suffixes of the file names of further figures."""
+FURTHER = {
+    "-cost": "Quality against cost",
+    "-pareto": "Rows that no other beats on quality and cost",
+    "-difficulty": "Hard and easy mixtures",
+    "-change": "What each further pass changes",
+    "-adaptive": "Depths that adapt to each mixture",
+    "-spread": "All mixtures",
+}
+"""Further figures: suffixes of their file names, and their headings on the page."""
 
 WRITING_SECONDS = 60.0
 """Longest time in which all files of a report are written."""

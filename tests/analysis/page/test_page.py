@@ -8,6 +8,7 @@ from tisdiss.analysis.claims_of_studies import claims
 from tisdiss.analysis.claims_text import to_text
 from tisdiss.analysis.index import PAPER, all_studies, write_index
 from tisdiss.analysis.page import html_report
+from tisdiss.analysis.report import FURTHER
 from tisdiss.study.load import find_studies
 
 
@@ -76,3 +77,14 @@ def test_nothing_to_show_says_what_to_run(tmp_path, studies, message):
     with pytest.raises(ValueError, match=message):
         html_report(tmp_path, tmp_path, tmp_path / "report.html", studies)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_page_has_the_pareto_figure_of_a_study_that_asks_for_it(
+    study_folder, keep_frames, tmp_path
+):
+    made = study_folder().row("a", {1: 5.0, 3: 6.0}, params=10**5)
+    made.row("b", {1: 4.0, 3: 5.0}, params=2 * 10**5)
+    made.plan["show"]["pareto"] = True
+    reports = keep_frames(made.save(), tmp_path)
+    page = html_report(reports, made.runs_dir, tmp_path / "page.html")
+    assert FURTHER["-pareto"] in page.read_text()
