@@ -41,7 +41,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 		|| echo "note: no C compiler, so no PESQ (extra quality)"
 	@touch $@
 
-demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (about 20 min)
+demo: setup     ## fetch real speech, run Fig. 2e at profile mini, show verdicts and a page (20 to 30 min)
 	@echo "== Fig. 2e at profile mini: plan, train, time, report, page, verdicts. The training time is"
 	@echo "== estimated below; the rest takes about 2 min. The same command continues a stopped demo."
 	$(TISDISS) plan fig2e --profile mini
