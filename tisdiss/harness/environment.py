@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from contextlib import suppress
 from functools import cache
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from tisdiss.harness.reproduction.packages import installed, local
 from tisdiss.machine.device import check_device, cpus
-from tisdiss.records.files import write_atomic
+from tisdiss.records.files import sha256_of_file, write_atomic
 from tisdiss.records.revision import CODE_SCOPE, code_hash, file_hashes, git_revision
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import Environment
@@ -64,14 +63,8 @@ def describe_run(
         processes=ranks().world,
         packages=installed(),
         **({"local_packages": list(local())} if local() else {}),
-        **({"parent_weights": file_hash(parent)} if parent else {}),
+        **({"parent_weights": sha256_of_file(parent)} if parent else {}),
     )
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

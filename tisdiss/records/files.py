@@ -1,5 +1,6 @@
 """Writes files whole or not at all, and reads them; errors say what to do about damaged files."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -20,6 +21,12 @@ class DamagedError(ValueError):
 def package_text(place: str) -> str:
     """The text of a file that comes with the package, such as "sound/player.css"."""
     return (resources.files("tisdiss") / place).read_text("utf-8")
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def brief(error: Exception, most: int = 200) -> str:

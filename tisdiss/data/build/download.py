@@ -4,7 +4,6 @@ The archive is written to a `.part` file, which a later call continues. A fetche
 unpacked only after its SHA-256 was checked, and nothing is unpacked outside the folder.
 """
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tisdiss.data.decoded import is_full, locked
 from tisdiss.machine.progress import Progress, silent
+from tisdiss.records.files import sha256_of_file
 
 ADDRESS = "https://www.openslr.org/resources/12"
 DIGESTS = {
@@ -79,7 +79,7 @@ def fetch(url: str, path: Path, digest: str, on_progress: Progress) -> None:
             partial.unlink(missing_ok=True)
         resumed = partial.exists()
         _receive(url, partial, on_progress)
-        actual = _sha256(partial)
+        actual = sha256_of_file(partial)
         if actual == digest:
             os.replace(partial, path)
             return
@@ -131,11 +131,6 @@ def _need_space(path: Path, needed: int) -> None:
             f"{path.parent}: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free;"
             " free some space, or choose another folder"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archive: Path, folder: Path, part: str) -> None:

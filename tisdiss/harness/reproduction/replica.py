@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.environment import file_hash
 from tisdiss.harness.plan import PlannedRun
 from tisdiss.harness.reproduction.checkout import Say
 from tisdiss.records import names
-from tisdiss.records.files import JsonObject
+from tisdiss.records.files import JsonObject, sha256_of_file
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import FINAL, Environment, Evaluation
@@ -170,7 +169,7 @@ def _kept_parent(parent: RunFolder, recorded: str | None, say: Say) -> str:
             raise ValueError(f"{parent.model_file}: holds weights of run {short(identity)}")
         say(f"the run kept no hash of its parent's weights: {parent.model_file} is used, by name")
         return f"{about}, by name"
-    if file_hash(parent.model_file) != recorded:
+    if sha256_of_file(parent.model_file) != recorded:
         say(f"{parent.model_file}: is not the file that the run started from (other hash)")
         return f"{about}, which are not those of then"
     return f"{about}, by hash"

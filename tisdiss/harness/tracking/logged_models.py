@@ -6,7 +6,6 @@ is doubled. One that was deleted or whose files are gone is made anew by the nex
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import tempfile
@@ -21,6 +20,7 @@ from tisdiss.harness.tracking.experiment import BATCH, Opened, local_folder, out
 from tisdiss.harness.tracking.mlflow_flavor import describe
 from tisdiss.harness.tracking.view import Point, View, digest
 from tisdiss.records import names
+from tisdiss.records.files import sha256_of_file
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder
 from tisdiss.records.run_record import Evaluation
@@ -173,12 +173,6 @@ class LoggedModels:
         for start in range(0, len(scores), BATCH):
             batch = scores[start : start + BATCH]
             self.opened.client.log_batch(run.info.run_id, metrics=batch)
-
-
-def sha256_of_file(path: Path) -> str:
-    """The hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _has(model: LoggedModel, sha: str) -> bool:
