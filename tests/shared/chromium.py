@@ -10,7 +10,7 @@ import time
 class Browser:
     """A headless Chromium, controlled over a pipe in its DevTools protocol."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, *flags):
         (theirs_in, self.to), (self.back, theirs_out) = os.pipe(), os.pipe()
 
         def hand_over():
@@ -19,7 +19,7 @@ class Browser:
 
         command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"]
         command += ["--remote-debugging-pipe", "--autoplay-policy=no-user-gesture-required"]
-        command += [f"--user-data-dir={profile}", "about:blank"]
+        command += [f"--user-data-dir={profile}", *flags, "about:blank"]
         self.process = subprocess.Popen(
             command,
             preexec_fn=hand_over,

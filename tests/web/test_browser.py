@@ -1,6 +1,8 @@
 """The page of `tisdiss demo` in a real browser."""
 
 import io
+import shutil
+import time
 
 import numpy as np
 import pytest
@@ -84,3 +86,38 @@ def test_other_formats_are_decoded_by_the_browser(browser, address, tmp_path):
     choose(browser, path)
     browser.wait("state.made && state.made.ready.length === 10")
     assert browser.run("state.made.rate") == 48000
+
+
+@pytest.fixture
+def with_microphone(recording, tmp_path):
+    """A browser in which the microphone hears the recording, again and again."""
+    if shutil.which("chromium") is None:
+        pytest.skip("needs chromium")
+    from chromium import Browser
+
+    browser = Browser(
+        tmp_path / "profile",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording}",
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.mark.slow
+def test_the_microphone_is_recorded_until_it_is_stopped_or_the_limit(with_microphone, address):
+    browser = with_microphone
+    browser.open(address, 1100, 900)
+    browser.click("#record")
+    browser.wait("document.getElementById('record').textContent === 'Stop'")
+    time.sleep(1.5)
+    browser.click("#record")
+    browser.wait("state.made && state.made.ready.length === 10")
+    assert 0.8 < browser.run("state.made.seconds") < 2.5
+    assert browser.run("document.getElementById('title').textContent") == "recording"
+    first = browser.run("state.made.identity")
+    browser.click("#record")  # stops by itself after the 3 s that the page takes
+    browser.wait(f"state.made.identity !== {first!r} && state.made.ready.length === 10")
+    assert 2.4 < browser.run("state.made.seconds") <= 3
+    assert browser.errors == []

@@ -10,13 +10,13 @@ function say(text, wrong = false) {
 }
 
 // --- a recording, from a file or the microphone -----------------------------------------------
-async function send(blob, name) {
+async function send(blob, name, longest = Infinity) { // `longest`: in seconds; the rest is cut off
   if (blob.size > ABOUT.max_mib * 2 ** 20) return say(`${name} is larger than ${ABOUT.max_mib} MiB, the limit of the page`, true);
   say(`Reads ${name} …`);
   let content = await blob.arrayBuffer();
   try { // the browser decodes more formats than the server, which takes WAV
     const heard = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(content.slice(0));
-    if (!isSound(content)) content = await wave(mono(heard), heard.sampleRate).arrayBuffer();
+    if (!isSound(content)) content = await wave(mono(heard).subarray(0, longest * heard.sampleRate), heard.sampleRate).arrayBuffer();
   } catch { /* the server says what is wrong with it */ }
   const answer = await fetch("separations", { method: "POST", body: content }).catch(() => null);
   const made = answer && (await answer.json().catch(() => null));
@@ -53,14 +53,15 @@ at("record").addEventListener("click", async () => {
     recorder = new MediaRecorder(stream);
     recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
     recorder.addEventListener("stop", () => {
+      clearTimeout(limit);
       stream.getTracks().forEach((track) => track.stop());
       const type = recorder.mimeType;
       recorder = null;
       at("record").textContent = "Record";
-      send(new Blob(parts, { type }), "recording");
+      send(new Blob(parts, { type }), "recording", ABOUT.max_seconds); // stopped a moment too late
     });
     recorder.start();
-    setTimeout(() => recorder && recorder.stop(), 1000 * ABOUT.max_seconds);
+    const limit = setTimeout(() => recorder.stop(), 1000 * ABOUT.max_seconds);
     at("record").textContent = "Stop";
     say("Records …");
   } catch (error) {
