@@ -4,24 +4,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from studies import train_and_score
 from tisdiss.baselines.fla_tf_locoformer import FocusedAttention, fla_tf_locoformer, focused
 from tisdiss.config import FocusedConfig, ModelConfig, TrainConfig
 from tisdiss.cost.formulas import macs
 from tisdiss.cost.measured import macs_by_part
-from tisdiss.harness.corpora import Corpora
-from tisdiss.harness.planner import plan
-from tisdiss.harness.run import run
-from tisdiss.harness.runner import Runner
 from tisdiss.kernels.modes import set_bf16, set_recompute
 from tisdiss.losses import pair_losses, pit_loss
 from tisdiss.model import TISDiSS
-from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.load import load_study
 from tisdiss.train import start, train_step
 
@@ -279,25 +274,7 @@ show: {figure: table}
 
 
 def test_a_row_of_a_study_is_trained_and_scored(tmp_path: Path) -> None:
-    (tmp_path / "demo.yaml").write_text(STUDY)
-    runner = Runner(
-        runs_dir=tmp_path / "runs",
-        root=tmp_path,
-        corpora=Corpora(cache=tmp_path / "cache"),
-        say=lambda line: None,
-    )
-    planned = plan(
-        [load_study(tmp_path / "demo.yaml")],
-        "smoke",
-        runs_dir=runner.runs_dir,
-        corpora=runner.corpora,
-    )
-    assert list(run(planned, runner=runner, track=False).values()) == ["done"] * 2
-    for each in planned.runs:
-        folder = RunFolder.of(runner.runs_dir, each.identity)
-        (asked,) = each.evaluations
-        scores = pd.read_parquet(folder.evaluation(asked.identity) / "scores.parquet")
-        assert len(scores) == 4 * 2 and scores["si_snri"].notna().all()
+    assert len(train_and_score(STUDY, tmp_path).runs) == 2
 
 
 def test_its_settings_are_refused_in_other_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """News of runs that go on: outages, other troubles, and the end that is the same."""
 
 import errno
+import math
 import sqlite3
 import subprocess
 import sys
@@ -105,6 +106,29 @@ def test_a_disk_without_room_for_files_costs_a_line_and_no_value(
     assert runs_of(client)[0].data.metrics["train/loss"] == 1 / 3
     monkeypatch.setattr(tracking, "_send_files", send_files)
     assert sync(tmp_path / "runs").updated == 1 and sync(tmp_path / "runs").updated == 0
+
+
+def test_a_nan_is_not_sent_twice_because_some_stores_refuse_it(
+    client, tmp_path, write_run, runs_of, monkeypatch
+):
+    def full(place, store, view):
+        raise OSError(errno.ENOSPC, "No space left on device", "mlartifacts/model.safetensors")
+
+    sent, log_batch = [], type(client).log_batch
+
+    def noted(self, run_id, metrics=(), *rest, **named):
+        sent.extend(metrics)
+        return log_batch(self, run_id, metrics, *rest, **named)
+
+    monkeypatch.setattr(tracking, "_send_files", full)
+    monkeypatch.setattr(type(client), "log_batch", noted)
+    write_run(tmp_path / "runs")
+    for _ in range(2):
+        with pytest.raises(tracking.PartlySyncedError, match="No space left"):
+            sync(tmp_path / "runs")
+    numbers = [point for point in sent if not math.isnan(point.value)]
+    assert [p.key for p in sent if math.isnan(p.value)] == ["train/grad_norm"]
+    assert len(numbers) == 2 * len({(p.key, p.step) for p in numbers})
 
 
 def test_an_experiment_that_is_deleted_meanwhile_comes_back(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -44,7 +45,7 @@ from tisdiss.records.run_folder import RunFolder, run_folders
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 BATCH_PARAMS = 100
 """MLflow's limit on params per request."""
@@ -287,12 +288,23 @@ def _send(client: MlflowClient, run: Run, view: View, *, sent: int) -> None:
             client.delete_tag(run_id, tag)
     for start in range(sent, len(view.metrics), BATCH):
         batch = [Metric(*point) for point in view.metrics[start : start + BATCH]]
-        client.log_batch(run_id, metrics=batch)
+        client.log_batch(run_id, metrics=_without_known_nans(client, run_id, batch))
     _send_data(client, run_id, view)
     if view.status != "RUNNING":
         client.set_terminated(run_id, view.status, end_time=view.ended)
     # The name too, because MLflow keeps it a second time beside its tag.
     client.update_run(run_id, status=view.status, name=view.tags[names.RUN_NAME_TAG])
+
+
+def _without_known_nans(client: MlflowClient, run_id: str, batch: list[Metric]) -> list[Metric]:
+    """The batch less the NaNs that the store has from a sync that was stopped.
+
+    A store keeps one of two equal points. For MLflow 3.13 two NaNs differ, and it fails.
+    """
+    keys = {point.key for point in batch if isnan(point.value)}
+    stored = [point for key in keys for point in client.get_metric_history(run_id, key)]
+    nans = {(point.key, point.step, point.timestamp) for point in stored if isnan(point.value)}
+    return [p for p in batch if not (isnan(p.value) and (p.key, p.step, p.timestamp) in nans)]
 
 
 def _send_files(place: str, store: str, view: View) -> None:
