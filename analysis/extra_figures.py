@@ -110,7 +110,7 @@ def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) ->
         lines = [(line, row, look) for line, row, look in lines if not line.empty]
         for at, (line, row, look) in enumerate(lines):
             x = line["n_re"] + 0.12 * (at - (len(lines) - 1) / 2)
-            ends = line["q50"] - line["q25"], line["q75"] - line["q50"]
+            ends = np.array([line["q50"] - line["q25"], line["q75"] - line["q50"]])
             panels[0].errorbar(x, line["q50"], ends, ls="none", color=look["color"], lw=0.9)
             panels[0].plot(x, line["q50"], ls="none", mfc="white", **look)
             share = 100 * line["worse"]
@@ -180,7 +180,7 @@ def _sexes(axes: Axes, by_sex: pd.DataFrame, plan: StudyFile) -> None:
         line = by_sex[by_sex["row"] == row.id]
         x = line["group"].map(kinds.index) + 0.5 * ((at + 0.5) / len(variants) - 0.5)
         if line["low"].notna().any():
-            ends = line["mean"] - line["low"], line["high"] - line["mean"]
+            ends = np.array([line["mean"] - line["low"], line["high"] - line["mean"]])
             axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.9)
         axes.plot(x, line["mean"], ls="none", mfc="white", **look)
     axes.set_xticks(range(len(kinds)), kinds)

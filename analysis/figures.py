@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any, NotRequired, TypedDict
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def _draw_differences(axes: Axes, differences: pd.DataFrame, plan: StudyFile, ag
         line = differences[differences["row"] == row.id]
         x = line["n_re"] + _ASIDE * (at - (len(shown) - 1) / 2) / max(1, len(shown) - 1)
         if line["low"].notna().any():
-            ends = line["mean"] - line["low"], line["high"] - line["mean"]
+            ends = np.array([line["mean"] - line["low"], line["high"] - line["mean"]])
             axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.8)
         thin: Look = {**look, "lw": 0.5}
         axes.plot(x, line["mean"], mfc="white", **thin)

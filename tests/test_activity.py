@@ -69,6 +69,14 @@ def test_changes_are_faded(talk: tuple[Tensor, Tensor]) -> None:
     assert shares.unique().numel() > 50
 
 
+@pytest.mark.parametrize(("own_db", "speakers"), [(-15, 1), (-9, 2)])
+def test_what_leaks_from_a_louder_speaker_does_not_count(own_db: float, speakers: int) -> None:
+    """The second estimate is the first at -8 dB, and something of its own."""
+    voice, own = noise(1), 10 ** (own_db / 20) * noise(2)
+    estimates = torch.stack([voice, 10 ** (-8 / 20) * voice + own])
+    assert len(found(voice + own, estimates).present) == speakers
+
+
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_copies_are_one_speaker(share: float) -> None:
     mixture = noise(1) * during((2, 9), (11, 18)) + noise(2, 1e-5)

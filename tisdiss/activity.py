@@ -2,10 +2,9 @@
 
 Regions are 1.1 s long, around each frame of 0.1 s. An estimate is inactive in a region
 
-- if it is more than `BELOW_DB` below the mixture there,
 - if the mixture there is more than `QUIET_DB` below the level of its loudest parts, or
-- if it is a copy: its correlation with a louder estimate exceeds `COPY`, as when a model gives one
-  voice to two outputs.
+- if its own part is more than `BELOW_DB` below the mixture there. Its own part is what a louder
+  estimate, scaled, leaves of it: little, when a model gives one voice to two outputs.
 
 Where one speaker alone is active, the output of this speaker is the mixture. Changes are
 cross-faded over a frame. A speaker who is active for less than `PRESENT` of the speech, or a copy
@@ -22,7 +21,7 @@ FRAME_SECONDS, REGION = 0.1, 11
 """Length of a frame, and frames of a region."""
 BELOW_DB = 12.0
 QUIET_DB = 45.0
-COPY, COPY_OF_ALL = 0.9, 0.75
+COPY_OF_ALL = 0.75
 PRESENT = 0.02
 LOUD = 0.95
 """The level of the loudest parts is this quantile of the regions' levels."""
@@ -112,10 +111,11 @@ def _active(gram: Tensor) -> Tensor:
     energy = region.diagonal(dim1=1, dim2=2)
     mixture, level = energy[:, :1], energy[:, 1:]
     loud = mixture > 10 ** (-QUIET_DB / 10) * mixture.quantile(LOUD)
-    active = loud & (level > 10 ** (-BELOW_DB / 10) * mixture) & ~_copies(region[:, 1:, 1:], COPY)
+    own = level * (1 - _shared(region[:, 1:, 1:]))
+    active = loud & (own > 10 ** (-BELOW_DB / 10) * mixture)
     active &= active.sum(0) > PRESENT * active.any(1).sum()
     everything = gram[:, 1:, 1:].sum(0, keepdim=True, dtype=torch.float64)
-    return active & ~_copies(everything, COPY_OF_ALL)
+    return active & (_shared(everything) <= COPY_OF_ALL**2)
 
 
 def _smooth(gram: Tensor) -> Tensor:
@@ -127,13 +127,14 @@ def _smooth(gram: Tensor) -> Tensor:
     return mean[0].T.reshape(gram.shape)
 
 
-def _copies(gram: Tensor, limit: float) -> Tensor:
-    """(frames, n_src): whether an estimate correlates above `limit` with a louder one."""
+def _shared(gram: Tensor) -> Tensor:
+    """(frames, n_src): the largest squared correlation of an estimate with a louder one."""
     energy = gram.diagonal(dim1=1, dim2=2)
-    norms = (energy[:, :, None] * energy[:, None]).sqrt()
+    norms = energy[:, :, None] * energy[:, None]
     n_src = gram.shape[1]
     later = torch.ones(n_src, n_src).tril(-1).bool()
     louder = (energy[:, None] > energy[:, :, None]) | (
         (energy[:, None] == energy[:, :, None]) & later
     )
-    return ((gram.abs() > limit * norms) & louder).any(-1)
+    squared = torch.where(norms > 0, gram.square() / norms, 0.0)
+    return (squared * louder).amax(-1).clamp(max=1)
