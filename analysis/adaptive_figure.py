@@ -4,15 +4,8 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from tisdiss.analysis.figures import (
-    in_figures,
-    legend,
-    legend_label,
-    looks,
-    note,
-    settle,
-    style,
-)
+from tisdiss.analysis.canvas import in_figures, legend, note, settle, style
+from tisdiss.analysis.figures import legend_label, looks
 from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import StudyFile
 

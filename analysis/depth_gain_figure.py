@@ -8,8 +8,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tisdiss.analysis.canvas import COLOURS, legend, settle, small_print, style
 from tisdiss.analysis.depth_gain import LEAST_GAIN, DepthGain, depth_gain
-from tisdiss.analysis.figures import COLOURS, legend, marker, settle, small_print, style
+from tisdiss.analysis.figures import marker
 from tisdiss.analysis.places import reported
 from tisdiss.analysis.results import Results, results_in
 from tisdiss.records.files import DamagedError

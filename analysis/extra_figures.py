@@ -12,19 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from tisdiss.analysis.canvas import in_figures, legend, note, settle, style
 from tisdiss.analysis.captions import timed_on
 from tisdiss.analysis.figures import (
     Look,
     band,
-    in_figures,
     key_lines,
     keys,
-    legend,
     legend_label,
     looks,
-    note,
-    settle,
-    style,
     trained_mark,
     uncluttered,
 )

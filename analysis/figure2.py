@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tisdiss.analysis.canvas import in_figures, settle, style
 from tisdiss.analysis.captions import basis, daggers, escape_figure
-from tisdiss.analysis.figures import draw_depths, in_figures, settle, style, without_bands
+from tisdiss.analysis.figures import draw_depths, without_bands
 from tisdiss.analysis.places import PANELS
 from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import StudyFile

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tisdiss.analysis.canvas import render
 from tisdiss.analysis.captions import basis, caveats, fill, pretty, prose_html, row_label
 from tisdiss.analysis.claims_text import counts, headline, meaning
-from tisdiss.analysis.figures import render
 from tisdiss.analysis.index import Entry, all_verdicts, entries, unreadable
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.places import check_reports

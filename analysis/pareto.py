@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from tisdiss.analysis.canvas import in_figures, legend, note, settle, style
 from tisdiss.analysis.captions import escape_figure, timed_on
-from tisdiss.analysis.figures import Look, in_figures, legend, looks, note, settle, style
+from tisdiss.analysis.figures import Look, looks
 from tisdiss.analysis.labels import place_labels
 from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import ShownRow, StudyFile

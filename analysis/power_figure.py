@@ -18,16 +18,8 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
-from tisdiss.analysis.figures import (
-    COLOURS,
-    legend,
-    legend_label,
-    marker,
-    render,
-    settle,
-    style,
-    trained_mark,
-)
+from tisdiss.analysis.canvas import COLOURS, legend, render, settle, style
+from tisdiss.analysis.figures import legend_label, marker, trained_mark
 from tisdiss.analysis.inventory import write_own
 from tisdiss.analysis.power import MORE_MIXTURES, SEEDS, ClaimPower, NoPower, power_table
 

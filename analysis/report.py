@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tisdiss.analysis.adaptive_figure import adaptive_figure
+from tisdiss.analysis.canvas import FORMATS, render, unshown
 from tisdiss.analysis.captions import (
     basis,
     covered,
@@ -26,7 +27,7 @@ from tisdiss.analysis.comparison import comparison_table
 from tisdiss.analysis.depth_gain_figure import depth_gain_figure, reported_gains
 from tisdiss.analysis.extra_figures import change_figure, cost_figure, difficulty_figure
 from tisdiss.analysis.figure2 import fig2
-from tisdiss.analysis.figures import FORMATS, depth_figure, render, unshown
+from tisdiss.analysis.figures import depth_figure
 from tisdiss.analysis.index import as_written_now, write_index
 from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex

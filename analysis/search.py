@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from tisdiss.analysis.figures import COLOURS, render, style
+from tisdiss.analysis.canvas import COLOURS, render, style
 from tisdiss.analysis.inventory import write_own
 from tisdiss.records.names import MACS, SI_SNRI, score_label
 from tisdiss.records.reading import read_as

@@ -9,8 +9,9 @@ from textwrap import fill
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tisdiss.analysis.canvas import in_figures, note, settle, style
 from tisdiss.analysis.captions import escape_figure
-from tisdiss.analysis.figures import in_figures, looks, note, settle, style
+from tisdiss.analysis.figures import looks
 from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import StudyFile
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tisdiss.analysis.canvas import COLOURS, render
 from tisdiss.analysis.captions import wrapped
-from tisdiss.analysis.figures import COLOURS, MARKERS, depth_figure, render
+from tisdiss.analysis.figures import MARKERS, depth_figure
 from tisdiss.analysis.frames import load_study
 from tisdiss.analysis.results import results_of
 from tisdiss.analysis.stats import depth_curve

@@ -7,8 +7,9 @@ import matplotlib
 import pytest
 from matplotlib import font_manager
 
-from tisdiss.analysis import figures, fonts
-from tisdiss.analysis.figures import depth_figure, render, unshown
+from tisdiss.analysis import canvas, fonts
+from tisdiss.analysis.canvas import render, unshown
+from tisdiss.analysis.figures import depth_figure
 from tisdiss.analysis.fonts import can_embed, further_families, unprintable
 from tisdiss.analysis.report import study_files
 from tisdiss.analysis.results import Results, results_of
@@ -78,7 +79,7 @@ def test_letters_of_another_font_are_embedded_as_truetype(shipped, drawing):
 
 def test_letters_of_a_font_that_a_pdf_cannot_hold_are_outlines(shipped, drawing, monkeypatch):
     assert can_embed("DejaVu Sans")
-    monkeypatch.setattr(figures, "can_embed", lambda family: False)
+    monkeypatch.setattr(canvas, "can_embed", lambda family: False)
     files, _ = drawing("مرحبا")
     assert b"DejaVuSans" not in files["pdf"] and b"Type3" not in fonts_of(files["pdf"])
 

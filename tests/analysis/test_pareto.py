@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
-from tisdiss.analysis.figures import render, style
+from tisdiss.analysis.canvas import render, style
 from tisdiss.analysis.pareto import front, pareto_figure
 from tisdiss.analysis.results import results_of
 

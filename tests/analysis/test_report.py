@@ -11,8 +11,8 @@ import time
 import pandas as pd
 import pytest
 
+from tisdiss.analysis.canvas import render
 from tisdiss.analysis.figure2 import PANELS, fig2
-from tisdiss.analysis.figures import render
 from tisdiss.analysis.frames import load_saved, load_study
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.provenance import why, why_text
