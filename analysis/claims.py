@@ -158,7 +158,8 @@ class _Claim:
     def _check_decidable(self) -> None:
         rows = rows_of(self.parts)
         if unknown := [row for row in rows if row not in {*self.rows, *self.published}]:
-            raise _Undecidable(f"{len(unknown)} of its {len(rows)} rows are not planned")
+            verb = "is" if len(unknown) == 1 else "are"
+            raise _Undecidable(f"{len(unknown)} of its {len(rows)} rows {verb} not planned")
         if not self.frames.plan.at_paper:
             self._check_needs_no_level(rows)
         torn = [row for row in rows if row in self.frames.incomplete and self._scored(row)]

@@ -54,7 +54,7 @@ def test_power(folder, printed) -> None:
     assert better["needs"]["seeds"] == 2
     assert better["deviations"].keys() == {"speakers", "mixtures", "training", "assumed"}
     assert (absent["plans"], absent["detectable"]) == ([], None)
-    assert absent["reason"] == "1 of its 2 rows are not planned"
+    assert absent["reason"] == "1 of its 2 rows is not planned"
 
 
 def test_why(folder, keep_frames, printed, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_deciding_pair_of_those_held_together_is_named(folder):
 def test_row_without_all_its_runs_is_missing(folder):
     verdict, other = decided(folder, "row('torn') > row('flat')", "row('x') > row('flat')")
     assert (verdict.status, verdict.reason) == ("MISSING", 'runs are missing of "torn"')
-    assert (other.status, other.reason) == ("MISSING", "1 of its 2 rows are not planned")
+    assert (other.status, other.reason) == ("MISSING", "1 of its 2 rows is not planned")
     assert np.isnan(verdict.difference)
 
 

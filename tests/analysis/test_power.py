@@ -122,7 +122,7 @@ def test_claims_without_power_say_why(folder, study_folder) -> None:
     exprs = "params(row('a')) < params(row('b'))", "row('a') > row('gone')"
     facts, gone = powered(folder, *exprs)
     assert isinstance(facts, NoPower) and facts.reason.startswith("compares no scores")
-    assert isinstance(gone, NoPower) and gone.reason == "1 of its 2 rows are not planned"
+    assert isinstance(gone, NoPower) and gone.reason == "1 of its 2 rows is not planned"
     few = study_folder().row("a", {3: 9.0}, speakers=2).row("b", {3: 8.0}, speakers=2)
     (claim,) = powered(few, "row('a') > row('b')")
     assert isinstance(claim, NoPower) and claim.reason.startswith("too few speakers")

@@ -96,7 +96,7 @@ def test_report_again_decides_the_claims_that_the_study_has_by_now(made, tmp_pat
         ("new", "NOT TESTABLE HERE"),
         ("later", "MISSING"),
     ]
-    assert results.verdicts[2].reason == "1 of its 2 rows are not planned"
+    assert results.verdicts[2].reason == "1 of its 2 rows is not planned"
     assert results.against == "b"
     assert "| rows | 2 of 3 rows of the study are reported |" in text
 
