@@ -7,9 +7,13 @@ Regions are 1.1 s long, around each frame of 0.1 s. An estimate is inactive in a
   estimate, scaled, leaves of it: little, when a model gives one voice to two outputs.
 
 Where one speaker alone is active, the output of this speaker is the mixture. Changes are
-cross-faded over a frame. A speaker who is active for less than `PRESENT` of the speech, or a copy
-of another over the whole recording (`COPY_OF_ALL`), is absent. The output of the only speaker of a
-recording is the mixture throughout.
+cross-faded over a frame. A speaker is absent from a recording
+
+- if the estimate is clear in less than `PRESENT` of the speech: it is clear where it is the loudest
+  or its own part is within `CLEAR_DB` of the mixture, or
+- if it is a copy of another over the whole recording (`COPY_OF_ALL`).
+
+The output of the only speaker of a recording is the mixture throughout.
 """
 
 from array import array
@@ -19,10 +23,10 @@ from torch import Tensor
 
 FRAME_SECONDS, REGION = 0.1, 11
 """Length of a frame, and frames of a region."""
-BELOW_DB = 12.0
+BELOW_DB, CLEAR_DB = 12.0, 8.0
 QUIET_DB = 45.0
 COPY_OF_ALL = 0.75
-PRESENT = 0.02
+PRESENT = 0.05
 LOUD = 0.95
 """The level of the loudest parts is this quantile of the regions' levels."""
 
@@ -113,7 +117,9 @@ def _active(gram: Tensor) -> Tensor:
     loud = mixture > 10 ** (-QUIET_DB / 10) * mixture.quantile(LOUD)
     own = level * (1 - _shared(region[:, 1:, 1:]))
     active = loud & (own > 10 ** (-BELOW_DB / 10) * mixture)
-    active &= active.sum(0) > PRESENT * active.any(1).sum()
+    is_loudest = level == level.amax(1, keepdim=True)
+    clear = active & (is_loudest | (own > 10 ** (-CLEAR_DB / 10) * mixture))
+    active &= clear.sum(0) > PRESENT * active.any(1).sum()
     everything = gram[:, 1:, 1:].sum(0, keepdim=True, dtype=torch.float64)
     return active & (_shared(everything) <= COPY_OF_ALL**2)
 

