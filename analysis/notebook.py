@@ -25,8 +25,8 @@ _CELLS: tuple[tuple[str, str], ...] = (
         "code",
         "from pathlib import Path\n\n"
         "from IPython.display import Image, Markdown, display\n\n"
-        "from tisdiss.analysis.claims_text import to_markdown as claims_table\n"
         "from tisdiss.analysis.canvas import render\n"
+        "from tisdiss.analysis.claims_text import to_markdown as claims_table\n"
         "from tisdiss.analysis.report import figures_of, tables_of\n"
         "from tisdiss.analysis.results import results_in\n"
         "from tisdiss.analysis.tables import to_markdown\n\n"
