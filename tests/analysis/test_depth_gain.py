@@ -61,3 +61,11 @@ def test_a_damaged_report_is_left_out(study_folder, keep_frames, tmp_path):
     keep_frames(study_folder("fig2e").row("a", {1: 5.0, 3: 6.0}), tmp_path)
     (tmp_path / "fig2e" / "scores.parquet").write_bytes(b"no")
     assert reported_gains(tmp_path) == []
+
+
+def test_a_model_whose_depths_are_no_repetitions_is_left_out(study_folder, keep_frames, tmp_path):
+    made = study_folder("fig2e").row("a", {1: 5.0, 3: 6.0}).row("stages", {1: 5.0, 3: 8.0})
+    made.plan["rows"][-1]["name"] = "sepreformer"
+    made.save()
+    keep_frames(made, tmp_path)
+    assert [gain.row for gain in reported_gains(tmp_path)] == ["a"]
