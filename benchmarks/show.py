@@ -7,8 +7,8 @@ import steps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from tisdiss.analysis.canvas import render, style
 from tisdiss.analysis.captions import escape_figure
-from tisdiss.analysis.figures import render, style
 from tisdiss.analysis.inventory import write_own
 
 FORMATS = ("pdf", "png")
