@@ -37,13 +37,12 @@ from tisdiss.analysis.compare import (
     kind_of,
     seeds,
 )
-from tisdiss.analysis.depth_gain import LEAST_GAIN, MOST_WORSE, depth_gain
+from tisdiss.analysis.depth_gain import LEAST_GAIN, MOST_WORSE, depth_gain, repeated
 from tisdiss.analysis.frames import StudyFrames
 from tisdiss.analysis.sentence import compared, labels, sentence
 from tisdiss.analysis.stats import Estimate, Paired, paired
 from tisdiss.analysis.units import signed, unit_of
 from tisdiss.analysis.verdict import decided, holm
-from tisdiss.paper_names import read_name
 from tisdiss.records import names
 from tisdiss.records.expression import (
     TIMED,
@@ -221,11 +220,8 @@ class _Claim:
         if row not in self.rows:
             return row, 1
         name = self.rows[row].name
-        try:
-            stated = read_name(name)
-        except ValueError:  # of a whole model, whose package need not be installed here
-            return name, 1
-        return stated.architecture, stated.m_re or 1
+        stated = repeated(name)
+        return (stated.architecture, stated.m_re or 1) if stated else (name, 1)
 
     def _name(self, row: str) -> str:
         return f'"{self.labels[row]}"'

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tisdiss.analysis.stats import Estimate, paired
+from tisdiss.paper_names import Stated, read_name
 from tisdiss.records.names import SI_SNRI
 
 LEAST_GAIN = 0.5
@@ -33,6 +34,17 @@ class DepthGain:
         """Whether claims about depth can be tested on the model."""
         large = self.gain.mean > LEAST_GAIN and not self.gain.interval()[0] <= 0
         return large and self.worse < MOST_WORSE
+
+
+def repeated(name: str) -> Stated | None:
+    """The blocks and repetitions that a name states.
+
+    None for a whole model, whose depths are no repetitions and whose package need not be installed.
+    """
+    try:
+        return read_name(name)
+    except ValueError:
+        return None
 
 
 def depth_gain(scores: pd.DataFrame, row: str, trained: int) -> DepthGain | None:

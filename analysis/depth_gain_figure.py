@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tisdiss.analysis.canvas import COLOURS, legend, settle, small_print, style
-from tisdiss.analysis.depth_gain import LEAST_GAIN, DepthGain, depth_gain
+from tisdiss.analysis.depth_gain import LEAST_GAIN, DepthGain, depth_gain, repeated
 from tisdiss.analysis.figures import marker
 from tisdiss.analysis.places import reported
 from tisdiss.analysis.results import Results, results_in
-from tisdiss.paper_names import read_name
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import SI_SNRI, score_label
 
@@ -54,19 +53,10 @@ def _of_report(results: Results) -> Iterator[tuple[tuple[str, ...], ReportedGain
     plan, scores = results.plan, results.frames.scores
     for row in plan.rows:
         gain = depth_gain(scores, row.id, row.n_re_train)
-        if gain is not None and _has_repetitions(row.name):
+        if gain is not None and repeated(row.name):
             scored = set(scores.loc[scores["row"] == row.id, "identity"])
             evaluations = tuple(run.evaluation for run in row.runs if run.identity in scored)
             yield evaluations, ReportedGain(plan.study, row.id, plan.profile, gain)
-
-
-def _has_repetitions(name: str) -> bool:
-    """Whether the depths of a model are repetitions; those of a whole model are stages, say."""
-    try:
-        read_name(name)
-    except ValueError:
-        return False
-    return True
 
 
 def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:

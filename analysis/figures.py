@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any, NotRequired, TypedDict
 
-import matplotlib.style
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -29,7 +29,6 @@ from tisdiss.records.plan_record import ShownRow, StudyFile
 
 MARKERS = ("o", "s", "^", "D", "v", "<", ">", "h")
 """The place of a variant in the plan determines its marker and its colour."""
-
 
 _EQUAL_COST: dict[str, Any] = {"color": "0.4", "ls": "--", "lw": 0.9, "marker": "", "zorder": 1.9}
 """The style of a line between points of equal cost; it lies below the curves and their markers."""

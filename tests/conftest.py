@@ -119,12 +119,24 @@ def validation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A headless browser; a test that asks for it is skipped where there is none."""
+def open_browser(tmp_path_factory):
+    """Open a headless browser; a test that asks for one is skipped where there is none."""
     if shutil.which("chromium") is None:
         pytest.skip("needs chromium")
     from chromium import Browser
 
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+    opened = []
+
+    def opens(*flags):
+        opened.append(Browser(tmp_path_factory.mktemp("profile"), *flags))
+        return opened[-1]
+
+    yield opens
+    for browser in opened:
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(open_browser):
+    """A headless browser for all tests of a module."""
+    return open_browser()

@@ -1,7 +1,6 @@
 """The page of `tisdiss demo` in a real browser."""
 
 import io
-import shutil
 import time
 
 import numpy as np
@@ -89,20 +88,13 @@ def test_other_formats_are_decoded_by_the_browser(browser, address, tmp_path):
 
 
 @pytest.fixture
-def with_microphone(recording, tmp_path):
+def with_microphone(open_browser, recording):
     """A browser in which the microphone hears the recording, again and again."""
-    if shutil.which("chromium") is None:
-        pytest.skip("needs chromium")
-    from chromium import Browser
-
-    browser = Browser(
-        tmp_path / "profile",
+    return open_browser(
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={recording}",
     )
-    yield browser
-    browser.close()
 
 
 @pytest.mark.slow

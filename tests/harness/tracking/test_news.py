@@ -88,6 +88,10 @@ def test_an_outage_in_the_middle_leaves_what_a_sync_without_one_leaves(
     assert content(client, runs_of(client)) == content(anew, runs_of(anew))
 
 
+def _finds_no_room(place, store, view):
+    raise OSError(errno.ENOSPC, "No space left on device", "mlartifacts/model.safetensors")
+
+
 def test_a_disk_without_room_for_files_costs_a_line_and_no_value(
     client, tmp_path, write_run, runs_of, monkeypatch
 ):
@@ -95,10 +99,7 @@ def test_a_disk_without_room_for_files_costs_a_line_and_no_value(
     news = News(tmp_path / "runs", said.append)
     write_run(tmp_path / "runs")
 
-    def full(place, store, view):
-        raise OSError(errno.ENOSPC, "No space left on device", "mlartifacts/model.safetensors")
-
-    monkeypatch.setattr(tracking, "_send_files", full)
+    monkeypatch.setattr(tracking, "_send_files", _finds_no_room)
     news.send()
     news.send()
     (line,) = said
@@ -111,16 +112,13 @@ def test_a_disk_without_room_for_files_costs_a_line_and_no_value(
 def test_a_nan_is_not_sent_twice_because_some_stores_refuse_it(
     client, tmp_path, write_run, runs_of, monkeypatch
 ):
-    def full(place, store, view):
-        raise OSError(errno.ENOSPC, "No space left on device", "mlartifacts/model.safetensors")
-
     sent, log_batch = [], type(client).log_batch
 
     def noted(self, run_id, metrics=(), *rest, **named):
         sent.extend(metrics)
         return log_batch(self, run_id, metrics, *rest, **named)
 
-    monkeypatch.setattr(tracking, "_send_files", full)
+    monkeypatch.setattr(tracking, "_send_files", _finds_no_room)
     monkeypatch.setattr(type(client), "log_batch", noted)
     write_run(tmp_path / "runs")
     for _ in range(2):
