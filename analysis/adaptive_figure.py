@@ -37,7 +37,14 @@ def adaptive_figure(
             )
         axes.set_xlabel(r"mean $N_\mathrm{re}$ (inference)")
         axes.set_ylabel(score_heading(metric))
-        note(figure, plan, curve, above=[_KEY])
+        note(figure, plan, curve, above=[_KEY, *_not_recorded(adaptive, fixed, plan)])
         legend(figure, handles)
         settle(figure)
     return figure
+
+
+def _not_recorded(adaptive: pd.DataFrame, fixed: pd.DataFrame, plan: StudyFile) -> list[str]:
+    """A line that names the rows whose changes per pass were not recorded."""
+    without = set(fixed["row"]) - set(adaptive["row"])
+    labels = [row.label for row, _ in looks(plan) if row.id in without]
+    return [f"changes per pass not recorded: {'; '.join(labels)}"] if labels else []

@@ -175,8 +175,8 @@ class _Claim:
         ours = kind_of(self.claim.source, self.parts) == "ours"
         if not ours and any(self._keys(part) and has_tolerance(part) for part in self.parts):
             raise _NotTestable(
-                "its tolerance in dB is meant for the paper's level, so it is decided at profile "
-                "paper only"
+                "its tolerance in dB is meant for scores as high as the paper's, so it is decided "
+                "at profile paper only"
             )
 
     def _check_depth_is_used(self) -> None:
@@ -187,9 +187,10 @@ class _Claim:
                 continue
             gain = signed(found.gain.mean, "dB")
             raise _NotTestable(
-                f"{self._name(row)} gains {gain} dB from N_re = 1 to {found.trained} "
-                f"and makes {found.worse:.0%} of the mixtures worse; a claim about depth needs "
-                f"models that use it: more than {LEAST_GAIN} dB, and less than {MOST_WORSE:.0%}"
+                f"{self._name(row)} gains {gain} dB from N_re = 1 to {found.trained}, where "
+                f"{found.worse:.0%} of the mixtures score lower; claims about depth are tested on "
+                f"models that gain more than {LEAST_GAIN} dB, with less than {MOST_WORSE:.0%} of "
+                "the mixtures scoring lower"
             )
 
     def _of_depth(self, part: Greater) -> list[str]:
@@ -347,8 +348,11 @@ class _Claim:
         if status == "UNDECIDED" and not np.isnan(deciding.interval[0]):
             unit = unit_of(deciding.part)
             least = signed(deciding.detectable * unit.per_value, unit.name).lstrip("+")
-            leans = "pass" if deciding.mean > 0 else "fail"
-            texts.append(f"leans to {leans}; {least} {unit.name} would have been found")
+            side = "passing" if deciding.mean > 0 else "failing"
+            texts.append(
+                f"the estimate is on the {side} side; a true difference of {least} {unit.name} "
+                "would be found in 80 % of cases"
+            )
         return texts
 
     def _left_out(self, by_role: _ByRole) -> list[str]:

@@ -1,7 +1,9 @@
 """Verdicts as lines for a terminal, as a Markdown table, and as counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
+
+import numpy as np
 
 from tisdiss.analysis.captions import escape_markdown
 from tisdiss.analysis.verdict import numbers_of
@@ -33,26 +35,38 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     statuses = [verdict.status for verdict in paper]
     decided = statuses.count("PASS") + statuses.count("FAIL")
     return (
-        f"{decided} of {len(paper)} claims of the paper are decided by several trainings "
-        f"({statuses.count('PASS')} PASS, {statuses.count('FAIL')} FAIL), and "
-        f"{statuses.count('ONE TRAINING')} by one."
+        f"Of the paper's {len(paper)} distinct claims about scores, several trainings decide "
+        f"{decided} ({statuses.count('PASS')} PASS, {statuses.count('FAIL')} FAIL), and one "
+        f"training {statuses.count('ONE TRAINING')}. Claims that repeat another, and claims about "
+        "parameters or multiply-adds, are not counted."
     )
 
 
-def meaning(*profiles: str) -> str:
-    """The meaning of verdicts at some profiles; empty for profile paper."""
+def meaning(verdicts: Iterable[Verdict], *profiles: str) -> str:
+    """What the verdicts that occur mean, and how far they reach at the profiles."""
     small = [profile for profile in profiles if profile not in ("paper", "smoke")]
-    texts = []
+    occurring = {verdict.status for verdict in verdicts}
+    texts = [f"{status}: {text}." for status, text in _MEANINGS.items() if status in occurring]
+    if any(verdict.n_mixtures and not np.isnan(verdict.p_holm) for verdict in verdicts):
+        texts.append("Holm: the p value, corrected for the number of claims.")
     if "smoke" in profiles:
         texts.append("Profile smoke shows that everything runs; its verdicts mean nothing.")
     if small:
         texts.append(
             f"At profile{'s' if len(small) > 1 else ''} {' and '.join(small)} a verdict is about "
-            "this small model and corpus; it neither proves nor refutes the paper's numbers. PASS: "
-            "the paper's ordering holds here, too. FAIL: it does not. ONE TRAINING: the result "
-            "holds for these weights only; another training may reverse it."
+            "this small model and corpus; it neither proves nor refutes the paper's numbers."
         )
     return " ".join(texts)
+
+
+_MEANINGS: Mapping[Status, str] = {
+    "PASS": "the margin is above 0, and so is its interval, if it has one",
+    "FAIL": "the margin is below 0, and so is its interval, if it has one",
+    "ONE TRAINING": "the result holds for these weights only; another training may reverse it",
+    "UNDECIDED": "the 95 % interval contains 0",
+    "NOT TESTABLE HERE": "the claim needs larger models, or models that use their repetitions",
+    "MISSING": "a row has no finished run",
+}
 
 
 def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
@@ -64,7 +78,7 @@ def to_text(verdicts: Sequence[Verdict], profile: str) -> str:
         lines += [f"{'':<17}   {line}" for line in (basis, verdict.expr)]
     studies = len({verdict.study for verdict in verdicts})
     among = f" in {studies} studies" if studies > 1 else ""
-    lines += [f"{counts(verdicts)}{among}.", headline(verdicts), meaning(profile)]
+    lines += [f"{counts(verdicts)}{among}.", headline(verdicts), meaning(verdicts, profile)]
     return "\n".join(line for line in lines if line) + "\n"
 
 

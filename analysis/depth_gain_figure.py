@@ -1,4 +1,4 @@
-"""What depth gains at each level: the figure of all rows of all reports in a folder."""
+"""Gain over depth against SI-SNRi: the figure of all rows of all reports in a folder."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tisdiss.analysis.canvas import COLOURS, legend, settle, small_print, style
+from tisdiss.analysis.captions import escape_figure
 from tisdiss.analysis.depth_gain import LEAST_GAIN, DepthGain, depth_gain, repeated
 from tisdiss.analysis.figures import marker
 from tisdiss.analysis.places import reported
@@ -60,7 +61,7 @@ def _of_report(results: Results) -> Iterator[tuple[tuple[str, ...], ReportedGain
 
 
 def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
-    """Gain over depth against the level of the model, a colour per profile; None without gains."""
+    """Gain over depth against SI-SNRi, a colour per profile; None without gains."""
     if not gains:
         return None
     with style():
@@ -84,7 +85,11 @@ def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
             fontsize=6,
             color="0.4",
         )
-        axes.set_xlabel(f"{score_label(SI_SNRI)} as trained [dB]")
+        highest = max(gains, key=_height), max(gains, key=_score)
+        for one in highest[: 1 if highest[0] is highest[1] else 2]:
+            _name(axes, one)
+        axes.margins(x=0.12)
+        axes.set_xlabel(rf"{score_label(SI_SNRI)} at the $N_\mathrm{{re}}$ of training [dB]")
         axes.set_ylabel(r"gain from $N_\mathrm{re}$ = 1 [dB]")
         small_print(figure, [_NOTE])
         legend(figure, handles)
@@ -92,13 +97,33 @@ def depth_gain_figure(gains: Sequence[ReportedGain]) -> Figure | None:
     return figure
 
 
+def _height(one: ReportedGain) -> float:
+    return one.gain.gain.mean
+
+
+def _score(one: ReportedGain) -> float:
+    return one.gain.deep.mean
+
+
+def _name(axes: Axes, one: ReportedGain) -> None:
+    """Write study and row above the interval of a point."""
+    axes.annotate(
+        escape_figure(f"{one.study}/{one.row}"),
+        (_score(one), one.gain.gain.interval()[1]),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="center",
+        fontsize=6,
+        color="0.3",
+    )
+
+
 def _points(axes: Axes, gains: Sequence[ReportedGain], at: int) -> Artist:
     """The gains of one profile, with their intervals."""
-    means = [one.gain.gain.mean for one in gains]
-    halves = [one.gain.gain.interval()[1] - one.gain.gain.mean for one in gains]
+    halves = [one.gain.gain.interval()[1] - _height(one) for one in gains]
     points, *_ = axes.errorbar(
-        [one.gain.deep.mean for one in gains],
-        means,
+        list(map(_score, gains)),
+        list(map(_height, gains)),
         halves,
         ls="none",
         marker=marker(at),

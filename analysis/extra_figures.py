@@ -17,6 +17,7 @@ from tisdiss.analysis.captions import timed_on
 from tisdiss.analysis.figures import (
     Look,
     band,
+    bars,
     key_lines,
     keys,
     legend_label,
@@ -78,17 +79,20 @@ def difficulty_figure(
     if by_level.empty:
         return None
     with style(in_figures(plan)):
-        figure, panels = _figure(len(parts))
+        figure, panels = _figure(len(parts), sharey=True)
         handles = []
+        curves = uncluttered(by_level)
         for row, look in looks(plan):
-            line = by_level[by_level["row"] == row.id]
+            line = curves[curves["row"] == row.id]
             if not line.empty:
                 handles.append(_line(panels[0], line["level"], line, row, look))
         panels[0].set_xlabel("SI-SNR in the mixture [dB]")
         panels[0].set_ylabel(score_heading(metric))
         if len(parts) > 1:
             _sexes(panels[1], by_sex, plan)
-        _finish(figure, plan, by_level, handles)
+        unmarked = by_level.assign(n_re_train=0)  # no point here marks the trained depth
+        handles += keys(unmarked, plan)
+        _finish(figure, plan, by_level, handles, above=key_lines(unmarked, plan))
     return figure
 
 
@@ -106,15 +110,16 @@ def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) ->
         lines = [(line, row, look) for line, row, look in lines if not line.empty]
         for at, (line, row, look) in enumerate(lines):
             x = line["n_re"] + 0.12 * (at - (len(lines) - 1) / 2)
-            ends = np.array([line["q50"] - line["q25"], line["q75"] - line["q50"]])
-            panels[0].errorbar(x, line["q50"], ends, ls="none", color=look["color"], lw=0.9)
+            bars(panels[0], x, line, look["color"], ("q50", "q25", "q75"))
             panels[0].plot(x, line["q50"], ls="none", mfc="white", **look)
             share = 100 * line["worse"]
             label = legend_label(row.label)
             handles += panels[1].plot(line["n_re"], share, mfc="white", label=label, **look)
         panels[0].axhline(0, color="0.5", lw=0.6)
         panels[0].set_ylabel(in_unit("change by the last pass", curve["metric"].iloc[0]))
-        panels[1].set_ylabel("mixtures that get worse [%]")
+        panels[0].set_title("median and quartiles over mixtures", loc="left", fontsize=7, pad=3)
+        panels[1].set_ylabel("made worse by the last pass [%]")
+        panels[1].set_title("share of mixtures", loc="left", fontsize=7, pad=3)
         panels[1].set_ylim(-4, 104)
         for axes in panels:
             axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
@@ -123,10 +128,10 @@ def change_figure(change: pd.DataFrame, plan: StudyFile, curve: pd.DataFrame) ->
     return figure
 
 
-def _figure(panels: int) -> tuple[Figure, list[Axes]]:
+def _figure(panels: int, *, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     """A figure of one column for one panel, or of two columns for two."""
     figure = Figure(figsize=_WIDE) if panels > 1 else Figure()
-    return figure, list(np.atleast_1d(figure.subplots(1, panels)))
+    return figure, list(np.atleast_1d(figure.subplots(1, panels, sharey=sharey)))
 
 
 def _finish(
@@ -175,9 +180,7 @@ def _sexes(axes: Axes, by_sex: pd.DataFrame, plan: StudyFile) -> None:
     for at, (row, look) in enumerate(variants):
         line = by_sex[by_sex["row"] == row.id]
         x = line["group"].map(kinds.index) + 0.5 * ((at + 0.5) / len(variants) - 0.5)
-        if line["low"].notna().any():
-            ends = np.array([line["mean"] - line["low"], line["high"] - line["mean"]])
-            axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.9)
+        bars(axes, x, line, look["color"])
         axes.plot(x, line["mean"], ls="none", mfc="white", **look)
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set_xlim(-0.5, len(kinds) - 0.5)

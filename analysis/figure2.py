@@ -11,13 +11,24 @@ from tisdiss.analysis.canvas import in_figures, settle, style
 from tisdiss.analysis.captions import basis, daggers, escape_figure
 from tisdiss.analysis.figures import draw_depths, without_bands
 from tisdiss.analysis.places import PANELS
-from tisdiss.records.names import SI_SNRI, score_heading
+from tisdiss.records.names import SI_SNRI, score_heading, score_unit
 from tisdiss.records.plan_record import StudyFile
 
 COLUMNS = 4
 _WIDTH, _ROW = 7.0, 1.95
 _SMALL = 5.5
-_GREY = "0.5"
+_GREY = "0.35"
+SUBJECTS = {
+    "fig2a": "loss sets",
+    "fig2b": r"$N_\mathrm{sep}$",
+    "fig2c": r"$N_\mathrm{re}$ of training",
+    "fig2d": "repetitions or blocks",
+    "fig2e": "fine-tuning, clean",
+    "fig2f": "fine-tuning, large clean",
+    "fig2g": "fine-tuning, noisy",
+    "fig2h": "splitters, bands",
+}
+"""What each panel compares."""
 
 
 Panel = tuple[pd.DataFrame, StudyFile]
@@ -38,13 +49,14 @@ def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
         for empty in grid[len(studies) :]:
             empty.remove()
         for place, (axes, (at, study)) in enumerate(zip(grid, studies, strict=False)):
-            axes.set_title(f"({string.ascii_lowercase[at]})", fontsize=8, pad=2)
+            letter = string.ascii_lowercase[at]
+            axes.set_title(f"({letter}) {SUBJECTS[study]}", fontsize=7.5, pad=2, loc="left")
             _panel(axes, *panels[study], metric=metric)
             if place % columns == 0:
                 axes.set_ylabel(score_heading(metric))
             if place + columns >= len(studies):  # no panel below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
-        figure.supxlabel(_notes(panels), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
+        figure.supxlabel(_notes(panels, metric), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
         figure.draw_without_rendering()  # so that legends have a size
         for axes in figure.axes:
             _make_room(axes)
@@ -69,17 +81,27 @@ def _make_room(axes: Axes) -> None:
         axes.set_ylim(low, low + (high - low) / (0.97 - share))
 
 
-def _notes(panels: Mapping[str, Panel]) -> str:
+def _has_gaps(curve: pd.DataFrame, plan: StudyFile) -> bool:
+    return curve["row"].nunique() < plan.n_own_rows
+
+
+def _notes(panels: Mapping[str, Panel], metric: str) -> str:
     """The meaning of marks, and the data behind the numbers: once, or per panel if it differs."""
     bases: dict[str, list[str]] = {}
+    widths: list[str] = []
     for study, (curve, plan) in panels.items():
         bases.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
-    lines = [f"({', '.join(names)}) {line}" for line, names in bases.items()]
-    marks = ["large filled marker: N_re of training"]
-    if any(curve["low"].notna().any() for curve, _ in panels.values()):
-        marks.append("intervals: in each panel's own report")
+        half = (curve["high"] - curve["low"]).where(curve["metric"] == metric).max() / 2
+        widths += [f"({study[-1]}) ±{half:.2f}"] if half == half else []
+    lines = [f"({', '.join(at)}) {line}" if len(bases) > 1 else line for line, at in bases.items()]
+    marks = ["large filled marker: N_re of training", "vertical axes differ"]
+    if widths:
+        unit = score_unit(metric)
+        lines.insert(0, f"95 % intervals over speakers, at most: {', '.join(widths)} {unit}")
+    if torn := [f"({name[-1]})" for name, panel in panels.items() if _has_gaps(*panel)]:
+        marks.append(f"not all rows run: {', '.join(torn)}")
     if any(plan.show.equal_cost for _, plan in panels.values()):
         marks.append("dashed: equal cost")
     if absent := [f"({study[-1]})" for study in PANELS if study not in panels]:
         marks.append(f"not run: {', '.join(absent)}")
-    return escape_figure("\n".join([" · ".join(marks), *(lines if len(bases) > 1 else bases)]))
+    return escape_figure("\n".join([" · ".join(marks), *lines]))

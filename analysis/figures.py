@@ -37,6 +37,11 @@ _PAIRED_HEIGHT = 3.4
 """Height in inches of a figure with a panel of differences."""
 _ASIDE = 0.36
 """Width, in depths, over which the points of one depth are spread."""
+_MEAN = ("mean", "low", "high")
+_LEAST_SPAN = 1.0
+"""Least span of scores, in dB, over which curves that fall are cut off."""
+_MOST_BELOW = 2.0
+"""How many such spans a curve may fall below the others."""
 _LEGEND_CHARACTERS = 52
 _MOST_BANDS = 2
 """Most bands in a figure. More would overlap, so the legend gives their width instead."""
@@ -68,7 +73,7 @@ def depth_figure(
     large filled marker is the trained depth. The note below the axes names variants without runs,
     and the seeds of variants with missing runs. `differences` from the row `against`, as
     `stats.difference_curve` returns them, get a second panel. They are paired by mixture, so their
-    intervals are usually narrower than those of the levels.
+    intervals are usually narrower than those of the scores.
     """
     curve = curve[curve["metric"] == metric]
     with style(in_figures(plan)):
@@ -76,9 +81,11 @@ def depth_figure(
         paired = None if differences is None or differences.empty else differences
         axes, *below = _panels(figure, paired=paired is not None)
         handles, absent = draw_depths(axes, curve, plan, metric=metric)
+        cut_off(axes, curve, plan)
         axes.set_ylabel(score_heading(metric))
         if paired is not None:
             _draw_differences(below[0], paired, plan, against)
+            cut_off(below[0], paired, plan)
             below[0].set_ylabel(in_unit("difference", metric))
         (below or [axes])[-1].set_xlabel(r"$N_\mathrm{re}$ (inference)")
         note(figure, plan, curve, absent, above=key_lines(curve, plan))
@@ -88,7 +95,7 @@ def depth_figure(
 
 
 def _panels(figure: Figure, *, paired: bool) -> list[Axes]:
-    """One panel, or two: the levels above the differences."""
+    """One panel, or two: the scores above the differences."""
     if not paired:
         return [figure.add_subplot()]
     figure.set_figheight(_PAIRED_HEIGHT)
@@ -102,9 +109,7 @@ def _draw_differences(axes: Axes, differences: pd.DataFrame, plan: StudyFile, ag
     for at, (row, look) in enumerate(shown):
         line = differences[differences["row"] == row.id]
         x = line["n_re"] + _ASIDE * (at - (len(shown) - 1) / 2) / max(1, len(shown) - 1)
-        if line["low"].notna().any():
-            ends = np.array([line["mean"] - line["low"], line["high"] - line["mean"]])
-            axes.errorbar(x, line["mean"], ends, ls="none", color=look["color"], lw=0.8)
+        bars(axes, x, line, look["color"])
         thin: Look = {**look, "lw": 0.5}
         axes.plot(x, line["mean"], mfc="white", **thin)
     label = next((row.label for row, _ in looks(plan) if row.id == against), against)
@@ -193,6 +198,45 @@ def band(axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str) -> None:
         axes.fill_between(x, *ends, color=colour, alpha=0.12, lw=0)
         for end in ends:
             axes.plot(x, end, color=colour, alpha=0.35, lw=0.4)
+
+
+def bars(
+    axes: Axes, x: pd.Series, line: pd.DataFrame, colour: str, names: tuple[str, ...] = _MEAN
+) -> None:
+    """Draw the interval of each point of a line as a bar; `names` are its middle, low and high."""
+    middle, low, high = (line[name] for name in names)
+    if low.notna().any():
+        ends = np.array([middle - low, high - middle])
+        axes.errorbar(x, middle, ends, ls="none", color=colour, lw=0.9)
+
+
+def cut_off(axes: Axes, curve: pd.DataFrame, plan: StudyFile) -> None:
+    """End the axis above curves that fall so far that they would flatten all others.
+
+    An arrow shows where such a curve leaves, with its lowest value.
+    """
+    trained = curve.loc[curve["n_re"] == curve["n_re_train"], "mean"]
+    if trained.nunique() < 2:
+        return
+    span = max(trained.max() - trained.min(), _LEAST_SPAN)
+    floor = trained.min() - span
+    if curve["mean"].min() > floor - _MOST_BELOW * span:
+        return
+    axes.set_ylim(bottom=floor - 0.06 * span, top=curve["mean"].max() + 0.12 * span)
+    for row, look in looks(plan):
+        line = curve[curve["row"] == row.id].sort_values("n_re")
+        hidden = line[line["mean"] < floor]
+        if not hidden.empty:
+            axes.annotate(
+                f"{legend_label(row.label)}: down to {hidden['mean'].min():.1f}",
+                (hidden["n_re"].iloc[0], 0.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, 2),
+                textcoords="offset points",
+                fontsize=_SUBTITLE_SIZE - 1,
+                color=look["color"],
+                va="bottom",
+            )
 
 
 def legend_label(label: str) -> str:

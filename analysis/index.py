@@ -8,7 +8,7 @@ import pandas as pd
 
 from tisdiss.analysis.captions import basis, escape_markdown, fill
 from tisdiss.analysis.claims_of_studies import unplanned
-from tisdiss.analysis.claims_text import counts, headline
+from tisdiss.analysis.claims_text import counts, headline, meaning
 from tisdiss.analysis.claims_text import to_markdown as claims_markdown
 from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, reported
@@ -20,7 +20,9 @@ from tisdiss.records.report_record import Verdict, read_report
 _OTHERS = {
     "report.html": "all studies on one offline page, with sounds that may be passed on",
     "fig2/fig2.png": "Fig. 2 with the panels that were run",
-    "fig2/depth-gain.png": "what depth gains at each level: all rows of all studies",
+    "fig2/depth-gain.png": (
+        "the gain from N_re = 1 to the trained N_re against SI-SNRi, of all rows with repetitions"
+    ),
     "benchmarks/README.md": "speed and memory",
 }
 
@@ -106,6 +108,7 @@ def write_index(reports: Path) -> Path:
         others={path: what for path, what in _OTHERS.items() if (reports / path).is_file()},
         claims=claims_markdown(shown, with_study=True),
         headline=headline(all_verdicts(listed)),
+        meaning=meaning(shown),
         counts=counts(all_verdicts(listed)),
     )
     try:

@@ -144,7 +144,7 @@ def page(
             "numbers": numbers_of,
         },
         counts=counts(verdicts),
-        meanings=[text for text in (headline(verdicts), meaning(*profiles)) if text],
+        meanings=[text for text in (headline(verdicts), meaning(verdicts, *profiles)) if text],
         sections=[_values(section, say) for section in sections],
         listed=listed,
         style=package_text("sound/player.css") + package_text(f"{_TEMPLATES}/report.css"),

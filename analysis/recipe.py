@@ -3,7 +3,7 @@
 A fact that all rows share is stated once; if rows differ, each value is followed by its rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,16 @@ def _by_row(frames: StudyFrames, lines: list[RunLine], describe: Callable[[RunLi
         return ""
     if len(rows) < 2:
         return next(iter(rows), "")
-    labels = _labels(frames)
+    return _followed_by_rows(frames, rows)
+
+
+def _followed_by_rows(frames: StudyFrames, rows: Mapping[str, Iterable[str]]) -> str:
+    """Each value with the labels of its rows, quoted because a label may have commas."""
+    plan = frames.plan
+    labels = {row.id: f'"{row_label(row, plan, marked=False)}"' for row in plan.rows}
     return "; ".join(
         f"{value} ({', '.join(labels[row] for row in ids)})" for value, ids in rows.items()
     )
-
-
-def _labels(frames: StudyFrames) -> dict[str, str]:
-    return {row.id: row_label(row, frames.plan, marked=False) for row in frames.plan.rows}
 
 
 def _training(line: RunLine) -> str:
@@ -116,6 +118,18 @@ def _optimiser(line: RunLine) -> str:
     )
 
 
+def _weights(line: RunLine) -> str:
+    """The epochs whose weights the final model is made of."""
+    epochs, averaged = line.epochs or _setting(line, "epochs"), _setting(line, "average_best")
+    if epochs == 1:
+        return "those after the only epoch"
+    if averaged == 1:
+        return f"those of the best of {epochs} epochs on the validation mixtures"
+    if averaged < epochs:
+        return f"mean of the best {averaged} of {epochs} epochs on the validation mixtures"
+    return f"mean of all {epochs} epochs"
+
+
 def _foreign(line: RunLine) -> bool:
     """Whether the weights are imported, so that nothing is known of their training."""
     return line.config is not None and line.config.batch_size is None and line.kind == "weights"
@@ -132,6 +146,7 @@ _FACTS: Mapping[str, Callable[[RunLine], str]] = {
     "codec": _codec,
     "loss average": _if_known(_loss),
     "optimiser": _if_known(_optimiser),
+    "weights": _if_known(_weights),
 }
 
 
@@ -169,13 +184,10 @@ def _code(frames: StudyFrames) -> Fact:
         if line.code_hash:
             rows.setdefault(line.code_hash, {})[line.row] = None
             files[line.code_hash] = line.code_files or {}
-    labels = _labels(frames)
     if len(rows) < 2:
         version = next(iter(rows), "")
         return Fact("code", f"one version, {version[:8]}" if version else "not recorded")
-    versions = "; ".join(
-        f"{version[:8]} ({', '.join(labels[row] for row in ids)})" for version, ids in rows.items()
-    )
+    versions = _followed_by_rows(frames, {version[:8]: ids for version, ids in rows.items()})
     return Fact("code", f"{len(rows)} versions: {versions}. {_differences(list(files.values()))}")
 
 

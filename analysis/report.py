@@ -33,7 +33,7 @@ from tisdiss.analysis.inventory import LIST, write_own
 from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
 from tisdiss.analysis.pareto import pareto_figure
-from tisdiss.analysis.places import PANELS, check_panels
+from tisdiss.analysis.places import PANELS, PAPER, check_panels
 from tisdiss.analysis.provenance import provenance
 from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
@@ -272,7 +272,8 @@ def _readme(results: Results, table: Table, figures: list[str]) -> str:
         incomplete=unscored(results.frames),
         claims=claims_markdown(results.verdicts) if results.verdicts else "",
         counts=counts(results.verdicts),
-        meaning=meaning(plan.profile),
+        meaning=meaning(results.verdicts, plan.profile),
+        from_paper=plan.study in PAPER,
         figures=figures,
         timed=timed_how(plan.timing) if plan.timing else "",
         recipe=recipe(results.frames),

@@ -106,7 +106,10 @@ def test_trainings_that_differ_leave_a_claim_undecided(study_folder):
     (verdict,) = decided(folder, "row('a') > row('b')")
     assert verdict.status == "UNDECIDED" and verdict.difference == pytest.approx(1.0)
     assert verdict.high - verdict.difference == pytest.approx(2.48, abs=0.05)
-    assert verdict.reason == "leans to pass; 3.27 dB would have been found"
+    assert verdict.reason == (
+        "the estimate is on the passing side; a true difference of 3.27 dB would be found in "
+        "80 % of cases"
+    )
 
 
 def test_depth_is_compared_only_of_models_that_use_it(folder):
@@ -114,7 +117,7 @@ def test_depth_is_compared_only_of_models_that_use_it(folder):
     for verdict in decided(folder, *exprs):
         assert verdict.status == "NOT TESTABLE HERE"
         assert verdict.reason.startswith(
-            '"flat" gains 0 dB from N_re = 1 to 3 and makes 0% of the mixtures worse; '
+            '"flat" gains 0 dB from N_re = 1 to 3, where 0% of the mixtures score lower; '
         )
     same_depths = "row('deep').si_snri(n_re=1..6) > row('flat').si_snri(n_re=1..6)"
     assert decided(folder, same_depths)[0].status == "PASS"
@@ -156,8 +159,9 @@ def test_the_headline_counts_each_sentence_of_the_paper_once(folder):
         *("paper", "paper", "ours", "construction", "paper")
     ]
     assert headline(verdicts) == (
-        "1 of 2 claims of the paper are decided by several trainings (1 PASS, 0 FAIL), "
-        "and 0 by one."
+        "Of the paper's 2 distinct claims about scores, several trainings decide 1 (1 PASS, 0 "
+        "FAIL), and one training 0. Claims that repeat another, and claims about parameters or "
+        "multiply-adds, are not counted."
     )
 
 
@@ -280,9 +284,12 @@ def test_lists_show_status_numbers_and_what_they_mean(folder):
         "<br><sub>`row('torn') > row('flat')`</sub> |"
     ) in to_markdown(verdicts)
     assert counts([]) == "no claims"
-    assert meaning("paper") == ""
-    assert meaning("smoke", "paper").endswith("its verdicts mean nothing.")
-    assert meaning("cpu", "mini", "paper").startswith("At profiles cpu and mini a verdict is about")
+    assert meaning([], "paper") == ""
+    assert meaning([], "smoke", "paper").endswith("its verdicts mean nothing.")
+    small = meaning([], "cpu", "mini", "paper")
+    assert small.startswith("At profiles cpu and mini a verdict is about")
+    assert "MISSING: a row has no finished run." in meaning(verdicts, "paper")
+    assert "UNDECIDED" not in meaning(verdicts, "paper")
 
 
 def test_a_study_may_be_named_by_its_file(folder):

@@ -44,6 +44,7 @@ def test_what_all_rows_share_is_told_once(folder):
         "codec": "conv2d, STFT 128/64, no mask",
         "loss average": "plain mean over all decoded outputs",
         "optimiser": "AdamW, rate 0.001 after 2000 updates, halved on a plateau",
+        "weights": "mean of all 2 epochs",
         "rows": "2 of 2 rows of the study are reported",
         "seeds": "1 a row planned; 2 of 2 runs are finished",
         "code": f"one version, {told['code'][-8:]}",
@@ -55,13 +56,15 @@ def test_what_differs_is_told_with_its_rows(folder):
     config = trained(optim=optim, data={"dynamic": True}, loss={"average": "eq1"}, epochs=3)
     change(folder, "b", "config.json", train=config)
     told = facts(folder)
-    assert told["training"] == "100 updates (a); 100 of 150 updates (b)"
+    assert told["training"] == '100 updates ("a"); 100 of 150 updates ("b")'
     assert told["batch"] == "4 crops of 4 s"
-    assert told["mixing"].endswith("(a); dynamic: new pairs, gains and offsets for every crop (b)")
-    assert told["loss average"].endswith("averaged over its own outputs first (Eq. 1) (b)")
+    assert told["mixing"].endswith(
+        '("a"); dynamic: new pairs, gains and offsets for every crop ("b")'
+    )
+    assert told["loss average"].endswith('averaged over its own outputs first (Eq. 1) ("b")')
     assert told["optimiser"].endswith(
         "Muon at 0.02, AdamW for the rest, rate 0.001 after 2000 updates, to zero over the last "
-        "30%, weights averaged by 0.99 (b)"
+        '30%, weights averaged by 0.99 ("b")'
     )
 
 
@@ -70,7 +73,7 @@ def test_versions_of_the_code_name_the_files_that_differ(folder):
         files = {"train.py": "7", "model.py": model}
         change(folder, row, "environment.json", code_hash=model * 64, code_files=files)
     assert facts(folder)["code"] == (
-        "2 versions: 11111111 (a); 22222222 (b). They differ in model.py"
+        '2 versions: 11111111 ("a"); 22222222 ("b"). They differ in model.py'
     )
 
 

@@ -342,16 +342,22 @@ def test_composed_figure_leaves_intervals_to_the_reports(made):
     assert results.curve["low"].notna().any()
     figure = fig2({"fig2e": (results.curve, results.plan)})
     assert not [axes for axes in figure.axes if axes.collections]
-    assert "intervals: in each panel's own report" in figure.get_supxlabel()
+    assert "95 % intervals over speakers, at most: (e) ±" in figure.get_supxlabel()
 
 
 def test_composed_figure_has_no_empty_panel_and_names_what_was_not_run(made):
     results = results_in(made)
     panel = results.curve, results.plan
     figure = fig2({"fig2b": panel, "fig2e": panel, "fig2f": panel, "fig2g": panel, "fig2h": panel})
-    assert [axes.get_title() for axes in figure.axes] == ["(b)", "(e)", "(f)", "(g)", "(h)"]
+    assert [axes.get_title("left")[:3] for axes in figure.axes] == [
+        "(b)",
+        "(e)",
+        "(f)",
+        "(g)",
+        "(h)",
+    ]
     assert all(axes.lines for axes in figure.axes)
-    labelled = [axes.get_title() for axes in figure.axes if axes.get_xlabel()]
+    labelled = [axes.get_title("left")[:3] for axes in figure.axes if axes.get_xlabel()]
     assert labelled == ["(e)", "(f)", "(g)", "(h)"]  # below (b) stands (h)
     assert "not run: (a), (c), (d)" in figure.get_supxlabel()
     whole = fig2(dict.fromkeys(PANELS, panel))
