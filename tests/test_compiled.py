@@ -251,6 +251,12 @@ def test_without_a_compiler_one_line_says_so(
     assert not compiled.serves(torch.ones(2, 16), 16)
 
 
+def test_no_compiler_is_named_where_nothing_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compiled.compiler()
+    monkeypatch.setattr(compiled, "library", lambda: None)
+    assert compiled.compiler() is None
+
+
 def test_a_compiler_that_fails_is_named_once(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,22 @@ print("all")
     assert written == {"talk_speaker1.wav", "talk_speaker2.wav"}
 
 
+def test_the_core_joins_the_parts_of_a_long_recording(tmp_path: Path) -> None:
+    code = """
+import torch
+from tisdiss.order import ByVoices
+from tisdiss.stitch import stitched
+wave, order = torch.randn(40000), ByVoices(8000)
+def halves(part):
+    return torch.stack([part, part.flip(0)])
+pieces = list(stitched(halves, [wave], part=16000, overlap=4000, order=order))
+assert torch.cat(pieces, -1).shape == (2, 40000)
+print("all")
+"""
+    done = with_the_core(code, tmp_path)
+    assert done.stdout.endswith("all\n"), done.stderr
+
+
 @pytest.mark.slow
 def test_the_core_profiles(tmp_path: Path) -> None:
     done = with_the_core('tisdiss("profile sep1x1-re1x1-l1 --seconds 0.1")', tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tisdiss.order import ByVoices, by_overlap
+from tisdiss.order import ByVoices, _best, by_overlap
 from tisdiss.stitch import stitched
 from tisdiss.voices import difference, voices
 
@@ -123,3 +123,12 @@ def test_silence_is_no_voice() -> None:
     him = voices(voice(*HIM, 1)[None], RATE)[0]
     assert silent.seconds == 0 and difference(silent, him) == 0
     assert difference(him, him) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_lead_is_over_the_next_best_order() -> None:
+    gain = torch.tensor([[5.0, 1.0, 0.0], [2.0, 4.0, 1.0], [0.0, 3.0, 3.5]])
+    order, lead = _best(gain)
+    assert order.tolist() == [0, 1, 2]
+    assert lead == pytest.approx(12.5 - 9.0)  # 5 + 4 + 3.5 against 5 + 1 + 3
+    assert _best(gain[[1, 0, 2]])[0].tolist() == [1, 0, 2]
+    assert _best(gain[:1, :1])[1] == math.inf

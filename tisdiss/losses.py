@@ -33,7 +33,7 @@ def pit_loss(pairs: Tensor) -> tuple[Tensor, Tensor]:
     Returns losses (...) and indices (..., n_src): source j is paired with estimate index[j].
     """
     n_src = pairs.shape[-1]
-    orders = _permutations(n_src).to(pairs.device)
+    orders = permutations(n_src).to(pairs.device)
     rows = torch.arange(n_src, device=pairs.device)
     means = pairs[..., rows, orders].mean(dim=-1)  # ..., permutation
     best, index = means.min(dim=-1)
@@ -75,5 +75,6 @@ def _unit(signals: Tensor) -> Tensor:
 
 @lru_cache
 @torch.inference_mode(False)  # a training may use the cached tensor of an earlier evaluation
-def _permutations(n_src: int) -> Tensor:
+def permutations(n_src: int) -> Tensor:
+    """(n_src!, n_src): all orders of the speakers."""
     return torch.tensor(list(itertools.permutations(range(n_src))))

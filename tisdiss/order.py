@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tisdiss.level import Levels
+from tisdiss.losses import permutations
 from tisdiss.voices import Voice, difference, voices
 
 Order = Callable[[Tensor | None, Tensor, Tensor], Tensor]
@@ -68,18 +69,10 @@ class ByVoices:
 
 def _best(gain: Tensor) -> tuple[Tensor, float]:
     """The order of the columns of (n_src, n_src) with the largest sum, and its lead."""
-    from scipy.optimize import linear_sum_assignment
-
-    table = gain.double().numpy()
-    rows, order = linear_sum_assignment(table, maximize=True)
-    best, lead = table[rows, order].sum(), torch.inf
-    for row, column in zip(rows, order, strict=True):
-        other = table.copy()
-        other[row, column] = table.min() - len(table) * (table.max() - table.min()) - 1
-        others = linear_sum_assignment(other, maximize=True)
-        if len(table) > 1:
-            lead = min(lead, best - other[others].sum())
-    return torch.from_numpy(order), float(lead)
+    orders = permutations(len(gain))
+    sums = gain.double()[torch.arange(len(gain)), orders].sum(-1)
+    best, *others = sums.topk(min(2, len(sums))).values.tolist()
+    return orders[sums.argmax()], best - max(others, default=-torch.inf)
 
 
 def _polarity(before: Tensor | None, estimates: Tensor, mixture: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterator
-from math import gcd
+from math import gcd, inf
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,24 @@ PEAK = 0.9
 """Peak of the file of a signal that exceeds full scale, as in the released code."""
 
 
-def read_wave(path: Path) -> tuple[Tensor, int]:
+class TooLongError(ValueError):
+    """A recording is longer than was asked for."""
+
+
+def read_wave(path: Path, longest: float = inf) -> tuple[Tensor, int]:
     """The mean of a file's channels (samples,) and its rate in Hz.
 
-    Raises ValueError for a file that is missing, unreadable, cut short, empty or not finite.
+    Raises ValueError for a file that is missing, unreadable, cut short, empty or not finite, and
+    TooLongError once it has more seconds than `longest`; the rest is then not decoded.
     """
-    rate = measure(path)[1]
-    return torch.cat(list(mono_blocks(path))), rate
+    wave, samples = [], 0
+    with recording(path) as file:
+        for block in file.blocks:
+            samples += len(block)
+            if samples > longest * file.rate:
+                raise TooLongError(f"{path} is longer than {longest:g} s")
+            wave.append(torch.from_numpy(block.mean(axis=1)))
+        return torch.cat(wave), file.rate
 
 
 def measure(path: Path, channel: int | None = None) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def test_estimates_beyond_full_scale_are_attenuated_together():
     [
         (b"", 422, "this recording: empty"),
         (b"no sound", 422, "this recording: corrupt or no audio"),
-        (sound(4), 422, "has 4 s, the page takes up to 3 s"),
+        (sound(4), 422, "is longer than 3 s, the most that the page takes"),
         (b"0" * (2**20 + 1), 413, "larger than 1 MiB"),
     ],
 )

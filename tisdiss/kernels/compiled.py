@@ -96,7 +96,7 @@ def _compiler() -> str:
 
 def compiler() -> str | None:
     """The C compiler with its version; None if nothing is compiled here."""
-    if os.environ.get(SWITCH) == "0":
+    if library() is None:
         return None
     try:
         about = subprocess.run(

@@ -21,7 +21,7 @@ from torch import Tensor
 from tisdiss.level import fitted
 from tisdiss.separate import rate_note
 from tisdiss.speech_separator import SpeechSeparator
-from tisdiss.wave import read_wave, wav_file
+from tisdiss.wave import TooLongError, read_wave, wav_file
 
 N_RE = range(1, 11)
 """The depths on the page, for a model with a depth dial."""
@@ -110,15 +110,14 @@ class Separations:
             path = Path(folder, "recording")
             path.write_bytes(content)
             try:
-                wave, rate = read_wave(path)
+                wave, rate = read_wave(path, self.max_seconds)
+            except TooLongError:
+                raise ValueError(
+                    f"this recording is longer than {self.max_seconds:g} s, the most that the page "
+                    "takes: cut it, use `tisdiss separate`, or start the page with --max-seconds"
+                ) from None
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), "this recording")) from None
-        seconds = len(wave) / rate
-        if seconds > self.max_seconds:
-            raise ValueError(
-                f"this recording has {seconds:.0f} s, the page takes up to {self.max_seconds:g} s: "
-                "cut it, use `tisdiss separate`, or start the page with --max-seconds"
-            )
         note = rate_note(rate, self.separator.model)
         name = token_urlsafe(12)
         return Separation(name, wave, rate, note, self.depths, _wav(wave, rate))
