@@ -67,7 +67,8 @@ def _training(line: RunLine) -> str:
     return f"{prefix}{steps:,}{total} updates" if steps is not None else ""
 
 
-def _batch(line: RunLine) -> str:
+def batch(line: RunLine) -> str:
+    """The number of crops of an update, and their length."""
     seconds = _setting(line, "data.segment_seconds")
     return f"{_setting(line, 'batch_size')} crops of {seconds:g} s"
 
@@ -80,12 +81,26 @@ def _codec(line: RunLine) -> str:
     return f"{codec['kind']}, STFT {codec['n_fft']}/{codec['hop']}{mask}"
 
 
-def _mixing(line: RunLine) -> str:
-    count = _setting(line, "data.train_mixtures")
-    pairs = {"different-sexes": ", a woman and a man each"}.get(_setting(line, "data.pairs"), "")
-    if _setting(line, "data.dynamic"):
-        return f"dynamic: new pairs, gains and offsets for every crop{pairs}"
-    return f"{count:,} fixed mixtures{pairs}"
+def mixing(line: RunLine) -> str:
+    """How the training mixtures of a run are made."""
+    if not _setting(line, "data.dynamic"):
+        return f"{_setting(line, 'data.train_mixtures'):,} fixed mixtures"
+    values = {name: _setting(line, f"data.{name}") for name in VARIATIONS}
+    changed = [
+        VARIATIONS[name](value)
+        for name, value in values.items()
+        if value != _DEFAULTS["data"][name]
+    ]
+    return ", ".join(["dynamic: new pairs, gains and offsets for every crop", *changed])
+
+
+VARIATIONS: Mapping[str, Callable[[Any], str]] = {
+    "speed": lambda share: f"voices up to {share:.0%} faster or slower",
+    "pairs": lambda _: "a woman and a man each",
+    "turns": lambda share: f"a speaker silent for a while in {share:.0%} of the mixtures",
+    "train_gain_db": lambda gain: f"gains of ± {gain:g} dB",
+}
+"""What each setting of dynamic mixing adds, in words."""
 
 
 def _is_whole(line: RunLine) -> bool:
@@ -141,8 +156,8 @@ def _if_known(describe: Callable[[RunLine], str]) -> Callable[[RunLine], str]:
 
 _FACTS: Mapping[str, Callable[[RunLine], str]] = {
     "training": _training,
-    "batch": _if_known(_batch),
-    "mixing": _if_known(_mixing),
+    "batch": _if_known(batch),
+    "mixing": _if_known(mixing),
     "codec": _codec,
     "loss average": _if_known(_loss),
     "optimiser": _if_known(_optimiser),

@@ -198,17 +198,6 @@ def paired(scores: pd.DataFrame, cells: Sequence[tuple[str, int, str]]) -> Paire
     )
 
 
-def paired_difference(
-    scores: pd.DataFrame, row_a: str, row_b: str, n_re: int, *, metric: str = SI_SNRI
-) -> Estimate:
-    """Row a minus row b at one depth, over the utterances that are defined in both, in dB.
-
-    Seeds are paired, too, if both rows have the same ones.
-    """
-    a, b = paired(scores, [(row_a, n_re, metric), (row_b, n_re, metric)]).estimates
-    return a - b
-
-
 def _estimate(cube: Cube, cast: Cast) -> Estimate:
     """The estimate of a cube of one depth, over utterances with a score for any seed."""
     means, by_seed = cube.mixture_means()[:, :, 0], cube.seed_means()[:, 0]

@@ -19,6 +19,7 @@ import pandas as pd
 from tisdiss.analysis.breakdown import by_input_level, by_sex
 from tisdiss.analysis.frames import load_study, run_records
 from tisdiss.analysis.provenance import origin_text, other_steps, reported_run
+from tisdiss.analysis.recipe import batch, mixing
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.records.files import write_atomic
 from tisdiss.records.report_record import ReportRun
@@ -31,18 +32,18 @@ CARD = """\
 # base.safetensors
 
 {name}: {params} parameters, {size:.1f} MB, STFT {n_fft}/{hop} at {rate} Hz, {codec} codec
-with a mask. Made by `make model` (study `model`, profile `cpu`) in the chain of runs below.
+{mask}. Made by `make model` (study `model`, profile `cpu`) in the chain of runs below.
 
 | | |
 |---|---|
-| speech | 426 training speakers, dynamic mixing of pairs, crops of {seconds:g} s |
+| speech | training speakers of the four corpora below |
 | data manifest | `{manifest}` |
-| seed, threads | {seed}, 1 |
+| seed | {seed} |
 
 Each run starts from the weights of the run before:
 
-| row | run | steps of {batch} mixtures | hours | code |
-|---|---|---|--:|---|
+| row | run | updates | batch | mixing | hours | code |
+|---|---|---|---|---|--:|---|
 {lines}
 
 SI-SNRi [dB] by N_re at inference, mean and 95 % interval:
@@ -121,6 +122,8 @@ def line_of(run: ReportRun) -> str:
         run.row,
         run.identity[:10],
         f"{run.steps}{other_steps(run)}",
+        batch(run),
+        mixing(run),
         "" if run.seconds is None else f"{run.seconds / 3600:.1f}",
         origin_text(run),
     ]
@@ -167,9 +170,8 @@ def main() -> None:
         hop=model.codec.hop,
         rate=model.codec.sample_rate,
         codec=model.codec.kind,
-        seconds=config.data.segment_seconds,
+        mask="with a mask" if model.mask else "without a mask",
         manifest=manifest,
-        batch=config.batch_size,
         lines="\n".join(map(line_of, runs)),
         seed=config.seed,
         table=table(columns_of(sets)),

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,8 +51,6 @@ FILES = {
     "use": ("speech_separator", "convert", "onnx_export"),
     "cli": ("__main__",),
 }
-FORMER = {"espnet": "tisdiss.released.tisdiss", "memory": "tisdiss.machine.memory"}
-"""Names of moved modules that are kept for one release, and where they are now."""
 RELEASED_NAMES = (
     *("encoder_blocks", "encoder_repeat_times", "spliter", "num_spk", "emb_dim"),
     *("intra_rnn", "attn_conv", "lstm_hidden_units"),
@@ -116,10 +113,8 @@ def within(name: str, *packages: str) -> bool:
 
 
 def room_of(name: str) -> str:
-    """The room of a module of ours; "" for the package itself and former names."""
+    """The room of a module of ours; "" for the package itself."""
     first = name.split(".")[1] if "." in name else ""
-    if first in FORMER:
-        return ""
     return next((room for room, files in FILES.items() if first in files), first)
 
 
@@ -142,14 +137,6 @@ def test_imports_go_down_or_stay_in_the_room(name: str) -> None:
     may = {*ROOMS[: ROOMS.index(own) + 1], *(["analysis"] if own == "cli" else []), ""}
     ours = [module for module in imports(name) if within(module, "tisdiss")]
     assert not [module for module in ours if room_of(module) not in may]
-
-
-@pytest.mark.parametrize(("former", "now"), FORMER.items())
-def test_a_former_name_offers_all_that_the_module_did(former: str, now: str) -> None:
-    functions = [node.name for node in TREES[now].body if isinstance(node, ast.FunctionDef)]
-    old, new = import_module(f"tisdiss.{former}"), import_module(now)
-    for name in [name for name in functions if not name.startswith("_")]:
-        assert getattr(old, name) is getattr(new, name)
 
 
 @pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) in ROOMS[:-3]])

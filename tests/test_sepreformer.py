@@ -15,7 +15,7 @@ from tisdiss.baselines.sepreformer.blocks import along_frames, depthwise
 from tisdiss.baselines.sepreformer.losses import magnitude_pairs, time_pairs, training_loss
 from tisdiss.baselines.sepreformer.model import Head
 from tisdiss.config.sepreformer import SepReformerConfig, sepreformer
-from tisdiss.config.sepreformer_recipe import RECIPES, SepReformerLossConfig
+from tisdiss.config.sepreformer_loss import SepReformerLossConfig
 
 TINY = SepReformerConfig(
     encoder_channels=12, channels=8, stages=2, n_heads=2, local_kernel=5, max_offset=6, dropout=0
@@ -262,14 +262,3 @@ def test_frames_of_a_length(samples: int, padded: int, frames: int, whole: int) 
     base = sepreformer("base")
     assert base.samples_padded(samples) == padded
     assert (base.frames(samples), base.frames_padded(samples)) == (frames, whole)
-
-
-def test_recipes_are_the_released_ones() -> None:
-    assert {name: (r.lr, r.plateau_patience, r.segmented) for name, r in RECIPES.items()} == {
-        "wsj0-base": (1e-3, 2, True),
-        "wsj0-large": (2e-4, 2, True),
-        "wham-large": (2e-4, 3, True),
-        "whamr-large": (2e-4, 2, False),
-    }
-    assert [name for name, recipe in RECIPES.items() if recipe.mixing is None] == ["wsj0-base"]
-    assert {r.batch_size for r in RECIPES.values()} == {2}

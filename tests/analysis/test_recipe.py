@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tisdiss.analysis.frames import load_study
-from tisdiss.analysis.recipe import recipe
+from tisdiss.analysis.recipe import VARIATIONS, recipe
 from tisdiss.config import TrainConfig
+from tisdiss.config.data import OF_DYNAMIC_MIXING
 
 STEPS = 50
 TRAIN = {"batch_size": 4, "epochs": 2, "steps_per_epoch": STEPS}
@@ -89,3 +90,16 @@ def test_rows_that_are_not_reported_count(study_folder):
     told = facts(folder)
     assert told["rows"] == "1 of 3 rows of the study are reported"
     assert told["seeds"] == "1 to 2 a row planned; 1 of 3 runs are finished"
+
+
+def test_each_setting_of_dynamic_mixing_is_told(folder):
+    assert VARIATIONS.keys() == OF_DYNAMIC_MIXING.keys()
+    varied = {"speed": 0.05, "pairs": "different-sexes", "turns": 0.25, "train_gain_db": 5.0}
+    for row in "ab":
+        config = trained(data={"source": "folder", "dynamic": True, **varied})
+        change(folder, row, "config.json", train=config)
+    assert facts(folder)["mixing"] == (
+        "dynamic: new pairs, gains and offsets for every crop, voices up to 5% faster or "
+        "slower, a woman and a man each, a speaker silent for a while in 25% of the mixtures, "
+        "gains of ± 5 dB"
+    )

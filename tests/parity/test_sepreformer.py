@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tisdiss.baselines.sepreformer import SepReformer, TrainingLoss
 from tisdiss.baselines.sepreformer.losses import magnitude_pairs, time_pairs
-from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
+from tisdiss.config.sepreformer_loss import SepReformerLossConfig
 from tisdiss.losses import pit_loss
 from tisdiss.released import build, export, load
 

@@ -23,7 +23,7 @@ NoiseKind = Literal["mixed", "speech-shaped", "babble", "folder"]
 """The noise to add: "mixed" is speech-shaped noise or babble, "folder" is recordings."""
 
 
-_OF_DYNAMIC_MIXING = {
+OF_DYNAMIC_MIXING = {
     "speed": "changes the speed",
     "pairs": "chooses its pairs",
     "turns": "silences speakers",
@@ -87,7 +87,7 @@ class DataConfig(Config):
         """Refuse settings that need dynamic mixing of single recordings."""
         if self.dynamic and not SOURCES[self.source].stored:
             return self
-        for name, effect in _OF_DYNAMIC_MIXING.items():
+        for name, effect in OF_DYNAMIC_MIXING.items():
             value = getattr(self, name)
             if value != type(self).model_fields[name].default:
                 raise ValueError(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tisdiss.config.numbers import Config, Guard, Kernel, Rate, Width
-from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
+from tisdiss.config.sepreformer_loss import SepReformerLossConfig
 from tisdiss.contract import WHOLE_MODELS
 from tisdiss.limits import MAX_WIDTH
 

@@ -9,7 +9,7 @@ import pytest
 
 from tisdiss.harness.address import sqlite_at
 from tisdiss.harness.tracking.experiment import local_folder, out_of_reach, store_address
-from tisdiss.harness.tracking.sync import sync, ui_link
+from tisdiss.harness.tracking.sync import sync, ui_links
 from tisdiss.harness.tracking.ui import _address
 from tisdiss.records import names
 
@@ -46,7 +46,8 @@ def test_an_experiment_in_the_trash_is_restored_with_its_runs(
     (run,) = runs_of(client)
     assert run.data.tags["tisdiss.identity"] == identity
     client.delete_experiment(experiment)
-    assert f"experiments/{experiment}/" in ui_link("demo", runs_dir=tmp_path / "runs")
+    (links,) = ui_links(["demo"], runs_dir=tmp_path / "runs")
+    assert f"experiments/{experiment}/" in links.charts
 
 
 def artifacts_of(root):

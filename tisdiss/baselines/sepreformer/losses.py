@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
+from tisdiss.config.sepreformer_loss import SepReformerLossConfig
 from tisdiss.losses import pit_loss
 
 

@@ -24,7 +24,7 @@ from tisdiss.baselines.sepreformer.blocks import (
 )
 from tisdiss.baselines.sepreformer.losses import TrainingLoss, training_loss
 from tisdiss.config.sepreformer import DOWN_PAIRS, UP_TRIPLES, SepReformerConfig
-from tisdiss.config.sepreformer_recipe import SepReformerLossConfig
+from tisdiss.config.sepreformer_loss import SepReformerLossConfig
 
 
 class SepReformer(nn.Module):

@@ -347,11 +347,6 @@ def _send_data(client: MlflowClient, run_id: str, view: View) -> None:
 # --- the address of its pages -------------------------------------------------------------------
 
 
-def ui_link(study: str, port: int = PORT, *, runs_dir: Path = RUNS) -> str:
-    """The address of the chart page that shows only a study's runs."""
-    return ui_links([study], port, runs_dir=runs_dir)[0].charts
-
-
 def ui_links(studies: Iterable[str], port: int = PORT, *, runs_dir: Path = RUNS) -> list[Links]:
     """The addresses of each study's pages; they hold no password."""
     with opened_store(Path(runs_dir), None, writes=False) as opened:

@@ -1,4 +1,4 @@
-"""The content of a run folder for MLflow: tags, params, metrics, files. `tracking.py` sends it."""
+"""The content of a run folder for MLflow: tags, params, metrics, files. `sync.py` sends it."""
 
 from __future__ import annotations
 
