@@ -20,6 +20,7 @@ from tisdiss.analysis.places import check_reported
 from tisdiss.analysis.results import Results
 from tisdiss.analysis.stats import LEVEL
 from tisdiss.analysis.verdict import numbers_of
+from tisdiss.config.dotted import dotted
 from tisdiss.machine.folders import KEPT_REPORTS
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
@@ -223,7 +224,7 @@ def _about(answer: Answer, row: ShownRow) -> list[str]:
 
 def differing_settings(runs: Iterable[RunLine]) -> dict[str, JsonObject]:
     """The settings in which the runs of a study differ, by identity: {"model.n_re": 6, ...}."""
-    flat = {run.identity: _flat(run.config.plain() if run.config else {}) for run in runs}
+    flat = {run.identity: dict(dotted(run.config.plain() if run.config else {})) for run in runs}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     differ = [k for k in keys if len({str(settings.get(k)) for settings in flat.values()}) > 1]
     return {identity: {k: flat[identity].get(k) for k in differ} for identity in flat}
@@ -283,14 +284,6 @@ def origin_text(run: ReportRun) -> str:
         f"went on at {', '.join(later)}" if later else "",
     ]
     return ", ".join(filter(None, parts))
-
-
-def _flat(settings: JsonObject, prefix: str = "") -> JsonObject:
-    flat: JsonObject = {}
-    for key, value in settings.items():
-        inner = isinstance(value, dict) and value
-        flat |= _flat(inner, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
 
 
 def _rounded(verdict: Verdict) -> Verdict:

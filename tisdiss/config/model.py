@@ -1,7 +1,7 @@
 """Settings of a model: blocks, codec, passes through separator and reconstructor."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from tisdiss.architectures import ARCHITECTURES, OURS, Architecture, groups_unus
 from tisdiss.codec_kinds import CodecSize
 from tisdiss.config.choice import OneOf
 from tisdiss.config.codec import CodecConfig
+from tisdiss.config.dotted import dotted
 from tisdiss.config.numbers import (
     Blocks,
     Config,
@@ -335,7 +336,7 @@ class ModelConfig(Config):
             raise ValueError(f"{self.name} cannot start from another architecture: train it anew")
         free = {"n_sep": 0, "n_re": 0, "losses": (), "decode_sep": "auto", "decode_re": "auto"}
         ours, theirs = (
-            dict(_leaves(model.model_dump() | free, "model.")) for model in (self, parent)
+            dict(dotted(model.model_dump() | free, "model.")) for model in (self, parent)
         )
         diffs = [f"{k} ({theirs[k]} there, {ours[k]} here)" for k in ours if ours[k] != theirs[k]]
         if diffs:
@@ -374,12 +375,3 @@ class ModelConfig(Config):
         if kind := update.pop("codec_kind", None):
             update["codec"] = self.codec.model_dump() | {"kind": kind}
         return ModelConfig.model_validate(self.model_dump() | update)
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by dotted name, as a study sets them."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -6,14 +6,15 @@ difference is more than chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tisdiss.config import TrainConfig
+from tisdiss.config.dotted import dotted
 from tisdiss.records import names
 from tisdiss.records.files import JsonObject
 from tisdiss.records.identity import SHORT
@@ -86,15 +87,15 @@ def _facts(folder: RunFolder) -> dict[Part, Facts]:
     config, environment = folder.trained_config(), folder.environment() or Environment()
     facts = environment.plain()
     return {
-        "config": dict(_leaves(_settings(config.train.plain()))),
+        "config": dict(dotted(_settings(config.train.plain()))),
         "data": {
             "training": config.data_manifest,
             "parent_weights": environment.parent_weights,
             **_scored(folder),
         },
-        "environment": dict(_leaves({k: v for k, v in facts.items() if k not in _ELSEWHERE})),
+        "environment": dict(dotted({k: v for k, v in facts.items() if k not in _ELSEWHERE})),
         "packages": dict(environment.packages or {}),
-        "code": dict(_leaves({k: facts[k] for k in _CODE if k in facts})),
+        "code": dict(dotted({k: facts[k] for k in _CODE if k in facts})),
         "result": _ending(folder),
         "scores": _scores(folder),
     }
@@ -105,21 +106,12 @@ def _ending(folder: RunFolder) -> Facts:
     return {key: result.get(key) for key in ("status", "reason", "steps", "epochs", "best_val")}
 
 
-def _settings(train: Facts) -> BaseModel | Mapping[str, Any]:
+def _settings(train: Facts) -> Mapping[str, Any]:
     """Settings with defaults for later ones; unchanged if they are not valid any more."""
     try:
-        return TrainConfig.model_validate(train)
+        return TrainConfig.model_validate(train).model_dump(mode="json")
     except ValidationError:
         return train
-
-
-def _leaves(data: BaseModel | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    plain = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
-    for name, value in plain.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _scored(folder: RunFolder) -> Facts:

@@ -1,6 +1,6 @@
 """SepReformer's released settings and key names, for `tisdiss.released.tisdiss`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from tisdiss.baselines.sepreformer.attention import Attention
 from tisdiss.baselines.sepreformer.blocks import FeedForward, GlobalBlock, LocalBlock, WholeNorm
 from tisdiss.baselines.sepreformer.model import SepReformer, StageDown, StageUp
+from tisdiss.config.dotted import dotted
 from tisdiss.config.sepreformer import SepReformerConfig
 from tisdiss.released.slots import Slots, nearest, slot_of
 
@@ -40,13 +41,13 @@ def model_config(meta: Mapping[str, Any]) -> SepReformerConfig:
     splitter = meta.get("splitter", "shared")
     if splitter not in _SPLITTERS:
         raise ValueError(f"splitter={splitter!r}: choose {' or '.join(_SPLITTERS)}")
-    given = dict(_leaves(meta.get("config", {})))
+    given = dict(dotted(meta.get("config", {})))
     ours = {name: given[released] for name, released in _READ.items() if released in given}
     rate = meta.get("sample_rate") or 8000
     config = SepReformerConfig.model_validate(
         ours | {"splitter": _SPLITTERS[splitter], "sample_rate": rate}
     )
-    _check(given, dict(_leaves(_released(config))))
+    _check(given, dict(dotted(_released(config))))
     return config
 
 
@@ -92,14 +93,6 @@ def _released(config: SepReformerConfig) -> dict[str, Any]:
         "module_output_layer": {"in_channels": n, "out_channels": channels, **speakers},
         "module_audio_dec": {"in_channels": n, "out_channels": 1, **codec},
     }
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 # Released names of layers, and where they are in ours.

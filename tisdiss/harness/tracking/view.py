@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tisdiss.config.dotted import dotted
 from tisdiss.harness.tracking.datasets import Data, datasets_of
 from tisdiss.machine.lease import is_held
 from tisdiss.records import names
@@ -242,16 +243,10 @@ def _artifacts(folder: RunFolder, latest: str | None) -> dict[str, list[Path]]:
 
 def params_of(config: TrainedConfig) -> dict[str, str]:
     """The settings of a training by their dotted names."""
-    return dict(_flat(config.train.plain()))
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value)
-            yield prefix + key, text
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in dotted(config.train.plain())
+    }
 
 
 def digest(words: object) -> str:
