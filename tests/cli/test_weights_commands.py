@@ -19,6 +19,7 @@ from tisdiss.records.run_folder import run_folders
 from tisdiss.records.run_record import Origin
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.released import build, export
+from tisdiss.study.shipped_weights import read_shipped, same_tensors
 
 Run = Callable[..., tuple[int, str, str]]
 SETTINGS = {
@@ -73,6 +74,23 @@ def test_the_authors_weights_become_a_row_of_a_table(here: Run) -> None:
     assert all(f"{score:.2f}" in table for score in scores)
     facts = {fact.name: fact.text for fact in recipe(results.frames)}
     assert facts["training"] == "imported weights, not trained here" and "batch" not in facts
+
+
+def test_checkpoints_with_the_same_file_name_are_different_weights(here: Run) -> None:
+    name = "valid.loss.ave_5best"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        Path(f"seed{seed}").mkdir()
+        torch.save(export(build(SETTINGS)), f"seed{seed}/{name}.pth")
+        shutil.copy("config.yaml", f"seed{seed}")
+        code, _, errors = here("evaluate", f"seed{seed}/{name}.pth", "synthetic", *FEW)
+        assert (code, errors) == (0, "")
+    files = list(Path("cache/imported").rglob("*.safetensors"))
+    assert len(files) == 2
+    for path in files:
+        identity = read_shipped(path)[0]
+        assert path == Path("cache/imported") / identity[:10] / f"{name}.safetensors"
+        assert same_tensors(path, Path("runs") / identity[:10] / "model.safetensors")
 
 
 @pytest.mark.slow

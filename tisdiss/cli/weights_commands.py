@@ -241,10 +241,10 @@ def _ours(model: str, config: Path | None, runs_dir: Path, cache: Path) -> str:
     if recipe is None:
         return str(BASE if model == "base" else weights)
 
-    from tisdiss.convert import import_released
+    from tisdiss.convert import import_by_identity
 
-    out = cache / "imported" / f"{weights.stem}.safetensors"
-    if note := import_released(weights, recipe, out).note:
+    out, note = import_by_identity(weights, recipe, cache / "imported")
+    if note:
         typer.echo(f"note: {note}", err=True)
     return str(out)
 
