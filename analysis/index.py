@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,8 +15,12 @@ from tisdiss.analysis.inventory import ForeignFileError, write_own
 from tisdiss.analysis.places import PAPER, reported
 from tisdiss.analysis.sentence import labels, sentence
 from tisdiss.machine.folders import STUDIES
+from tisdiss.records.files import brief
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 from tisdiss.records.report_record import Verdict, read_report
+
+if TYPE_CHECKING:
+    from tisdiss.study.words import Study
 
 _OTHERS = {
     "report.html": "all studies on one offline page, with sounds that may be passed on",
@@ -63,18 +68,16 @@ def entries(reports: Path) -> list[Entry]:
 def as_written_now(plan: StudyFile) -> StudyFile:
     """The plan with the claims and texts of its current study file; unchanged without that file.
 
-    No run depends on them, so a claim can be added or corrected after all runs are done.
+    No run depends on them, so a claim can be added or corrected after all runs are done. ValueError
+    tells the mistakes of the file.
     """
-    from tisdiss.study.load import load_study  # pydantic is slow to load
-
-    try:
-        study = load_study(STUDIES / f"{plan.study}.yaml")
-    except (OSError, ValueError):
+    study = _study_now(plan.study)
+    if study is None:
         return plan
     return plan.updated(
         title=study.title,
         claim=study.claim,
-        how_to_read=study.how_to_read,
+        how_to_read=study.notes,
         claims=[ClaimPart.model_validate(claim.model_dump()) for claim in study.claims],
         show=Show.model_validate(study.show.model_dump()),
         order=list(dict.fromkeys([*(row.id for row in study.rows), *plan.order])),
@@ -145,10 +148,24 @@ def unreadable(folder: Path, error: ValueError) -> Entry:
 
 def _absent(study: str, problem: str = "") -> Entry:
     """The entry of a study without a readable report, from its study file."""
-    if not (STUDIES / f"{study}.yaml").is_file():
+    try:
+        file = _study_now(study)
+    except ValueError as error:
+        return Entry(study, "", "", [], problem=problem or brief(error))
+    if file is None:
         return Entry(study, "", "", [], problem=problem)
-    from tisdiss.study.load import find_studies  # pydantic is slow to load
-
-    (file,) = find_studies([study], STUDIES)
     verdicts = unplanned(file, problem or "not run")
     return Entry(study, file.title, file.claim or "", verdicts, problem=problem)
+
+
+def _study_now(name: str) -> "Study | None":
+    """The study of a name, in `studies/` or the package; None if neither has it.
+
+    ValueError tells the mistakes of its file.
+    """
+    from tisdiss.study.load import find_studies, study_file  # pydantic is slow to load
+
+    if not study_file(name, STUDIES).is_file():
+        return None
+    (study,) = find_studies([name], STUDIES)
+    return study

@@ -40,7 +40,8 @@ def check_tex_pdf(reports: Path, out: Path, *, force: bool = False) -> list[str]
     """Compile `out` from every table, figure and numbers.tex below `reports`.
 
     Returns one message per problem: errors, missing glyphs or references, and boxes more than 1 pt
-    too wide. Raises ValueError without TeX, or if there is nothing to compile.
+    too wide. Raises ValueError without TeX, if there is nothing to compile, or if it takes too
+    long.
     """
     if shutil.which("pdflatex") is None:
         raise ValueError(
@@ -112,14 +113,19 @@ def _is_wide(path: Path) -> bool:
 
 def _run(work: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-no-shell-escape", "proof.tex"]
-    subprocess.run(
-        command,
-        cwd=work,
-        capture_output=True,
-        timeout=_MAX_SECONDS,
-        env={"PATH": _path(), "max_print_line": str(_LINE), "HOME": str(work)},
-        check=False,  # the log has the errors
-    )
+    try:
+        subprocess.run(
+            command,
+            cwd=work,
+            capture_output=True,
+            timeout=_MAX_SECONDS,
+            env={"PATH": _path(), "max_print_line": str(_LINE), "HOME": str(work)},
+            check=False,  # the log has the errors
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(
+            f"pdflatex took over {_MAX_SECONDS} s; name a folder with fewer reports (--reports)"
+        ) from error
 
 
 def _path() -> str:

@@ -14,6 +14,7 @@ from tisdiss.analysis.inventory import write_own
 from tisdiss.records.names import MACS, SI_SNRI, score_label
 from tisdiss.records.reading import read_as
 from tisdiss.records.search_record import SearchFile
+from tisdiss.study.search_file import OBJECTIVES
 
 _LABELS = {SI_SNRI: f"validation {score_label(SI_SNRI)} [dB]", MACS: "GMAC per second of audio"}
 _SCALES = {SI_SNRI: 1.0, MACS: 1e-9}
@@ -55,7 +56,7 @@ def trial_frame(record: SearchFile) -> pd.DataFrame:
 
 
 def search_figure(trials: pd.DataFrame, record: SearchFile) -> Figure:
-    """All trials with the Pareto front for two objectives, or with the best so far for one."""
+    """All trials with the Pareto front of both objectives, or with the best so far of one."""
     complete = trials[trials["state"] == "complete"]
     with style(str(record.plain())):
         figure = Figure()
@@ -63,8 +64,7 @@ def search_figure(trials: pd.DataFrame, record: SearchFile) -> Figure:
         if len(record.objectives) == 2:
             _draw_front(axes, complete)
         else:
-            _draw_history(axes, complete)
-        axes.set_ylabel(_LABELS[SI_SNRI])
+            _draw_history(axes, complete, record.objectives[0])
         counts = f"{len(complete)} trials, {len(trials) - len(complete)} without a value"
         axes.set_title(f"{record.title}\n{counts}; profile {record.profile}, one seed", fontsize=7)
     return figure
@@ -86,27 +86,35 @@ def _draw_front(axes: Axes, complete: pd.DataFrame) -> None:
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(_LABELS[MACS])
+    axes.set_ylabel(_LABELS[SI_SNRI])
     axes.legend(loc="upper left")
 
 
-def _draw_history(axes: Axes, complete: pd.DataFrame) -> None:
-    axes.scatter(complete["trial"], complete[SI_SNRI], s=12, color="0.6", label="trials")
-    best = complete[SI_SNRI].cummax()
+def _draw_history(axes: Axes, complete: pd.DataFrame, objective: str) -> None:
+    values = complete[objective] * _SCALES[objective]
+    axes.scatter(complete["trial"], values, s=12, color="0.6", label="trials")
+    best = values.cummin() if _is_minimised(objective) else values.cummax()
     axes.step(complete["trial"], best, where="post", color=COLOURS[0], label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
+    axes.set_ylabel(_LABELS[objective])
     axes.legend(loc="best")
 
 
 def _markdown(trials: pd.DataFrame, record: SearchFile) -> str:
-    """The trials, those on the front first, then by SI-SNRi."""
-    ordered = trials.sort_values(["best", SI_SNRI], ascending=False, kind="stable")
+    """The trials, those on the front first, then by the first objective, the best first."""
+    first = record.objectives[0]
+    ordered = trials.sort_values(["best", first], ascending=[False, _is_minimised(first)])
     columns = list(ordered.columns)
     head = [f"# {record.title}", "", f"Profile {record.profile}, one seed.", ""]
     lines = [*head, _line(columns), _line(["---"] * len(columns))]
     for row in ordered.itertuples(index=False):
         lines.append(_line([_cell(value) for value in row]))
     return "\n".join(lines) + "\n"
+
+
+def _is_minimised(objective: str) -> bool:
+    return OBJECTIVES[objective] == "minimize"
 
 
 def _cell(value: Any) -> str:

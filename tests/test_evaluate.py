@@ -168,6 +168,38 @@ def test_an_interrupted_evaluation_goes_on_from_its_journal(
     assert tree(tmp_path / "audio") == tree(scored / "audio")
 
 
+def test_the_seconds_of_an_interrupted_evaluation_are_those_of_all_its_parts(
+    model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, took = [0.0], iter([5.0, 3.0, 2.0, 0.5])
+    rows = [{"mixture_id": "m", "n_re": 1, "si_snri": 0.0, "samples": 8000, "speaker": "a"}]
+
+    def passes(result: object) -> Callable[..., object]:
+        def called(*_: object) -> object:
+            now[0] += next(took)
+            return result
+
+        return called
+
+    monkeypatch.setattr("tisdiss.evaluate.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(evaluation, "score", passes(rows))
+    monkeypatch.setattr(evaluation, "write_table", passes(None))
+    with pytest.raises(Interrupted):
+        evaluate(model_file, corpus, DEPTHS, tmp_path, on_log=interrupt_after(2))
+    now[0] += 3600.0
+    journal = tmp_path / "scores.jsonl"
+    first, second = map(json.loads, journal.read_text().splitlines())
+    assert (first.pop("seconds"), second["seconds"]) == (5.0, 3.0)
+    before = tmp_path / "before"  # the first line as an earlier version wrote it
+    before.mkdir()
+    (before / "scores.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    evaluate(model_file, corpus, DEPTHS, tmp_path, audio=0)
+    assert json.loads((tmp_path / "evaluation.json").read_text())["seconds"] == 5 + 3 + 2 + 0.5
+    took = iter([2.0, 0.5])
+    evaluate(model_file, corpus, DEPTHS, before, audio=0)
+    assert json.loads((before / "evaluation.json").read_text())["seconds"] == 0 + 3 + 2 + 0.5
+
+
 def test_scores_appear_only_with_the_audio(
     model_file: Path, corpus: Corpus, tmp_path: Path, monkeypatch
 ) -> None:

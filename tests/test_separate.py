@@ -274,6 +274,27 @@ def test_one_voice_gives_one_file_as_recorded(model: TISDiSS, tmp_path: Path) ->
     torch.testing.assert_close(lone, mixture[None])
 
 
+def test_force_leaves_no_voice_of_an_earlier_result(model: TISDiSS, tmp_path: Path) -> None:
+    source, out = tmp_path / "talk.wav", tmp_path / "out"
+    soundfile.write(source, noise(9000).numpy(), 8000)
+    separate_file(Halves(model), source, out)  # type: ignore[arg-type]
+    (out / "talk_speaker3.wav").write_text("mine")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    lone = Wishes(find_speakers=True)
+    with pytest.raises(ValueError, match=r"talk_speaker1\.wav exists"):
+        separate_file(Halves(model), source, out, lone)  # type: ignore[arg-type]
+    (out / "talk_speaker1.wav").unlink()
+    with pytest.raises(ValueError, match=r"talk_speaker2\.wav exists"):
+        separate_file(Halves(model), source, out, lone)  # type: ignore[arg-type]
+    assert {path.name for path in out.iterdir()} == before.keys() - {"talk_speaker1.wav"}
+    done = separate_file(Halves(model), source, out, lone, force=True)  # type: ignore[arg-type]
+    assert [path.name for path in done.files] == ["talk_speaker1.wav"]
+    left = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert left.keys() == {"talk_speaker1.wav", "talk_speaker3.wav"}
+    assert left["talk_speaker3.wav"] == b"mine"
+    assert left["talk_speaker1.wav"] != before["talk_speaker1.wav"]
+
+
 def test_silence_gives_no_file(model: TISDiSS, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "talk.wav", np.zeros(9000), 8000)
     done = separate_file(model, tmp_path / "talk.wav", tmp_path / "out", Wishes(find_speakers=True))

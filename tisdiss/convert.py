@@ -1,7 +1,7 @@
 """Weights from other projects as our model files, and ours under the released names.
 
-`import_released` makes a model.safetensors of a released checkpoint and its config.yaml;
-`export_released` makes both of a model of ours.
+`import_released` makes a model.safetensors of a released checkpoint and its config.yaml, and
+`import_by_identity` does so in a folder of many; `export_released` makes both of a model of ours.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import yaml
 from tisdiss.checkpoint import load_model, save_model
 from tisdiss.config.whole import whole_around
 from tisdiss.model import TISDiSS
-from tisdiss.records.files import write_atomic
-from tisdiss.records.identity import canonical, sha256_of
+from tisdiss.records.files import sha256_of_file, write_atomic
+from tisdiss.records.identity import canonical, sha256_of, short
 from tisdiss.records.run_record import Origin
 from tisdiss.released import export, load_with_note, recipe
 from tisdiss.whole import AnyNet, Whole
@@ -65,10 +65,27 @@ def import_released(checkpoint: Path, config: Path, out: Path) -> Converted:
 
     Its identity is that of settings and weights: equal ones in another wrapper have the same.
     """
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    converted = released_model(checkpoint, config)
-    save_model(out, converted.model, Origin(identity=identity(converted.model), imported=digest))
+    converted, origin = _imported(checkpoint, config)
+    save_model(out, converted.model, origin)
     return converted
+
+
+def import_by_identity(checkpoint: Path, config: Path, folder: Path) -> tuple[Path, str]:
+    """The same as `folder`/<first digits of the identity>/<name>.safetensors; and the note.
+
+    Two checkpoints with the same file name, as the released ones have, are two files.
+    """
+    converted, origin = _imported(checkpoint, config)
+    assert origin.identity is not None
+    out = folder / short(origin.identity) / f"{checkpoint.stem}.safetensors"
+    save_model(out, converted.model, origin)
+    return out, converted.note
+
+
+def _imported(checkpoint: Path, config: Path) -> tuple[Converted, Origin]:
+    digest = sha256_of_file(checkpoint)
+    converted = released_model(checkpoint, config)
+    return converted, Origin(identity=identity(converted.model), imported=digest)
 
 
 def identity(model: AnyNet) -> str:

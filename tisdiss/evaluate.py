@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,8 +54,8 @@ def evaluate(
 
     The table has one row per mixture, depth and speaker; scores are in dB. Mixtures are evaluated
     whole, one at a time. Those in the journal of an earlier, interrupted call are not computed
-    again; the caller removes the journal when all is kept. The mixtures kept as audio are the same
-    for every model on the corpus (`to_hear`).
+    again, and their seconds are counted; the caller removes the journal when all is kept. The
+    mixtures kept as audio are the same for every model on the corpus (`to_hear`).
     """
     set_precision("float32")  # a training in this process may have set another
     model = load_model(model_file, device)
@@ -66,26 +66,28 @@ def evaluate(
     count = min(config.mixtures or len(mixtures), len(mixtures))
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder / JOURNAL
-    done = _read_journal(journal)
-    began, pace = time.monotonic(), _Pace()
+    done, pace = _read_journal(journal), _Pace()
     with journal.open("a") as file:
         for i in range(count):
-            example = mixtures[i]
+            began, example = time.monotonic(), mixtures[i]
             if example.id in done:
                 continue
             rows = score(model, example, config)
-            file.write(json.dumps({"id": example.id, "rows": rows}) + "\n")
+            scored = _Scored(rows, time.monotonic() - began)
+            file.write(json.dumps({"id": example.id, **scored._asdict()}) + "\n")
             file.flush()
-            done[example.id] = rows
+            done[example.id] = scored
             pace.mixture_done()
             on_log(_progress(i + 1, count, rows, pace.seconds))
-    rows = [row for i in range(count) for row in done[mixtures.mixtures[i].id]]
+    began, all_scored = time.monotonic(), [done[mixtures.mixtures[i].id] for i in range(count)]
+    rows = [row for scored in all_scored for row in scored.rows]
     audio_ids = to_hear(rows, audio)
     for example in (mixtures[i] for i in range(count) if mixtures.mixtures[i].id in audio_ids):
         estimates = estimate(model, example, config)
         write_audio(folder / "audio" / example.id, example, estimates, corpus)
     write_table(folder / "scores.parquet", rows)
-    about = {"model": model.config.name, "mixtures": count, "seconds": time.monotonic() - began}
+    seconds = sum(scored.seconds for scored in all_scored) + time.monotonic() - began
+    about = {"model": model.config.name, "mixtures": count, "seconds": seconds}
     write_atomic(folder / "evaluation.json", json.dumps(about, indent=1))
 
 
@@ -190,14 +192,22 @@ def write_table(path: Path, rows: list[Row]) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def _read_journal(path: Path) -> dict[str, list[Row]]:
-    """Rows by mixture; also removes a last line that an interruption cut short from the file."""
+class _Scored(NamedTuple):
+    """A line of the journal, without the mixture's id."""
+
+    rows: list[Row]
+    seconds: float = 0.0
+    """The time it took; lines of earlier versions have none."""
+
+
+def _read_journal(path: Path) -> dict[str, _Scored]:
+    """Scores by mixture; also removes a last line that an interruption cut short from the file."""
     if not path.is_file():
         return {}
     whole = path.read_bytes().rpartition(b"\n")[0]
     write_atomic(path, whole + b"\n" if whole else b"")
     entries = [json.loads(line) for line in whole.splitlines()]
-    return {entry["id"]: entry["rows"] for entry in entries}
+    return {entry.pop("id"): _Scored(**entry) for entry in entries}
 
 
 class _Pace:

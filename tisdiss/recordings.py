@@ -76,7 +76,8 @@ def separate_file(
     """Separate one sound file into `folder`/<name>_speaker1.wav and so on, 16-bit WAV.
 
     Each speaker is as loud as in the mixture. If a sample would clip, all speakers are attenuated
-    equally. Raises ValueError for a file that cannot be read to its end, for a folder that cannot
+    equally. With `force`, files of these names are replaced, and those of speakers who are absent
+    removed. Raises ValueError for a file that cannot be read to its end, for a folder that cannot
     be written, and for a result that would replace a file without `force`.
     """
     if not isinstance(source, Source):
@@ -89,6 +90,9 @@ def separate_file(
         written = targets[: len(outputs)]
         for output, target in zip(outputs, written, strict=True):
             os.replace(output, target)
+        for target in targets[len(outputs) :]:
+            if force and target.is_file():  # of an earlier run that found more speakers
+                target.unlink()
         return tuple(written)
 
     return _separate(model, source.path, targets[0].parent, wishes, on_part, _one_each, move)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from tisdiss.analysis.index import entries, write_index
+from tisdiss.analysis.index import as_written_now, entries, write_index
 from tisdiss.analysis.places import PAPER
+from tisdiss.harness.planner import plan
+from tisdiss.study.load import find_studies, load_study
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +69,48 @@ def test_report_of_an_earlier_version_is_listed_as_such(reports, tmp_path):
     assert "has schema 1, this version reads 2: run `tisdiss report fig2a` again" in text.replace(
         "\\", ""
     )
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project, called from its folder; its `studies/`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    return tmp_path / "studies"
+
+
+def test_a_study_with_a_mistake_is_listed_with_it(reports, project):
+    (project / "fig2a.yaml").write_text("{study: fig2a, titel: Why}\n")
+    (listed,) = [entry for entry in entries(reports) if entry.study == "fig2a"]
+    assert listed.problem.startswith("studies/fig2a.yaml:1:")
+    text = write_index(reports).read_text().split("## Not run")[1].replace("\\", "")
+    assert f"| fig2a |  | 0 | {listed.problem} |" in text
+
+
+def test_texts_of_now_are_those_that_a_plan_would_have(study_folder, project):
+    (project / "mine.yaml").write_text(
+        "{study: mine, title: Newer, claim: c, how_to_read: '`a` is small.',\n"
+        "base: sep1x2-re1x3-l1+3, show: {figure: table},\n"
+        "rows: [{id: a}, {id: b, recipe: tf-gridnet, model: tf-gridnet-sep6x1-l1}],\n"
+        "claims: [{id: new, expr: \"row('a') > 2\", source: ours}]}\n"
+    )
+    study = load_study(project / "mine.yaml")
+    planned = plan([study], "smoke", runs_dir=project).studies[0].record()
+    now = as_written_now(study_folder("mine").row("a", {1: 3.0}).study)
+    assert now.how_to_read.startswith("`a` is small.\nRecipe `tf-gridnet`: ")
+    for name in ("title", "claim", "how_to_read", "claims", "show", "order"):
+        assert getattr(now, name) == getattr(planned, name), name
+
+
+def test_texts_of_now_are_also_those_of_the_package(study_folder, project):
+    (study,) = find_studies(["fig2e"])
+    now = as_written_now(study_folder("fig2e").study)
+    assert now.title == study.title and len(now.claims) == len(study.claims) > 0
+    unknown = study_folder("own").study
+    assert as_written_now(unknown) is unknown
+
+
+def test_a_mistake_in_the_study_is_told_instead_of_the_old_texts(study_folder, project):
+    (project / "mine.yaml").write_text("{study: mine, titel: Why}\n")
+    with pytest.raises(ValueError, match=r"studies/mine\.yaml:1:15: 'titel': unknown key"):
+        as_written_now(study_folder("mine").study)

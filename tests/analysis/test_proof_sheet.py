@@ -51,6 +51,20 @@ def test_absent_tex_says_what_to_install(tmp_path, monkeypatch):
         check_tex_pdf(tmp_path, tmp_path / "proof.pdf")
 
 
+def test_a_compilation_that_does_not_end_is_told(tmp_path, monkeypatch):
+    tex = tmp_path / "bin" / "pdflatex"
+    tex.parent.mkdir()
+    tex.write_text("#!/bin/sh\nexec sleep 60\n")
+    tex.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tex.parent), prepend=":")
+    monkeypatch.setattr("tisdiss.analysis.proof_sheet._MAX_SECONDS", 0.2)
+    (tmp_path / "reports" / "fig2a").mkdir(parents=True)
+    (tmp_path / "reports" / "fig2a" / "numbers.tex").write_text("")
+    with pytest.raises(ValueError, match=r"pdflatex took over 0\.2 s; name a folder with fewer"):
+        check_tex_pdf(tmp_path / "reports", tmp_path / "proof.pdf")
+    assert not (tmp_path / "proof.pdf").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("label", ["100% [b] & c_1", "普通話 λ→∞", "Модель ą ½"])
 def test_report_compiles_without_a_warning_that_matters(study_folder, tmp_path, label):

@@ -57,6 +57,7 @@ def test_report_is_whole(made):
 def test_report_is_made_again_without_runs_to_the_same_bytes(made, tmp_path, monkeypatch):
     """Also where an earlier version kept no list: the names of a report are ours, no others."""
     monkeypatch.chdir(tmp_path)  # away from our studies, whose fig2e has other claims
+    monkeypatch.setattr("tisdiss.study.load.SHIPPED_STUDIES", tmp_path)
     folder = tmp_path / "fig2e"
     folder.mkdir()
     known = json.loads((made / "provenance.json").read_text())

@@ -4,24 +4,25 @@ import json
 
 import pytest
 
-from tisdiss.analysis.search import report_search, search_figure, trial_frame
+from tisdiss.analysis.search import read_search, report_search, search_figure, trial_frame
 from tisdiss.records.search_record import SearchFile
 
 
 def found(objectives=("si_snri", "macs")):
-    values = [(9.0, 4e9), (8.0, 1e9), (7.0, 2e9), None]
+    scores = [{"si_snri": 9.0, "macs": 4e9}, {"si_snri": 8.0, "macs": 1e9}]
+    scores += [{"si_snri": 7.0, "macs": 2e9}, None]
     trials = [
         {
             "number": k,
-            "state": "complete" if value else "pruned",
+            "state": "complete" if score else "pruned",
             "params": {"optim.lr": 10.0 ** -(k + 2)},
-            "values": value and list(value[: len(objectives)]),
+            "values": score and [score[name] for name in objectives],
             "identity": f"{k}" * 64,
         }
-        for k, value in enumerate(values)
+        for k, score in enumerate(scores)
     ]
     head = {"search": "search_demo", "title": "Which?", "profile": "smoke", "n_re": 3}
-    best = [0, 1] if len(objectives) == 2 else [0]
+    best = {("si_snri",): [0], ("macs",): [1]}.get(objectives, [0, 1])
     return {**head, "objectives": list(objectives), "trials": trials, "best": best}
 
 
@@ -43,6 +44,38 @@ def test_one_objective_shows_the_best_so_far():
     (axes,) = search_figure(trial_frame(data), data).axes
     (best,) = [line for line in axes.lines if line.get_label() == "best so far"]
     assert list(best.get_ydata()) == [9.0, 9.0, 9.0]
+
+
+def test_a_cost_alone_is_minimised_in_figure_and_table(tmp_path):
+    (tmp_path / "searches").mkdir()
+    (tmp_path / "searches/search_demo.smoke.json").write_text(json.dumps(found(("macs",))))
+    data = read_search("search_demo", "smoke", tmp_path)
+    (axes,) = search_figure(trial_frame(data), data).axes
+    (best,) = [line for line in axes.lines if line.get_label() == "best so far"]
+    assert list(best.get_ydata()) == [4.0, 1.0, 1.0]
+    assert axes.get_ylabel() == "GMAC per second of audio"
+    report_search("search_demo", "smoke", tmp_path, tmp_path / "reports")
+    assert order_in(tmp_path / "reports") == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "order"),
+    [(("si_snri", "macs"), [0, 1, 2, 3]), (("macs", "si_snri"), [1, 0, 2, 3])],
+)
+def test_the_front_comes_first_then_the_best_by_the_first_objective(tmp_path, objectives, order):
+    (tmp_path / "searches").mkdir()
+    (tmp_path / "searches/search_demo.smoke.json").write_text(json.dumps(found(objectives)))
+    report_search("search_demo", "smoke", tmp_path, tmp_path / "reports")
+    assert order_in(tmp_path / "reports") == order
+    data = read_search("search_demo", "smoke", tmp_path)
+    (axes,) = search_figure(trial_frame(data), data).axes
+    assert axes.get_xlabel() == "GMAC per second of audio" and axes.get_ylabel().endswith("[dB]")
+
+
+def order_in(reports):
+    """The numbers of the trials, in the order of the table."""
+    lines = (reports / "search_demo" / "trials.md").read_text().splitlines()
+    return [int(line.split("|")[1]) for line in lines[6:]]
 
 
 def test_the_report_has_its_files(tmp_path):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tisdiss import __version__, cli
 from tisdiss.config import LossConfig
+from tisdiss.machine.folders import CACHE, RUNS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -52,6 +53,13 @@ def test_every_group_has_the_version_and_the_short_help(group: list[str], headin
     shown = invoke(*group, "-h").output
     assert shown == invoke(*group, "--help").output
     assert "--version" in shown and heading in shown
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_runs_and_cache_are_those_of_the_project(name: str, command) -> None:
+    folders = {"runs_dir": RUNS, "cache": CACHE}
+    taken = {p.name: p.default for p in command.params if p.name in folders}
+    assert not [option for option, default in taken.items() if default is not folders[option]]
 
 
 SIZED = [

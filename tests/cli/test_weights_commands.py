@@ -1,7 +1,10 @@
 """`tisdiss import`, `export` and `evaluate`: given weights, scored as trained ones are."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from tisdiss.records.run_folder import run_folders
 from tisdiss.records.run_record import Origin
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.released import build, export
+from tisdiss.study.shipped_weights import read_shipped, same_tensors
 
 Run = Callable[..., tuple[int, str, str]]
 SETTINGS = {
@@ -73,6 +77,36 @@ def test_the_authors_weights_become_a_row_of_a_table(here: Run) -> None:
     assert all(f"{score:.2f}" in table for score in scores)
     facts = {fact.name: fact.text for fact in recipe(results.frames)}
     assert facts["training"] == "imported weights, not trained here" and "batch" not in facts
+
+
+def test_checkpoints_with_the_same_file_name_are_different_weights(here: Run) -> None:
+    name = "valid.loss.ave_5best"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        Path(f"seed{seed}").mkdir()
+        torch.save(export(build(SETTINGS)), f"seed{seed}/{name}.pth")
+        shutil.copy("config.yaml", f"seed{seed}")
+        code, _, errors = here("evaluate", f"seed{seed}/{name}.pth", "synthetic", *FEW)
+        assert (code, errors) == (0, "")
+    files = list(Path("cache/imported").rglob("*.safetensors"))
+    assert len(files) == 2
+    for path in files:
+        identity = read_shipped(path)[0]
+        assert path == Path("cache/imported") / identity[:10] / f"{name}.safetensors"
+        assert same_tensors(path, Path("runs") / identity[:10] / "model.safetensors")
+
+
+def test_a_file_is_from_this_folder_and_its_run_in_the_projects(here: Run, tmp_path: Path) -> None:
+    here("import", "authors.pth")
+    home, words = tmp_path / "home", ("evaluate", "authors.safetensors", "synthetic", *FEW)
+    command = [sys.executable, "-m", "tisdiss", *map(str, words)]
+    env = os.environ | {"TISDISS_HOME": str(home)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = run_folders(home / "runs")
+    assert same_tensors(run / "model.safetensors", Path("authors.safetensors"))
+    assert [path.name for path in home.iterdir()] == ["runs"]
+    assert not Path("runs").exists() and not Path("cache").exists()
 
 
 @pytest.mark.slow
@@ -159,10 +193,9 @@ def test_graphs_are_exported_into_an_empty_folder(here: Run) -> None:
 def test_a_missing_extra_is_named_with_the_way_to_install_it(
     here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("tisdiss.machine.extras.is_installed", lambda module: False)
     code, _, errors = here("export", "base", "--onnx", "graphs")
-    told = "error: --onnx needs onnx and onnxruntime: install them with"
-    assert code == 2 and f"{told} `pip install 'tisdiss[export]'`\n" == errors
+    assert code == 2 and errors == "error: this needs onnx: pip install 'tisdiss[export]'\n"
 
 
 @pytest.mark.parametrize(

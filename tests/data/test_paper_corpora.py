@@ -40,6 +40,22 @@ def test_root_may_be_any_of_the_usual_folders(wsj0_2mix, tmp_path):
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize(
+    ("there", "rate"), [("wav16k/min", 8000), ("wav16k/max", 16000), ("wav8k/min", 16000)]
+)
+def test_another_version_is_told_with_the_one_to_make(tmp_path, there, rate):
+    root = tmp_path / "corpus"
+    (root / there).mkdir(parents=True)
+    told = (
+        f"no WSJ0-2mix found in its wav{rate // 1000}k/min version; {there} is another version. "
+        f"Make the {rate // 1000} kHz 'min' version: `tisdiss data prepare`"
+    )
+    with pytest.raises(ValueError) as refused:
+        open_it(root, tmp_path, sample_rate=rate)
+    assert told in str(refused.value)
+    assert f"    wav{rate // 1000}k/min/{{tr,cv,tt}}/{{mix,s1,s2}}/" in str(refused.value)
+
+
 def test_libri2mix_reads_both_conditions(libri_2mix, tmp_path):
     clean = open_it(libri_2mix, tmp_path, "libri2mix")
     noisy = open_it(libri_2mix, tmp_path, "libri2mix", condition="noisy")

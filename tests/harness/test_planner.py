@@ -116,6 +116,17 @@ def test_only_some_rows_can_be_planned(make_plan):
     assert list(rows_of(make_plan(["{id: a}", "{id: b, set: {epochs: 1}}"], rows=["b"]))) == ["b"]
 
 
+def test_a_row_that_is_only_quoted_is_refused_with_the_rows_that_run(make_plan):
+    rows = ["{id: a}", "{id: q, published: {si_snri: 23.8}}", "{id: b, set: {epochs: 1}}"]
+    told = "study 'demo': row 'q' is quoted, nothing is run; name one of a, b"
+    for named in (["q"], ["a", "q"]):
+        with pytest.raises(ValueError) as refused:
+            make_plan(rows, rows=named)
+        assert str(refused.value) == told
+    with pytest.raises(ValueError, match="study 'demo': all rows are quoted, nothing is run"):
+        make_plan(rows[1:2])
+
+
 def test_planning_writes_nothing(make_plan, tmp_path):
     make_plan(["{id: a}"])
     assert not (tmp_path / "runs").exists()

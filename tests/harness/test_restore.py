@@ -114,7 +114,7 @@ def test_a_shared_run_is_restored_with_the_scores_of_one_row(make_plan, make_run
     twins = ["{id: a}", "{id: twin}"]
     run(make_plan(twins), runner=make_runner(), track=False)
     report("demo", "smoke", tmp_path / "runs", tmp_path / "reports")
-    (identity,) = runs_of(tmp_path / "reports" / "demo")
+    ((identity, _),) = runs_of(tmp_path / "reports" / "demo")
     before = RunFolder.of(tmp_path / "runs", identity)
     (evaluation,) = make_plan(twins).runs[0].evaluations
     place = before.evaluation(evaluation.identity) / "scores.parquet"
@@ -126,3 +126,24 @@ def test_a_shared_run_is_restored_with_the_scores_of_one_row(make_plan, make_run
     assert json.loads((after.path / "config.json").read_text()) == json.loads(
         (before.path / "config.json").read_text()
     )
+
+
+def test_rows_that_score_a_run_differently_are_restored_with_it(make_plan, make_runner, tmp_path):
+    rows = ["{id: twice}", "{id: once, n_sep: 1}", "{id: thrice, n_sep: 3}"]
+    run(make_plan(rows), runner=make_runner(), track=False)
+    report("demo", "smoke", tmp_path / "runs", tmp_path / "reports")
+    (tmp_path / "runs").rename(tmp_path / "runs elsewhere")
+    (planned,) = make_plan(rows).runs
+    asked = {(planned.identity, evaluation.identity) for evaluation in planned.evaluations}
+    assert runs_of(tmp_path / "reports" / "demo").keys() == asked and len(asked) == 3
+    made = restore(make_plan(rows), tmp_path / "reports" / "demo", tmp_path / "runs")
+    assert [each.identity for each in made] == [planned.identity]
+    assert states(make_plan(rows)) == {"twice": "done", "once": "done", "thrice": "done"}
+    folder = RunFolder.of(tmp_path / "runs", planned.identity)
+    scored = {
+        row.id: pd.read_parquet(folder.evaluation(row.runs[0].evaluation) / "scores.parquet")
+        for row in make_plan(rows).studies[0].rows
+    }
+    passes = {row: set(scores["n_sep"]) for row, scores in scored.items()}
+    assert passes == {"twice": {2}, "once": {1}, "thrice": {3}}
+    assert {len(scores) for scores in scored.values()} == {2 * 2 * 4}

@@ -289,11 +289,33 @@ def test_weights_that_were_trained_here_keep_their_folder(
     assert folder.model_file.read_text() == "trained here"
 
 
-def _write_weights(path):
+def test_weights_that_were_replaced_since_the_plan_are_not_taken(
+    write_study, corpora, tmp_path, make_runner
+):
+    source = tmp_path / "models/tiny.safetensors"
+    source.parent.mkdir()
+    _write_weights(source)
+    study = load_study(write_study(["{id: a, weights: models/tiny.safetensors}"]))
+    planned = plan([study], "smoke", runs_dir=tmp_path / "runs", corpora=corpora, root=tmp_path)
+    _write_weights(source, identity="e" * 64)
+    runner = make_runner()
+    assert list(run(planned, runner=runner, track=False).values()) == ["failed"]
+    folder = RunFolder.of(tmp_path / "runs", "f" * 64)
+    told = "tiny.safetensors: was replaced since the plan was made (run ffffffffff then, eeeeeeeeee"
+    assert told in folder.result().reason and told in runner.said[-1]
+    assert not folder.model_file.exists() and not list(folder.path.glob("evaluations/*"))
+    source.write_bytes(b"hello")
+    assert list(run(planned, runner=runner, track=False).values()) == ["failed"]
+    assert "tiny.safetensors: not a safetensors file" in folder.result().reason
+    _write_weights(source)
+    assert list(run(planned, runner=runner, track=False).values()) == ["done"]
+
+
+def _write_weights(path, identity="f" * 64):
     from tisdiss.config import ModelConfig, TrainConfig
 
     config = TrainConfig(epochs=9)
-    about = {"identity": "f" * 64, "data_manifest": "d", "train": config.model_dump(mode="json")}
+    about = {"identity": identity, "data_manifest": "d", "train": config.model_dump(mode="json")}
     metadata = {"model": ModelConfig().model_dump_json(), "about": json.dumps(about)}
     head = json.dumps({"__metadata__": metadata}).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head)

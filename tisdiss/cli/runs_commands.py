@@ -192,9 +192,10 @@ def restore(
         made = Asked([study], profile, runs_dir, cache, speech, seeds).plan()
         for run in take_over(made, reports / name, runs_dir):
             typer.echo(f"{run}: restored, without weights")
-        others = len(scored.keys() - {run.identity for run in made.runs})
+        runs = {identity for identity, _ in scored}
+        others = len(runs - {run.identity for run in made.runs})
         typer.echo(
-            f"{name}: {others} of {len(scored)} runs of the report are of other settings or data"
+            f"{name}: {others} of {len(runs)} runs of the report are of other settings or data"
         )
 
 

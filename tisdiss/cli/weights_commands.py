@@ -19,6 +19,8 @@ from tisdiss.cli.options import (
     known_profile,
 )
 from tisdiss.limits import MAX_COUNT
+from tisdiss.machine.extras import need, need_modules
+from tisdiss.machine.folders import CACHE, RUNS
 from tisdiss.speech_sources import SOURCES
 
 app = typer.Typer()
@@ -80,7 +82,7 @@ def export(
         Path | None,
         typer.Option(help="Folder for ONNX graphs and a runner that needs no torch."),
     ] = None,
-    runs_dir: RunsDir = Path("runs"),
+    runs_dir: RunsDir = RUNS,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
     """Write a model for other programs: in the released code's format, or as ONNX graphs.
@@ -160,8 +162,8 @@ def evaluate(
             "paper values, the study's quoted rows, and its claims about them.",
         ),
     ] = None,
-    runs_dir: RunsDir = Path("runs"),
-    cache: Cache = Path("cache"),
+    runs_dir: RunsDir = RUNS,
+    cache: Cache = CACHE,
     speech: Speech = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -187,7 +189,6 @@ def evaluate(
     from tisdiss.harness.runner import Runner
     from tisdiss.harness.scoring import Asked, check_run, parsed_depths, scoring
     from tisdiss.machine.device import check_device
-    from tisdiss.machine.extras import need_modules
 
     depths = parsed_depths(n_re)
     passes = parsed_depths(n_sep) if n_sep else ()
@@ -233,18 +234,21 @@ def evaluate(
 
 
 def _ours(model: str, config: Path | None, runs_dir: Path, cache: Path) -> str:
-    """A model as a file of ours; a released checkpoint is converted into the cache."""
+    """A model as a file of ours; a released checkpoint is converted into the cache.
+
+    A path is from the folder where the command is called; in a study it would be from the project.
+    """
     from tisdiss.shipped import BASE, recipe_of, weights_of
 
-    weights = weights_of(model, runs_dir)
+    weights = weights_of(model, runs_dir).absolute()
     recipe = recipe_of(weights, config)
     if recipe is None:
         return str(BASE if model == "base" else weights)
 
-    from tisdiss.convert import import_released
+    from tisdiss.convert import import_by_identity
 
-    out = cache / "imported" / f"{weights.stem}.safetensors"
-    if note := import_released(weights, recipe, out).note:
+    out, note = import_by_identity(weights, recipe, cache.absolute() / "imported")
+    if note:
         typer.echo(f"note: {note}", err=True)
     return str(out)
 
@@ -265,13 +269,7 @@ def _recipe(checkpoint: Path, config: Path | None) -> Path:
 
 def _check_export(folder: Path, *, force: bool) -> None:
     """Raise ValueError without the extra `export`, or for a folder that holds something."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
-        raise ValueError(
-            f"--onnx needs {' and '.join(missing)}: install them with "
-            "`pip install 'tisdiss[export]'`"
-        )
+    need("export")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder (--onnx)")
     if folder.is_dir() and any(folder.iterdir()) and not force:

@@ -194,5 +194,8 @@ def root_of(config: DataConfig, speech: Path | None) -> Path:
     root = speech or os.environ.get(entry.variable) or os.environ.get("SPEECH")
     if root:
         return Path(root)
-    advice = layout_of(config.source).example if entry.stored else resolve_name(entry.advice)
+    if entry.stored:
+        advice = layout_of(config.source).expected(config.sample_rate)
+    else:
+        advice = resolve_name(entry.advice)
     raise ValueError(f"no corpus was given: set {entry.variable}=/path/to/it.\n{advice}")

@@ -76,7 +76,7 @@ class Layout:
     closed: bool = False
     """Whether the validation speakers are also training speakers, by design."""
     example: str = ""
-    """The expected folder, in words, for error messages."""
+    """The expected folder, in words, for error messages; {k} is the rate in kHz."""
     scripts: str = ""
     """The origin of the official lists, if we can build the mixtures."""
 
@@ -110,8 +110,13 @@ class Layout:
             if any((candidate / part.folder / mixture).is_dir() for part in self.parts):
                 return candidate
         raise ValueError(
-            f"{root}: no {self.title} found{self._near(root, rate, n_src)}.\n{self.example}"
+            f"{root}: no {self.title} found{self._near(root, rate, n_src)}.\n"
+            + self.expected(sample_rate)
         )
+
+    def expected(self, sample_rate: int) -> str:
+        """The expected folder at a rate, in words."""
+        return self.example.replace("{k}", str(sample_rate // 1000))
 
     def _places(self, root: Path, rate: int, n_src: int, mode: str = "min") -> list[Path]:
         names = [f.format(k=rate, n=n_src).replace("/min", f"/{mode}") for f in self.folders]
@@ -119,12 +124,13 @@ class Layout:
 
     def _near(self, root: Path, rate: int, n_src: int) -> str:
         """A hint if the folder has another usual version of the corpus; else empty."""
-        for other, mode in ((16 if rate == 8 else 8, "min"), (rate, "max"), (16, "max")):
+        other_rate = 16 if rate == 8 else 8
+        for other, mode in ((other_rate, "min"), (rate, "max"), (other_rate, "max")):
             for place in self._places(root, other, n_src, mode)[1:]:
                 if place.is_dir():
                     return (
                         f" in its wav{rate}k/min version; {place.relative_to(root)} is another"
-                        " version. Make the 8 kHz 'min' version: `tisdiss data prepare`"
+                        f" version. Make the {rate} kHz 'min' version: `tisdiss data prepare`"
                     )
         return ""
 
@@ -147,8 +153,8 @@ WSJ0_2MIX = Layout(
     levels={"clean": Level(0.0, 0.15)},
     closed=True,
     example="""\
-Give the folder of WSJ0-2mix that holds wav8k, as its scripts write it:
-    wav8k/min/{tr,cv,tt}/{mix,s1,s2}/445c0206_0.60431_22gc0105_-0.60431.wav""",
+Give the folder of WSJ0-2mix that holds wav{k}k, as its scripts write it:
+    wav{k}k/min/{tr,cv,tt}/{mix,s1,s2}/445c0206_0.60431_22gc0105_-0.60431.wav""",
     scripts="the scripts of WSJ0-mix (create-speaker-mixtures), the activlev_*.txt too",
 )
 
@@ -167,7 +173,7 @@ LIBRI2MIX = Layout(
     levels={"clean": Level(0.0), "noisy": Level(-2.0, sure=False)},
     example="""\
 Give the folder that holds Libri2Mix, as LibriMix writes it:
-    Libri2Mix/wav8k/min/{train-360,train-100,dev,test}/{mix_clean,s1,s2}/\
+    Libri2Mix/wav{k}k/min/{train-360,train-100,dev,test}/{mix_clean,s1,s2}/\
 4077-13754-0001_5142-33396-0065.wav""",
     scripts="LibriMix, in its folder metadata",
 )
@@ -188,8 +194,8 @@ WHAMR = Layout(
     levels={"noisy-reverberant": Level(-6.1, -3.5, sure=False)},
     closed=True,
     example="""\
-Give the folder of WHAMR! that holds wav8k, as its scripts write it:
-    wav8k/min/{tr,cv,tt}/{mix_both_reverb,s1_anechoic,s2_anechoic}/\
+Give the folder of WHAMR! that holds wav{k}k, as its scripts write it:
+    wav{k}k/min/{tr,cv,tt}/{mix_both_reverb,s1_anechoic,s2_anechoic}/\
 445c0206_0.60431_22gc0105_-0.60431.wav
 Checks of sums and dynamic mixing also use s1_reverb, s2_reverb and noise.""",
 )

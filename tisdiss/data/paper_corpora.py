@@ -42,7 +42,7 @@ def open_stored(
     listed, notes = {}, []
     for part in _parts(layout, config.train_set):
         dynamic = config.dynamic and part.split == "train"
-        everything = list(_listed(home, layout, part, roles, dynamic))
+        everything = list(_listed(home, layout, part, roles, config.sample_rate, dynamic=dynamic))
         if dynamic:
             _need_for_dynamic(home / part.folder, roles)
         listed[part.split] = _first(everything, limits[part.split])
@@ -79,13 +79,14 @@ def _need_for_dynamic(folder: Path, roles: Roles) -> None:
 
 
 def _listed(
-    home: Path, layout: Layout, part: Part, roles: Roles, dynamic: bool
+    home: Path, layout: Layout, part: Part, roles: Roles, sample_rate: int, *, dynamic: bool
 ) -> Iterator[StoredMixture]:
     """The mixtures of a part; ValueError if a mixture or a source is missing."""
     there = {role: stems(home / part.folder / role) for role in roles.needed}
     if not there[roles.mixture]:
         raise ValueError(
-            f"{home / part.folder / roles.mixture}: no mixtures there.\n{layout.example}"
+            f"{home / part.folder / roles.mixture}: no mixtures there.\n"
+            + layout.expected(sample_rate)
         )
     for role in roles.needed[1:]:
         single = sorted(set(there[roles.mixture]) ^ set(there[role]))

@@ -142,11 +142,9 @@ class _Planner:
         self, study: Study, *, seeds: Sequence[int] | None, rows: Sequence[str] | None
     ) -> PlannedStudy:
         view = study.at(self.profile)
-        chosen = [study.row(row_id) for row_id in rows] if rows else study.rows
         planned = [
             self._row(study, study.shown(row), view, seeds or view.seeds or (0,))
-            for row in chosen
-            if not row.published
+            for row in _chosen(study, rows)
         ]
         return PlannedStudy(
             study=study.study,
@@ -324,6 +322,22 @@ class _Planner:
             speakers_test=len({utterance.speaker for utterance in scored}),
             note="; ".join(note for note in notes if note),
         )
+
+
+def _chosen(study: Study, rows: Sequence[str] | None) -> list[Row]:
+    """The named rows, by default all that are run; ValueError for a row that is only quoted."""
+    run = [row for row in study.rows if not row.published]
+    if not run:
+        raise ValueError(f"study '{study.study}': all rows are quoted, nothing is run; add a row")
+    if not rows:
+        return run
+    for row in (chosen := [study.row(row_id) for row_id in rows]):
+        if row.published:
+            raise ValueError(
+                f"study '{study.study}': row '{row.id}' is quoted, nothing is run; name one of "
+                f"{', '.join(each.id for each in run)}"
+            )
+    return chosen
 
 
 @contextmanager

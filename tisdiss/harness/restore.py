@@ -7,7 +7,7 @@ fine-tune or another evaluation, is then trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def runs_of(report: Path) -> dict[str, ReportRun]:
-    """The scored runs of a report by identity; ValueError if the report cannot be read."""
-    return {run.identity: run for run in read_report(report).runs if run.scored}
+Scored = tuple[PlannedEvaluation, ReportRun]
+"""An evaluation of a plan, and the line of a report that has its scores."""
+
+
+def runs_of(report: Path) -> dict[tuple[str, str], ReportRun]:
+    """The scored runs of a report by the identities of run and evaluation.
+
+    ValueError if the report cannot be read.
+    """
+    runs = read_report(report).runs
+    return {(run.identity, run.evaluation): run for run in runs if run.scored}
 
 
 def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
@@ -36,37 +44,49 @@ def restore(plan: Plan, report: Path, runs_dir: Path) -> list[PlannedRun]:
     """
     scored, scores = runs_of(report), read_scores(report / SCORES, REPORT_COLUMNS)
     restored = []
-    for planned, evaluation in _absent(plan, runs_dir):
-        run = scored.get(planned.identity)
-        if run is not None and run.evaluation == evaluation.identity:
-            _write(planned, evaluation, run, _own(scores, run), runs_dir)
-            restored.append(planned)
+    for planned, found in _absent(plan, scored, runs_dir):
+        _write(planned, found, scores, runs_dir)
+        restored.append(planned)
     save_plan(plan, runs_dir)
     return restored
 
 
-def _absent(plan: Plan, runs_dir: Path) -> Iterator[tuple[PlannedRun, PlannedEvaluation]]:
-    """Runs that have never begun here, with each of their evaluations."""
+def _absent(
+    plan: Plan, scored: Mapping[tuple[str, str], ReportRun], runs_dir: Path
+) -> Iterator[tuple[PlannedRun, list[Scored]]]:
+    """Runs that have never begun here, with each of their evaluations that a report has."""
     for planned in plan.runs:
-        if RunFolder.of(runs_dir, planned.identity).config() is None:
-            yield from ((planned, evaluation) for evaluation in planned.evaluations)
+        lines = (
+            (each, scored.get((planned.identity, each.identity))) for each in planned.evaluations
+        )
+        found = [(each, run) for each, run in lines if run is not None]
+        if found and RunFolder.of(runs_dir, planned.identity).config() is None:
+            yield planned, found
 
 
 def _own(scores: pd.DataFrame, run: ReportRun) -> pd.DataFrame:
-    """The scores of a run, from one of the rows that show it."""
+    """The scores of an evaluation, from one of the rows that show it."""
     own = scores[(scores["identity"] == run.identity) & (scores["row"] == run.row)]
     return own.drop(columns=list(REPORT_COLUMNS))
 
 
-def _write(
-    planned: PlannedRun,
-    evaluation: PlannedEvaluation,
-    run: ReportRun,
-    scores: pd.DataFrame,
-    runs_dir: Path,
-) -> None:
+def _write(planned: PlannedRun, found: list[Scored], scores: pd.DataFrame, runs_dir: Path) -> None:
     """Write the folder of a run; the result comes last, so after a kill the run is not finished."""
     folder = RunFolder.of(runs_dir, planned.identity)
+    for evaluation, line in found:
+        _write_evaluation(folder, evaluation, _own(scores, line))
+    _, run = found[0]
+    folder.write("environment.json", _environment(run))
+    folder.write("config.json", planned.asked())
+    fields = {
+        name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")
+    }
+    folder.write("result.json", RunResult.model_validate(fields))
+
+
+def _write_evaluation(
+    folder: RunFolder, evaluation: PlannedEvaluation, scores: pd.DataFrame
+) -> None:
     place = folder.evaluation(evaluation.identity)
     place.mkdir(parents=True, exist_ok=True)
     write_atomic(place / SCORES, scores.to_parquet(index=False))
@@ -76,12 +96,6 @@ def _write(
         mixtures=int(scores["mixture_id"].nunique()),
     )
     write_atomic(place / "evaluation.json", json_text(about.plain()))
-    folder.write("environment.json", _environment(run))
-    folder.write("config.json", planned.asked())
-    fields = {
-        name: getattr(run, name) for name in ("status", "reason", "steps", "epochs", "seconds")
-    }
-    folder.write("result.json", RunResult.model_validate(fields))
 
 
 def _environment(run: ReportRun) -> Environment:

@@ -42,7 +42,7 @@ from tisdiss.records.run_record import (
     TrainPart,
 )
 from tisdiss.records.scores import mean_by_depth
-from tisdiss.study.shipped_weights import read_metadata, weights_path
+from tisdiss.study.shipped_weights import identity_in, read_metadata, weights_path
 
 MARGIN = 1.25
 """Memory of a step with allocator overhead and workspaces, over that of its tensors."""
@@ -257,7 +257,14 @@ class Runner:
     def _import(self, planned: PlannedRun, folder: RunFolder) -> None:
         """Make shipped weights a run folder like any other."""
         assert planned.file is not None
-        write_atomic(folder.model_file, weights_path(planned.file, self.root).read_bytes())
+        path = weights_path(planned.file, self.root)
+        content = path.read_bytes()
+        if (present := identity_in(content, path)) != planned.identity:
+            raise ValueError(
+                f"{path}: was replaced since the plan was made (run {short(planned.identity)} "
+                f"then, {short(present)} now): the same command plans again"
+            )
+        write_atomic(folder.model_file, content)
         folder.write("result.json", RunResult(status="imported", reason=f"from {planned.file}"))
 
     def _evaluate(

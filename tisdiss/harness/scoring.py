@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import PrivateAttr
 
 from tisdiss.config import AnyModel
+from tisdiss.machine.folders import HOME
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import DamagedError, JsonObject
 from tisdiss.records.identity import short
@@ -61,7 +62,7 @@ class Asked:
     """The scores of a model that are asked for."""
 
     file: str
-    """A model file of ours, in the project or the package."""
+    """A model file of ours: absolute, or relative to the project or the package."""
     corpus: str
     """The name of a speech source."""
     profile: str | None = None
@@ -82,7 +83,7 @@ class Asked:
 
     @property
     def weights(self) -> Path:
-        return weights_path(self.file, Path())
+        return weights_path(self.file, HOME)
 
     @property
     def size(self) -> str:

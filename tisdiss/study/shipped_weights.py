@@ -5,14 +5,16 @@ and, for a training of ours, the run that made it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from tisdiss.config import AnyModel, TrainConfig, model_from_json
-from tisdiss.records.files import brief
+from tisdiss.records.files import brief, sha256_of_file
 from tisdiss.records.run_record import Origin
 from tisdiss.shipped import SHIPPED
 from tisdiss.study.overrides import validated
@@ -37,8 +39,16 @@ def read_shipped(path: Path) -> tuple[str, TrainConfig, str]:
         config = _config(metadata, about)
     except (KeyError, ValueError, ValidationError) as error:
         raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
-    identity = about.identity or hashlib.sha256(path.read_bytes()).hexdigest()
-    return identity, config, about.data_manifest or ""
+    return about.identity or sha256_of_file(path), config, about.data_manifest or ""
+
+
+def identity_in(content: bytes, path: Path) -> str:
+    """The train identity, as `read_shipped` gives it, of bytes that were read from a file."""
+    try:
+        about = Origin.model_validate_json(_metadata(io.BytesIO(content), path).get("about", "{}"))
+    except ValidationError as error:
+        raise ValueError(f"{path}: not weights of a TISDiSS model ({brief(error)})") from error
+    return about.identity or hashlib.sha256(content).hexdigest()
 
 
 def read_model(path: Path) -> AnyModel:
@@ -70,9 +80,13 @@ def read_metadata(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise ValueError(f"{path}: no such weights file; `weights:` of a row or profile names it")
     with path.open("rb") as file:
-        head = file.read(8)
-        size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        text = file.read(size) if 0 < size <= MAX_HEADER_BYTES else b""
+        return _metadata(file, path)
+
+
+def _metadata(file: BinaryIO, path: Path) -> dict[str, str]:
+    head = file.read(8)
+    size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+    text = file.read(size) if 0 < size <= MAX_HEADER_BYTES else b""
     try:
         return dict(json.loads(text).get("__metadata__", {}))
     except (ValueError, AttributeError) as error:
