@@ -30,7 +30,6 @@ from tisdiss.analysis.figure2 import fig2
 from tisdiss.analysis.figures import depth_figure
 from tisdiss.analysis.index import as_written_now, write_index
 from tisdiss.analysis.inventory import LIST, write_own
-from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.numbers import numbers_tex
 from tisdiss.analysis.pareto import pareto_figure
 from tisdiss.analysis.places import PANELS, PAPER, check_panels
@@ -39,6 +38,7 @@ from tisdiss.analysis.recipe import recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.spread_figure import spread_figure
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
+from tisdiss.analysis.tex_check import check_tex
 from tisdiss.records.files import DamagedError
 from tisdiss.records.names import PROVENANCE, REPORTED, SCORES, reached, score_label
 

@@ -75,6 +75,11 @@ class Row:
     plain: str = ""
     """Replaces the label if LaTeX does not have its letters."""
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether any number of the row has an interval."""
+        return any(cell.spread for cell in self.cells)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -5,9 +5,9 @@ import pytest
 
 from tisdiss.analysis.comparison import comparison_table, marks, shown_depths, table_lines
 from tisdiss.analysis.frames import load_study
-from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.tables import to_markdown, to_tex
+from tisdiss.analysis.tex_check import check_tex
 from tisdiss.records.plan_record import Marks, ShownRow, TableRow
 
 PUBLISHED = {"id": "sota", "label": "SepReformer-L+DM", "source": "Table 1, from [6]"} | {

@@ -5,7 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tisdiss.analysis.captions import escape_figure, escape_markdown, pretty
-from tisdiss.analysis.latex import LETTERS, check_tex, escape_tex, with_letters
+from tisdiss.analysis.latex import LETTERS, escape_tex, with_letters
+from tisdiss.analysis.tex_check import check_tex
 
 FRAME = "\\begin{tabular}{lS[table-format=2.2]*{2}{r}}\n%s\n\\end{tabular}"
 

@@ -14,10 +14,10 @@ import pytest
 from tisdiss.analysis.canvas import render
 from tisdiss.analysis.figure2 import PANELS, fig2
 from tisdiss.analysis.frames import load_saved, load_study
-from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.provenance import why, why_text
 from tisdiss.analysis.report import again, compose, figures_of, report, tables_of
 from tisdiss.analysis.results import results_in, results_of
+from tisdiss.analysis.tex_check import check_tex
 
 FILES = {"table.tex", "table.md", "table.csv", "numbers.tex", "scores.parquet"} | {
     "provenance.json",

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tisdiss.analysis.frames import load_study
-from tisdiss.analysis.latex import check_tex
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.analysis.tables import depth_table, in_millions, ranks, to_csv, to_markdown, to_tex
+from tisdiss.analysis.tex_check import check_tex
 from tisdiss.records import names
 from tisdiss.records.plan_record import StudyFile
 
