@@ -16,6 +16,7 @@ from tisdiss.analysis.sentence import labels, sentence
 from tisdiss.machine.folders import STUDIES
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 from tisdiss.records.report_record import Verdict, read_report
+from tisdiss.records.runs_layout import plan_files, study_and_profile
 
 _OTHERS = {
     "report.html": "all studies on one offline page, with sounds that may be passed on",
@@ -83,8 +84,8 @@ def as_written_now(plan: StudyFile) -> StudyFile:
 
 def all_studies(runs_dir: Path, profile: str) -> list[str]:
     """The paper's studies, then all other studies that were planned at a profile."""
-    planned = sorted(path.stem for path in Path(runs_dir).glob(f"plans/*.{profile}.json"))
-    return list(dict.fromkeys([*PAPER, *(name.removesuffix(f".{profile}") for name in planned)]))
+    planned = [study_and_profile(path)[0] for path in plan_files(runs_dir, profile)]
+    return list(dict.fromkeys([*PAPER, *planned]))
 
 
 def all_verdicts(listed: Sequence[Entry]) -> list[Verdict]:

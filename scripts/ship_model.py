@@ -21,7 +21,9 @@ from tisdiss.analysis.frames import load_study, run_records
 from tisdiss.analysis.provenance import origin_text, other_steps, reported_run
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.records.files import write_atomic
+from tisdiss.records.identity import short
 from tisdiss.records.report_record import ReportRun
+from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.shipped_weights import read_shipped
 
 STUDY, PROFILE = "model", "cpu"
@@ -119,7 +121,7 @@ def line_of(run: ReportRun) -> str:
     """A run of the chain as a row of the card."""
     cells = [
         run.row,
-        run.identity[:10],
+        short(run.identity),
         f"{run.steps}{other_steps(run)}",
         "" if run.seconds is None else f"{run.seconds / 3600:.1f}",
         origin_text(run),
@@ -150,7 +152,7 @@ def main() -> None:
     doubts = [line for run in runs for line in doubts_of(run)]
     if doubts and not options.anyway:
         sys.exit("\n".join([*doubts, "train these again, or ship them with --anyway"]))
-    weights = (runs_dir / runs[-1].identity[:10] / "model.safetensors").read_bytes()
+    weights = RunFolder.of(runs_dir, runs[-1].identity).model_file.read_bytes()
     write_atomic(WEIGHTS, weights)
     _, config, manifest = read_shipped(WEIGHTS)
     open_speakers = scores_of(runs_dir, STUDY, PROFILE, options.row)
