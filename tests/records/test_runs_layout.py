@@ -47,3 +47,18 @@ def test_plans_are_found_by_profile_and_other_files_are_none(tmp_path: Path) -> 
     assert names == ["a.mini.json", "a.smoke.json", "b.mini.json"]
     names = [path.name for path in runs_layout.plan_files(tmp_path, "mini")]
     assert names == ["a.mini.json", "b.mini.json"]
+
+
+@pytest.mark.parametrize("host", ["box", "my-host.org", "7", "a@b/c", "1-2", "bücher", ""])
+def test_a_queue_names_its_process_and_its_machine(host, monkeypatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    monkeypatch.setattr("os.getpid", lambda: 4711)
+    queue = runs_layout.queue_file(RUNS, "0123456789")
+    code = runs_layout.code_file(queue, "1234567890")
+    assert queue.parent == code.parent == RUNS / "plans" and queue != code
+    assert runs_layout.queue_owner(queue) == runs_layout.queue_owner(code) == (4711, host)
+
+
+@pytest.mark.parametrize("name", ["fig2a.mini.json", "queue-0", "queue-a-b", "queue-a-1@h@r@s"])
+def test_other_files_are_no_queue(name) -> None:
+    assert runs_layout.queue_owner(RUNS / "plans" / name) is None

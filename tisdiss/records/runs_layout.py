@@ -1,6 +1,8 @@
 """The files of a runs folder that belong to no run.
 
     plans/<study>.<profile>.json            the runs of each row
+    plans/queue-<hash>-<pid>@<host>         the plan of a command for its workers, while it runs
+    plans/<queue>@<run>                     the exit code of a worker
     timings/<study>.<profile>.json          real-time factors and memory of each row
     until_decided/<study>.<profile>.json    the looks at each claim over seeds
     searches/<search>.<profile>.json        the trials of a search, beside its journal
@@ -13,13 +15,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 _PLANS, _TIMINGS, _LOOKS = "plans", "timings", "until_decided"
 _SEARCHES, _REPORTS, _SUBMISSIONS = "searches", "reports", "slurm"
 
 FOLDERS = (_PLANS, _TIMINGS, _LOOKS, _SEARCHES, _REPORTS, _SUBMISSIONS)
 """The folders beside the run folders; other ones may be a user's."""
+
+_QUEUE = re.compile(r"queue-\w+-(?P<pid>\d{1,9})(-\w+|@(?P<host>[^@]*)(@\w+)?)?")
+"""Earlier versions wrote queue-<hash>-<pid> and queue-<hash>-<pid>-<run>."""
 
 
 def plan_file(runs_dir: Path, study: str, profile: str) -> Path:
@@ -75,6 +85,39 @@ def submissions_folder(runs_dir: Path) -> Path:
 def origin_file(runs_dir: Path) -> Path:
     """The name of the runs folder in MLflow."""
     return Path(runs_dir) / "origin.txt"
+
+
+class QueueOwner(NamedTuple):
+    """The command that wrote a queue; earlier versions did not name its machine."""
+
+    pid: int
+    host: str | None
+
+
+def queue_file(runs_dir: Path, plan: str) -> Path:
+    """The queue of this process for the plan with this short hash."""
+    host = quote(socket.gethostname(), safe="")  # has no @
+    return Path(runs_dir) / _PLANS / f"queue-{plan}-{os.getpid()}@{host}"
+
+
+def code_file(queue: Path, run: str) -> Path:
+    """The file for the exit code of a worker of a queue, by its run's short identity."""
+    return queue.with_name(f"{queue.name}@{run}")
+
+
+def queue_owner(path: Path) -> QueueOwner | None:
+    """Whose queue or code file a path is; None for any other file."""
+    match = _QUEUE.fullmatch(path.name)
+    if match is None:
+        return None
+    host = match["host"]
+    return QueueOwner(int(match["pid"]), None if host is None else unquote(host))
+
+
+def queues(runs_dir: Path) -> dict[Path, QueueOwner]:
+    """All queues and code files, also those of commands that have ended."""
+    paths = sorted((Path(runs_dir) / _PLANS).glob("queue-*"))
+    return {path: owner for path in paths if (owner := queue_owner(path))}
 
 
 def study_and_profile(path: Path) -> tuple[str, str]:
