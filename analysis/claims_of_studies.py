@@ -10,11 +10,11 @@ from tisdiss.analysis.captions import pretty
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.compare import kind_of
 from tisdiss.analysis.frames import load_study
-from tisdiss.analysis.places import plan_path
 from tisdiss.analysis.sentence import sentence
 from tisdiss.records.expression import parse
 from tisdiss.records.files import DamagedError
 from tisdiss.records.report_record import Verdict
+from tisdiss.records.runs_layout import plan_file
 
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
@@ -38,7 +38,7 @@ def claims(
     for study in studies:
         name = Path(study).stem  # `study` is a name or a file
         reason = f"run `tisdiss run {study} --profile {profile}` first"
-        if os.path.lexists(plan_path(runs_dir, name, profile)):
+        if os.path.lexists(plan_file(runs_dir, name, profile)):
             try:
                 frames = load_study(runs_dir, name, profile)
             except DamagedError as error:

@@ -37,6 +37,7 @@ from tisdiss.analysis.tables import (
     ranks,
     row_millions,
 )
+from tisdiss.records.identity import short
 from tisdiss.records.names import REPORTED, score_label
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile, TableRow
 
@@ -87,7 +88,7 @@ def comparison_table(curves: dict[str, pd.DataFrame], plan: StudyFile) -> Table:
     return Table(
         study=plan.study,
         profile=plan.profile,
-        study_hash=plan.study_hash[:10],
+        study_hash=short(plan.study_hash),
         name=plan.study,
         heading="Methods",
         corner="Methods",

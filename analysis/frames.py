@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tisdiss.analysis.places import check_planned, plan_path
+from tisdiss.analysis.places import check_planned
 from tisdiss.records.files import DamagedError
+from tisdiss.records.identity import short
 from tisdiss.records.names import (
     MIXTURE_SI_SNR,
     REPORT_COLUMNS,
@@ -45,6 +46,7 @@ from tisdiss.records.run_record import (
     RunResult,
     SettingsPart,
 )
+from tisdiss.records.runs_layout import plan_file, timing_file
 from tisdiss.records.scores import read_scores
 
 USABLE = ("done", "imported")
@@ -153,7 +155,7 @@ def _runs_frame(lines: Sequence[RunLine]) -> pd.DataFrame:
 def read_plan(runs_dir: Path, study: str, profile: str) -> StudyFile:
     """The plan of a study at a profile; without one, ValueError names the command that makes it."""
     check_planned(runs_dir, study, profile)
-    path = plan_path(runs_dir, study, profile)
+    path = plan_file(runs_dir, study, profile)
     command = f"tisdiss run {study} --profile {profile}"
     way_out = f"`{command}` writes it anew and keeps finished runs"
     check_schema(saved_plan(path).plain(), _SCHEMA, path, way_out)
@@ -162,11 +164,11 @@ def read_plan(runs_dir: Path, study: str, profile: str) -> StudyFile:
 
 def _timed(runs_dir: Path, plan: StudyFile, problems: list[str]) -> StudyFile:
     """The plan with the real-time factors of its rows, if `tisdiss time` measured them."""
-    name = f"{plan.study}.{plan.profile}.json"
+    path = timing_file(runs_dir, plan.study, plan.profile)
     command = f"`tisdiss time {plan.study} --profile {plan.profile}`"
     way_out = f"delete it, or measure again with {command}; no factor is shown"
     try:
-        timing = read_as(Path(runs_dir) / "timings" / name, Timing, way_out=way_out)
+        timing = read_as(path, Timing, way_out=way_out)
     except FileNotFoundError:
         return plan
     except DamagedError as error:
@@ -324,8 +326,9 @@ def _check_mixtures(scores: pd.DataFrame) -> None:
             if mixtures != by_run[first]:
                 differing = sorted(mixtures ^ by_run[first])
                 raise ValueError(
-                    f"runs {first[:10]} and {run[:10]} scored different mixtures ({len(differing)} "
-                    f"differ, first {differing[0]!r}): evaluate both on the same number of mixtures"
+                    f"runs {short(first)} and {short(run)} scored different mixtures "
+                    f"({len(differing)} differ, first {differing[0]!r}): evaluate both on the same "
+                    "number of mixtures"
                 )
 
 

@@ -18,6 +18,7 @@ from tisdiss.machine.folders import STUDIES
 from tisdiss.records.files import brief
 from tisdiss.records.plan_record import ClaimPart, Show, StudyFile
 from tisdiss.records.report_record import Verdict, read_report
+from tisdiss.records.runs_layout import plan_files, study_and_profile
 
 if TYPE_CHECKING:
     from tisdiss.study.words import Study
@@ -86,8 +87,8 @@ def as_written_now(plan: StudyFile) -> StudyFile:
 
 def all_studies(runs_dir: Path, profile: str) -> list[str]:
     """The paper's studies, then all other studies that were planned at a profile."""
-    planned = sorted(path.stem for path in Path(runs_dir).glob(f"plans/*.{profile}.json"))
-    return list(dict.fromkeys([*PAPER, *(name.removesuffix(f".{profile}") for name in planned)]))
+    planned = [study_and_profile(path)[0] for path in plan_files(runs_dir, profile)]
+    return list(dict.fromkeys([*PAPER, *planned]))
 
 
 def all_verdicts(listed: Sequence[Entry]) -> list[Verdict]:

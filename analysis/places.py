@@ -1,4 +1,4 @@
-"""Paths of plans and reports, and the errors if there is none.
+"""The errors if there is no plan or report.
 
 This module imports nothing slow, so a command fails at once.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tisdiss.records.names import PROVENANCE
+from tisdiss.records.runs_layout import plan_file, plan_files
 
 PANELS = ("fig2a", "fig2b", "fig2c", "fig2d", "fig2e", "fig2f", "fig2g", "fig2h")
 """The studies of Fig. 2, one per panel."""
@@ -16,16 +17,10 @@ PAPER = ("table1", "table2", "table3", *PANELS)
 """The studies of the paper, one per table or figure of results."""
 
 
-def plan_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """The path of the plan of a study at a profile, which `tisdiss run` writes."""
-    return Path(runs_dir) / "plans" / f"{study}.{profile}.json"
-
-
 def check_planned(runs_dir: Path, study: str, profile: str) -> None:
     """Raise ValueError without a plan of the study; the message names the command to run."""
-    path = plan_path(runs_dir, study, profile)
-    if not os.path.lexists(path):
-        plans = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+    if not os.path.lexists(plan_file(runs_dir, study, profile)):
+        plans = ", ".join(path.stem for path in plan_files(runs_dir)) or "none"
         raise ValueError(
             f"no plan of study {study!r} at profile {profile!r}: run "
             f"`tisdiss run {study} --profile {profile}` first; existing plans: {plans}"

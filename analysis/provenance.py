@@ -24,6 +24,7 @@ from tisdiss.config.dotted import dotted
 from tisdiss.machine.folders import KEPT_REPORTS
 from tisdiss.records.expression import parse, rows_of
 from tisdiss.records.files import JsonObject
+from tisdiss.records.identity import short
 from tisdiss.records.names import score_label, score_unit
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 from tisdiss.records.report_record import (
@@ -194,7 +195,7 @@ def why_text(answer: Answer) -> str:
     lines = [f"{answer.cell} = {answer.value}" if answer.value else answer.cell]
     if answer.row is not None:
         lines += _about(answer, answer.row)
-    lines.append(f"  profile   {answer.plan.profile}, study hash {answer.plan.study_hash[:10]}")
+    lines.append(f"  profile   {answer.plan.profile}, study hash {short(answer.plan.study_hash)}")
     for origin in answer.runs:
         lines += _run_lines(origin)
     for verdict in answer.claims:
@@ -215,7 +216,7 @@ def _about(answer: Answer, row: ShownRow) -> list[str]:
             f"{runs} run{'s' if runs != 1 else ''}; {numbers.n_missing} scores undefined"
         )
     corpus = answer.plan.scored_on[row.role]
-    lines.append(f"  corpus    {corpus.source}, manifest {(corpus.manifest or '')[:10]}")
+    lines.append(f"  corpus    {corpus.source}, manifest {short(corpus.manifest or '')}")
     if row.paper:
         quoted = ", ".join(f"{name} {value}" for name, value in row.paper.items())
         lines.append(f"  paper     {quoted}")
@@ -249,13 +250,13 @@ def _run_lines(origin: RunOrigin) -> list[str]:
     if run.code_scope != CODE_SCOPE:
         changed = " (hash of other files: not comparable)"
     if not run.scored:
-        return [f"  run       {run.identity[:10]} seed {run.seed}: {run.status}"]
+        return [f"  run       {short(run.identity)} seed {run.seed}: {run.status}"]
     return [
-        f"  run       {run.identity[:10]} seed {run.seed}: {run.status}{_steps(run)}, "
-        f"evaluation {run.evaluation[:10]}",
-        f"            code {(run.code_hash or 'unknown')[:10]}{changed}",
+        f"  run       {short(run.identity)} seed {run.seed}: {run.status}{_steps(run)}, "
+        f"evaluation {short(run.evaluation)}",
+        f"            code {short(run.code_hash or 'unknown')}{changed}",
         f"            {origin_text(run)}",
-        f"            test set {(run.test_manifest or '')[:10]}",
+        f"            test set {short(run.test_manifest or '')}",
         f"            config {settings or 'the same in all runs'}",
     ]
 

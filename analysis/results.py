@@ -20,6 +20,7 @@ from tisdiss.analysis.breakdown import (
 from tisdiss.analysis.claims import decide
 from tisdiss.analysis.frames import StudyFrames, load_saved, load_study
 from tisdiss.analysis.stats import depth_curve, difference_curve
+from tisdiss.records.identity import short
 from tisdiss.records.names import QUALITY, REPORTED
 from tisdiss.records.plan_record import StudyFile
 from tisdiss.records.report_record import Verdict
@@ -126,7 +127,7 @@ def results_in(folder: Path) -> Results:
 def unscored(frames: StudyFrames) -> list[str]:
     """One line for each run without scores, with the reason."""
     return [
-        f"{run['row']}, seed {run['seed']} (run {run['identity'][:10]}): {run['status']}"
+        f"{run['row']}, seed {run['seed']} (run {short(run['identity'])}): {run['status']}"
         + (f", {run['reason']}" if isinstance(run["reason"], str) else "")
         for run in frames.runs[~frames.runs["scored"]].to_dict("records")
     ]

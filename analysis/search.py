@@ -11,8 +11,10 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from tisdiss.analysis.canvas import COLOURS, render, style
 from tisdiss.analysis.inventory import write_own
+from tisdiss.records.identity import short
 from tisdiss.records.names import MACS, SI_SNRI, score_label
 from tisdiss.records.reading import read_as
+from tisdiss.records.runs_layout import search_file
 from tisdiss.records.search_record import SearchFile
 from tisdiss.study.search_file import OBJECTIVES
 
@@ -35,7 +37,7 @@ def report_search(
 
 def read_search(search: str, profile: str, runs_dir: Path) -> SearchFile:
     """The record that `tisdiss search` wrote; without one, ValueError says what to run."""
-    path = Path(runs_dir) / "searches" / f"{search}.{profile}.json"
+    path = search_file(runs_dir, search, profile)
     command = f"`tisdiss search {search} --profile {profile}`"
     try:
         return read_as(path, SearchFile, way_out=f"delete it and run {command} again")
@@ -50,7 +52,7 @@ def trial_frame(record: SearchFile) -> pd.DataFrame:
         values: Sequence[float | None] = trial.values or [None] * len(record.objectives)
         row: dict[str, object] = {"trial": trial.number, "state": trial.state, **trial.params}
         row |= dict(zip(record.objectives, values, strict=True))
-        row |= {"best": trial.number in record.best, "run": trial.identity[:10]}
+        row |= {"best": trial.number in record.best, "run": short(trial.identity)}
         rows.append(row)
     return pd.DataFrame(rows)
 

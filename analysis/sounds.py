@@ -20,6 +20,7 @@ import soundfile
 from tisdiss.analysis.frames import StudyFrames
 from tisdiss.records.files import DamagedError
 from tisdiss.records.licence import Licence, licences
+from tisdiss.records.run_folder import RunFolder
 
 _ESTIMATE = re.compile(r"re(\d+)_est(\d+)")
 
@@ -54,7 +55,7 @@ def heard(
     `depths` are the depths to include, None for all. Both results are empty without estimates.
     """
     run = frames.runs[(frames.runs["row"] == row) & frames.runs["scored"]].iloc[0]
-    place = Path(runs_dir) / run["identity"][:10] / "evaluations" / run["evaluation"][:10] / "audio"
+    place = RunFolder.of(runs_dir, run["identity"]).evaluation(run["evaluation"]) / "audio"
     scores = frames.scores[frames.scores["identity"] == run["identity"]]
     scores = scores[scores["row"] == row]
     mixtures = set(scores["mixture_id"])

@@ -24,6 +24,7 @@ from tisdiss.analysis.captions import (
     source_of,
 )
 from tisdiss.analysis.latex import escape_tex, with_letters
+from tisdiss.records.identity import short
 from tisdiss.records.names import SI_SNRI, score_heading
 from tisdiss.records.plan_record import QuotedRow, ShownRow, StudyFile
 
@@ -137,7 +138,7 @@ def depth_table(curve: pd.DataFrame, plan: StudyFile, *, metric: str = SI_SNRI) 
     return Table(
         study=plan.study,
         profile=plan.profile,
-        study_hash=plan.study_hash[:10],
+        study_hash=short(plan.study_hash),
         name=plan.study,
         heading="Variant",
         corner=score_heading(metric),

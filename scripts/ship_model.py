@@ -22,7 +22,9 @@ from tisdiss.analysis.provenance import origin_text, other_steps, reported_run
 from tisdiss.analysis.recipe import batch, mixing
 from tisdiss.analysis.stats import depth_curve
 from tisdiss.records.files import write_atomic
+from tisdiss.records.identity import short
 from tisdiss.records.report_record import ReportRun
+from tisdiss.records.run_folder import RunFolder
 from tisdiss.study.shipped_weights import read_shipped
 
 STUDY, PROFILE = "model", "cpu"
@@ -120,7 +122,7 @@ def line_of(run: ReportRun) -> str:
     """A run of the chain as a row of the card."""
     cells = [
         run.row,
-        run.identity[:10],
+        short(run.identity),
         f"{run.steps}{other_steps(run)}",
         batch(run),
         mixing(run),
@@ -153,7 +155,7 @@ def main() -> None:
     doubts = [line for run in runs for line in doubts_of(run)]
     if doubts and not options.anyway:
         sys.exit("\n".join([*doubts, "train these again, or ship them with --anyway"]))
-    weights = (runs_dir / runs[-1].identity[:10] / "model.safetensors").read_bytes()
+    weights = RunFolder.of(runs_dir, runs[-1].identity).model_file.read_bytes()
     write_atomic(WEIGHTS, weights)
     _, config, manifest = read_shipped(WEIGHTS)
     open_speakers = scores_of(runs_dir, STUDY, PROFILE, options.row)

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from tisdiss.harness.gc import Collected, gc
+from tisdiss.harness.gc import STALE_SECONDS, Collected, gc
 from tisdiss.records.run_folder import RunFolder
+from tisdiss.records.runs_layout import FOLDERS, code_file, queue_file
 
 DONE, OPEN, STRANGER = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -63,16 +64,65 @@ def test_a_run_that_somebody_works_on_is_left_alone(runs_dir):
         assert set(reasons(gc(runs_dir).rubbish)) == {"c"}
 
 
-def test_what_killed_writers_and_ended_commands_left_may_go(runs_dir):
-    old = runs_dir / "plans/.demo.json.x7_k2m0a.tmp"
-    old.write_text("half")
-    os.utime(old, (time.time() - 7200,) * 2)
-    (runs_dir / "plans/.young.tmp").write_text("half")
-    (runs_dir / "plans/queue-0123456789-999999999").write_text("{}")
-    (runs_dir / f"plans/queue-0123456789-{os.getpid()}").write_text("{}")
+def aged(path, seconds):
+    """A file that was last changed so long ago."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("half")
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+@pytest.mark.parametrize("folder", ["", *FOLDERS])
+def test_what_killed_writers_left_goes_once_it_is_old(runs_dir, folder):
+    old = aged(runs_dir / folder / ".a.json.1234-x7k2m0a9.tmp", 2 * STALE_SECONDS)
+    young = aged(runs_dir / folder / ".b.json.1234-x7k2m0a9.tmp", 0)
+    assert old in [rubbish.path for rubbish in gc(runs_dir).rubbish]
+    assert not old.exists() and young.exists()
+
+
+def test_what_a_held_run_writes_stays(runs_dir):
+    folder = RunFolder.of(runs_dir, OPEN)
+    writing = aged(folder.path / ".events.1234-x7k2m0a9.tmp", 2 * STALE_SECONDS)
+    with folder.lease():
+        gc(runs_dir)
+        assert writing.exists()
     gc(runs_dir)
-    left = {path.name for path in (runs_dir / "plans").iterdir()}
-    assert left == {"demo.smoke.json", ".young.tmp", f"queue-0123456789-{os.getpid()}"}
+    assert not writing.exists()
+
+
+GONE = 999999999
+"""No process has this number."""
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "days", "stays"),
+    [
+        ("here", os.getpid(), 90, True),
+        ("here", GONE, 0, False),
+        ("my-host.org", os.getpid(), 29, True),
+        ("my-host.org", GONE, 29, True),  # another machine has other processes
+        ("my-host.org", os.getpid(), 31, False),
+    ],
+)
+def test_a_queue_goes_when_its_command_is_gone(runs_dir, monkeypatch, host, pid, days, stays):
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: host)
+        there.setattr("os.getpid", lambda: pid)
+        queue = queue_file(runs_dir, "0123456789")
+    code = code_file(queue, "1234567890")  # no digits of a run are taken for a process
+    for path in (queue, code):
+        aged(path, days * 86400)
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    gc(runs_dir)
+    assert (queue.exists(), code.exists()) == (stays, stays)
+
+
+@pytest.mark.parametrize(("days", "stays"), [(29, True), (31, False)])
+def test_a_queue_of_an_earlier_version_names_no_machine(runs_dir, days, stays):
+    names = (f"queue-0123456789-{GONE}", f"queue-0123456789-{GONE}-{os.getpid():010}")
+    paths = [aged(runs_dir / "plans" / name, days * 86400) for name in names]
+    gc(runs_dir)
+    assert [path.exists() for path in paths] == [stays, stays]
 
 
 def test_files_of_a_user_stay_wherever_they_lie(runs_dir):
@@ -81,13 +131,11 @@ def test_files_of_a_user_stay_wherever_they_lie(runs_dir):
     (other / "checkpoints").mkdir(parents=True)
     (other / "config.json").write_text(json.dumps({"identity": "of something else"}))
     theirs = [other / "checkpoints/model.pt", runs_dir / "plans/.notes.tmp", runs_dir / ".a.tmp"]
-    theirs += [runs_dir / "mine/.draft.abcdefgh.tmp"]
+    theirs += [runs_dir / "mine/.draft.abcdefgh.tmp", runs_dir / "plans/queue-of-ideas"]
     for path in theirs:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("mine")
-        os.utime(path, (time.time() - 7200,) * 2)
+        aged(path, 90 * 86400)
     assert set(reasons(gc(runs_dir).rubbish)) == {"a", "c"}
-    assert {path.read_text() for path in theirs} == {"mine"}
+    assert all(path.is_file() for path in theirs)
 
 
 def test_a_submission_goes_when_all_its_jobs_have_ended(runs_dir):

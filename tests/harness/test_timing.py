@@ -7,8 +7,9 @@ import pytest
 from tisdiss.harness import timing, training_memory
 from tisdiss.harness.estimate import gibibytes
 from tisdiss.harness.planner import plan
-from tisdiss.harness.timing import Timing, peak_memories, time_plan, time_points, timing_path
+from tisdiss.harness.timing import Timing, peak_memories, time_plan, time_points
 from tisdiss.harness.training_memory import training_memories
+from tisdiss.records.runs_layout import timing_file
 from tisdiss.study.load import load_study
 
 
@@ -49,7 +50,7 @@ def passes(monkeypatch):
 
 def test_factor_is_processing_time_over_audio_time(planned, passes, tmp_path):
     (path,) = time_plan(planned, tmp_path, Timing(seconds=0.5, rounds=3))
-    assert path == timing_path(tmp_path, "demo", "smoke")
+    assert path == timing_file(tmp_path, "demo", "smoke")
     rows = json.loads(path.read_text())["rows"]
     assert rows["a"]["rtf"] == {"1": 4.0, "2": 6.0, "3": 8.0, "4": 10.0}
     assert rows["tfl"]["rtf"] == {"0": 2.0}

@@ -11,7 +11,8 @@ from rich.console import Console
 from tisdiss.cli.until_decided import run_until_decided
 from tisdiss.harness.launch import launch
 from tisdiss.harness.until_decided import Deadline, until_decided
-from tisdiss.records.seed_path import ClaimPath, Look, SeedPath, read_seed_path, seed_path_file
+from tisdiss.records.runs_layout import seed_path_file
+from tisdiss.records.seed_path import ClaimPath, Look, SeedPath, read_seed_path
 
 
 class Clock:

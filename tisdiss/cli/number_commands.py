@@ -110,11 +110,11 @@ def claims(
 
     Exit code 1 if a claim fails. Example: tisdiss claims fig2e --profile mini
     """
-    from tisdiss.analysis.places import plan_path
+    from tisdiss.records.runs_layout import plan_file
     from tisdiss.study.load import find_studies
 
     def planned(study: str) -> bool:
-        return os.path.lexists(plan_path(runs_dir, Path(study).stem, profile))
+        return os.path.lexists(plan_file(runs_dir, Path(study).stem, profile))
 
     find_studies([study for study in studies or () if not planned(study)])
 

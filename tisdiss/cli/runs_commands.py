@@ -296,7 +296,9 @@ def gc(
 
 
 def _tell(result: Reproduction) -> None:
-    typer.echo(f"{result.run[:10]} {result.model}: {result.verdict}")
+    from tisdiss.records.identity import short
+
+    typer.echo(f"{short(result.run)} {result.model}: {result.verdict}")
     for agreement in result.agreements:
         typer.echo(f"  {agreement}")
     typer.echo(f"  made with {result.code}; {result.packages}; {result.parent or 'no parent'}")

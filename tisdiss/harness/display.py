@@ -35,10 +35,11 @@ from tisdiss.machine.lease import is_held
 from tisdiss.records import names
 from tisdiss.records.files import DamagedError
 from tisdiss.records.identity import short
-from tisdiss.records.plan_record import plan_files, saved_plan
+from tisdiss.records.plan_record import saved_plan
 from tisdiss.records.problems import nearest
 from tisdiss.records.run_folder import RunFolder, read_journal
 from tisdiss.records.run_record import FINAL, Event
+from tisdiss.records.runs_layout import plan_files, study_and_profile
 
 WIDE = 110
 """Terminal width from which a plan shows all columns."""
@@ -157,7 +158,7 @@ def status_lines(runs_dir: Path, studies: Sequence[str] = ()) -> list[StatusLine
 
     ValueError for a study without a plan.
     """
-    files = {path: path.name.partition(".")[0] for path in plan_files(runs_dir)}
+    files = {path: study_and_profile(path)[0] for path in plan_files(runs_dir)}
     _check_planned(studies, set(files.values()), runs_dir)
     paths = [path for path, study in files.items() if not studies or study in studies]
     return [line for path in paths for line in _lines_of(runs_dir, path)]
@@ -196,7 +197,7 @@ def _status_table(runs_dir: Path, lines: Sequence[StatusLine]) -> Table:
 
 
 def _lines_of(runs_dir: Path, path: Path) -> Iterator[StatusLine]:
-    study, _, profile = path.stem.partition(".")
+    study, profile = study_and_profile(path)
     try:
         rows = saved_plan(path).rows
     except DamagedError as error:

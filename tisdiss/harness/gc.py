@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from tisdiss.harness.plan_file import saved_plans
-from tisdiss.harness.slurm_jobs import Submission
+from tisdiss.harness.slurm_jobs import Submission, submissions
 from tisdiss.harness.worker import EXIT_CODES
 from tisdiss.machine.lease import RunHeldError, is_held
 from tisdiss.records.files import DamagedError, read_whole
@@ -26,12 +27,14 @@ from tisdiss.records.identity import short
 from tisdiss.records.reading import read_if_there
 from tisdiss.records.run_folder import RunFolder, run_folders
 from tisdiss.records.run_record import FINAL, RUN_WAY_OUT, Evaluation
+from tisdiss.records.runs_layout import FOLDERS, QueueOwner, queues
 
 STALE_SECONDS = 3600.0
 """Age from which a temporary file counts as left by a killed writer."""
+ELSEWHERE_SECONDS = 30 * 86400.0
+"""Age from which a queue of another machine counts as left; whether its command runs is unknown."""
 
 _TEMPORARY = re.compile(r"\..+\.(\d+-)?[a-z0-9_]{8}\.tmp")
-_OURS = ("plans", "timings", "searches", "slurm", "reports")
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,18 @@ def _unreachable(runs_dir: Path, problems: list[str]) -> Iterator[Rubbish]:
             folder = RunFolder.at(path)
             if path.name == short(folder.identity):  # else it is not a folder of ours
                 yield from _of_run(folder, planned)
-    for runs in sorted(runs_dir.glob("slurm/*/runs.json")):
+    for submission in submissions(runs_dir):
         with _collecting(problems):
-            yield from _of_submission(runs.parent)
+            yield from _of_submission(submission)
     yield from _of_queues(runs_dir)
     for path in _temporary(runs_dir):
-        if time.time() - path.stat().st_mtime > STALE_SECONDS and not _in_held(runs_dir, path):
+        if _age(path) > STALE_SECONDS and not _in_held(runs_dir, path):
             yield _rubbish(path, "left by a writer that was killed")
 
 
 def _temporary(runs_dir: Path) -> list[Path]:
     """Unfinished files of `write_atomic` in our own folders; others may hold a user's files."""
-    ours = [*run_folders(runs_dir), *(runs_dir / name for name in _OURS)]
+    ours = [*run_folders(runs_dir), *(runs_dir / name for name in FOLDERS)]
     leftovers = [path for place in ours for path in place.rglob(".*.tmp")]
     return sorted(p for p in [*runs_dir.glob(".*.tmp"), *leftovers] if _TEMPORARY.fullmatch(p.name))
 
@@ -141,14 +144,35 @@ def _of_submission(folder: Path) -> Iterator[Rubbish]:
 
 
 def _of_queues(runs_dir: Path) -> Iterator[Rubbish]:
-    for path in sorted(runs_dir.glob("plans/queue-*")):
-        pid = path.name.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+    for path, owner in queues(runs_dir).items():
+        if _has_ended(path, owner):
             yield _rubbish(path, "the queue of a command that has ended")
 
 
+def _has_ended(queue: Path, owner: QueueOwner) -> bool:
+    """Whether the command of a queue is gone; on another machine only its age tells."""
+    if owner.host == socket.gethostname():
+        return not psutil.pid_exists(owner.pid)
+    return _age(queue) > ELSEWHERE_SECONDS
+
+
+def _age(path: Path) -> float:
+    """Seconds since the last change; 0 for a file that is gone meanwhile."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _run_of(runs_dir: Path, path: Path) -> RunFolder | None:
+    """The run folder that a path lies in; None beside the runs."""
+    place = runs_dir / path.relative_to(runs_dir).parts[0]
+    return RunFolder(place, place.name) if (place / "config.json").is_file() else None
+
+
 def _in_held(runs_dir: Path, path: Path) -> bool:
-    return is_held(runs_dir / path.relative_to(runs_dir).parts[0] / "lock")
+    run = _run_of(runs_dir, path)
+    return run is not None and is_held(run.lock_file)
 
 
 def _rubbish(path: Path, reason: str) -> Rubbish:
@@ -158,12 +182,9 @@ def _rubbish(path: Path, reason: str) -> Rubbish:
 
 def _delete(runs_dir: Path, rubbish: Rubbish, problems: list[str]) -> bool:
     """Delete it, holding its run if it belongs to one; False if it stays."""
-    run = runs_dir / rubbish.path.relative_to(runs_dir).parts[0]
+    run = _run_of(runs_dir, rubbish.path)
     try:
-        if (run / "config.json").is_file():
-            with RunFolder(run, run.name).lease():
-                _remove(rubbish.path)
-        else:
+        with run.lease() if run else nullcontext():
             _remove(rubbish.path)
     except RunHeldError:  # a process has started to use it
         return False

@@ -31,6 +31,7 @@ from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.run_folder import Follower, RunFolder
 from tisdiss.records.run_record import BROKEN
+from tisdiss.records.runs_layout import code_file, queue_file
 
 Command = Callable[[Path, PlannedRun, Path], list[str]]
 """The command line of a worker, from the plan file, the run and the file for the exit code."""
@@ -200,12 +201,12 @@ class _Pool:
         folder.path.mkdir(parents=True, exist_ok=True)
         slot = self.free.pop(0)
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), **slot}
-        code_file = self.queue.with_name(f"{self.queue.name}-{short(planned.identity)}")
-        code_file.unlink(missing_ok=True)
+        code = code_file(self.queue, short(planned.identity))
+        code.unlink(missing_ok=True)
         log = folder.path / "output.log"
-        process = _spawn(self.command(self.queue, planned, code_file), environment, log)
+        process = _spawn(self.command(self.queue, planned, code), environment, log)
         self.working[planned.identity] = _Worker(
-            planned, process, folder, code_file, time.time(), slot, Follower(folder.journal)
+            planned, process, folder, code, time.time(), slot, Follower(folder.journal)
         )
         self.starts[planned.identity] = self.starts.get(planned.identity, 0) + 1
         self.runner.say(f"{planned}: started, output in {log}")
@@ -266,8 +267,8 @@ def _spawn(command: list[str], env: dict[str, str], log: Path) -> subprocess.Pop
 
 
 def save_queue(plan: Plan, runs_dir: Path) -> Path:
-    """Write the whole plan for the workers; the file is named after its hash and this process."""
+    """Write the whole plan for the workers."""
     text = plan.model_dump_json()
-    path = Path(runs_dir) / "plans" / f"queue-{short(sha256_of(text))}-{os.getpid()}"
+    path = queue_file(runs_dir, short(sha256_of(text)))
     write_atomic(path, text)
     return path

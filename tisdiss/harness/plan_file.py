@@ -15,11 +15,11 @@ from tisdiss.records.plan_record import (
     PlanRun,
     ShownRow,
     StudyFile,
-    plan_files,
     read_study,
     saved_plan,
 )
 from tisdiss.records.run_folder import RunFolder, json_text
+from tisdiss.records.runs_layout import plan_file, plan_files
 
 
 def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
@@ -31,7 +31,7 @@ def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
     plan.check_known()
     paths = []
     for study in plan.studies:
-        path = Path(runs_dir) / "plans" / f"{study.study}.{study.profile}.json"
+        path = plan_file(runs_dir, study.study, study.profile)
         whole = study.record()
         if earlier := _earlier(path, Path(runs_dir), partial=plan.partial):
             whole = _merged(earlier, whole)

@@ -26,6 +26,7 @@ from tisdiss.records import names
 from tisdiss.records.files import write_atomic
 from tisdiss.records.run_folder import RunFolder, json_text, read_journal
 from tisdiss.records.run_record import Event
+from tisdiss.records.runs_layout import search_file
 from tisdiss.records.scores import mean_by_depth
 from tisdiss.study.search_file import OBJECTIVES, Params, Search, Span
 
@@ -237,7 +238,7 @@ def _save(study: Study, spec: Search, profile: str, runs_dir: Path) -> None:
         "trials": [vars(trial) for trial in results],
         "best": [trial.number for trial in best(results, spec.objectives)],
     }
-    write_atomic(Path(runs_dir) / "searches" / f"{spec.search}.{profile}.json", json_text(document))
+    write_atomic(search_file(runs_dir, spec.search, profile), json_text(document))
 
 
 def _text(params: Params) -> str:

@@ -23,6 +23,7 @@ from tisdiss.limits import MAX_SEED
 from tisdiss.machine.alone import alone
 from tisdiss.machine.lease import is_held
 from tisdiss.records.run_folder import RunFolder, cut_torn_line, numbered_lines
+from tisdiss.records.runs_layout import search_journal, search_lock
 from tisdiss.study.search_file import OBJECTIVES, Search
 
 if TYPE_CHECKING:
@@ -46,12 +47,11 @@ def open_store(
 
     Raises ConnectionError, with the way out, if the storage fails, also while the block runs.
     """
-    searches = Path(runs_dir) / "searches"
-    address = storage or str(searches / f"{spec.search}.journal")
+    address = storage or str(search_journal(runs_dir, spec.search))
     way_out = "or name one with --storage that MLflow does not use; finished runs keep their scores"
     with _quiet(), answering("search storage", address, way_out):
         study = _study(spec, profile, _storage(address, say))
-        with alone(searches / f".{spec.search}.lock", f"the start of {spec.search}", say):
+        with alone(search_lock(runs_dir, spec.search), f"the start of {spec.search}", say):
             _reclaim(study, runs_dir, say)
             for params in spec.first:
                 study.enqueue_trial(params, skip_if_exists=True)

@@ -41,6 +41,7 @@ from tisdiss.machine.lease import silent_seconds
 from tisdiss.records.files import write_atomic
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.run_folder import RunFolder
+from tisdiss.records.runs_layout import submissions_folder
 
 BARREN = ("failed", "diverged", "blocked", "held")
 """Outcomes without weights for a child to start from."""
@@ -104,7 +105,7 @@ class _Campaign:
         self.outcomes: dict[str, Outcome] = {run.identity: "skipped" for run in done}
         place = short(sha256_of(str(runner.runs_dir.resolve())))
         self.prefix = f"tisdiss-{place}-"
-        self.submissions = runner.runs_dir.resolve() / "slurm"
+        self.submissions = submissions_folder(runner.runs_dir.resolve())
         self.ended_since: dict[str, float] = {}
 
     def work(self, poll_seconds: float, deadline_seconds: float | None) -> dict[str, Outcome]:

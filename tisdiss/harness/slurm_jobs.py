@@ -25,6 +25,7 @@ from tisdiss.records.identity import short
 from tisdiss.records.problems import DocumentError, Problem, problems_of
 from tisdiss.records.reading import read_digits
 from tisdiss.records.run_folder import json_text
+from tisdiss.records.runs_layout import submissions_folder
 from tisdiss.study.document import read_document
 from tisdiss.study.overrides import validated
 from tisdiss.study.profiles import FilePart
@@ -34,6 +35,9 @@ Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _ENDED = "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL DEADLINE"
 ENDED = frozenset(_ENDED.split())
 """States of jobs that have ended."""
+
+_RUNS = "runs.json"
+"""The file of a submission with the identities of its tasks."""
 
 HELD = "HELD"
 """Our state for a job that Slurm could not launch and holds until a person releases it."""
@@ -143,12 +147,17 @@ class Submission:
         return tasks.get(self.name, {}).get(self.identities.index(identity), NOWHERE)
 
     def write(self) -> None:
-        write_atomic(self.folder / "runs.json", json_text(list(self.identities)))
+        write_atomic(self.folder / _RUNS, json_text(list(self.identities)))
 
     @classmethod
     def read(cls, folder: Path) -> Submission:
         way_out = "delete that folder and run again"
-        return cls(folder, read_digits(folder / "runs.json", way_out=way_out))
+        return cls(folder, read_digits(folder / _RUNS, way_out=way_out))
+
+
+def submissions(runs_dir: Path) -> list[Path]:
+    """The folders of all submissions whose tasks are known."""
+    return [path.parent for path in sorted(submissions_folder(runs_dir).glob(f"*/{_RUNS}"))]
 
 
 def executor_of(submission: Submission, settings: SlurmSettings) -> Any:

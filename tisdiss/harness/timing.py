@@ -29,6 +29,7 @@ from tisdiss.machine.device import check_device
 from tisdiss.records.files import write_atomic
 from tisdiss.records.plan_record import TimedRow
 from tisdiss.records.run_folder import json_text
+from tisdiss.records.runs_layout import timing_file
 from tisdiss.whole import AnyNet, build
 
 SCHEMA = 1
@@ -51,11 +52,6 @@ class Timing:
         for name, most in (("seconds", MAX_MEASURED), ("rounds", MAX_ROUNDS)):
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0, at most {most:g}")
-
-
-def timing_path(runs_dir: Path, study: str, profile: str) -> Path:
-    """The file with the factors of a study at a profile."""
-    return Path(runs_dir) / "timings" / f"{study}.{profile}.json"
 
 
 def time_plan(
@@ -88,7 +84,7 @@ def time_plan(
             "environment": about.model_dump(exclude_unset=True, exclude={"platform", "code_files"}),
             "rows": rows,
         }
-        path = timing_path(runs_dir, study.study, study.profile)
+        path = timing_file(runs_dir, study.study, study.profile)
         write_atomic(path, json_text(document))
         paths.append(path)
     return paths

@@ -15,6 +15,7 @@ from tisdiss.records import names
 from tisdiss.records.expression import parse
 from tisdiss.records.reading import read_as
 from tisdiss.records.record import Count, Digits, Number, Record, Score
+from tisdiss.records.runs_layout import study_and_profile
 
 CostName = Literal["macs", "rtf"]
 """The costs of a row by depth: multiply-adds, and the real-time factor."""
@@ -253,11 +254,6 @@ class Timing(AboutTiming):
     rows: dict[str, TimedRow]
 
 
-def plan_files(runs_dir: Path, profile: str = "*") -> list[Path]:
-    """The files of all saved plans, or of those at one profile."""
-    return sorted((Path(runs_dir) / "plans").glob(f"*.{profile}.json"))
-
-
 def saved_plan(path: Path) -> PlanFile:
     """A saved plan; DamagedError if its file cannot be read."""
     return read_as(path, PlanFile, way_out=_way_out(path))
@@ -269,6 +265,6 @@ def read_study(path: Path) -> StudyFile:
 
 
 def _way_out(path: Path) -> str:
-    study, _, profile = path.stem.partition(".")
+    study, profile = study_and_profile(path)
     command = "search" if study.startswith("search_") else "run"
     return f"delete it, or write it again with `tisdiss {command} {study} --profile {profile}`"

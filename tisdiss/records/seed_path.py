@@ -10,6 +10,7 @@ from pydantic import Field
 from tisdiss.records.files import write_atomic
 from tisdiss.records.reading import read_if_there
 from tisdiss.records.record import Count, Record
+from tisdiss.records.runs_layout import seed_path_file
 
 SEED_PATH_SCHEMA = 1
 
@@ -64,11 +65,6 @@ class SeedPath(Record):
         """The claims that request a seed, by decreasing power."""
         asking = [claim for claim in self.claims if claim.next_seed is not None]
         return sorted(asking, key=lambda claim: -(claim.looks[-1].power if claim.looks else 1.0))
-
-
-def seed_path_file(runs_dir: Path, study: str, profile: str) -> Path:
-    """The file of a study at a profile."""
-    return Path(runs_dir) / "until_decided" / f"{study}.{profile}.json"
 
 
 def read_seed_path(runs_dir: Path, study: str, profile: str) -> SeedPath | None:

@@ -19,12 +19,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from tisdiss.harness.address import hidden
-from tisdiss.harness.tracking.reports import noted_identity, noted_reports
+from tisdiss.harness.tracking.reports import noted_identity
 from tisdiss.harness.tracking.sync import PartlySyncedError, sync
 from tisdiss.machine.lease import is_held
 from tisdiss.machine.surroundings import settle
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import run_folders
+from tisdiss.records.runs_layout import report_notes
 
 REFRESH_SECONDS = 10.0
 LOWER_PRIORITY = 5
@@ -79,7 +80,7 @@ class News:
     def _changed(self) -> set[str]:
         """The short identities of runs and reports that changed since the last success."""
         runs = {p.name for p in run_folders(self.runs_dir) if _changed(p) >= self.since}
-        notes = [p for p in noted_reports(self.runs_dir) if p.stat().st_mtime >= self.since]
+        notes = [p for p in report_notes(self.runs_dir) if p.stat().st_mtime >= self.since]
         return runs | {short(noted_identity(note)) for note in notes}
 
     def _out_of_reach(self, error: Exception) -> None:

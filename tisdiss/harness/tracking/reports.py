@@ -19,6 +19,7 @@ from tisdiss.records.identity import sha256_of
 from tisdiss.records.reading import read_as, read_if_there
 from tisdiss.records.report_record import ReportFile, ReportPlace, read_report
 from tisdiss.records.run_folder import json_text
+from tisdiss.records.runs_layout import report_note, study_and_profile
 
 _WAY_OUT = "delete it; `tisdiss report` writes it again"
 
@@ -30,7 +31,7 @@ def report_identity(study: str, profile: str) -> str:
 
 def note_report(runs_dir: Path, study: str, profile: str, written: Sequence[Path]) -> None:
     """Remember the files of a report for the next sync; paths are relative, as projects move."""
-    path = _place(runs_dir, study, profile)
+    path = report_note(runs_dir, study, profile)
     before = read_if_there(path, ReportPlace, way_out=_WAY_OUT)
     place = ReportPlace(
         study=study,
@@ -41,15 +42,9 @@ def note_report(runs_dir: Path, study: str, profile: str, written: Sequence[Path
     write_atomic(path, json_text(place.plain()))
 
 
-def noted_reports(runs_dir: Path) -> list[Path]:
-    """The notes of all reports."""
-    return sorted((Path(runs_dir) / "reports").glob("*.json"))
-
-
 def noted_identity(note: Path) -> str:
-    """The identity of a report by its note's name, `<study>.<profile>.json`."""
-    study, _, profile = note.stem.rpartition(".")
-    return report_identity(study, profile)
+    """The identity of a report by its note's name."""
+    return report_identity(*study_and_profile(note))
 
 
 def report_view(runs_dir: Path, note: Path) -> View | None:
@@ -93,7 +88,3 @@ def _note(report: ReportFile) -> str:
     """Markdown: the title, and each claim with its verdict."""
     claims = [f"* **{claim.status}** {claim.says or claim.id}" for claim in report.claims]
     return "\n\n".join([f"**{report.plan.title}**", "\n".join(claims)]).strip()
-
-
-def _place(runs_dir: Path, study: str, profile: str) -> Path:
-    return Path(runs_dir) / "reports" / f"{study}.{profile}.json"

@@ -32,7 +32,7 @@ from tisdiss.harness.tracking.experiment import (
     store_address,
 )
 from tisdiss.harness.tracking.logged_models import LoggedModels
-from tisdiss.harness.tracking.reports import noted_identity, noted_reports, report_view
+from tisdiss.harness.tracking.reports import noted_identity, report_view
 from tisdiss.harness.tracking.saved_view import saved_view
 from tisdiss.harness.tracking.shown import Shown
 from tisdiss.harness.tracking.view import View, view_of
@@ -42,6 +42,7 @@ from tisdiss.records import names
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import short
 from tisdiss.records.run_folder import RunFolder, run_folders
+from tisdiss.records.runs_layout import origin_file, report_notes
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,7 +108,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
     paths = [path for path in run_folders(runs_dir) if codes is None or path.name in codes]
     notes = [
         note
-        for note in noted_reports(runs_dir)
+        for note in report_notes(runs_dir)
         if codes is None or short(noted_identity(note)) in codes
     ]
     views: list[Callable[[], View | None]] = [partial(_view, path, shown) for path in paths]
@@ -138,7 +139,7 @@ def sync(runs_dir: Path, uri: str | None = None, *, only: Iterable[str] | None =
 
 def origin_of(runs_dir: Path) -> str:
     """The name of a runs folder in MLflow, which stays the same when the folder is moved."""
-    path = Path(runs_dir) / "origin.txt"
+    path = origin_file(runs_dir)
     if not path.is_file():
         place = f"{socket.gethostname()}:{path.parent.resolve()}"
         write_atomic(path, f"{place} {secrets.token_hex(4)}\n")
