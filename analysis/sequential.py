@@ -189,7 +189,6 @@ def path_of(frames: StudyFrames, before: SeedPath | None, most: int) -> SeedPath
         for verdict, comparisons in pairs
     ]
     return SeedPath(
-        schema=1,
         study=plan.study,
         profile=plan.profile,
         study_hash=plan.study_hash,

@@ -9,23 +9,33 @@
 set -euo pipefail
 
 keep() {
-    local run state name
+    local run
     for run in "$1"/*/; do
-        [ -f "$run/config.json" ] || continue
-        name=$(basename "$run")
-        rm -rf "${2:?}/$name"
-        mkdir -p "$2/$name"
-        (cd "$run" && cp --parents -t "$OLDPWD/$2/$name" ./*.json events.jsonl)
-        (cd "$run" && find . -name scores.parquet -o -name evaluation.json) |
-            (cd "$run" && xargs -r cp --parents -t "$OLDPWD/$2/$name")
-        if [ -f "$run/model.safetensors" ]; then
-            cp "$run/model.safetensors" "$2/$name"
-        else
-            state=$(find "$run/checkpoints" -name 'state-*.pt' 2>/dev/null | sort | tail -1)
-            [ -z "$state" ] || { mkdir "$2/$name/checkpoints" && cp "$state" "${state%.pt}.sha256" "$2/$name/checkpoints"; }
-        fi
+        [ ! -f "$run/config.json" ] || keep_run "$run" "$2/$(basename "$run")"
     done
     du -sh "$2"
+}
+
+# The copy is whole or not there: it is made beside its place and then moved.
+keep_run() {
+    local new=$2.new state
+    rm -rf "$new"
+    mkdir -p "$new"
+    new=$(realpath "$new")
+    (
+        cd "$1"
+        cp -t "$new" ./*.json events.jsonl
+        find . -name 'uncommitted-*.patch' -exec cp -t "$new" {} +
+        find . \( -name scores.parquet -o -name evaluation.json \) -exec cp --parents -t "$new" {} +
+        if [ -f model.safetensors ]; then
+            cp -t "$new" model.safetensors
+        else
+            state=$(find . -path './checkpoints/state-*.pt' | sort | tail -1)
+            [ -z "$state" ] || cp --parents -t "$new" "$state" "${state%.pt}.sha256"
+        fi
+    )
+    rm -rf "${2:?}"
+    mv "$new" "$2"
 }
 
 take() {

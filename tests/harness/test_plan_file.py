@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import threading
+import time
 
 import pytest
 
+from tisdiss.harness import plan_file
 from tisdiss.harness.plan_file import save_plan, saved_plans
 from tisdiss.study.profiles import get_profile
 
@@ -33,6 +36,26 @@ def test_a_partial_plan_keeps_the_rows_and_seeds_of_the_file(make_plan, tmp_path
 
 def seeds_of(path):
     return {row["id"]: [run["seed"] for run in row["runs"]] for row in read(path)["rows"]}
+
+
+def test_two_commands_that_save_at_once_keep_the_seeds_of_both(make_plan, tmp_path, monkeypatch):
+    runs, read_earlier = tmp_path / "runs", plan_file._earlier
+    save_plan(make_plan(["{id: a}"]), runs)
+    first, second = (make_plan(["{id: a}"], rows=["a"], seeds=[seed]) for seed in (1, 2))
+    other = threading.Thread(target=save_plan, args=(second, runs))
+
+    def interrupted(*args, **kwargs):
+        """The other command begins once this one has read the file."""
+        found = read_earlier(*args, **kwargs)
+        if other.ident is None:
+            other.start()
+            time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(plan_file, "_earlier", interrupted)
+    (path,) = save_plan(first, runs)
+    other.join()
+    assert seeds_of(path) == {"a": [0, 1, 2]}
 
 
 def test_a_whole_plan_keeps_the_seeds_that_are_finished(make_plan, make_runner, tmp_path):

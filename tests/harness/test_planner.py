@@ -260,6 +260,20 @@ class NoCorpora(Corpora):
         raise ValueError(f"no corpus was given: set {data.source.upper()}=/path/to/it")
 
 
+class NoThreeSpeakers(Corpora):
+    def open(self, data, n_src):
+        if n_src == 3:
+            raise ValueError("no mixtures of three")
+        return super().open(data, n_src)
+
+
+def test_a_corpus_is_missing_only_for_the_number_of_speakers_that_it_lacks(write_study, tmp_path):
+    study = load_study(write_study(["{id: a, set: {model.n_src: 3}}", "{id: b}"]))
+    planned = plan([study], "smoke", runs_dir=tmp_path, corpora=NoThreeSpeakers())
+    unknown = {run.config.model.n_src: run.unknown for run in planned.runs}
+    assert unknown == {3: "corpus 'synthetic' cannot be opened: no mixtures of three", 2: None}
+
+
 def test_without_the_corpus_the_plan_shows_runs_but_is_neither_saved_nor_run(
     write_study, make_runner, tmp_path
 ):

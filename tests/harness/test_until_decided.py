@@ -11,8 +11,9 @@ from rich.console import Console
 from tisdiss.cli.until_decided import run_until_decided
 from tisdiss.harness.launch import launch
 from tisdiss.harness.until_decided import Deadline, until_decided
+from tisdiss.records.files import DamagedError
 from tisdiss.records.runs_layout import seed_path_file
-from tisdiss.records.seed_path import ClaimPath, Look, SeedPath, read_seed_path
+from tisdiss.records.seed_path import ClaimPath, Look, SeedPath, read_seed_path, write_seed_path
 
 
 class Clock:
@@ -149,6 +150,16 @@ def decide(make_plan, make_runner):
         return SimpleNamespace(outcomes=outcomes, path=path, runner=runner)
 
     return run
+
+
+def test_looks_of_another_version_are_refused_with_a_way_out(tmp_path) -> None:
+    path = SeedPath(study="demo", profile="smoke", study_hash="0" * 64, max_seeds=6, claims=[])
+    file = write_seed_path(tmp_path, path)
+    found = read_seed_path(tmp_path, "demo", "smoke")
+    assert found is not None and found.model_dump() == path.model_dump()
+    file.write_text(file.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(DamagedError, match=r"schema = 2: .*; delete it: the claims are then"):
+        read_seed_path(tmp_path, "demo", "smoke")
 
 
 def test_seeds_are_added_until_a_difference_is_decided(decide) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tisdiss.harness.plan import Plan, PlannedRow, StudyContent
+from tisdiss.machine.alone import alone
 from tisdiss.records.files import DamagedError, JsonObject, write_atomic
 from tisdiss.records.plan_record import (
     PlanFile,
@@ -26,17 +27,19 @@ def save_plan(plan: Plan, runs_dir: Path) -> list[Path]:
     """Write one file per study; returns their paths.
 
     A file of the same study with the same settings is merged: its finished seeds stay, and with a
-    partial plan also everything that the plan leaves out.
+    partial plan also everything that the plan leaves out. Two commands that save at once wait for
+    each other, so each keeps the other's seeds.
     """
     plan.check_known()
     paths = []
     for study in plan.studies:
         path = plan_file(runs_dir, study.study, study.profile)
         whole = study.record()
-        if earlier := _earlier(path, Path(runs_dir), partial=plan.partial):
-            whole = _merged(earlier, whole)
-        whole = whole.model_copy(update={"rows": _labelled(whole.rows)})
-        write_atomic(path, _text(whole))
+        with alone(path.with_name(f".{path.stem}.lock"), f"the plan {path}"):
+            if earlier := _earlier(path, Path(runs_dir), partial=plan.partial):
+                whole = _merged(earlier, whole)
+            whole = whole.model_copy(update={"rows": _labelled(whole.rows)})
+            write_atomic(path, _text(whole))
         paths.append(path)
     return paths
 

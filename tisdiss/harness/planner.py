@@ -135,8 +135,8 @@ class _Planner:
     root: Path
     corpora: Corpora
     runs: dict[str, PlannedRun] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    """Why a corpus could not be opened, by its config."""
+    missing: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Why a corpus could not be opened, by its config and number of speakers."""
 
     def add(
         self, study: Study, *, seeds: Sequence[int] | None, rows: Sequence[str] | None
@@ -236,7 +236,7 @@ class _Planner:
 
     def _open(self, data: DataConfig, n_src: int) -> tuple[Corpus | None, str | None]:
         """The corpus, or why it cannot be opened."""
-        key = data.model_dump_json()
+        key = data.model_dump_json(), n_src
         if key not in self.missing:
             try:
                 return self.corpora.open(data, n_src), None

@@ -12,8 +12,6 @@ from tisdiss.records.reading import read_if_there
 from tisdiss.records.record import Count, Record
 from tisdiss.records.runs_layout import seed_path_file
 
-SEED_PATH_SCHEMA = 1
-
 Outcome = Literal["OPEN", "PASS", "FAIL", "FUTILE", "UNDECIDED", "NOT ASKED"]
 """OPEN: more seeds may decide the claim. FUTILE: more seeds would hardly decide it. UNDECIDED: no
 seeds are left. NOT ASKED: no seed changes it, or it is decided already."""
@@ -53,7 +51,7 @@ class ClaimPath(Record):
 class SeedPath(Record):
     """until_decided/<study>.<profile>.json."""
 
-    schema_: Count = Field(default=SEED_PATH_SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     study: str
     profile: str
     study_hash: str
