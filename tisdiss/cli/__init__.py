@@ -27,7 +27,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
-    help="Speech separation with a depth dial, and the studies of the TISDiSS paper.\n\n"
+    help="Speech separation with a depth that is chosen at inference, and the studies of the "
+    "TISDiSS paper.\n\n"
     "Separate a file:    tisdiss separate talk.wav -o out\n\n"
     "Reproduce a figure: tisdiss run fig2e --profile mini && tisdiss report fig2e --profile mini"
     "\n\nruns, cache, build and mlflow.db lie in the folder of $TISDISS_HOME, else in this one.",

@@ -106,7 +106,7 @@ def claims(
     runs_dir: RunsDir = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Decide the paper's claims from finished runs: PASS, FAIL, UNDECIDED and so on.
+    """Decide the claims of studies from finished runs: PASS, FAIL, UNDECIDED and so on.
 
     Exit code 1 if a claim fails. Example: tisdiss claims fig2e --profile mini
     """

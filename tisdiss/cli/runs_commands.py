@@ -175,8 +175,8 @@ def restore(
 ) -> None:
     """Take finished runs over from reports: settings and scores, without weights.
 
-    Where a report of another machine has runs that the plan of today asks for, they are not trained
-    again: add seeds to them, and decide claims on all.
+    Runs of the current plan that a report already holds are then not trained again. You can add
+    seeds, and decide claims on all of them.
 
     Example: tisdiss restore fig2a --profile cpu --speech /path/to/speakers
     """

@@ -42,8 +42,8 @@ def import_weights(
 ) -> None:
     """Convert a released checkpoint into a model file with its settings; executes nothing in it.
 
-    Checkpoints of TISDiSS, TF-Locoformer, TF-GridNet and FLA-TFLocoformer are read, also as saved
-    by Lightning, DataParallel or torch.compile. A row of a study scores the file:
+    Checkpoints of TISDiSS, TF-Locoformer, TF-GridNet, FLA-TFLocoformer and SepReformer are read,
+    also as saved by Lightning, DataParallel or torch.compile. A row of a study scores the file:
     {id: authors, weights: model.safetensors}.
 
     Example: tisdiss import valid.loss.ave_5best.pth --config config.yaml -o authors.safetensors
@@ -88,7 +88,7 @@ def export(
     """Write a model for other programs: in the released code's format, or as ONNX graphs.
 
     A .pth has the released names and settings; `tisdiss import` gives back the same weights, bit
-    for bit. The ONNX graphs keep the dial: python FOLDER/runner.py talk.wav out --n-re 6
+    for bit. The ONNX graphs keep N_re as an argument: python FOLDER/runner.py talk.wav out --n-re 6
     separates at any N_re, with numpy and onnxruntime alone.
 
     Example: tisdiss export base --onnx exported
@@ -130,7 +130,9 @@ def evaluate(
     ] = "1..10",
     n_sep: Annotated[
         str | None,
-        typer.Option(help="Passes through the separator, a row each; as trained by default."),
+        typer.Option(
+            help="Numbers of separator passes to score, such as 1,2: a row each; default: as trained."
+        ),
     ] = None,
     config: Recipe = None,
     profile: Annotated[

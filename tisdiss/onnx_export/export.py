@@ -1,4 +1,4 @@
-"""Writes a model as a folder of ONNX graphs that keep the dial.
+"""Writes a model as a folder of ONNX graphs that keep N_re as an argument.
 
     encode.onnx   mixture -> encoded, features, scale (and the spectrum, for a model with a mask)
     repeat.onnx   encoded, features -> features: one repetition of the reconstructor
