@@ -131,7 +131,7 @@ def evaluate(
     n_sep: Annotated[
         str | None,
         typer.Option(
-            help="Numbers of separator passes to score, such as 1,2: a row each; default: as trained."
+            help="Numbers of separator passes to score (1,2): a row each. Default: as trained."
         ),
     ] = None,
     config: Recipe = None,
