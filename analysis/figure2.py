@@ -35,8 +35,12 @@ Panel = tuple[pd.DataFrame, StudyFile]
 """A study's curve and its plan."""
 
 
-def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
+def fig2(
+    panels: Mapping[str, Panel], epochs: Mapping[str, str] | None = None, *, metric: str = SI_SNRI
+) -> Figure:
     """The figure of the studies fig2a to fig2h in `panels`, which holds curve and plan by name.
+
+    `epochs` says which epochs the weights of a study come from (`recipe.kept_epochs`).
 
     A panel that was not run is left out and named below the figure; the others keep their letters.
     """
@@ -56,7 +60,8 @@ def fig2(panels: Mapping[str, Panel], *, metric: str = SI_SNRI) -> Figure:
                 axes.set_ylabel(score_heading(metric))
             if place + columns >= len(studies):  # no panel below
                 axes.set_xlabel(r"$N_\mathrm{re}$ (inference)")
-        figure.supxlabel(_notes(panels, metric), fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
+        notes = _notes(panels, epochs or {}, metric)
+        figure.supxlabel(notes, fontsize=_SMALL, color=_GREY, x=0.99, ha="right")
         figure.draw_without_rendering()  # so that legends have a size
         for axes in figure.axes:
             _make_room(axes)
@@ -85,12 +90,13 @@ def _has_gaps(curve: pd.DataFrame, plan: StudyFile) -> bool:
     return curve["row"].nunique() < plan.n_own_rows
 
 
-def _notes(panels: Mapping[str, Panel], metric: str) -> str:
+def _notes(panels: Mapping[str, Panel], epochs: Mapping[str, str], metric: str) -> str:
     """The meaning of marks, and the data behind the numbers: once, or per panel if it differs."""
     bases: dict[str, list[str]] = {}
     widths: list[str] = []
     for study, (curve, plan) in panels.items():
-        bases.setdefault(" · ".join([*basis(plan, curve), *daggers(plan)]), []).append(study[-1])
+        facts = [*basis(plan, curve), epochs.get(study, ""), *daggers(plan)]
+        bases.setdefault(" · ".join(filter(None, facts)), []).append(study[-1])
         half = (curve["high"] - curve["low"]).where(curve["metric"] == metric).max() / 2
         widths += [f"({study[-1]}) ±{half:.2f}"] if half == half else []
     lines = [f"({', '.join(at)}) {line}" if len(bases) > 1 else line for line, at in bases.items()]

@@ -33,6 +33,15 @@ def recipe(frames: StudyFrames) -> list[Fact]:
     return [*facts, Fact("rows", _rows(frames)), Fact("seeds", _seeds(frames)), _code(frames)]
 
 
+def kept_epochs(frames: StudyFrames) -> str:
+    """The epochs that the weights of all rows are made of; "" where no training is recorded."""
+    describe = _FACTS["weights"]
+    told = {describe(line) for line in run_records(frames) if line.config} - {NOT_RECORDED}
+    if len(told) > 1:
+        return "weights: not the same epochs in all rows"
+    return f"weights: {told.pop()}" if told else ""
+
+
 def _by_row(frames: StudyFrames, lines: list[RunLine], describe: Callable[[RunLine], str]) -> str:
     """Each value once, followed by its rows if there are several values."""
     rows: dict[str, dict[str, None]] = {}

@@ -34,7 +34,7 @@ from tisdiss.analysis.numbers import numbers_tex
 from tisdiss.analysis.pareto import pareto_figure
 from tisdiss.analysis.places import PANELS, PAPER, check_panels
 from tisdiss.analysis.provenance import provenance
-from tisdiss.analysis.recipe import recipe
+from tisdiss.analysis.recipe import kept_epochs, recipe
 from tisdiss.analysis.results import Results, results_in, results_of, unscored
 from tisdiss.analysis.spread_figure import spread_figure
 from tisdiss.analysis.tables import Table, depth_table, to_csv, to_markdown, to_tex
@@ -166,7 +166,7 @@ def compose(
     `warn` is called with a message for a report that cannot be read; its panel is left out.
     """
     check_panels(reports)
-    panels = {}
+    panels, epochs = {}, {}
     for study in PANELS:
         if os.path.lexists(Path(reports) / study / PROVENANCE):
             say(f"fig2: {study}")
@@ -176,13 +176,14 @@ def compose(
                 warn(str(error))
                 continue
             panels[study] = results.curves, results.plan
+            epochs[study] = kept_epochs(results.frames)
     if not panels:
         raise DamagedError(f"{reports} holds no panel of Fig. 2 that can be read")
     files: dict[str, bytes | str] = {}
     for metric in REPORTED:
         suffix = "" if metric == REPORTED[0] else f"-{metric}"
         curves = {study: (of[metric], plan) for study, (of, plan) in panels.items()}
-        for form, data in render(fig2(curves, metric=metric)).items():
+        for form, data in render(fig2(curves, epochs, metric=metric)).items():
             files[f"fig2{suffix}.{form}"] = data
     say("fig2: gain over depth, all reports")
     if (figure := depth_gain_figure(reported_gains(reports))) is not None:

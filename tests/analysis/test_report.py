@@ -361,6 +361,10 @@ def test_composed_figure_has_no_empty_panel_and_names_what_was_not_run(made):
     labelled = [axes.get_title("left")[:3] for axes in figure.axes if axes.get_xlabel()]
     assert labelled == ["(e)", "(f)", "(g)", "(h)"]  # below (b) stands (h)
     assert "not run: (a), (c), (d)" in figure.get_supxlabel()
+    epochs = {"fig2b": "weights: mean of all 3 epochs"}
+    notes = fig2({"fig2b": panel, "fig2e": panel}, epochs).get_supxlabel().splitlines()
+    (averaged,) = [line for line in notes if "mean of all 3 epochs" in line]
+    assert averaged.startswith("(b) ")
     whole = fig2(dict.fromkeys(PANELS, panel))
     assert len(whole.axes) == 8 and "not run" not in whole.get_supxlabel()
 
