@@ -62,6 +62,22 @@ def test_differences_have_a_panel_of_their_own(study_folder):
     assert len(below.collections) == 2  # an interval at every point
 
 
+def test_a_curve_that_falls_far_below_the_others_leaves_the_axis(study_folder):
+    folder = study_folder().row("a", {1: 6.0, 2: 6.2, 3: 6.3}).row("b", {1: 7.0, 2: 7.1, 3: 7.2})
+    results = results_of("fig2e", "mini", folder.row("c", {1: 0.0, 2: -4.0, 3: 5.2}).runs_dir)
+    (axes,) = depth_figure(results.curve, results.plan).axes
+    low, high = axes.get_ylim()  # the trained depths span 2 dB, from 5.2
+    assert low == pytest.approx(5.2 - 2 - 0.12) and high > 7.2
+    assert [text.get_text() for text in axes.texts] == ["c: down to -4.0"]
+
+
+def test_curves_that_fall_a_little_are_shown_whole(study_folder):
+    folder = study_folder().row("a", {1: 5.0, 3: 6.3})
+    results = results_of("fig2e", "mini", folder.row("b", {1: 4.2, 3: 6.2}).runs_dir)
+    (axes,) = depth_figure(results.curve, results.plan).axes
+    assert axes.get_ylim()[0] < 4.2 and not axes.texts
+
+
 def test_png_is_one_column_wide_at_300_dpi(files):
     assert struct.unpack(">I", files["png"][16:20])[0] == round(3.39 * 300)
 
