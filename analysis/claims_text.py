@@ -63,7 +63,7 @@ _MEANINGS: Mapping[Status, str] = {
     "PASS": "the margin is above 0, and so is its interval, if it has one",
     "FAIL": "the margin is below 0, and so is its interval, if it has one",
     "ONE TRAINING": "the result holds for these weights only; another training may reverse it",
-    "UNDECIDED": "the 95 % interval contains 0",
+    "UNDECIDED": "the 95 % interval contains 0, or there are too few speakers for one",
     "NOT TESTABLE HERE": "the claim needs larger models, or models that use their repetitions",
     "MISSING": "a row has no finished run",
 }

@@ -3,12 +3,15 @@
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -53,7 +56,7 @@ def test_separate_writes_a_file_per_speaker_and_says_where(
         (["--settled", -30], "-30: give a number above 0"),
         (["--within", 0], "0: give a number above 0"),
         (["--budget", 0], "0: give a number above 0"),
-        (["--budget", 1, "--within", 1], "a budget fixes the depth"),
+        (["--budget", 1, "--within", 1], "--budget fixes the depth: leave out --within"),
         (["--speakers", "some"], "Invalid value for '--speakers'"),
         (["--device", "gpu"], "device='gpu' cannot be used here"),
     ],
@@ -192,3 +195,17 @@ def test_separate_says_in_one_line_what_it_cannot_do(
     code, _, errors = tisdiss("separate", *places, *where, "--model", model_file)
     assert code == 2 and message in errors and len(errors.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_separation_that_is_asked_to_end_leaves_nothing(tmp_path: Path) -> None:
+    """A scheduler and a closing terminal send SIGTERM or SIGHUP, not Ctrl-C."""
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 3600), 8000)
+    words = [sys.executable, "-m", "tisdiss", "separate", "long.wav", "-o", "out", "--n-re", "10"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL) as command:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob("out/.separating-*/*")) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert command.poll() is None
+        command.terminate()
+        assert command.wait(30) == 128 + signal.SIGTERM
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -39,7 +39,7 @@ def separate(
             min=1,
             max=MAX_PASSES,
             help="Depth: how often the reconstructor runs, the trained depth by default. With "
-            "--settled or --within: the largest depth.",
+            "--settled, --within or --budget: the largest depth, 10 by default.",
         ),
     ] = None,
     settled: Annotated[
@@ -101,16 +101,20 @@ def separate(
 ) -> None:
     """Separate sound files into one file per speaker; continues after a file that cannot be read.
 
-    Each speaker is as loud as in the recording. Existing files are not replaced. A model separates
-    a fixed number of speakers, two for the shipped one. It cannot tell that there are more: then
-    some outputs contain several voices.
+    A file that does not exist is an error before the first is separated. Each speaker is as loud
+    as in the recording. Existing files are not replaced. A model separates a fixed number of
+    speakers, two for the shipped one. It cannot tell that there are more: then some outputs contain
+    several voices.
 
     Example: tisdiss separate talk.wav -o out, or quicker: -o fast --n-re 1
     """
     from tisdiss.cli.separating import Job, with_sources
+    from tisdiss.machine.termination import termination_as_exit
     from tisdiss.shipped import recipe_of, weights_of
 
-    with with_sources(files, out) as sources:
+    if budget is not None and (within is not None or settled is not None):
+        raise ValueError("--budget fixes the depth: leave out --within and --settled")
+    with termination_as_exit(), with_sources(files, out) as sources:
         job = Job(sources, out, force=force)
         weights = weights_of(model)
         recipe_of(weights, config)  # raises if a file is missing, before torch is loaded

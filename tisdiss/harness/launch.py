@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from tisdiss.harness.children import stop_group, termination_as_exit
+from tisdiss.harness.children import stop_group
 from tisdiss.harness.plan import Plan, PlannedRun
 from tisdiss.harness.plan_file import save_plan
 from tisdiss.harness.run import run
@@ -27,6 +27,7 @@ from tisdiss.harness.worker import StopSignal, command_line, give_up, outcome_of
 from tisdiss.limits import MAX_JOBS
 from tisdiss.machine.device import check_device, cpus
 from tisdiss.machine.lease import silent_seconds
+from tisdiss.machine.termination import termination_as_exit
 from tisdiss.records.files import DamagedError, write_atomic
 from tisdiss.records.identity import sha256_of, short
 from tisdiss.records.run_folder import Follower, RunFolder

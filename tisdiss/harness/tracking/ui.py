@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tisdiss.harness.address import is_server
-from tisdiss.harness.children import stop_group, termination_as_exit
+from tisdiss.harness.children import stop_group
 from tisdiss.harness.tracking.experiment import project_of, store_address
 from tisdiss.harness.tracking.news import REFRESH_SECONDS, News
 from tisdiss.harness.tracking.sync import PORT
 from tisdiss.machine.folders import RUNS
+from tisdiss.machine.termination import termination_as_exit
 
 
 def check_port(port: int, *, runs_dir: Path = RUNS) -> None:
