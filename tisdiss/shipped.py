@@ -82,5 +82,8 @@ def recipe_of(weights: Path, config: str | Path | None) -> Path | None:
         return None
     recipe = Path(config) if config is not None else weights.parent / "config.yaml"
     if not recipe.is_file():
-        raise ValueError(f"{recipe}: no such file; name the checkpoint's config.yaml (config)")
+        raise ValueError(
+            f"{recipe}: no such file; name the checkpoint's config.yaml by --config (in Python, "
+            "config=)"
+        )
     return recipe

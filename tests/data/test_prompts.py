@@ -104,13 +104,16 @@ def test_half_downloaded_archive_leaves_nothing(archive, tmp_path):
 
 
 @needs_dpkg
-def test_fetch_downloads_once(archive, apt, tmp_path):
-    log = apt()
+def test_fetch_downloads_once_and_says_so(archive, apt, tmp_path, capsys):
+    log, root = apt(), tmp_path / "root"
     for package in PAIR:
         archive(package)
-    assert fetch(PAIR, tmp_path / "root") == dict.fromkeys(PAIR, "1.2-1")
+    assert fetch(PAIR, root) == dict.fromkeys(PAIR, "1.2-1")
+    note = f"note: fetching {', '.join(PAIR)} into {root}, about 20 MB each\n"
+    assert capsys.readouterr().err == note
     calls = log.read_text()
-    assert fetch(PAIR, tmp_path / "root") == dict.fromkeys(PAIR, "1.2-1")
+    assert fetch(PAIR, root) == dict.fromkeys(PAIR, "1.2-1")
+    assert not capsys.readouterr().err
     assert log.read_text() == calls and calls.count("\n") == 1
     assert not (tmp_path / "root" / ".download").exists()
 

@@ -39,7 +39,9 @@ MIN_MINUTES = 1e-4
 @app.command()
 @with_asked
 def plan(asked: Asked, as_json: Json = False) -> None:
-    """Show the runs that studies need, which are shared, and which are done. Starts nothing.
+    """Show the runs that studies need, which are shared, and which are done. Starts no run.
+
+    A run's identity covers its speech, so profile mini fetches its prompts (120 MB) the first time.
 
     Example: tisdiss plan fig2a fig2e --profile smoke
     """

@@ -8,6 +8,7 @@ five voices, the test set has new utterances of training voices, and `Source.not
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -104,6 +105,10 @@ def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
         ]
         if missing:
             _need_tools()
+            print(
+                f"note: fetching {', '.join(missing)} into {root}, about {_MEGABYTES} MB each",
+                file=sys.stderr,
+            )
             unknown = _download(missing, root / ".download")
             for archive in sorted((root / ".download").glob("*.deb")):
                 unpack(archive, root)
@@ -118,6 +123,10 @@ def fetch(packages: Sequence[str], root: Path) -> dict[str, str]:
     for package in unknown:
         _lack(root, package).touch()
     return versions
+
+
+_MEGABYTES = 20
+"""Size of a package, rounded."""
 
 
 def _version(root: Path, package: str) -> Path:
